@@ -1,0 +1,3 @@
+module tensile
+
+go 1.26

@@ -1,0 +1,101 @@
+package pool
+
+import (
+	"math/rand/v2"
+	"time"
+)
+
+// ticks says how many ticks make d, rounded up.
+func (p *Pool[C]) ticks(d time.Duration) int64 {
+	return int64((d + p.tick - 1) / p.tick)
+}
+
+// expiry draws the tick at which a connection dialled now is too old.
+func (p *Pool[C]) expiry() int64 {
+	life := p.cfg.MaxLifetime
+	if life == 0 {
+		return 0
+	}
+	jitter := time.Duration(rand.Int64N(int64(life)/10 + 1))
+	return p.now + max(p.ticks(life-jitter), 1)
+}
+
+// keep advances the tick, closes what was idle for too long or is too old, and
+// keeps MinIdle connections ready. It ends when the pool is closed.
+func (p *Pool[C]) keep() {
+	defer close(p.stopped)
+	clock := time.NewTicker(p.tick)
+	defer clock.Stop()
+	p.fill()
+	for {
+		select {
+		case <-p.ctx.Done():
+			return
+		case <-clock.C:
+			p.mu.Lock()
+			p.now++
+			p.mu.Unlock()
+			p.expire()
+			p.fill()
+		}
+	}
+}
+
+// expire closes the idle connections that are past a limit. Each is taken out
+// first and its room given back only once it is closed.
+func (p *Pool[C]) expire() {
+	p.mu.Lock()
+	var old []*slot[C]
+	kept := p.idle[:0]
+	for _, s := range p.idle {
+		if p.pastLimit(s) {
+			p.out++
+			old = append(old, s)
+		} else {
+			kept = append(kept, s)
+		}
+	}
+	clear(p.idle[len(kept):])
+	p.idle = kept
+	p.mu.Unlock()
+
+	for _, s := range old {
+		p.disconnect(s)
+		p.mu.Lock()
+		p.count.Expired++
+		p.give(s)
+	}
+}
+
+func (p *Pool[C]) pastLimit(s *slot[C]) bool {
+	if s.expires > 0 && p.now >= s.expires {
+		return true
+	}
+	return p.cfg.MaxIdleTime > 0 && p.now-s.since >= p.ticks(p.cfg.MaxIdleTime)
+}
+
+// fill dials until MinIdle connections are idle or there is no more room.
+func (p *Pool[C]) fill() {
+	for {
+		p.mu.Lock()
+		n := len(p.vacant)
+		if p.closed || n == 0 || len(p.idle) >= p.cfg.MinIdle {
+			p.mu.Unlock()
+			return
+		}
+		s := p.vacant[n-1]
+		p.vacant = p.vacant[:n-1]
+		p.out++
+		p.mu.Unlock()
+
+		if p.connect(p.ctx, s) != nil {
+			return
+		}
+		p.mu.Lock()
+		if p.closed {
+			p.drop(s)
+			return
+		}
+		p.give(s)
+	}
+}
