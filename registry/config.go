@@ -3,6 +3,7 @@ package registry
 import (
 	"errors"
 	"fmt"
+	"math"
 )
 
 // Errors of a registry, to be tested with errors.Is. Those of Register,
@@ -46,8 +47,9 @@ type Config struct {
 }
 
 func (c *Config) validate() error {
-	if c.Mailbox < 0 {
-		return fmt.Errorf("%w: Mailbox is %d, accepted is 0 for %d, or more", ErrConfig, c.Mailbox, DefaultMailbox)
+	if c.Mailbox < 0 || c.Mailbox > math.MaxInt32 {
+		return fmt.Errorf("%w: Mailbox is %d, accepted is 0 for %d, or 1 to %d",
+			ErrConfig, c.Mailbox, DefaultMailbox, math.MaxInt32)
 	}
 	return nil
 }

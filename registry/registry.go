@@ -13,10 +13,10 @@ import (
 // concurrent use, from handlers too, except that a handler must not call Close.
 type Registry[M any] struct {
 	cfg        Config
+	bound      int32
 	seed       maphash.Seed
 	shards     [shardCount]shard[M]
 	lanes      []lane[M]
-	batches    sync.Pool      // of *batch[M], empty
 	goroutines sync.WaitGroup // the lanes' and the one that watches them
 	watching   atomic.Bool    // that one is there
 }
@@ -45,8 +45,7 @@ func New[M any](cfg Config) (*Registry[M], error) {
 			slog.Error("registry: handler panicked", "name", name, "panic", value, "stack", string(stack))
 		}
 	}
-	r := &Registry[M]{cfg: cfg, seed: maphash.MakeSeed()}
-	r.batches.New = func() any { return new(batch[M]) }
+	r := &Registry[M]{cfg: cfg, bound: int32(cfg.Mailbox), seed: maphash.MakeSeed()}
 	// A power of two, a few for each processor: enough that lanes do not share
 	// their fate, few enough that each does much work for every start.
 	r.lanes = make([]lane[M], 1<<bits.Len(uint(4*runtime.GOMAXPROCS(0)-1)))
@@ -94,12 +93,10 @@ func (r *Registry[M]) Unregister(name string) error {
 	if s.closed {
 		return &nameError{ErrClosed, name}
 	}
-	m := s.names[name]
-	if m == nil {
+	if _, known := s.names[name]; !known {
 		return &nameError{ErrUnknown, name}
 	}
 	delete(s.names, name)
-	m.end()
 	return nil
 }
 
@@ -119,7 +116,13 @@ func (r *Registry[M]) Send(name string, message M) error {
 	case m == nil:
 		return &nameError{ErrUnknown, name}
 	}
-	return m.put(r, r.lane(hash), message)
+	if !m.reserve(r.bound) {
+		return &nameError{ErrFull, name}
+	}
+	if !r.lane(hash).push(r, m, message) {
+		return &nameError{ErrClosed, name}
+	}
+	return nil
 }
 
 // Len returns the number of names in use.
@@ -143,14 +146,13 @@ func (r *Registry[M]) Close() error {
 		s := &r.shards[i]
 		s.mu.Lock()
 		s.closed = true
-		for _, m := range s.names {
-			m.end()
-		}
 		s.names = nil
 		s.mu.Unlock()
 	}
-	// Every mailbox has ended, so no lane starts any more: those that work
-	// end when their line is empty.
+	for i := range r.lanes {
+		r.lanes[i].close()
+	}
+	// No lane starts any more; those that work end when their line is empty.
 	r.goroutines.Wait()
 	return nil
 }
