@@ -1,0 +1,180 @@
+package measure
+
+import (
+	"math"
+	"os"
+	"runtime/metrics"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Memory is what a process held, in bytes. A nil figure was not to be had on
+// this system.
+type Memory struct {
+	Heap   int64  `json:"heap_bytes"`   // live objects and those not yet collected
+	Stacks int64  `json:"stacks_bytes"` // goroutine stacks
+	RSS    *int64 `json:"rss_bytes"`    // resident in memory, as the kernel counts
+	Cgroup *int64 `json:"cgroup_bytes"` // of the whole control group, files included
+}
+
+// ReadMemory reads the figures of this instant.
+func ReadMemory() Memory {
+	samples := []metrics.Sample{
+		{Name: "/memory/classes/heap/objects:bytes"},
+		{Name: "/memory/classes/heap/stacks:bytes"},
+	}
+	metrics.Read(samples)
+	return Memory{
+		Heap:   int64(samples[0].Value.Uint64()),
+		Stacks: int64(samples[1].Value.Uint64()),
+		RSS:    statusBytes("VmRSS"),
+		Cgroup: cgroupBytes(),
+	}
+}
+
+// statusBytes reads a line such as "VmHWM:  1234 kB" from the kernel's account
+// of this process.
+func statusBytes(name string) *int64 {
+	text, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return nil
+	}
+	for line := range strings.Lines(string(text)) {
+		value, ok := strings.CutPrefix(line, name+":")
+		if !ok {
+			continue
+		}
+		kb, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(value), " kB"), 10, 64)
+		if err != nil {
+			return nil
+		}
+		kb *= 1024
+		return &kb
+	}
+	return nil
+}
+
+// cgroupBytes reads the use of the control group, by version 2 or 1.
+func cgroupBytes() *int64 {
+	for _, path := range []string{"/sys/fs/cgroup/memory.current", "/sys/fs/cgroup/memory/memory.usage_in_bytes"} {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			continue
+		}
+		if n, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64); err == nil {
+			return &n
+		}
+	}
+	return nil
+}
+
+// MemoryUse is what a Sampler saw.
+type MemoryUse struct {
+	Before Memory `json:"before"`
+	After  Memory `json:"after"`
+	// Peak holds the largest sample of each figure; the kernel's own mark
+	// stands in for RSS where it can be reset, since nothing slips between two
+	// samples there.
+	Peak     Memory  `json:"peak"`
+	Samples  int     `json:"samples"`
+	GCCycles uint64  `json:"gc_cycles"`
+	GCPause  float64 `json:"gc_pause_p99_s"` // upper bound of the bucket; 0 without a cycle
+}
+
+// Sampler follows the memory of this process from Start to Stop.
+type Sampler struct {
+	use    MemoryUse
+	marked bool // the kernel's high-water mark was reset at the start
+	gc     gcState
+	stop   chan struct{}
+	done   sync.WaitGroup
+}
+
+// StartSampler samples at once, every interval, and when stopped.
+func StartSampler(interval time.Duration) *Sampler {
+	s := &Sampler{stop: make(chan struct{}), gc: readGC()}
+	// "5" resets VmHWM to the present RSS; see proc(5), clear_refs.
+	s.marked = os.WriteFile("/proc/self/clear_refs", []byte("5"), 0) == nil
+	s.use.Before = ReadMemory()
+	s.add(s.use.Before)
+	s.done.Go(func() {
+		clock := time.NewTicker(interval)
+		defer clock.Stop()
+		for {
+			select {
+			case <-s.stop:
+				return
+			case <-clock.C:
+				s.add(ReadMemory())
+			}
+		}
+	})
+	return s
+}
+
+func (s *Sampler) add(m Memory) {
+	s.use.Samples++
+	s.use.Peak.Heap = max(s.use.Peak.Heap, m.Heap)
+	s.use.Peak.Stacks = max(s.use.Peak.Stacks, m.Stacks)
+	s.use.Peak.RSS = larger(s.use.Peak.RSS, m.RSS)
+	s.use.Peak.Cgroup = larger(s.use.Peak.Cgroup, m.Cgroup)
+}
+
+func larger(a, b *int64) *int64 {
+	if a == nil || b != nil && *b > *a {
+		return b
+	}
+	return a
+}
+
+// Stop takes the last sample and returns what was seen. It is called once.
+func (s *Sampler) Stop() MemoryUse {
+	close(s.stop)
+	s.done.Wait()
+	s.use.After = ReadMemory()
+	s.add(s.use.After)
+	if s.marked {
+		s.use.Peak.RSS = larger(s.use.Peak.RSS, statusBytes("VmHWM"))
+	}
+	gc := readGC()
+	s.use.GCCycles = gc.cycles - s.gc.cycles
+	s.use.GCPause = gc.pauseP99(s.gc)
+	return s.use
+}
+
+// gcState is a reading of the runtime's account of garbage collection.
+type gcState struct {
+	cycles uint64
+	pauses metrics.Float64Histogram
+}
+
+func readGC() gcState {
+	samples := []metrics.Sample{
+		{Name: "/gc/cycles/total:gc-cycles"},
+		{Name: "/sched/pauses/total/gc:seconds"},
+	}
+	metrics.Read(samples)
+	return gcState{samples[0].Value.Uint64(), *samples[1].Value.Float64Histogram()}
+}
+
+// pauseP99 is the upper bound of the bucket with the 99th percentile of the
+// pauses since before, in seconds.
+func (g gcState) pauseP99(before gcState) float64 {
+	total := uint64(0)
+	for i, n := range g.pauses.Counts {
+		total += n - before.pauses.Counts[i]
+	}
+	seen := uint64(0)
+	for i, n := range g.pauses.Counts {
+		seen += n - before.pauses.Counts[i]
+		if total > 0 && seen*100 >= total*99 {
+			if upper := g.pauses.Buckets[i+1]; !math.IsInf(upper, 1) {
+				return upper
+			}
+			return g.pauses.Buckets[i]
+		}
+	}
+	return 0
+}

@@ -1,0 +1,172 @@
+package measure
+
+import (
+	"slices"
+	"time"
+
+	"github.com/montanaflynn/stats"
+)
+
+// Recorder keeps the latency of n operations. Each operation writes to a slot
+// of its own, made before the clock starts, so recording takes no lock, makes
+// no garbage and throws no sample away. Different slots may be written
+// concurrently; what is read belongs to after the last write.
+type Recorder struct {
+	began time.Time
+	slots []slot
+}
+
+type slot struct {
+	ended   int64 // ns since began; 0 while the operation has not ended
+	latency int64 // ns; failed where the operation did
+}
+
+const failed = -1
+
+// NewRecorder returns a recorder for operations 0 to n-1. Its clock starts now;
+// Begin starts it again.
+func NewRecorder(n int) *Recorder {
+	return &Recorder{began: time.Now(), slots: make([]slot, n)}
+}
+
+// Begin sets the instant from which all others are counted. It must come
+// before the first operation starts.
+func (r *Recorder) Begin(at time.Time) { r.began = at }
+
+// Since is the time since Begin in ns.
+func (r *Recorder) Since() int64 { return int64(time.Since(r.began)) }
+
+// Done records that operation i, which started or was due at from (ns since
+// Begin), has just ended.
+func (r *Recorder) Done(i int, from int64) {
+	now := max(r.Since(), 1)
+	r.slots[i] = slot{ended: now, latency: max(now-from, 0)}
+}
+
+// Failed records that operation i has just ended without success. It counts in
+// the summary as failed and adds no latency.
+func (r *Recorder) Failed(i int) {
+	r.slots[i] = slot{ended: max(r.Since(), 1), latency: failed}
+}
+
+// Latency sums up the samples of a recorder. All times are in ns.
+type Latency struct {
+	N      int     `json:"n"`      // operations that succeeded: one sample each
+	Failed int     `json:"failed"` // operations that ended without success
+	Mean   float64 `json:"mean_ns"`
+	StdDev float64 `json:"stddev_ns"`
+	Min    int64   `json:"min_ns"`
+	P50    int64   `json:"p50_ns"`
+	P95    int64   `json:"p95_ns"`
+	P99    int64   `json:"p99_ns"`
+	P999   int64   `json:"p999_ns"`
+	Max    int64   `json:"max_ns"`
+}
+
+// Latency computes the summary from every sample.
+func (r *Recorder) Latency() Latency {
+	var l Latency
+	samples := make([]int64, 0, len(r.slots))
+	for _, s := range r.slots {
+		switch {
+		case s.ended == 0:
+		case s.latency == failed:
+			l.Failed++
+		default:
+			samples = append(samples, s.latency)
+		}
+	}
+	if l.N = len(samples); l.N == 0 {
+		return l
+	}
+	slices.Sort(samples)
+	l.Min, l.Max = samples[0], samples[l.N-1]
+	l.P50 = Percentile(samples, 500)
+	l.P95 = Percentile(samples, 950)
+	l.P99 = Percentile(samples, 990)
+	l.P999 = Percentile(samples, 999)
+	data := stats.LoadRawData(samples)
+	l.Mean, _ = data.Mean() // its only error is: no samples
+	l.StdDev, _ = data.StandardDeviation()
+	return l
+}
+
+// Percentile returns the nearest-rank percentile of samples that are sorted
+// upwards: the smallest sample that at least perMille of a thousand do not
+// exceed. perMille lies between 1 and 1000; the rank is computed in integers, as
+// 99.9 % of a million in floating point is not the 999,000th. It returns 0 for
+// no samples.
+func Percentile(sorted []int64, perMille int) int64 {
+	n := len(sorted)
+	if n == 0 {
+		return 0
+	}
+	rank := (n*perMille + 999) / 1000
+	return sorted[min(max(rank, 1), n)-1]
+}
+
+// Took is the time in ns from Begin to the end of the last operation.
+func (r *Recorder) Took() int64 {
+	last := int64(0)
+	for _, s := range r.slots {
+		last = max(last, s.ended)
+	}
+	return last
+}
+
+// Throughput is the number of operations that succeeded by the time from
+// Begin to the end of the last, in operations a second.
+func (r *Recorder) Throughput() float64 {
+	n, last := 0, int64(0)
+	for _, s := range r.slots {
+		last = max(last, s.ended)
+		if s.ended > 0 && s.latency != failed {
+			n++
+		}
+	}
+	if last == 0 {
+		return 0
+	}
+	return float64(n) / (float64(last) / float64(time.Second))
+}
+
+// Second is what ended within one second of a run.
+type Second struct {
+	At     int   `json:"at_s"` // whole seconds since Begin
+	Ended  int   `json:"ended"`
+	Failed int   `json:"failed"`
+	P50    int64 `json:"p50_ns"`
+	P99    int64 `json:"p99_ns"`
+	Max    int64 `json:"max_ns"`
+}
+
+// Series is the run second by second, up to that of the last end. A second
+// in which nothing ended is in it, with zeros: a stall shows.
+func (r *Recorder) Series() []Second {
+	last := r.Took()
+	if last == 0 {
+		return nil
+	}
+	series := make([]Second, last/int64(time.Second)+1)
+	samples := make([][]int64, len(series))
+	for _, s := range r.slots {
+		if s.ended == 0 {
+			continue
+		}
+		at := s.ended / int64(time.Second)
+		series[at].Ended++
+		if s.latency == failed {
+			series[at].Failed++
+		} else {
+			samples[at] = append(samples[at], s.latency)
+		}
+	}
+	for at := range series {
+		slices.Sort(samples[at])
+		series[at].At = at
+		series[at].P50 = Percentile(samples[at], 500)
+		series[at].P99 = Percentile(samples[at], 990)
+		series[at].Max = Percentile(samples[at], 1000)
+	}
+	return series
+}

@@ -1,0 +1,127 @@
+package validate
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/stretchr/testify/assert"
+)
+
+// Verdict is the outcome of one check.
+type Verdict string
+
+// The four verdicts. Only a measured figure leads to one of the first two.
+const (
+	Passed      Verdict = "passed"
+	Failed      Verdict = "failed"
+	NotMeasured Verdict = "not measured"
+	NotOffered  Verdict = "not offered" // the subject does not have the ability
+)
+
+// Check is a criterion with what was measured. Its Target is the adjusted one.
+type Check struct {
+	Criterion
+	Measured *float64 `json:"measured"` // nil unless the verdict is passed or failed
+	Verdict  Verdict  `json:"verdict"`
+	Note     string   `json:"note,omitempty"` // why not measured, or how the target was adjusted
+}
+
+// String is the check as a sentence.
+func (c Check) String() string {
+	target := fmt.Sprintf("%s %s", c.Comparison.words(), With(c.Target, c.Unit))
+	text := fmt.Sprintf("%s: %s must be %s", c.ID, c.Name, target)
+	if c.Kind == Reach {
+		text = fmt.Sprintf("%s: %s should reach %s", c.ID, c.Name, target)
+	}
+	if c.Measured == nil {
+		text += ": " + string(c.Verdict)
+	} else {
+		text += ", measured was " + With(*c.Measured, c.Unit)
+	}
+	if c.Note != "" {
+		text += " (" + c.Note + ")"
+	}
+	return text
+}
+
+// Checklist is every criterion of a run with its verdict. Safe for concurrent
+// use.
+type Checklist struct {
+	mu       sync.Mutex
+	criteria []Criterion // as specified
+	checks   []Check     // of each, in the same order
+	index    map[string]int
+}
+
+// NewChecklist returns the list of criteria, all of them not measured.
+func NewChecklist(criteria []Criterion) *Checklist {
+	l := &Checklist{criteria: criteria, index: make(map[string]int, len(criteria))}
+	for i, c := range criteria {
+		l.index[c.ID] = i
+		l.checks = append(l.checks, Check{Criterion: c, Verdict: NotMeasured})
+	}
+	return l
+}
+
+// Measure compares a measured figure with the criterion and returns the check.
+// It panics on an ID that is not in the list: a check that nobody sees is a
+// mistake of the program.
+func (l *Checklist) Measure(id string, measured float64, w Conditions) Check {
+	return l.set(id, func(c *Check, as Criterion) {
+		var note string
+		c.Criterion, note = as.at(w)
+		c.Measured, c.Note, c.Verdict = &measured, note, Failed
+		if c.Comparison.holds(measured, c.Target) {
+			c.Verdict = Passed
+		}
+	})
+}
+
+// Leave says why a criterion has no figure: NotMeasured or NotOffered.
+func (l *Checklist) Leave(id string, verdict Verdict, why string) Check {
+	if verdict != NotMeasured && verdict != NotOffered {
+		panic(fmt.Sprintf("validate: %s can not be left %q: only a figure passes or fails", id, verdict))
+	}
+	return l.set(id, func(c *Check, as Criterion) {
+		*c = Check{Criterion: as, Verdict: verdict, Note: why}
+	})
+}
+
+func (l *Checklist) set(id string, change func(c *Check, as Criterion)) Check {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	at, ok := l.index[id]
+	if !ok {
+		panic(fmt.Sprintf("validate: no criterion %q", id))
+	}
+	change(&l.checks[at], l.criteria[at])
+	return l.checks[at]
+}
+
+// Checks returns a copy of those of one scenario, in order.
+func (l *Checklist) Checks(scenario string) []Check {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(l.checks), func(c Check) bool { return c.Scenario != scenario })
+}
+
+// FailedOf returns those of the checks given that must hold and did not.
+func FailedOf(checks []Check) []Check {
+	return slices.DeleteFunc(slices.Clone(checks), func(c Check) bool {
+		return c.Kind != Must || c.Verdict != Failed
+	})
+}
+
+// Assert fails t with the sentence of each check that was missed, through
+// testify, and tells whether there was none.
+func Assert(t assert.TestingT, checks []Check) bool {
+	if h, ok := t.(interface{ Helper() }); ok {
+		h.Helper()
+	}
+	missed := FailedOf(checks)
+	for _, c := range missed {
+		assert.Fail(t, c.String())
+	}
+	return len(missed) == 0
+}

@@ -1,0 +1,230 @@
+package validate
+
+import "slices"
+
+// The nine scenarios, and WholeRun for what holds over all of them.
+const (
+	Formation = "formation"
+	Pooling   = "pooling"
+	Routing   = "routing"
+	Queueing  = "queueing"
+	Memory    = "memory"
+	Balancing = "balancing"
+	Sessions  = "sessions"
+	Messaging = "messaging"
+	Chaos     = "chaos"
+	WholeRun  = "run"
+)
+
+// Scenarios are the nine in the order of the specification, with their titles.
+var Scenarios = []struct{ ID, Title string }{
+	{Formation, "Cluster formation"},
+	{Pooling, "Connection pooling"},
+	{Routing, "Registry routing"},
+	{Queueing, "Queue handling"},
+	{Memory, "Memory stability"},
+	{Balancing, "Load balancer distribution"},
+	{Sessions, "Session state persistence"},
+	{Messaging, "Inter-node communication"},
+	{Chaos, "Chaos"},
+}
+
+func must(scenario, id, name string, c Comparison, target float64, unit string, s ...Scaling) Criterion {
+	return Criterion{scenario + "." + id, scenario, name, c, target, unit, Must, scaling(s), 0}
+}
+
+func reach(scenario, id, name string, c Comparison, target float64, unit string, s ...Scaling) Criterion {
+	return Criterion{scenario + "." + id, scenario, name, c, target, unit, Reach, scaling(s), 0}
+}
+
+// shown is a criterion for something that must be seen to hold: the figure is
+// how often it did not.
+func shown(scenario, id, name string) Criterion {
+	return must(scenario, id, name, Equal, 0, "violations")
+}
+
+func scaling(s []Scaling) Scaling {
+	if len(s) == 0 {
+		return Fixed
+	}
+	return s[0]
+}
+
+// memoryPeak is the budget of a process: 500 MB at N = 100,000, of which 100
+// are for the process itself, whatever N is.
+func memoryPeak(scenario, id, name string) Criterion {
+	c := must(scenario, id, name, AtMost, 500, "MB", WithN)
+	c.Floor = 100
+	return c
+}
+
+// Criteria are all thresholds of the specification, for N = 100,000.
+var Criteria = slices.Concat(
+	formation, pooling, routing, queueing, memory, balancing, sessions, messaging, chaos, wholeRun,
+)
+
+var formation = []Criterion{
+	shown(Formation, "views", "nodes that do not list every other as alive"),
+	shown(Formation, "pairs", "directed pairs that do not answer a ping"),
+	shown(Formation, "hung", "stopped nodes not declared dead, or not taken back when continued"),
+	shown(Formation, "leave", "nodes that left and are listed as failed"),
+	shown(Formation, "rejoin", "restarted nodes that do not rejoin under their name"),
+	shown(Formation, "secret", "nodes with a wrong secret that got in or learnt anything"),
+	shown(Formation, "conflict", "taken ports and duplicate names without a clear error"),
+	must(Formation, "formed", "time until formed", Below, 2000, "ms", WithShare),
+	must(Formation, "death", "median time until a killed node is known dead to all", Below, 100, "ms", WithShare),
+	must(Formation, "false_deaths", "healthy nodes declared dead", Equal, 0, "nodes"),
+	reach(Formation, "formed_reach", "time until formed", Below, 250, "ms"),
+	reach(Formation, "death_reach", "time until a killed node is known dead to all", Below, 10, "ms"),
+	reach(Formation, "hung_reach", "time until a hung node is known dead to all", Below, 500, "ms"),
+}
+
+var pooling = []Criterion{
+	must(Pooling, "in_flight", "peak operations in flight, counted", AtLeast, BaseScale, "operations", WithN),
+	must(Pooling, "throughput", "throughput of the burst", AtLeast, 50_000, "ops/s", WithShare),
+	must(Pooling, "p50", "steady latency p50", Below, 50, "ms", WithShare),
+	must(Pooling, "p95", "steady latency p95", Below, 75, "ms", WithShare),
+	must(Pooling, "p99", "steady latency p99", Below, 100, "ms", WithShare),
+	shown(Pooling, "bound", "connections open beyond the size of a pool"),
+	shown(Pooling, "exclusive", "connections lent to two holders at once"),
+	shown(Pooling, "crosstalk", "replies that belong to another request"),
+	shown(Pooling, "order", "waiters served before an earlier one"),
+	shown(Pooling, "served", "waiters never served"),
+	shown(Pooling, "deadline", "deadlines while waiting that gave no error, or leaked"),
+	shown(Pooling, "broken", "broken connections lent again, or not replaced"),
+	shown(Pooling, "overflow", "waiters beyond the bound without the overflow error"),
+	shown(Pooling, "idle", "idle-time limits not kept"),
+	shown(Pooling, "lifetime", "lifetime limits not kept"),
+	shown(Pooling, "health", "unhealthy connections lent in spite of a health check"),
+	shown(Pooling, "close", "ways in which Close did not wait, refuse and close everything"),
+	must(Pooling, "survival", "connections that survived, no faults", Equal, 100, "%"),
+	must(Pooling, "leaks", "connections, goroutines, descriptors and processes left behind", Equal, 0, "leaks"),
+	reach(Pooling, "throughput_reach", "throughput of the burst", AtLeast, 100_000, "ops/s"),
+}
+
+var routing = []Criterion{
+	must(Routing, "in_flight", "peak messages in flight, counted", AtLeast, BaseScale, "messages", WithN),
+	must(Routing, "throughput", "throughput", AtLeast, 90_000, "msgs/s", WithShare),
+	must(Routing, "mean", "steady latency, mean", Below, 3, "ms", WithShare),
+	must(Routing, "p50", "steady latency p50", Below, 50, "ms", WithShare),
+	must(Routing, "p95", "steady latency p95", Below, 75, "ms", WithShare),
+	must(Routing, "p99", "steady latency p99", Below, 100, "ms", WithShare),
+	must(Routing, "delivery", "messages delivered", Equal, 100, "%"),
+	must(Routing, "lost", "messages lost", Equal, 0, "messages"),
+	must(Routing, "duplicated", "messages duplicated", Equal, 0, "messages"),
+	must(Routing, "reordered", "messages reordered", Equal, 0, "messages"),
+	must(Routing, "corrupted", "messages corrupted", Equal, 0, "messages"),
+	must(Routing, "misrouted", "messages misrouted", Equal, 0, "messages"),
+	must(Routing, "phantom", "messages that were never sent, or were refused, and arrived", Equal, 0, "messages"),
+	shown(Routing, "errors", "errors missing or not distinct: unknown, taken, full, closed"),
+	shown(Routing, "unregister", "messages on the way at unregister neither delivered nor refused"),
+	shown(Routing, "panic", "other names harmed by a panicking handler"),
+	shown(Routing, "churn", "names not unregistered that refused or lost a message during churn"),
+	must(Routing, "leaks", "goroutines, descriptors and processes left behind", Equal, 0, "leaks"),
+	reach(Routing, "throughput_reach", "throughput", AtLeast, 2_000_000, "msgs/s"),
+	reach(Routing, "idle_bytes", "memory of an idle name", AtMost, 160, "bytes"),
+	reach(Routing, "idle_goroutines", "goroutines of an idle name", AtMost, 0, "goroutines"),
+}
+
+var queueing = []Criterion{
+	must(Queueing, "in_flight", "peak messages delivered and not acknowledged", AtLeast, BaseScale, "messages", WithN),
+	must(Queueing, "throughput", "throughput in memory", AtLeast, 95_000, "msgs/s", WithShare),
+	must(Queueing, "p50", "steady latency p50", Below, 50, "ms", WithShare),
+	must(Queueing, "p95", "steady latency p95", Below, 75, "ms", WithShare),
+	must(Queueing, "p99", "steady latency p99", Below, 100, "ms", WithShare),
+	must(Queueing, "lost", "messages lost in memory", Equal, 0, "messages"),
+	must(Queueing, "phantom", "phantom messages", Equal, 0, "messages"),
+	must(Queueing, "reordered", "messages out of order in their queue", Equal, 0, "messages"),
+	shown(Queueing, "redelivery", "messages not acknowledged, or refused, and not delivered again with their attempt"),
+	shown(Queueing, "dead_letter", "messages beyond the attempts that missed the dead-letter queue"),
+	shown(Queueing, "bounded", "full queues that neither blocked nor refused as configured"),
+	shown(Queueing, "exclusive", "messages held by two consumers at once"),
+	must(Queueing, "kills", "times the durable queue was killed", AtLeast, 20, "kills"),
+	must(Queueing, "durable_lost", "confirmed messages lost over all kills", Equal, 0, "messages"),
+	shown(Queueing, "durable_redelivered", "confirmed acknowledgements that came back as new"),
+	shown(Queueing, "torn", "torn last records not dropped, or damage elsewhere not reported"),
+	shown(Queueing, "disk", "publishes confirmed that could not be written"),
+}
+
+var memory = []Criterion{
+	must(Memory, "connections", "connections held at once, counted", AtLeast, BaseScale, "connections", WithN),
+	must(Memory, "per_connection", "heap and stack of a connection", AtMost, 5*1024, "bytes"),
+	memoryPeak(Memory, "peak", "peak memory"),
+	must(Memory, "slope", "slope of memory beyond its noise", AtMost, 0, "bytes/s"),
+	must(Memory, "heap_returned", "heap above the baseline after close", AtMost, 5, "%"),
+	must(Memory, "leaks", "goroutines and descriptors left behind", Equal, 0, "leaks"),
+	reach(Memory, "goroutine_reach", "memory of a connection with a goroutine", Below, 3.1*1024, "bytes"),
+	reach(Memory, "idle_reach", "memory of an idle connection without one", Below, 1024, "bytes"),
+}
+
+var balancing = []Criterion{
+	must(Balancing, "throughput", "throughput", AtLeast, 50_000, "ops/s", WithShare),
+	must(Balancing, "spread", "largest deviation of a node, any strategy", AtMost, 2000, "connections", WithN),
+	must(Balancing, "default_spread", "largest deviation of a node, default strategy", AtMost, 0.6, "%"),
+	must(Balancing, "join_spread", "largest deviation after a join, default strategy", AtMost, 0.6, "%"),
+	must(Balancing, "failure_spread", "largest deviation after a failure, default strategy", AtMost, 0.6, "%"),
+	shown(Balancing, "moved", "connections a hash strategy moved without need"),
+	shown(Balancing, "dead", "connections given to a node known dead"),
+	shown(Balancing, "weights", "weights not honoured"),
+	shown(Balancing, "skew", "nodes above the bound under skewed keys"),
+	shown(Balancing, "empty", "empty node sets without an error"),
+}
+
+var sessions = []Criterion{
+	must(Sessions, "throughput", "throughput", AtLeast, 50_000, "ops/s", WithShare),
+	must(Sessions, "survival", "acknowledged sessions that survived", AtLeast, 99.5, "%"),
+	must(Sessions, "recovery", "time to recover", Below, 2000, "ms", WithShare),
+	shown(Sessions, "latest", "acknowledged writes not readable with their latest value"),
+	shown(Sessions, "linearizable", "histories that are not linearizable"),
+	shown(Sessions, "stale", "stale values served by a restarted node"),
+	shown(Sessions, "replication", "sessions not restored to full replication"),
+	shown(Sessions, "expiry", "sessions that outlived or missed their time to live"),
+	shown(Sessions, "minority", "writes accepted by the minority of a partition"),
+	reach(Sessions, "survival_reach", "acknowledged writes that survived one node killed", AtLeast, 100, "%"),
+	reach(Sessions, "recovery_reach", "time to recover", Below, 500, "ms"),
+}
+
+var messaging = []Criterion{
+	must(Messaging, "in_flight", "peak requests in flight, counted", AtLeast, BaseScale, "requests", WithN),
+	must(Messaging, "throughput", "throughput", AtLeast, 85_000, "msgs/s", WithShare),
+	must(Messaging, "p50", "steady latency p50", Below, 50, "ms", WithShare),
+	must(Messaging, "p95", "steady latency p95", Below, 75, "ms", WithShare),
+	must(Messaging, "p99", "steady latency p99", Below, 100, "ms", WithShare),
+	must(Messaging, "answered", "calls answered or reported", Equal, 100, "%"),
+	must(Messaging, "lost", "replies lost", Equal, 0, "messages"),
+	must(Messaging, "duplicated", "replies duplicated", Equal, 0, "messages"),
+	must(Messaging, "misrouted", "replies to another request", Equal, 0, "messages"),
+	shown(Messaging, "isolation", "peers slowed by another that is slow or stopped"),
+	shown(Messaging, "back_pressure", "buffers that grew beyond their bound"),
+	shown(Messaging, "dead_peer", "calls to a dead peer without an error at once"),
+	shown(Messaging, "secret", "unauthenticated peers that were served"),
+	shown(Messaging, "garbled", "connections harmed by a garbled frame on another"),
+}
+
+var chaos = []Criterion{
+	must(Chaos, "recovery", "time until all workers serve again", Below, 2000, "ms", WithShare),
+	must(Chaos, "cascades", "cascading failures", Equal, 0, "failures"),
+	must(Chaos, "lost", "operations lost by workers not hit", Equal, 0, "operations"),
+	must(Chaos, "p99", "p99 of workers not hit by their steady one", AtMost, 2, "times"),
+	shown(Chaos, "hypothesis", "steady-state hypotheses that did not hold before or after"),
+	shown(Chaos, "intensity", "crash loops that the restart intensity did not stop"),
+	shown(Chaos, "blast_radius", "times the blast radius was exceeded"),
+	shown(Chaos, "plan", "plans that differ for the same seed"),
+	reach(Chaos, "recovery_reach", "time until all workers serve again", Below, 103, "ms"),
+}
+
+var wholeRun = []Criterion{
+	must(WholeRun, "throughput", "lowest throughput of a scenario", AtLeast, 50_000, "ops/s", WithShare),
+	must(WholeRun, "p50", "highest steady latency p50 of a scenario", Below, 50, "ms", WithShare),
+	must(WholeRun, "p95", "highest steady latency p95 of a scenario", Below, 75, "ms", WithShare),
+	must(WholeRun, "p99", "highest steady latency p99 of a scenario", Below, 100, "ms", WithShare),
+	memoryPeak(WholeRun, "memory", "peak memory of the process"),
+	must(WholeRun, "per_connection", "memory of a connection", AtMost, 5*1024, "bytes"),
+	must(WholeRun, "recovery", "longest recovery", Below, 2000, "ms", WithShare),
+	must(WholeRun, "sessions", "acknowledged sessions that survived", AtLeast, 99.5, "%"),
+	must(WholeRun, "connections", "connections that survived, no faults", Equal, 100, "%"),
+	must(WholeRun, "balance", "largest deviation of a node from its share", AtMost, 2000, "connections", WithN),
+	must(WholeRun, "loss", "messages lost", Equal, 0, "messages"),
+	must(WholeRun, "cascades", "cascading failures", Equal, 0, "failures"),
+	must(WholeRun, "leaks", "goroutines, connections, files and processes left behind", Equal, 0, "leaks"),
+}

@@ -1,0 +1,137 @@
+package validate
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+)
+
+// Comparison relates what was measured to the target.
+type Comparison string
+
+// The comparisons in use.
+const (
+	AtLeast Comparison = ">="
+	AtMost  Comparison = "<="
+	Below   Comparison = "<"
+	Equal   Comparison = "="
+)
+
+func (c Comparison) holds(measured, target float64) bool {
+	switch c {
+	case AtLeast:
+		return measured >= target
+	case AtMost:
+		return measured <= target
+	case Below:
+		return measured < target
+	case Equal:
+		return measured == target
+	}
+	return false
+}
+
+func (c Comparison) words() string {
+	switch c {
+	case AtLeast:
+		return "at least"
+	case AtMost:
+		return "at most"
+	case Below:
+		return "below"
+	}
+	return "exactly"
+}
+
+// Kind says what missing a target means.
+type Kind string
+
+const (
+	// Must is an acceptance threshold: missing it fails the run.
+	Must Kind = "must"
+	// Reach is a figure to aim for: it is reported and never asserted.
+	Reach Kind = "reach"
+)
+
+// Scaling says what a target depends on besides the specification.
+type Scaling string
+
+const (
+	// Fixed targets hold everywhere.
+	Fixed Scaling = ""
+	// WithN targets are given for 100,000 and change in proportion.
+	WithN Scaling = "scale"
+	// WithShare targets are rates and times for a machine that has nothing
+	// else to do: where other processes held part of the processors, rates
+	// shrink, and times grow, by the part that was left.
+	WithShare Scaling = "share"
+)
+
+// BaseScale is the N for which the specification gives its targets.
+const BaseScale = 100_000
+
+// Criterion is one line of the specification.
+type Criterion struct {
+	ID         string     `json:"id"`       // scenario.subject, as in "pooling.throughput"
+	Scenario   string     `json:"scenario"` // ID of the scenario, or WholeRun
+	Name       string     `json:"name"`
+	Comparison Comparison `json:"comparison"`
+	Target     float64    `json:"target"`
+	Unit       string     `json:"unit"`
+	Kind       Kind       `json:"kind"`
+	Scaling    Scaling    `json:"scaling,omitempty"`
+	// Floor is the part of a WithN target that does not change with N.
+	Floor float64 `json:"floor,omitempty"`
+}
+
+// Conditions are what targets are adjusted to.
+type Conditions struct {
+	Scale int     // N
+	Share float64 // of the processors that other processes left, 0 to 1
+}
+
+// at returns the criterion with its target adjusted, and says so.
+func (c Criterion) at(w Conditions) (Criterion, string) {
+	switch {
+	case c.Scaling == WithN && w.Scale != BaseScale:
+		full := c.Target
+		c.Target = c.Floor + (c.Target-c.Floor)*float64(w.Scale)/BaseScale
+		return c, fmt.Sprintf("target %s scaled to N = %d", Number(full), w.Scale)
+	case c.Scaling == WithShare && w.Share < 1:
+		full := c.Target
+		if c.Comparison == AtLeast {
+			c.Target *= w.Share
+		} else {
+			c.Target /= w.Share
+		}
+		return c, fmt.Sprintf("target %s adjusted: other work held %.0f %% of the processors",
+			Number(full), 100*(1-w.Share))
+	}
+	return c, ""
+}
+
+// Number formats a figure with as many digits as it is worth: whole from 100
+// on, with thousands set apart, else three significant ones.
+func Number(x float64) string {
+	if x == math.Trunc(x) || math.Abs(x) >= 100 {
+		return thousands(strconv.FormatFloat(math.Round(x), 'f', 0, 64))
+	}
+	return strconv.FormatFloat(x, 'g', 3, 64)
+}
+
+func thousands(digits string) string {
+	sign, digits := digits[:len(digits)-len(strings.TrimPrefix(digits, "-"))], strings.TrimPrefix(digits, "-")
+	for at := len(digits) - 3; at > 0; at -= 3 {
+		digits = digits[:at] + "," + digits[at:]
+	}
+	return sign + digits
+}
+
+// With formats a figure with its unit.
+func With(x float64, unit string) string {
+	if unit == "" {
+		return Number(x)
+	}
+	return Number(x) + " " + unit
+}
