@@ -59,9 +59,19 @@ func Fingerprint() Environment {
 	return e
 }
 
-// MemoryAvailable is what the kernel thinks can be used without swapping, in
-// bytes; nil where it does not tell.
-func MemoryAvailable() *int64 { return meminfo("MemAvailable") }
+// MemoryAvailable is what this process could use without swapping, in bytes:
+// what the kernel thinks is available, or the limit of the control group where
+// that is lower. It is nil where neither is known.
+func MemoryAvailable() *int64 {
+	available := meminfo("MemAvailable")
+	for _, path := range []string{"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"} {
+		limit, err := strconv.ParseInt(firstLine(path), 10, 64) // "max" is no limit
+		if err == nil && (available == nil || limit < *available) {
+			available = &limit
+		}
+	}
+	return available
+}
 
 func gcPercent() string {
 	sample := []metrics.Sample{{Name: "/gc/gogc:percent"}}

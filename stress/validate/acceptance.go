@@ -2,6 +2,7 @@ package validate
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -27,31 +28,29 @@ var acceptances = []struct {
 	{"the figures for the whole run hold", []string{WholeRun}},
 }
 
-// Acceptances derives the six from the checklist: failed if any check that must
-// hold failed, passed only if each was measured or is not offered by the
-// subject, and otherwise not measured. broken names scenarios that failed for
+// Acceptances derives the six from all checks of a run: failed if any check that
+// must hold failed, passed only if each was measured or is not offered by the
+// subject, and otherwise not measured. broken are the scenarios that failed for
 // another reason than a check; they fail their criterion too.
-func (l *Checklist) Acceptances(broken ...string) []Acceptance {
+func Acceptances(checks []Check, broken []string) []Acceptance {
 	all := make([]Acceptance, 0, len(acceptances))
 	for i, a := range acceptances {
 		var failed, missing []string
 		measured := 0
 		for _, scenario := range a.scenarios {
-			for _, name := range broken {
-				if name == scenario {
-					failed = append(failed, scenario)
-				}
+			if slices.Contains(broken, scenario) {
+				failed = append(failed, scenario)
 			}
-			for _, c := range l.Checks(scenario) {
-				switch {
-				case c.Kind != Must:
-				case c.Verdict == Failed:
-					failed = append(failed, c.ID)
-				case c.Verdict == NotMeasured:
-					missing = append(missing, c.ID)
-				case c.Verdict == Passed:
-					measured++
-				}
+		}
+		for _, c := range checks {
+			switch {
+			case c.Kind != Must || !slices.Contains(a.scenarios, c.Scenario):
+			case c.Verdict == Failed:
+				failed = append(failed, c.ID)
+			case c.Verdict == NotMeasured:
+				missing = append(missing, c.ID)
+			case c.Verdict == Passed:
+				measured++
 			}
 		}
 		outcome := Acceptance{Number: i + 1, Name: a.name, Verdict: Passed}

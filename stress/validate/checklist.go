@@ -45,7 +45,7 @@ func (c Check) String() string {
 	return text
 }
 
-// Checklist is every criterion of a run with its verdict. Safe for concurrent
+// Checklist is a list of criteria, each with its verdict. Safe for concurrent
 // use.
 type Checklist struct {
 	mu       sync.Mutex
@@ -99,11 +99,11 @@ func (l *Checklist) set(id string, change func(c *Check, as Criterion)) Check {
 	return l.checks[at]
 }
 
-// Checks returns a copy of those of one scenario, in order.
-func (l *Checklist) Checks(scenario string) []Check {
+// Checks returns a copy of all, in order.
+func (l *Checklist) Checks() []Check {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return slices.DeleteFunc(slices.Clone(l.checks), func(c Check) bool { return c.Scenario != scenario })
+	return slices.Clone(l.checks)
 }
 
 // FailedOf returns those of the checks given that must hold and did not.

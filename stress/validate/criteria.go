@@ -63,6 +63,11 @@ var Criteria = slices.Concat(
 	formation, pooling, routing, queueing, memory, balancing, sessions, messaging, chaos, wholeRun,
 )
 
+// Of returns the criteria of one scenario, or of WholeRun.
+func Of(scenario string) []Criterion {
+	return slices.DeleteFunc(slices.Clone(Criteria), func(c Criterion) bool { return c.Scenario != scenario })
+}
+
 var formation = []Criterion{
 	shown(Formation, "views", "nodes that do not list every other as alive"),
 	shown(Formation, "pairs", "directed pairs that do not answer a ping"),

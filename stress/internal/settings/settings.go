@@ -1,0 +1,195 @@
+// Package settings reads what the user may set: the environment variables that
+// begin with STRESS_. They are variables and not flags because a flag of one
+// package breaks "go test ./..." in all others.
+package settings
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"tensile/stress/load"
+	"tensile/stress/validate"
+)
+
+// ErrSetting is wrapped by every error of this package; the message names the
+// variable, its value and what is accepted.
+var ErrSetting = errors.New("bad setting")
+
+// Settings are what a run is asked to do.
+type Settings struct {
+	Scale    int           // N
+	Seed     uint64        // of everything drawn at random
+	Out      string        // folder for the report
+	Rate     float64       // of steady runs, in ops/s; 0 for 60 % of the throughput measured
+	Arrivals load.Arrivals // of steady runs
+	Hold     time.Duration // that connections are held in the memory scenario
+	Engine   string        // of the queue scenario
+	Notes    []string      // what was cut, and why
+}
+
+// Build is what the settings depend on besides the environment.
+type Build struct {
+	Short     bool   // go test -short
+	Race      bool   // built with the race detector
+	Available *int64 // memory in bytes that a run may use; nil where not known
+	Root      string // folder in which the default output folder lies
+}
+
+const (
+	shortScale = 10_000
+	// raceScale stays clear of the race detector's limit of 8,128 goroutines.
+	raceScale = 5_000
+	// The memory by which a scale fits or does not: the budget of 500 MB for
+	// 100,000, of which 100 MB are for the process itself.
+	baseMemory      = 100e6
+	memoryPerUnit   = 4_000
+	defaultHold     = 10 * time.Second
+	defaultFolder   = "out"
+	longestHold     = 24 * time.Hour
+	engineInMemory  = "memory"
+	prefix          = "STRESS_"
+	acceptedHold    = "a duration from 1s to 24h, such as 30s"
+	acceptedRate    = "a number of operations a second above 0"
+	acceptedSeed    = "a whole number from 0 to 18446744073709551615"
+	acceptedArrival = "constant or poisson"
+)
+
+// parsers has one entry for each variable; each is given a value that is not
+// empty, and returns what would be accepted if it is not.
+var parsers = map[string]func(s *Settings, value string, b Build) (accepted string){
+	"STRESS_SCALE": parseScale,
+	"STRESS_SEED": func(s *Settings, value string, _ Build) string {
+		seed, err := strconv.ParseUint(value, 10, 64)
+		if err != nil {
+			return acceptedSeed
+		}
+		s.Seed = seed
+		return ""
+	},
+	"STRESS_OUT": func(s *Settings, value string, _ Build) string {
+		s.Out = value
+		return ""
+	},
+	"STRESS_RATE": func(s *Settings, value string, _ Build) string {
+		rate, err := strconv.ParseFloat(value, 64)
+		if err != nil || !(rate > 0) || math.IsInf(rate, 0) {
+			return acceptedRate
+		}
+		s.Rate = rate
+		return ""
+	},
+	"STRESS_ARRIVALS": func(s *Settings, value string, _ Build) string {
+		for _, a := range []load.Arrivals{load.Constant, load.Poisson} {
+			if value == a.String() {
+				s.Arrivals = a
+				return ""
+			}
+		}
+		return acceptedArrival
+	},
+	"STRESS_HOLD": func(s *Settings, value string, _ Build) string {
+		hold, err := time.ParseDuration(value)
+		if err != nil || hold < time.Second || hold > longestHold {
+			return acceptedHold
+		}
+		s.Hold = hold
+		return ""
+	},
+	"STRESS_ENGINE": func(s *Settings, value string, _ Build) string {
+		if value != engineInMemory {
+			return engineInMemory
+		}
+		s.Engine = value
+		return ""
+	},
+}
+
+// Names lists the variables that are known.
+func Names() []string {
+	names := make([]string, 0, len(parsers))
+	for name := range parsers {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// Parse reads the settings from an environment as os.Environ gives it. A
+// variable that is empty counts as not set. All that is wrong is in the error.
+func Parse(environ []string, b Build) (Settings, error) {
+	s := Settings{
+		Scale:  validate.BaseScale,
+		Seed:   rand.Uint64N(1 << 32), // short enough to be typed
+		Out:    filepath.Join(b.Root, defaultFolder),
+		Hold:   defaultHold,
+		Engine: engineInMemory,
+	}
+	if b.Short {
+		s.Scale = shortScale
+	}
+	var wrong []error
+	for _, entry := range environ {
+		name, value, _ := strings.Cut(entry, "=")
+		if !strings.HasPrefix(name, prefix) {
+			continue
+		}
+		parse, known := parsers[name]
+		switch {
+		case !known:
+			wrong = append(wrong, fmt.Errorf("%w: %s=%q is unknown, accepted are %s",
+				ErrSetting, name, value, strings.Join(Names(), ", ")))
+		case value != "":
+			if accepted := parse(&s, value, b); accepted != "" {
+				wrong = append(wrong, fmt.Errorf("%w: %s=%q, accepted is %s", ErrSetting, name, value, accepted))
+			}
+		}
+	}
+	if len(wrong) > 0 {
+		return Settings{}, errors.Join(wrong...)
+	}
+	if b.Race && s.Scale > raceScale {
+		s.Notes = append(s.Notes, fmt.Sprintf(
+			"Scale cut from %d to %d: the race detector allows 8,128 goroutines.", s.Scale, raceScale))
+		s.Scale = raceScale
+	}
+	return s, nil
+}
+
+// FromEnvironment is Parse over the environment of this process.
+func FromEnvironment(b Build) (Settings, error) { return Parse(os.Environ(), b) }
+
+// parseScale accepts 100000, 100_000 and 1e5, as far as they fit.
+func parseScale(s *Settings, value string, b Build) (accepted string) {
+	n, err := strconv.ParseFloat(strings.ReplaceAll(value, "_", ""), 64)
+	most := math.MaxInt32
+	accepted = "a whole number from 1, such as 100000, 100_000 or 1e5"
+	if b.Available != nil {
+		most = min(most, max(1, int((float64(*b.Available)-baseMemory)/memoryPerUnit)))
+	}
+	if err != nil || n != math.Trunc(n) || n < 1 {
+		return accepted
+	}
+	if n > float64(most) {
+		return fmt.Sprintf("%s, and it does not fit into the memory available: up to %d would", accepted, roundDown(most))
+	}
+	s.Scale = int(n)
+	return ""
+}
+
+// roundDown keeps two digits: the memory available changes by the moment, and
+// so should not what is said of it.
+func roundDown(n int) int {
+	unit := 1
+	for n/unit >= 100 {
+		unit *= 10
+	}
+	return n / unit * unit
+}

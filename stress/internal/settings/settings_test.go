@@ -1,0 +1,120 @@
+package settings
+
+import (
+	"errors"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"tensile/stress/load"
+)
+
+func gigabytes(n int64) *int64 {
+	n *= 1e9
+	return &n
+}
+
+func TestDefaults(t *testing.T) {
+	s, err := Parse([]string{"HOME=/", "STRESS_SEED="}, Build{Root: "x"})
+	require.NoError(t, err)
+	assert.Equal(t, 100_000, s.Scale)
+	assert.Equal(t, filepath.Join("x", "out"), s.Out)
+	assert.Equal(t, 10*time.Second, s.Hold)
+	assert.Equal(t, load.Constant, s.Arrivals)
+	assert.Empty(t, s.Notes)
+
+	s, err = Parse(nil, Build{Short: true})
+	require.NoError(t, err)
+	assert.Equal(t, 10_000, s.Scale)
+}
+
+func TestAccepted(t *testing.T) {
+	for entry, want := range map[string]func(Settings) bool{
+		"STRESS_SCALE=100_000":             func(s Settings) bool { return s.Scale == 100_000 },
+		"STRESS_SCALE=2e5":                 func(s Settings) bool { return s.Scale == 200_000 },
+		"STRESS_SCALE=1":                   func(s Settings) bool { return s.Scale == 1 },
+		"STRESS_SEED=18446744073709551615": func(s Settings) bool { return s.Seed == 1<<64-1 },
+		"STRESS_OUT=/a b":                  func(s Settings) bool { return s.Out == "/a b" },
+		"STRESS_RATE=1500.5":               func(s Settings) bool { return s.Rate == 1500.5 },
+		"STRESS_ARRIVALS=poisson":          func(s Settings) bool { return s.Arrivals == load.Poisson },
+		"STRESS_HOLD=30s":                  func(s Settings) bool { return s.Hold == 30*time.Second },
+		"STRESS_ENGINE=memory":             func(s Settings) bool { return s.Engine == "memory" },
+	} {
+		s, err := Parse([]string{entry}, Build{})
+		if assert.NoError(t, err, entry) {
+			assert.True(t, want(s), "%s gave %+v", entry, s)
+		}
+	}
+}
+
+func TestRejected(t *testing.T) {
+	for _, c := range []struct{ entry, accepted string }{
+		{"STRESS_SCALE=abc", "a whole number from 1"},
+		{"STRESS_SCALE=0", "a whole number from 1"},
+		{"STRESS_SCALE=-5", "a whole number from 1"},
+		{"STRESS_SCALE=1.5", "a whole number from 1"},
+		{"STRESS_SCALE=NaN", "a whole number from 1"},
+		{"STRESS_SCALE=+Inf", "up to 5900000 would"},
+		{"STRESS_SCALE=1e9", "up to 5900000 would"},
+		{"STRESS_SEED=-1", "a whole number from 0"},
+		{"STRESS_RATE=0", "above 0"},
+		{"STRESS_RATE=NaN", "above 0"},
+		{"STRESS_RATE=Inf", "above 0"},
+		{"STRESS_ARRIVALS=fast", "constant or poisson"},
+		{"STRESS_HOLD=10", "from 1s to 24h"},
+		{"STRESS_HOLD=48h", "from 1s to 24h"},
+		{"STRESS_ENGINE=kafka", "memory"},
+		{"STRESS_FOO=1", "STRESS_SCALE, STRESS_SEED"},
+		{"STRESS_FOO=", "STRESS_SCALE, STRESS_SEED"},
+	} {
+		_, err := Parse([]string{c.entry}, Build{Available: gigabytes(24)})
+		if !assert.ErrorIs(t, err, ErrSetting, c.entry) {
+			continue
+		}
+		name, value, _ := strings.Cut(c.entry, "=")
+		assert.ErrorContains(t, err, name)
+		assert.ErrorContains(t, err, `"`+value+`"`)
+		assert.ErrorContains(t, err, c.accepted)
+	}
+}
+
+func TestAllThatIsWrongIsSaid(t *testing.T) {
+	_, err := Parse([]string{"STRESS_SEED=x", "STRESS_BAR=1"}, Build{})
+	assert.ErrorContains(t, err, "STRESS_SEED")
+	assert.ErrorContains(t, err, "STRESS_BAR")
+}
+
+func TestRaceCutsTheScaleAndSaysSo(t *testing.T) {
+	s, err := Parse(nil, Build{Race: true})
+	require.NoError(t, err)
+	assert.Equal(t, raceScale, s.Scale)
+	require.Len(t, s.Notes, 1)
+	assert.Contains(t, s.Notes[0], "from 100000 to 5000")
+
+	s, err = Parse([]string{"STRESS_SCALE=400"}, Build{Race: true})
+	require.NoError(t, err)
+	assert.Equal(t, 400, s.Scale)
+	assert.Empty(t, s.Notes)
+}
+
+func FuzzParse(f *testing.F) {
+	for _, seed := range []string{"STRESS_SCALE=1e5", "STRESS_SEED=7", "STRESS_HOLD=9h", "STRESS_X", "STRESS_RATE=0x1p-2"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, entry string) {
+		s, err := Parse([]string{entry}, Build{Available: gigabytes(4)})
+		if err != nil {
+			if !errors.Is(err, ErrSetting) {
+				t.Fatalf("%q: error of another kind: %v", entry, err)
+			}
+			return
+		}
+		if s.Scale < 1 || s.Scale > 1_000_000 || s.Rate < 0 || s.Hold < time.Second || s.Hold > longestHold {
+			t.Fatalf("%q was accepted as %+v", entry, s)
+		}
+	})
+}

@@ -1,0 +1,104 @@
+package report
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+)
+
+// ErrFolder is wrapped by the error for an output folder that cannot be used.
+var ErrFolder = errors.New("report: output folder cannot be written")
+
+// files are what Write leaves in the folder.
+var files = []struct {
+	name   string
+	render func(io.Writer, *Run) error
+}{
+	{"results.json", writeJSON},
+	{"results.csv", writeCSV},
+	{"report.md", writeMarkdown},
+	{"checklist.md", writeChecklist},
+	{"bench.txt", writeBench},
+}
+
+// LogName and CrashName are the files that grow while a run goes on.
+const (
+	LogName   = "execution.log"
+	CrashName = "crash.log"
+)
+
+// Folder is where a run is left. Safe for concurrent use.
+type Folder struct {
+	dir string
+	mu  sync.Mutex // one writer at a time
+	log *os.File
+}
+
+// Open makes the folder where it is missing and begins a new execution.log. The
+// error wraps ErrFolder and the reason.
+func Open(dir string) (*Folder, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrFolder, err)
+	}
+	log, err := os.Create(filepath.Join(dir, LogName))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrFolder, err)
+	}
+	return &Folder{dir: dir, log: log}, nil
+}
+
+// Path is the full name of a file in the folder.
+func (f *Folder) Path(name string) string { return filepath.Join(f.dir, name) }
+
+// Logf adds a line to execution.log. A line that cannot be written is lost: the
+// log describes the run, it does not decide it.
+func (f *Folder) Logf(format string, args ...any) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	fmt.Fprintf(f.log, "%s  %s\n", time.Now().Format("2006-01-02T15:04:05.000Z07:00"), fmt.Sprintf(format, args...))
+}
+
+// Write replaces every file by the run as it is now. Each is complete or
+// untouched. All are tried; the errors are joined.
+func (f *Folder) Write(r *Run) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	r.total()
+	var failed []error
+	for _, file := range files {
+		var text bytes.Buffer
+		if err := file.render(&text, r); err != nil {
+			failed = append(failed, fmt.Errorf("report: %s: %w", file.name, err))
+			continue
+		}
+		if err := replace(f.Path(file.name), text.Bytes()); err != nil {
+			failed = append(failed, fmt.Errorf("%w: %w", ErrFolder, err))
+		}
+	}
+	return errors.Join(failed...)
+}
+
+// Close ends the log.
+func (f *Folder) Close() error { return f.log.Close() }
+
+// replace puts text in a new file and moves it over the old one.
+func replace(path string, text []byte) error {
+	temporary, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	if err != nil {
+		return err
+	}
+	_, err = temporary.Write(text)
+	err = errors.Join(err, temporary.Chmod(0o644), temporary.Close())
+	if err == nil {
+		err = os.Rename(temporary.Name(), path)
+	}
+	if err != nil {
+		os.Remove(temporary.Name())
+	}
+	return err
+}

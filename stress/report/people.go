@@ -1,0 +1,229 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"tensile/stress/measure"
+	"tensile/stress/validate"
+)
+
+// row writes one line of a Markdown table.
+func row(w io.Writer, cells ...string) {
+	for i, c := range cells {
+		cells[i] = strings.NewReplacer("|", `\|`, "\n", " ").Replace(c)
+	}
+	fmt.Fprintf(w, "| %s |\n", strings.Join(cells, " | "))
+}
+
+func head(w io.Writer, cells ...string) {
+	row(w, cells...)
+	fmt.Fprintln(w, "|"+strings.Repeat(" --- |", len(cells)))
+}
+
+func writeMarkdown(w io.Writer, r *Run) error {
+	e := r.Environment
+	fmt.Fprintf(w, "# Stress report: %s\n\n", r.State)
+	fmt.Fprintf(w, "%s, %.1f s, N = %s, seed %d.\n\n", r.Started.Format(time.RFC3339), r.Seconds,
+		validate.Number(float64(e.Scale)), e.Seed)
+
+	fmt.Fprint(w, "## Executive summary\n\n")
+	head(w, "#", "acceptance criterion", "verdict", "")
+	for _, a := range r.Acceptance {
+		row(w, fmt.Sprint(a.Number), a.Name, string(a.Verdict), a.Note)
+	}
+	for _, n := range r.Notes {
+		fmt.Fprintf(w, "\n%s\n", n)
+	}
+
+	fmt.Fprint(w, "\n## The nine scenarios\n\n")
+	head(w, columns...)
+	for _, s := range r.Scenarios {
+		row(w, s.cells()...)
+	}
+	for _, s := range r.Scenarios {
+		s.markdown(w)
+	}
+
+	fmt.Fprint(w, "\n## Aggregate metrics\n\n")
+	head(w, "metric", "value")
+	row(w, "scenarios run", fmt.Sprintf("%d of %d", r.Totals.Scenarios, len(r.Scenarios)))
+	row(w, "operations under load", validate.Number(float64(r.Totals.Operations)))
+	row(w, "faults in all ledgers", validate.Number(float64(r.Totals.Faults)))
+	row(w, "checks measured", validate.Number(float64(r.Totals.Checks)))
+	row(w, "checks failed that must hold", validate.Number(float64(r.Totals.Missed)))
+
+	fmt.Fprint(w, "\n## Criteria of the whole run\n\n")
+	checkTable(w, r.Checks)
+	fmt.Fprint(w, "\n## Environment\n\n")
+	environment(w, r)
+	return nil // w is a buffer
+}
+
+func (s *Scenario) markdown(w io.Writer) {
+	if s.State == NotRun {
+		return
+	}
+	fmt.Fprintf(w, "\n## %d %s: %s\n\n", s.Number, s.Title, s.State)
+	fmt.Fprintf(w, "Subject %s, N = %s, %.1f s.\n", s.Subject, validate.Number(float64(s.N)), s.Seconds)
+	for _, n := range s.Notes {
+		fmt.Fprintf(w, "\n%s\n", n)
+	}
+	if len(s.Failures) > 0 {
+		fmt.Fprint(w, "\n### What failed\n\n")
+		for _, f := range s.Failures {
+			fmt.Fprintf(w, "```\n%s\n```\n", strings.TrimSpace(f))
+		}
+		fmt.Fprintf(w, "\nTo repeat it: `%s`\n", s.Replay)
+	}
+	if s.Burst != nil || s.Steady != nil {
+		fmt.Fprintln(w)
+		head(w, "load", "operations", "peak in flight", "ops/s", "mean", "p50", "p95", "p99", "p99.9", "max")
+	}
+	if b := s.Burst; b != nil {
+		row(w, append([]string{"burst", validate.Number(float64(b.N)), validate.Number(float64(b.Peak)),
+			validate.Number(b.Throughput)}, times(b.Latency)...)...)
+	}
+	if st := s.Steady; st != nil {
+		row(w, append([]string{"steady, " + st.Arrivals, validate.Number(float64(st.N)), peak(st.Peak),
+			validate.Number(st.Offered)}, times(&st.Latency)...)...)
+	}
+	if b := s.Burst; b != nil && b.Latency != nil {
+		fmt.Fprintf(w, "\nN / X of the burst is %s: by Little's law its median wait is about half of that, whatever the subject.\n",
+			duration(b.Little))
+	}
+	if st := s.Steady; st != nil {
+		fmt.Fprintf(w, "\nThe generator was asked for %s ops/s; it was late by %s (p50), %s (p99), %s (max), which is part of the latencies.\n",
+			validate.Number(st.Asked), duration(float64(st.LateP50)), duration(float64(st.LateP99)), duration(float64(st.LateMax)))
+		if len(st.Series) > 1 {
+			fmt.Fprintln(w)
+			head(w, "second", "ended", "failed", "p50", "p99", "max")
+			for _, p := range st.Series {
+				row(w, fmt.Sprint(p.At), fmt.Sprint(p.Ended), fmt.Sprint(p.Failed),
+					duration(float64(p.P50)), duration(float64(p.P99)), duration(float64(p.Max)))
+			}
+		}
+	}
+	if s.Ledger != nil {
+		fmt.Fprintf(w, "\nLedger: %s.\n", s.Ledger)
+	}
+	if m := s.Memory; m != nil {
+		fmt.Fprintf(w, "\nMemory, peak: heap %s, stacks %s, resident %s, control group %s; %d GC cycles, pause p99 ≤ %s.\n",
+			size(&m.Peak.Heap), size(&m.Peak.Stacks), size(m.Peak.RSS), size(m.Peak.Cgroup), m.GCCycles, duration(m.GCPause*1e9))
+	}
+	if s.Leaks != nil {
+		fmt.Fprintf(w, "\nAudit: %s.\n", s.Leaks)
+	}
+	if s.Share != nil {
+		fmt.Fprintf(w, "\nOther processes left %.0f %% of the processors while the load was on.\n", 100**s.Share)
+	}
+	fmt.Fprintln(w)
+	checkTable(w, s.Checks)
+	fmt.Fprintln(w)
+	head(w, "phase", "state", "seconds")
+	for _, p := range s.Phases {
+		row(w, p.Name, string(p.State), fmt.Sprintf("%.2f", p.Seconds))
+	}
+}
+
+func times(l *measure.Latency) []string {
+	if l == nil || l.N == 0 {
+		return []string{"", "", "", "", "", ""}
+	}
+	return []string{duration(l.Mean), duration(float64(l.P50)), duration(float64(l.P95)),
+		duration(float64(l.P99)), duration(float64(l.P999)), duration(float64(l.Max))}
+}
+
+func checkTable(w io.Writer, checks []validate.Check) {
+	head(w, "check", "criterion", "target", "measured", "verdict", "")
+	for _, c := range checks {
+		measured := "not measured"
+		if c.Measured != nil {
+			measured = validate.With(*c.Measured, c.Unit)
+		}
+		verdict := string(c.Verdict)
+		if c.Kind == validate.Reach && c.Measured != nil {
+			verdict = map[bool]string{true: "reached", false: "not reached"}[c.Verdict == validate.Passed]
+		}
+		row(w, c.ID, c.Name, fmt.Sprintf("%s %s", c.Comparison, validate.With(c.Target, c.Unit)), measured, verdict, c.Note)
+	}
+}
+
+func environment(w io.Writer, r *Run) {
+	e := r.Environment
+	limit := "unknown"
+	if e.DescriptorLimit != nil {
+		limit = fmt.Sprint(*e.DescriptorLimit)
+	}
+	memoryLimit := "none"
+	if e.GOMEMLIMIT < 1<<62 {
+		memoryLimit = size(&e.GOMEMLIMIT)
+	}
+	head(w, "", "")
+	for _, line := range [][2]string{
+		{"Go", e.GoVersion + " " + e.OS + "/" + e.Arch},
+		{"kernel", e.Kernel},
+		{"processor", fmt.Sprintf("%s, %d cores, GOMAXPROCS %d", e.CPU, e.Cores, e.GOMAXPROCS)},
+		{"memory", size(e.MemoryTotal)},
+		{"descriptor limit", limit},
+		{"GOGC, GOMEMLIMIT", e.GOGC + ", " + memoryLimit},
+		{"load average at the start", e.LoadAverage},
+		{"commit", e.Commit},
+		{"race detector", fmt.Sprint(e.Race)},
+		{"scale, seed", fmt.Sprintf("%d, %d", e.Scale, e.Seed)},
+		{"command", strings.Join(r.Command, " ")},
+	} {
+		row(w, line[0], line[1])
+	}
+}
+
+func writeChecklist(w io.Writer, r *Run) error {
+	fmt.Fprintf(w, "# Checklist: %s\n\n## Acceptance\n\n", r.State)
+	for _, a := range r.Acceptance {
+		fmt.Fprintf(w, "- [%s] (%d) %s: %s\n", mark(a.Verdict), a.Number, a.Name, a.Verdict)
+	}
+	for _, s := range r.Scenarios {
+		fmt.Fprintf(w, "\n## %d %s: %s\n\n", s.Number, s.Title, s.State)
+		checkTable(w, s.Checks)
+	}
+	fmt.Fprint(w, "\n## Whole run\n\n")
+	checkTable(w, r.Checks)
+	return nil // w is a buffer
+}
+
+func mark(v validate.Verdict) string {
+	if v == validate.Passed {
+		return "x"
+	}
+	return " "
+}
+
+func peak(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return validate.Number(float64(n))
+}
+
+// duration formats nanoseconds with three significant digits.
+func duration(ns float64) string {
+	switch {
+	case ns < 1e3:
+		return fmt.Sprintf("%.0f ns", ns)
+	case ns < 1e6:
+		return fmt.Sprintf("%.3g µs", ns/1e3)
+	case ns < 1e9:
+		return fmt.Sprintf("%.3g ms", ns/1e6)
+	}
+	return fmt.Sprintf("%.3g s", ns/1e9)
+}
+
+// size formats bytes in MB of a million, as the thresholds are.
+func size(n *int64) string {
+	if n == nil {
+		return "unknown"
+	}
+	return fmt.Sprintf("%.1f MB", float64(*n)/1e6)
+}

@@ -1,0 +1,81 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"unicode/utf8"
+
+	"tensile/stress/validate"
+)
+
+var columns = []string{"#", "scenario", "state", "peak in flight", "ops/s", "p50", "p95", "p99", "max", "faults", "memory", "time"}
+
+// cells are what a scenario shows in the table; what was not measured is said
+// to be so.
+func (s *Scenario) cells() []string {
+	cells := []string{fmt.Sprint(s.Number), s.Title, string(s.State), "", "", "", "", "", "", "", "", ""}
+	if s.State == NotRun {
+		cells[2] = string(validate.NotMeasured)
+		return cells
+	}
+	if s.Burst != nil {
+		cells[3], cells[4] = validate.Number(float64(s.Burst.Peak)), validate.Number(s.Burst.Throughput)
+	}
+	if s.Steady != nil && s.Steady.Latency.N > 0 {
+		l := s.Steady.Latency
+		cells[5], cells[6], cells[7], cells[8] = duration(float64(l.P50)), duration(float64(l.P95)),
+			duration(float64(l.P99)), duration(float64(l.Max))
+	}
+	if s.Ledger != nil {
+		cells[9] = validate.Number(float64(s.Ledger.Faults()))
+	}
+	if s.Memory != nil {
+		cells[10] = size(s.Memory.Peak.RSS)
+	}
+	cells[11] = fmt.Sprintf("%.1f s", s.Seconds)
+	return cells
+}
+
+// Line is a scenario in one line, for the moment it ends.
+func (s *Scenario) Line() string {
+	parts := []string{fmt.Sprintf("stress %d/9 %-26s %-11s", s.Number, s.Title, s.State)}
+	if s.Burst != nil {
+		parts = append(parts, "peak "+validate.Number(float64(s.Burst.Peak)), validate.Number(s.Burst.Throughput)+" ops/s")
+	}
+	if s.Steady != nil && s.Steady.Latency.N > 0 {
+		parts = append(parts, "p50 "+duration(float64(s.Steady.Latency.P50)), "p99 "+duration(float64(s.Steady.Latency.P99)))
+	}
+	if s.Ledger != nil {
+		parts = append(parts, fmt.Sprintf("%d faults", s.Ledger.Faults()))
+	}
+	return strings.Join(append(parts, fmt.Sprintf("%.1f s", s.Seconds)), "  ")
+}
+
+// WriteTable writes the summary of a run as text in aligned columns.
+func WriteTable(w io.Writer, r *Run) {
+	rows := [][]string{columns}
+	for _, s := range r.Scenarios {
+		rows = append(rows, s.cells())
+	}
+	width := make([]int, len(columns))
+	for _, cells := range rows {
+		for i, c := range cells {
+			width[i] = max(width[i], utf8.RuneCountInString(c))
+		}
+	}
+	for _, cells := range rows {
+		var line strings.Builder
+		for i, c := range cells {
+			pad := strings.Repeat(" ", width[i]-utf8.RuneCountInString(c))
+			if i >= 3 { // figures to the right
+				c, pad = pad, c
+			}
+			line.WriteString(c + pad + "  ")
+		}
+		fmt.Fprintln(w, strings.TrimRight(line.String(), " "))
+	}
+	for _, a := range r.Acceptance {
+		fmt.Fprintf(w, "(%d) %s: %s\n", a.Number, a.Name, a.Verdict)
+	}
+}
