@@ -1,0 +1,242 @@
+package stress
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime/debug"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"tensile/stress/internal/settings"
+	"tensile/stress/measure"
+	"tensile/stress/report"
+	"tensile/stress/validate"
+)
+
+// run is what all kits of one test process share: the settings, the folder
+// and the report that grows in it.
+type run struct {
+	settings settings.Settings
+	folder   *report.Folder
+	console  *console
+
+	mu     sync.Mutex
+	report *report.Run
+	// atEnd are the child processes and the like that an interrupt must not
+	// leave behind.
+	atEnd []func()
+}
+
+// theRun is made by the first kit, or by Main, and lives as long as the process.
+var theRun struct {
+	once sync.Once
+	run  *run
+	err  error
+}
+
+func current() (*run, error) {
+	theRun.once.Do(func() { theRun.run, theRun.err = newRun() })
+	return theRun.run, theRun.err
+}
+
+func newRun() (*run, error) {
+	available := measure.MemoryAvailable()
+	set, err := settings.FromEnvironment(settings.Build{
+		Short: testing.Short(), Race: raceEnabled, Available: available, Root: moduleRoot(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	folder, err := report.Open(set.Out)
+	if err != nil {
+		return nil, fmt.Errorf("STRESS_OUT=%q, accepted is a folder that can be written: %w", set.Out, err)
+	}
+	r := &run{settings: set, folder: folder, console: newConsole()}
+	e := measure.Fingerprint()
+	e.Race, e.Short, e.Scale, e.Seed = raceEnabled, testing.Short(), set.Scale, set.Seed
+	r.report = &report.Run{
+		Schema: report.Schema, State: report.Running, Started: time.Now(), Command: os.Args,
+		Environment: e, Notes: set.Notes,
+	}
+	for i, s := range validate.Scenarios {
+		r.report.Scenarios = append(r.report.Scenarios, &report.Scenario{
+			Number: i + 1, ID: s.ID, Title: s.Title, State: report.NotRun,
+			Checks: validate.NewChecklist(validate.Of(s.ID)).Checks(),
+		})
+	}
+	r.folder.Logf("run begins: scale %d, seed %d, report in %s", set.Scale, set.Seed, set.Out)
+	for _, note := range set.Notes {
+		r.folder.Logf("%s", note)
+	}
+	r.catchCrash()
+	r.catchSignals()
+	return r, r.update(func() {})
+}
+
+// moduleRoot is the folder of the go.mod above the working directory, or else
+// the working directory.
+func moduleRoot() string {
+	here, err := os.Getwd()
+	if err != nil {
+		return "."
+	}
+	for dir := here; ; dir = filepath.Dir(dir) {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir
+		}
+		if dir == filepath.Dir(dir) {
+			return here
+		}
+	}
+}
+
+// catchCrash has the runtime write what kills the process to a file too. The
+// report then still says "running", as it was written when the scenario began.
+func (r *run) catchCrash() {
+	file, err := os.Create(r.folder.Path(report.CrashName))
+	if err != nil {
+		r.folder.Logf("no crash log: %v", err)
+		return
+	}
+	err = errors.Join(debug.SetCrashOutput(file, debug.CrashOptions{}), file.Close())
+	if err != nil {
+		r.folder.Logf("no crash log: %v", err)
+	}
+}
+
+// catchSignals writes the report, cleans up and ends the process when it is
+// interrupted.
+func (r *run) catchSignals() {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		got := <-signals
+		r.interrupted(got.String())
+		code := 1
+		if number, ok := got.(syscall.Signal); ok {
+			code = 128 + int(number)
+		}
+		os.Exit(code)
+	}()
+}
+
+// interrupted marks what is running and leaves the report.
+func (r *run) interrupted(by string) {
+	_ = r.update(func() { // the process ends: there is nobody to tell
+		for _, s := range r.report.Scenarios {
+			if s.State == report.Running {
+				s.State = report.Interrupted
+				s.Failures = append(s.Failures, "interrupted by "+by)
+			}
+		}
+		for _, end := range r.atEnd {
+			end()
+		}
+		r.atEnd = nil
+	})
+	r.folder.Logf("interrupted by %s", by)
+	r.console.printf("stress: interrupted by %s, report in %s", by, r.settings.Out)
+}
+
+// update changes the report under the lock, brings what is derived up to date,
+// and writes it.
+func (r *run) update(change func()) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	change()
+	r.report.Seconds = time.Since(r.report.Started).Seconds()
+	r.derive()
+	return r.folder.Write(r.report)
+}
+
+// derive computes the state of the run, the criteria of the whole run and the
+// acceptance from the scenarios.
+func (r *run) derive() {
+	state := report.Passed
+	var broken []string
+	anyRun := false
+	for _, s := range r.report.Scenarios {
+		switch s.State {
+		case report.NotRun:
+			continue
+		case report.Running, report.Interrupted:
+			state = s.State
+		case report.Failed:
+			if state == report.Passed {
+				state = report.Failed
+			}
+		}
+		if s.State != report.Passed {
+			broken = append(broken, s.ID)
+		}
+		anyRun = true
+	}
+	if !anyRun {
+		state = report.Running
+	}
+	r.report.State = state
+	r.report.Checks = wholeRun(r.report.Scenarios, r.settings.Scale)
+	all := r.report.Checks
+	for _, s := range r.report.Scenarios {
+		all = append(all[:len(all):len(all)], s.Checks...)
+	}
+	r.report.Acceptance = validate.Acceptances(all, broken)
+}
+
+// wholeRun measures the criteria of the whole run by the scenarios that have
+// run: each takes the worst.
+func wholeRun(scenarios []*report.Scenario, scale int) []validate.Check {
+	list := validate.NewChecklist(validate.Of(validate.WholeRun))
+	worst := make(map[string]validate.Check)
+	consider := func(id string, c validate.Check) {
+		if c.Measured == nil {
+			return
+		}
+		w, seen := worst[id]
+		lower := c.Comparison == validate.AtLeast || c.Unit == "%"
+		if !seen || lower && *c.Measured < *w.Measured || !lower && *c.Measured > *w.Measured {
+			worst[id] = c
+		}
+	}
+	share := 1.0
+	for _, s := range scenarios {
+		if s.Share != nil {
+			share = min(share, *s.Share)
+		}
+		for _, c := range s.Checks {
+			if id, ok := partOf[c.ID[len(s.ID)+1:]]; ok {
+				consider(id, c)
+			}
+		}
+		if s.Memory != nil && s.Memory.Peak.RSS != nil {
+			mb := float64(*s.Memory.Peak.RSS) / 1e6
+			consider("memory", validate.Check{Measured: &mb})
+		}
+	}
+	where := validate.Conditions{Scale: scale, Share: share}
+	for id, c := range worst {
+		list.Measure(validate.WholeRun+"."+id, *c.Measured, where)
+	}
+	if raceEnabled {
+		for _, id := range slowedByRace {
+			list.Leave(validate.WholeRun+"."+id, validate.NotMeasured, raceReason)
+		}
+	}
+	return list.Checks()
+}
+
+// partOf maps the checks of scenarios to those of the whole run.
+var partOf = map[string]string{
+	"throughput": "throughput", "p50": "p50", "p95": "p95", "p99": "p99",
+	"per_connection": "per_connection", "recovery": "recovery", "cascades": "cascades",
+	"lost": "loss", "leaks": "leaks", "spread": "balance",
+}
+
+const raceReason = "the race detector slows down and takes memory"
+
+var slowedByRace = []string{"throughput", "p50", "p95", "p99", "memory"}

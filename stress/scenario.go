@@ -1,0 +1,328 @@
+package stress
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+	"sync"
+	"testing"
+	"time"
+
+	"tensile/stress/load"
+	"tensile/stress/measure"
+	"tensile/stress/report"
+	"tensile/stress/validate"
+)
+
+// Time bounds. None judges how fast a subject is: they are there so that one
+// that hangs fails with a message instead of the time limit of go test.
+const (
+	phaseBound  = 2 * time.Minute
+	stallBound  = 15 * time.Second // without any operation ending
+	settleBound = 10 * time.Second // for what was told to end
+)
+
+// scenario is one kit at work on one subject.
+type scenario struct {
+	t        *testing.T
+	run      *run
+	id       string
+	n        int
+	seed     uint64
+	list     *validate.Checklist
+	baseline measure.Baseline
+	memory   *measure.Sampler
+	began    time.Time
+
+	mu         sync.Mutex
+	result     *report.Scenario
+	violations map[string]int
+	aborted    bool    // a phase hung: what follows would say nothing
+	share      float64 // least share of the processors in a phase under load
+	shareKnown bool
+}
+
+// begin enters a scenario in the report and takes the baseline. It fails t if
+// a setting is wrong, before any load.
+func begin(t *testing.T, id string) *scenario {
+	t.Helper()
+	r, err := current()
+	if err != nil {
+		t.Fatalf("stress: %v", err)
+	}
+	s := &scenario{
+		t: t, run: r, id: id, n: r.settings.Scale, seed: r.settings.Seed, began: time.Now(), share: 1,
+		list: validate.NewChecklist(validate.Of(id)), violations: make(map[string]int),
+	}
+	s.enter()
+	debug.FreeOSMemory() // what earlier tests left is not this one's
+	s.baseline = measure.TakeBaseline()
+	s.memory = measure.StartSampler(20 * time.Millisecond)
+	t.Cleanup(s.end)
+	return s
+}
+
+// enter takes the slot of the scenario in the report, or a new one if it has
+// run before.
+func (s *scenario) enter() {
+	fill := func() {
+		for i, slot := range s.run.report.Scenarios {
+			if slot.ID != s.id {
+				continue
+			}
+			s.result = slot
+			if slot.State != report.NotRun {
+				s.result = &report.Scenario{Number: slot.Number, ID: slot.ID, Title: slot.Title}
+				s.run.report.Scenarios = append(s.run.report.Scenarios[:i+1:i+1],
+					append([]*report.Scenario{s.result}, s.run.report.Scenarios[i+1:]...)...)
+			}
+			break
+		}
+		s.result.State, s.result.N, s.result.Checks = report.Running, s.n, s.list.Checks()
+		s.result.Replay = fmt.Sprintf("STRESS_SEED=%d STRESS_SCALE=%d go test -count=1 -run '^%s$' .", s.seed, s.n, s.t.Name())
+	}
+	if err := s.run.update(fill); err != nil {
+		s.t.Fatalf("stress: %v", err)
+	}
+	s.run.folder.Logf("%s begins: %s", s.id, s.t.Name())
+}
+
+// end judges the scenario, leaves it in the report and prints its line. It is
+// called when the test is over, also by a panic.
+func (s *scenario) end() {
+	s.mu.Lock()
+	if use := s.memory; use != nil {
+		seen := use.Stop()
+		s.result.Memory = &seen
+	}
+	checks := s.list.Checks()
+	s.result.Checks = checks
+	if s.shareKnown {
+		share := s.share
+		s.result.Share = &share
+	}
+	s.result.Seconds = time.Since(s.began).Seconds()
+	s.mu.Unlock()
+
+	validate.Assert(failer{s}, checks)
+	if over := s.overMemory(); over != "" {
+		s.fail("%s", over)
+	}
+	state := report.Passed
+	if s.t.Failed() {
+		state = report.Failed
+		s.t.Logf("seed %d; to repeat it: %s", s.seed, s.result.Replay)
+	}
+	if err := s.run.update(func() { s.result.State = state }); err != nil {
+		s.t.Errorf("stress: %v", err)
+	}
+	s.run.folder.Logf("%s ends: %s", s.id, state)
+	s.run.console.printf("%s", s.result.Line())
+}
+
+// overMemory is the sentence of the memory criterion if this scenario misses it.
+func (s *scenario) overMemory() string {
+	if raceEnabled || s.result.Memory == nil || s.result.Memory.Peak.RSS == nil {
+		return ""
+	}
+	c := validate.NewChecklist(validate.Of(validate.WholeRun)).Measure(validate.WholeRun+".memory",
+		float64(*s.result.Memory.Peak.RSS)/1e6, s.conditions())
+	if c.Verdict == validate.Failed {
+		return c.String()
+	}
+	return ""
+}
+
+// failer lets testify fail a scenario.
+type failer struct{ *scenario }
+
+func (f failer) Errorf(format string, args ...any) { f.fail(format, args...) }
+
+// fail fails the test and keeps the message for the report.
+func (s *scenario) fail(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	s.mu.Lock()
+	s.result.Failures = append(s.result.Failures, text)
+	s.mu.Unlock()
+	s.run.folder.Logf("%s FAILED: %s", s.id, text)
+	s.t.Error(text)
+}
+
+// note keeps a remark for the report.
+func (s *scenario) note(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	s.mu.Lock()
+	s.result.Notes = append(s.result.Notes, text)
+	s.mu.Unlock()
+	s.run.folder.Logf("%s: %s", s.id, text)
+}
+
+func (s *scenario) failed() bool { return s.t.Failed() }
+
+// fewViolations is how many messages of one criterion are printed.
+const fewViolations = 3
+
+// violate counts that something which must hold did not, and fails the test.
+func (s *scenario) violate(criterion, format string, args ...any) {
+	s.mu.Lock()
+	s.violations[criterion]++
+	n := s.violations[criterion]
+	s.mu.Unlock()
+	if n <= fewViolations {
+		s.fail("%s.%s: %s", s.id, criterion, fmt.Sprintf(format, args...))
+	}
+}
+
+// shown measures criteria by the violations counted so far.
+func (s *scenario) shown(criteria ...string) {
+	for _, c := range criteria {
+		s.mu.Lock()
+		n := s.violations[c]
+		s.mu.Unlock()
+		s.measured(c, float64(n))
+	}
+}
+
+func (s *scenario) conditions() validate.Conditions {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return validate.Conditions{Scale: s.n, Share: s.share}
+}
+
+// measured compares a figure with its criterion.
+func (s *scenario) measured(criterion string, figure float64) {
+	s.list.Measure(s.id+"."+criterion, figure, s.conditions())
+}
+
+// timed is measured for figures that mean nothing under the race detector.
+func (s *scenario) timed(criterion string, figure float64) {
+	if raceEnabled {
+		s.list.Leave(s.id+"."+criterion, validate.NotMeasured, raceReason)
+		return
+	}
+	s.measured(criterion, figure)
+}
+
+func (s *scenario) notOffered(criterion, why string) {
+	s.list.Leave(s.id+"."+criterion, validate.NotOffered, why)
+}
+
+// phase runs one part as a subtest, unless an earlier one hung. The body has a
+// goroutine of its own, so that a subject that hangs or panics fails the phase
+// and not the process.
+func (s *scenario) phase(name string, body func(ctx context.Context, t *testing.T)) bool {
+	if s.aborted {
+		return false
+	}
+	began := time.Now()
+	s.run.folder.Logf("%s: %s", s.id, name)
+	ok := s.t.Run(name, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(context.Background(), phaseBound)
+		defer cancel()
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			defer s.recovered(name)
+			body(ctx, t)
+		}()
+		select {
+		case <-done:
+			return
+		case <-ctx.Done():
+		}
+		select {
+		case <-done:
+			s.fail("%s: %s took more than %v", s.id, name, phaseBound)
+		case <-time.After(load.Grace + settleBound):
+			s.aborted = true
+			s.fail("%s: %s hangs: the subject does not return even though its context has ended %v ago", s.id, name, load.Grace+settleBound)
+		}
+	})
+	ok = ok && !s.failed()
+	state := report.Passed
+	if !ok {
+		state = report.Failed
+	}
+	s.mu.Lock()
+	s.result.Phases = append(s.result.Phases, report.Phase{Name: name, State: state, Seconds: time.Since(began).Seconds()})
+	s.mu.Unlock()
+	return ok
+}
+
+// recovered turns a panic on a goroutine of the kit into a failure.
+func (s *scenario) recovered(where string) {
+	if value := recover(); value != nil {
+		s.fail("%s: %s: panic: %v\n%s", s.id, where, value, debug.Stack())
+	}
+}
+
+// underLoad follows the share of the processors during f. It is an error of
+// judgement to read it from stretches shorter than its clock: then nothing is
+// known, and nothing adjusted.
+func (s *scenario) underLoad(f func()) {
+	meter := measure.StartMeter()
+	f()
+	share, ok := meter.Share()
+	if !ok {
+		return
+	}
+	if share > quietShare {
+		share = 1
+	}
+	s.mu.Lock()
+	s.share, s.shareKnown = min(s.share, share), true
+	s.mu.Unlock()
+}
+
+// quietShare is what counts as having the processors to oneself: below it the
+// figures of an otherwise idle machine would be adjusted by noise.
+const quietShare = 0.9
+
+// watchStall ends a load in which nothing ends any more, and says so.
+func watchStall(cancel context.CancelCauseFunc, ended func() int, done <-chan struct{}) {
+	clock := time.NewTicker(stallBound / 50)
+	defer clock.Stop()
+	last, since := ended(), time.Now()
+	for {
+		select {
+		case <-done:
+			return
+		case <-clock.C:
+		}
+		if now := ended(); now != last {
+			last, since = now, time.Now()
+		} else if time.Since(since) > stallBound {
+			cancel(fmt.Errorf("no operation has ended for %v", stallBound))
+			return
+		}
+	}
+}
+
+// audit waits until everything the scenario used is gone, and counts what is
+// not. more are leaks that only the kit can see.
+func (s *scenario) audit(more int) {
+	ctx, cancel := context.WithTimeout(context.Background(), settleBound)
+	defer cancel()
+	use := s.memory.Stop()
+	s.memory = nil
+	runtime.GC()
+	leaks := s.baseline.Leaks(ctx)
+	s.mu.Lock()
+	s.result.Memory, s.result.Leaks = &use, &leaks
+	s.mu.Unlock()
+	s.measured("leaks", float64(leaks.Goroutines+leaks.Descriptors+leaks.Children+more))
+	if !leaks.None() {
+		s.fail("%s: %s", s.id, leaks)
+	}
+}
+
+// onInterrupt has end called if the process is interrupted.
+func (s *scenario) onInterrupt(end func()) {
+	s.run.mu.Lock()
+	defer s.run.mu.Unlock()
+	s.run.atEnd = append(s.run.atEnd, end)
+}
+
+// typeName is how a subject is named in the report.
+func typeName(subject any) string { return fmt.Sprintf("%T", subject) }
