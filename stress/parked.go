@@ -1,0 +1,49 @@
+package stress
+
+import (
+	"bytes"
+	"context"
+	"runtime"
+	"strings"
+	"time"
+)
+
+// goroutineID is the number of the calling goroutine, as it stands in a stack
+// dump.
+func goroutineID() string {
+	var buf [64]byte
+	text := string(buf[:runtime.Stack(buf[:], false)])
+	return strings.Fields(text)[1]
+}
+
+// parked waits until a goroutine is blocked, as a waiter is once it stands in
+// line, or has ended; it returns false if ctx ends first. Twice in a row it
+// must be seen so: once may be a lock that it waits for on the way.
+func parked(ctx context.Context, id string) bool {
+	pause := time.NewTicker(100 * time.Microsecond)
+	defer pause.Stop()
+	for seen := 0; seen < 2; {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-pause.C:
+		}
+		if blocked(id) {
+			seen++
+		} else {
+			seen = 0
+		}
+	}
+	return true
+}
+
+func blocked(id string) bool {
+	buf := make([]byte, 1<<20)
+	buf = buf[:runtime.Stack(buf, true)]
+	_, rest, ok := bytes.Cut(buf, []byte("goroutine "+id+" ["))
+	if !ok {
+		return true // ended
+	}
+	state, _, _ := bytes.Cut(rest, []byte("]"))
+	return !bytes.HasPrefix(state, []byte("run")) // running, runnable
+}

@@ -1,0 +1,39 @@
+package stress_test
+
+import (
+	"context"
+	"net"
+	"testing"
+
+	"tensile/pool"
+	"tensile/stress"
+)
+
+func TestMain(m *testing.M) { stress.Main(m) }
+
+func TestStressPool(t *testing.T) { stress.TestPool(t, openPool) }
+
+func BenchmarkPool(b *testing.B) { stress.BenchmarkPool(b, openPool) }
+
+// subjectPool is package pool behind the interface of the kit.
+type subjectPool struct{ *pool.Pool[net.Conn] }
+
+func openPool(tb testing.TB, cfg stress.PoolConfig) stress.Pool {
+	p, err := pool.New(pool.Config[net.Conn]{
+		Dial: cfg.Dial, Close: net.Conn.Close, MaxSize: cfg.Size, MaxWaiters: cfg.MaxWaiters,
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return subjectPool{p}
+}
+
+func (p subjectPool) Acquire(ctx context.Context) (stress.Lease, error) {
+	l, err := p.Pool.Acquire(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+func (p subjectPool) Overflow() error { return pool.ErrOverflow }
