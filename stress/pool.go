@@ -304,7 +304,9 @@ func (k *poolKit) burst(ctx context.Context, n int, subjects []Pool) float64 {
 		}, func(i int, g *load.Gate) {
 			defer k.recovered("burst")
 			// Holders wait until all have started: so N are in flight at once.
-			err := k.operate(ctx, subjects[i%len(subjects)], i, func() { <-g.All() })
+			// The context has no end, as for most callers of a pool; N that
+			// wait in a select would need twice the stack.
+			err := k.operate(context.Background(), subjects[i%len(subjects)], i, func() { <-g.All() })
 			if err != nil {
 				rec.Failed(i)
 				firstErr.CompareAndSwap(nil, &err)
