@@ -1,0 +1,571 @@
+package stress
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"tensile/stress/load"
+	"tensile/stress/measure"
+	"tensile/stress/report"
+	"tensile/stress/validate"
+)
+
+// Router is what the routing scenario drives.
+type Router interface {
+	// Register gives a name the handler that is called with its messages, one
+	// at a time and in order for each sender.
+	Register(name string, handle func(Message)) error
+	Unregister(name string) error
+	// Send returns nil once it has taken the message, which is then delivered
+	// exactly once; with any error it is not delivered.
+	Send(name string, m Message) error
+	// Close returns when everything taken was delivered.
+	Close() error
+	// Errors are those that the other methods return, for errors.Is.
+	Errors() RouterErrors
+}
+
+// RouterErrors are the distinct errors of a Router.
+type RouterErrors struct{ Unknown, Taken, Full, Closed error }
+
+// RouterConfig is what the kit asks of a router.
+type RouterConfig struct {
+	Mailbox int // messages that a name holds before Send returns Full
+}
+
+// Message is what is routed. Sum follows from ID, so that damage shows.
+type Message struct{ ID, Sum uint64 }
+
+func message(id uint64) Message { return Message{id, id*0x9E3779B97F4A7C15 + 1} }
+
+func (m Message) intact() bool { return m == message(m.ID) }
+
+// The shape of the scenario.
+const (
+	mailbox     = 1024
+	heldPerName = 1000 // messages on the way to each held name; below mailbox
+	senders     = 8
+	inARow      = 4 // messages to one name before the next: so a swap shows
+	// minMessages lets a fault that strikes once in 100,000 messages strike,
+	// whatever N is.
+	minMessages, maxMessages = 250_000, 1_000_000
+)
+
+// TestRouter takes the routers that open returns through the routing scenario.
+func TestRouter(t *testing.T, open func(testing.TB, RouterConfig) Router) {
+	k := &routerKit{scenario: begin(t, validate.Routing), open: open}
+	ok := k.phase("errors", k.errors)
+	ok = k.phase("order", k.order) && ok
+	ok = k.phase("unregister", k.unregister) && ok
+	ok = k.phase("panic", k.panics) && ok
+	if ok {
+		ok = k.phase("in flight", k.inFlight)
+		ok = ok && k.phase("throughput", k.throughput)
+		ok = ok && k.phase("steady", k.steady)
+		_ = ok && k.phase("churn", k.churn)
+	} else {
+		k.note("No load was offered, as correctness failed at small contention.")
+	}
+	k.judge()
+	if !k.aborted {
+		k.audit(0)
+	}
+}
+
+type routerKit struct {
+	*scenario
+	open    func(testing.TB, RouterConfig) Router
+	account measure.Account
+	rate    float64
+}
+
+func (k *routerKit) start(t testing.TB) Router {
+	r := k.open(t, RouterConfig{Mailbox: mailbox})
+	k.mu.Lock()
+	k.result.Subject = typeName(r)
+	k.mu.Unlock()
+	return r
+}
+
+func (k *routerKit) close(r Router) {
+	if err := r.Close(); err != nil {
+		k.fail("routing: Close returned %v", err)
+	}
+}
+
+// must fails the scenario with what was tried if err is not nil.
+func (k *routerKit) must(err error, what string) bool {
+	if err != nil {
+		k.fail("routing: %s returned %v", what, err)
+	}
+	return err == nil
+}
+
+// book adds what a ledger says, and names what is wrong.
+func (k *routerKit) book(phase string, a measure.Account) {
+	k.account = k.account.Add(a)
+	if !a.Clean() {
+		k.fail("routing, %s: %s", phase, a)
+	}
+}
+
+// judge measures the criteria that all phases add to.
+func (k *routerKit) judge() {
+	a := k.account
+	if a.Sent == 0 {
+		return
+	}
+	k.mu.Lock()
+	k.result.Ledger = &a
+	k.mu.Unlock()
+	k.measured("delivery", 100*float64(a.Delivered)/float64(a.Sent-a.Refused))
+	for id, n := range map[string]int{"lost": a.Lost, "duplicated": a.Duplicated, "reordered": a.Reordered,
+		"corrupted": a.Corrupted, "misrouted": a.Misrouted, "phantom": a.Phantom} {
+		k.measured(id, float64(n))
+	}
+}
+
+func (k *routerKit) errors(ctx context.Context, t *testing.T) {
+	r := k.start(t)
+	e := r.Errors()
+	expect := func(what string, got, want error) {
+		if !errors.Is(got, want) {
+			k.violate("errors", "%s gave %v, accepted is %v", what, got, want)
+		}
+		for _, other := range []error{e.Unknown, e.Taken, e.Full, e.Closed} {
+			if other != want && errors.Is(got, other) {
+				k.violate("errors", "%s gave %v, which is %v as well: they are not distinct", what, got, other)
+			}
+		}
+	}
+	entered, hold := make(chan struct{}, 1), make(chan struct{})
+	expect("Send to an unknown name", r.Send("nobody", message(0)), e.Unknown)
+	expect("Unregister of an unknown name", r.Unregister("nobody"), e.Unknown)
+	if !k.must(r.Register("a", func(Message) {
+		select {
+		case entered <- struct{}{}:
+		default:
+		}
+		<-hold
+	}), "Register") {
+		return
+	}
+	expect("Register of a taken name", r.Register("a", func(Message) {}), e.Taken)
+	var err error
+	for i := 0; err == nil && i <= 2*mailbox; i++ {
+		err = r.Send("a", message(uint64(i)))
+	}
+	expect("Send to a full mailbox", err, e.Full)
+	close(hold)
+	k.close(r)
+	expect("Send after Close", r.Send("a", message(0)), e.Closed)
+	expect("Register after Close", r.Register("b", func(Message) {}), e.Closed)
+	k.shown("errors")
+}
+
+// send hands message id to the router until it is taken; a full mailbox is
+// tried again. It returns false if ctx ended, or the error is another one.
+func (k *routerKit) send(ctx context.Context, r Router, full error, l *measure.Ledger, id uint64, to int, name string) bool {
+	l.Send(id, to)
+	for tries := 0; ; tries++ {
+		err := r.Send(name, message(id))
+		if err == nil {
+			return true
+		}
+		if !errors.Is(err, full) || tries%1024 == 1023 && ctx.Err() != nil {
+			l.Refused(id)
+			k.fail("routing: Send of message %d to %s returned %v", id, name, err)
+			return false
+		}
+		runtime.Gosched()
+	}
+}
+
+// settle waits until count has reached n or nothing more comes.
+func (k *routerKit) settle(ctx context.Context, count *atomic.Int64, n int) {
+	pause := time.NewTicker(time.Millisecond)
+	defer pause.Stop()
+	last, since := int64(-1), time.Now()
+	for {
+		now := count.Load()
+		if now != last {
+			last, since = now, time.Now()
+		}
+		if now >= int64(n) || ctx.Err() != nil || time.Since(since) > settleBound {
+			return
+		}
+		<-pause.C
+	}
+}
+
+// order sends from several senders to one name.
+func (k *routerKit) order(ctx context.Context, t *testing.T) {
+	const each = 5000
+	k.traffic(ctx, t, "order", 1, senders*each, nil)
+}
+
+// traffic sends n messages in all to names and audits them. rec, if not nil,
+// takes the time at which each was delivered.
+func (k *routerKit) traffic(ctx context.Context, t *testing.T, phase string, names, n int, rec *measure.Recorder) {
+	r := k.start(t)
+	full := r.Errors().Full
+	each := (n + senders - 1) / senders
+	n = each * senders
+	l := measure.NewLedger(n, each, names)
+	var arrived atomic.Int64
+	table := make([]string, names)
+	for i := range table {
+		table[i] = fmt.Sprintf("name-%d", i)
+		if !k.must(r.Register(table[i], func(m Message) {
+			l.Arrive(m.ID, i, m.intact())
+			if rec != nil && m.ID < uint64(n) {
+				rec.Done(int(m.ID), 0)
+			}
+			arrived.Add(1)
+		}), "Register") {
+			return
+		}
+	}
+	if rec != nil {
+		rec.Begin(time.Now())
+	}
+	var all sync.WaitGroup
+	for s := range senders {
+		all.Go(func() {
+			for i := range each {
+				id := s*each + i
+				to := (id / inARow * 7919) % names
+				if !k.send(ctx, r, full, l, uint64(id), to, table[to]) {
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+	k.settle(ctx, &arrived, n)
+	k.close(r)
+	k.book(phase, l.Audit(true))
+}
+
+// unregister takes a name out while messages are on the way to it.
+func (k *routerKit) unregister(ctx context.Context, t *testing.T) {
+	const n = 100
+	r := k.start(t)
+	l := measure.NewLedger(n, n, 1)
+	hold := make(chan struct{})
+	var arrived atomic.Int64
+	if !k.must(r.Register("leaving", func(m Message) {
+		<-hold
+		l.Arrive(m.ID, 0, m.intact())
+		arrived.Add(1)
+	}), "Register") {
+		return
+	}
+	for id := range uint64(n) {
+		l.Send(id, 0)
+		if err := r.Send("leaving", message(id)); err != nil {
+			l.Refused(id)
+		}
+	}
+	gone := make(chan error, 1)
+	id := make(chan string, 1)
+	go func() {
+		id <- goroutineID()
+		gone <- r.Unregister("leaving") // may wait for what is on the way
+	}()
+	parked(ctx, <-id)
+	close(hold)
+	k.must(<-gone, "Unregister")
+	k.settle(ctx, &arrived, n)
+	k.close(r)
+	a := l.Audit(true)
+	if a.Lost > 0 {
+		k.violate("unregister", "%d of %d messages on the way at unregister were neither delivered nor refused", a.Lost, a.Sent)
+	}
+	k.book("unregister", a)
+	k.shown("unregister")
+}
+
+// panicValue says in a crash what it is, should a router let it through.
+const panicValue = "tensile: deliberate panic of a handler, which a router must isolate"
+
+// panics has one handler panic and sends to all the others.
+func (k *routerKit) panics(ctx context.Context, t *testing.T) {
+	const names = 1000
+	r := k.start(t)
+	l := measure.NewLedger(names, names, names)
+	var arrived atomic.Int64
+	table := make([]string, names)
+	for i := range table {
+		table[i] = fmt.Sprintf("bystander-%d", i)
+		if !k.must(r.Register(table[i], func(m Message) {
+			l.Arrive(m.ID, i, m.intact())
+			arrived.Add(1)
+		}), "Register") {
+			return
+		}
+	}
+	panicked := make(chan struct{}, 1)
+	if !k.must(r.Register("panics", func(Message) {
+		panicked <- struct{}{}
+		panic(panicValue)
+	}), "Register") || !k.must(r.Send("panics", message(0)), "Send") {
+		return
+	}
+	select {
+	case <-panicked:
+	case <-ctx.Done():
+	}
+	for i, name := range table {
+		l.Send(uint64(i), i)
+		if err := r.Send(name, message(uint64(i))); err != nil {
+			l.Refused(uint64(i))
+			k.violate("panic", "after another handler had panicked Send to %s returned %v", name, err)
+		}
+	}
+	k.settle(ctx, &arrived, names)
+	a := l.Audit(true)
+	if a.Lost > 0 {
+		k.violate("panic", "after one handler had panicked %d of %d other names got nothing", a.Lost, names)
+		k.aborted = true // Close would wait for what never comes
+	} else {
+		k.close(r)
+	}
+	k.book("panic", a)
+	k.shown("panic")
+}
+
+// inFlight has N messages taken and none handled, to names whose handlers are
+// held.
+func (k *routerKit) inFlight(ctx context.Context, t *testing.T) {
+	n := k.n
+	names := (n + heldPerName - 1) / heldPerName
+	r := k.start(t)
+	l := measure.NewLedger(n, n, names)
+	hold := make(chan struct{})
+	var flight load.InFlight
+	var arrived atomic.Int64
+	for i := range names {
+		if !k.must(r.Register(fmt.Sprintf("held-%d", i), func(m Message) {
+			<-hold
+			l.Arrive(m.ID, i, m.intact())
+			flight.End()
+			arrived.Add(1)
+		}), "Register") {
+			return
+		}
+	}
+	for id := range n {
+		to := id % names
+		l.Send(uint64(id), to)
+		if err := r.Send(fmt.Sprintf("held-%d", to), message(uint64(id))); err != nil {
+			l.Refused(uint64(id))
+			continue
+		}
+		flight.Start()
+	}
+	close(hold)
+	k.settle(ctx, &arrived, n)
+	k.close(r)
+	k.book("in flight", l.Audit(true))
+	k.measured("in_flight", float64(flight.Peak()))
+	k.mu.Lock()
+	k.result.Operations += n
+	k.result.Burst = &report.Burst{N: n, Peak: flight.Peak()}
+	k.mu.Unlock()
+}
+
+func (k *routerKit) messages() int { return min(max(10*k.n, minMessages), maxMessages) }
+
+func (k *routerKit) throughput(ctx context.Context, t *testing.T) {
+	n := k.messages()
+	rec := measure.NewRecorder(n + senders)
+	k.underLoad(func() { k.traffic(ctx, t, "throughput", k.n, n, rec) })
+	k.rate = rec.Throughput()
+	k.timed("throughput", k.rate)
+	k.timed("throughput_reach", k.rate)
+	k.mu.Lock()
+	k.result.Operations += n
+	b := k.result.Burst
+	b.Seconds, b.Throughput, b.Little = float64(rec.Took())/1e9, k.rate, float64(k.n)/k.rate*1e9
+	k.mu.Unlock()
+}
+
+func (k *routerKit) steady(ctx context.Context, t *testing.T) {
+	rate := k.rate * steadyShare
+	if k.run.settings.Rate > 0 {
+		rate = k.run.settings.Rate
+	}
+	n, names := k.messages(), k.n
+	r := k.start(t)
+	l := measure.NewLedger(n, n, names)
+	rec := measure.NewRecorder(n)
+	due := make([]int64, n)
+	var arrived atomic.Int64
+	table := make([]string, names)
+	for i := range table {
+		table[i] = fmt.Sprintf("name-%d", i)
+		if !k.must(r.Register(table[i], func(m Message) {
+			l.Arrive(m.ID, i, m.intact())
+			if m.ID < uint64(n) {
+				rec.Done(int(m.ID), due[m.ID])
+			}
+			arrived.Add(1)
+		}), "Register") {
+			return
+		}
+	}
+	full := r.Errors().Full
+	var out load.Open
+	k.underLoad(func() {
+		out = load.Steady(ctx, load.Plan{Rate: rate, Count: n, Arrivals: k.run.settings.Arrivals, Seed: k.seed, Inline: true},
+			func(began time.Time, _ *load.InFlight) { rec.Begin(began) },
+			func(i int, at int64) {
+				due[i] = at
+				to := (i / inARow * 7919) % names
+				k.send(ctx, r, full, l, uint64(i), to, table[to])
+			})
+		k.settle(ctx, &arrived, n)
+	})
+	k.close(r)
+	k.book("steady", l.Audit(true))
+	if out.Saturated() {
+		k.fail("routing: generator saturated: it offered %.0f of %.0f msgs/s; nothing is said of the subject", out.Offered, out.Asked)
+		return
+	}
+	latency := rec.Latency()
+	k.timed("mean", latency.Mean/1e6)
+	k.steadyResult(k.run.settings.Arrivals.String(), out, latency, rec.Series())
+}
+
+// churn unregisters and registers a tenth of the names while all of them get
+// messages: those are delivered or refused, and the rest notice nothing.
+func (k *routerKit) churn(ctx context.Context, t *testing.T) {
+	names := max(k.n, 10)
+	n := k.messages() / 2
+	each := n / senders
+	n = each * senders
+	r := k.start(t)
+	e := r.Errors()
+	kept, churned := measure.NewLedger(n, each, names), measure.NewLedger(n, each, names)
+	var arrived atomic.Int64
+	table := make([]string, names)
+	changes := func(to int) bool { return to%10 == 0 }
+	handler := func(i int) func(Message) {
+		l := kept
+		if changes(i) {
+			l = churned
+		}
+		return func(m Message) {
+			l.Arrive(m.ID, i, m.intact())
+			arrived.Add(1)
+		}
+	}
+	for i := range table {
+		table[i] = fmt.Sprintf("name-%d", i)
+		if !k.must(r.Register(table[i], handler(i)), "Register") {
+			return
+		}
+	}
+	var taken atomic.Int64
+	var all, churner sync.WaitGroup
+	stop := make(chan struct{})
+	churner.Go(func() {
+		for i := 0; ; i = (i + 10) % names {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			if !changes(i) {
+				i = 0
+			}
+			if !k.must(r.Unregister(table[i]), "Unregister during churn") || !k.must(r.Register(table[i], handler(i)), "Register during churn") {
+				return
+			}
+		}
+	})
+	for s := range senders {
+		all.Go(func() {
+			for i := range each {
+				id := s*each + i
+				to := (id / inARow * 7919) % names
+				if !changes(to) {
+					if !k.send(ctx, r, e.Full, kept, uint64(id), to, table[to]) {
+						k.violate("churn", "name %s, which was not unregistered, refused message %d", table[to], id)
+						return
+					}
+					taken.Add(1)
+					continue
+				}
+				churned.Send(uint64(id), to)
+				if err := r.Send(table[to], message(uint64(id))); err == nil {
+					taken.Add(1)
+				} else if churned.Refused(uint64(id)); !errors.Is(err, e.Unknown) && !errors.Is(err, e.Full) {
+					k.fail("routing: during churn Send returned %v", err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	close(stop)
+	churner.Wait()
+	k.settle(ctx, &arrived, int(taken.Load()))
+	k.close(r)
+	rest := kept.Audit(true)
+	if !rest.Clean() {
+		k.violate("churn", "names that were not unregistered: %s", rest)
+	}
+	k.book("churn, names kept", rest)
+	// A name that comes back is another: order holds only within each life.
+	k.book("churn, names changed", churned.Audit(false))
+	k.shown("churn")
+	k.mu.Lock()
+	k.result.Operations += n
+	k.mu.Unlock()
+}
+
+// BenchmarkRouter measures messages from parallel senders to 100,000 names.
+func BenchmarkRouter(b *testing.B, open func(testing.TB, RouterConfig) Router) {
+	r := open(b, RouterConfig{Mailbox: mailbox})
+	full := r.Errors().Full
+	table := make([]string, validate.BaseScale)
+	var handled atomic.Int64
+	for i := range table {
+		table[i] = fmt.Sprintf("name-%d", i)
+		if err := r.Register(table[i], func(Message) { handled.Add(1) }); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportAllocs()
+	b.SetParallelism(2)
+	var sender atomic.Int64
+	b.ResetTimer()
+	b.RunParallel(func(pb *testing.PB) {
+		for i := int(sender.Add(1)) * 31; pb.Next(); i++ {
+			for {
+				err := r.Send(table[i*7919%len(table)], message(uint64(i)))
+				if err == nil {
+					break
+				}
+				if !errors.Is(err, full) {
+					panic(err)
+				}
+				runtime.Gosched()
+			}
+		}
+	})
+	if err := r.Close(); err != nil {
+		b.Fatal(err)
+	}
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "msgs/s")
+	if int(handled.Load()) != b.N {
+		b.Fatalf("%d messages sent, %d handled", b.N, handled.Load())
+	}
+}
