@@ -51,6 +51,7 @@ const (
 	mailbox     = 1024
 	heldPerName = 1000 // messages on the way to each held name; below mailbox
 	senders     = 8
+	generators  = 2 // of the steady run: one alone can not offer millions a second
 	inARow      = 4 // messages to one name before the next: so a swap shows
 	// minMessages lets a fault that strikes once in 100,000 messages strike,
 	// whatever N is.
@@ -402,9 +403,10 @@ func (k *routerKit) steady(ctx context.Context, t *testing.T) {
 	if k.run.settings.Rate > 0 {
 		rate = k.run.settings.Rate
 	}
-	n, names := k.messages(), k.n
+	each, names := k.messages()/generators, k.n
+	n := each * generators
 	r := k.start(t)
-	l := measure.NewLedger(n, n, names)
+	l := measure.NewLedger(n, each, names)
 	rec := measure.NewRecorder(n)
 	due := make([]int64, n)
 	var arrived atomic.Int64
@@ -424,12 +426,14 @@ func (k *routerKit) steady(ctx context.Context, t *testing.T) {
 	full := r.Errors().Full
 	var out load.Open
 	k.underLoad(func() {
-		out = load.Steady(ctx, load.Plan{Rate: rate, Count: n, Arrivals: k.run.settings.Arrivals, Seed: k.seed, Inline: true},
+		out = load.Steady(ctx, load.Plan{Rate: rate, Count: n, Arrivals: k.run.settings.Arrivals, Seed: k.seed, Generators: generators, Inline: true},
 			func(began time.Time, _ *load.InFlight) { rec.Begin(began) },
 			func(i int, at int64) {
-				due[i] = at
-				to := (i / inARow * 7919) % names
-				k.send(ctx, r, full, l, uint64(i), to, table[to])
+				// Generators take turns; a sender's messages are numbered in a row.
+				id := i%generators*each + i/generators
+				due[id] = at
+				to := (id / inARow * 7919) % names
+				k.send(ctx, r, full, l, uint64(id), to, table[to])
 			})
 		k.settle(ctx, &arrived, n)
 	})
