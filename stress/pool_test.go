@@ -19,11 +19,18 @@ func BenchmarkPool(b *testing.B) { stress.BenchmarkPool(b, openPool) }
 type subjectPool struct{ *pool.Pool[net.Conn] }
 
 func openPool(tb testing.TB, cfg stress.PoolConfig) stress.Pool {
+	size := cfg.Size
+	if planted == "one too many" {
+		size++
+	}
 	p, err := pool.New(pool.Config[net.Conn]{
-		Dial: cfg.Dial, Close: net.Conn.Close, MaxSize: cfg.Size, MaxWaiters: cfg.MaxWaiters,
+		Dial: cfg.Dial, Close: net.Conn.Close, MaxSize: size, MaxWaiters: cfg.MaxWaiters,
 	})
 	if err != nil {
 		tb.Fatal(err)
+	}
+	if planted != "" {
+		return plantInPool(subjectPool{p}, cfg)
 	}
 	return subjectPool{p}
 }

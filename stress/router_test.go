@@ -24,6 +24,9 @@ func openRouter(tb testing.TB, cfg stress.RouterConfig) stress.Router {
 	if err != nil {
 		tb.Fatal(err)
 	}
+	if planted != "" {
+		return &faultyRouter{Router: subjectRouter{r}}
+	}
 	return subjectRouter{r}
 }
 
