@@ -86,7 +86,11 @@ func (p *faultyPool) Acquire(ctx context.Context) (stress.Lease, error) {
 			turn := make(chan struct{})
 			p.line = append(p.line, turn)
 			p.mu.Unlock()
-			<-turn
+			select {
+			case <-turn:
+			case <-ctx.Done():
+				return nil, ctx.Err()
+			}
 		} else {
 			p.free--
 			p.mu.Unlock()

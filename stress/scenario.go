@@ -18,7 +18,7 @@ import (
 // Time bounds. None judges how fast a subject is: they are there so that one
 // that hangs fails with a message instead of the time limit of go test.
 const (
-	phaseBound  = 2 * time.Minute
+	phaseBound  = time.Minute
 	stallBound  = 15 * time.Second // without any operation ending
 	settleBound = 10 * time.Second // for what was told to end
 )
