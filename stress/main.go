@@ -8,9 +8,8 @@ import (
 	"tensile/stress/report"
 )
 
-// Main is for a TestMain, and optional: it rejects bad settings before the
-// first test, and prints the table of all scenarios after the last. It does not
-// return.
+// Main is for a TestMain, and optional: it prints the table of all scenarios
+// after the last. It does not return.
 func Main(m *testing.M) {
 	code := m.Run()
 	if r := theRun.run; r != nil {

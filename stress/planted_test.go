@@ -53,7 +53,6 @@ var planted = os.Getenv(plantedVariable)
 // faultyPool is a sound pool with a fault on top.
 type faultyPool struct {
 	stress.Pool
-	cfg   stress.PoolConfig
 	calls atomic.Int64
 
 	mu   sync.Mutex
@@ -63,7 +62,7 @@ type faultyPool struct {
 }
 
 func plantInPool(p stress.Pool, cfg stress.PoolConfig) stress.Pool {
-	return &faultyPool{Pool: p, cfg: cfg, free: cfg.Size}
+	return &faultyPool{Pool: p, free: cfg.Size}
 }
 
 type faultyLease struct {

@@ -254,7 +254,7 @@ func (k *poolKit) operate(ctx context.Context, p Pool, op int, held func()) erro
 func (k *poolKit) load() {
 	n := k.n
 	pools := max(1, poolsAtBase*n/validate.BaseScale)
-	if limit := measure.Fingerprint().DescriptorLimit; limit != nil {
+	if limit := k.run.report.Environment.DescriptorLimit; limit != nil {
 		if fit := (int(*limit) - spareFiles) / connsPerPool; fit < 1 {
 			k.fail("pooling: the descriptor limit is %d, accepted is %d or more", *limit, spareFiles+connsPerPool)
 			return
@@ -322,7 +322,6 @@ func (k *poolKit) burst(ctx context.Context, n int, subjects []Pool) float64 {
 		return 0
 	}
 	l := rec.Latency()
-	served := l.Failed
 	if l.Failed > 0 {
 		k.fail("pooling.served: %d of %d operations were not served, the first with: %v (%v)", l.Failed, n, *firstErr.Load(), context.Cause(ctx))
 	}
@@ -332,7 +331,7 @@ func (k *poolKit) burst(ctx context.Context, n int, subjects []Pool) float64 {
 	k.result.Burst = &report.Burst{N: n, Peak: out.Peak, Seconds: out.Took.Seconds(), Throughput: rate, Latency: &l,
 		Little: float64(n) / rate * 1e9}
 	k.mu.Unlock()
-	k.measured("served", float64(served))
+	k.measured("served", float64(l.Failed))
 	k.measured("in_flight", float64(out.Peak))
 	k.timed("throughput", rate)
 	k.timed("throughput_reach", rate)

@@ -108,6 +108,19 @@ func (k *routerKit) must(err error, what string) bool {
 	return err == nil
 }
 
+// register gives n names handlers that are told which of them they are for, and
+// returns the names.
+func (k *routerKit) register(r Router, prefix string, n int, handle func(i int, m Message)) (table []string, ok bool) {
+	table = make([]string, n)
+	for i := range table {
+		table[i] = fmt.Sprintf("%s-%d", prefix, i)
+		if !k.must(r.Register(table[i], func(m Message) { handle(i, m) }), "Register") {
+			return nil, false
+		}
+	}
+	return table, true
+}
+
 // book adds what a ledger says, and names what is wrong.
 func (k *routerKit) book(phase string, a measure.Account) {
 	k.account = k.account.Add(a)
@@ -220,18 +233,15 @@ func (k *routerKit) traffic(ctx context.Context, t *testing.T, phase string, nam
 	n = each * senders
 	l := measure.NewLedger(n, each, names)
 	var arrived atomic.Int64
-	table := make([]string, names)
-	for i := range table {
-		table[i] = fmt.Sprintf("name-%d", i)
-		if !k.must(r.Register(table[i], func(m Message) {
-			l.Arrive(m.ID, i, m.intact())
-			if rec != nil && m.ID < uint64(n) {
-				rec.Done(int(m.ID), 0)
-			}
-			arrived.Add(1)
-		}), "Register") {
-			return
+	table, ok := k.register(r, "name", names, func(i int, m Message) {
+		l.Arrive(m.ID, i, m.intact())
+		if rec != nil && m.ID < uint64(n) {
+			rec.Done(int(m.ID), 0)
 		}
+		arrived.Add(1)
+	})
+	if !ok {
+		return
 	}
 	if rec != nil {
 		rec.Begin(time.Now())
@@ -302,15 +312,12 @@ func (k *routerKit) panics(ctx context.Context, t *testing.T) {
 	r := k.start(t)
 	l := measure.NewLedger(names, names, names)
 	var arrived atomic.Int64
-	table := make([]string, names)
-	for i := range table {
-		table[i] = fmt.Sprintf("bystander-%d", i)
-		if !k.must(r.Register(table[i], func(m Message) {
-			l.Arrive(m.ID, i, m.intact())
-			arrived.Add(1)
-		}), "Register") {
-			return
-		}
+	table, ok := k.register(r, "bystander", names, func(i int, m Message) {
+		l.Arrive(m.ID, i, m.intact())
+		arrived.Add(1)
+	})
+	if !ok {
+		return
 	}
 	panicked := make(chan struct{}, 1)
 	if !k.must(r.Register("panics", func(Message) {
@@ -410,18 +417,15 @@ func (k *routerKit) steady(ctx context.Context, t *testing.T) {
 	rec := measure.NewRecorder(n)
 	due := make([]int64, n)
 	var arrived atomic.Int64
-	table := make([]string, names)
-	for i := range table {
-		table[i] = fmt.Sprintf("name-%d", i)
-		if !k.must(r.Register(table[i], func(m Message) {
-			l.Arrive(m.ID, i, m.intact())
-			if m.ID < uint64(n) {
-				rec.Done(int(m.ID), due[m.ID])
-			}
-			arrived.Add(1)
-		}), "Register") {
-			return
+	table, ok := k.register(r, "name", names, func(i int, m Message) {
+		l.Arrive(m.ID, i, m.intact())
+		if m.ID < uint64(n) {
+			rec.Done(int(m.ID), due[m.ID])
 		}
+		arrived.Add(1)
+	})
+	if !ok {
+		return
 	}
 	full := r.Errors().Full
 	var out load.Open

@@ -117,9 +117,8 @@ func (r *Recorder) Took() int64 {
 // Throughput is the number of operations that succeeded by the time from
 // Begin to the end of the last, in operations a second.
 func (r *Recorder) Throughput() float64 {
-	n, last := 0, int64(0)
+	n, last := 0, r.Took()
 	for _, s := range r.slots {
-		last = max(last, s.ended)
 		if s.ended > 0 && s.latency != failed {
 			n++
 		}
