@@ -5,6 +5,7 @@
 package echo
 
 import (
+	"context"
 	"encoding/binary"
 	"encoding/json"
 	"io"
@@ -76,7 +77,7 @@ type Server struct {
 
 // Start starts a server on a free port of the loopback.
 func Start() (*Server, error) {
-	p, err := proc.Start(role)
+	p, err := proc.Start(role, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -93,13 +94,14 @@ func Start() (*Server, error) {
 // Stats asks for the numbers of this instant.
 func (s *Server) Stats() (Stats, error) {
 	var stats Stats
-	return stats, s.process.Ask(request{}, &stats)
+	err := s.process.Ask(context.Background(), request{}, &stats)
+	return stats, err
 }
 
 // Cut resets n connections, chosen by seed, and returns how many there were.
 func (s *Server) Cut(n int, seed uint64) (int, error) {
 	var stats Stats
-	err := s.process.Ask(request{Cut: n, Seed: seed}, &stats)
+	err := s.process.Ask(context.Background(), request{Cut: n, Seed: seed}, &stats)
 	return stats.Cut, err
 }
 
@@ -115,26 +117,23 @@ type server struct {
 	open     map[int]*net.TCPConn
 }
 
-func serve(requests *json.Decoder, replies *json.Encoder) error {
+func serve(link *proc.Link) error {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
 	s := &server{listener: listener, open: make(map[int]*net.TCPConn)}
 	go s.accept()
-	for {
+	return link.Serve(func(body json.RawMessage) (any, error) {
 		var r request
-		if err := requests.Decode(&r); err != nil {
-			return err
+		if err := json.Unmarshal(body, &r); err != nil {
+			return nil, err
 		}
 		cut := s.cut(r.Cut, r.Seed)
 		s.mu.Lock()
-		open := len(s.open)
-		s.mu.Unlock()
-		if err := replies.Encode(Stats{listener.Addr().String(), open, s.served.Load(), cut}); err != nil {
-			return err
-		}
-	}
+		defer s.mu.Unlock()
+		return Stats{listener.Addr().String(), len(s.open), s.served.Load(), cut}, nil
+	})
 }
 
 func (s *server) accept() {

@@ -1,0 +1,167 @@
+package proc_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"tensile/stress/internal/proc"
+)
+
+// The role of TestDiesWithItsParent: a child with a child of its own.
+const familyRole = "family"
+
+func init() {
+	proc.Handle("sleeper", func(l *proc.Link) error { return l.Serve(nil) })
+	proc.Handle(familyRole, func(l *proc.Link) error {
+		child, err := proc.Start("sleeper", nil)
+		if err != nil {
+			return err
+		}
+		return l.Serve(func(json.RawMessage) (any, error) { return child.Pid(), nil })
+	})
+}
+
+// answerer is what the children of the tests do.
+func answerer(subject string) func(*proc.Link) error {
+	return func(l *proc.Link) error {
+		var greeting string
+		if err := l.Config(&greeting); err != nil {
+			return err
+		}
+		fmt.Println(greeting, "from", subject)
+		if err := l.Emit(greeting); err != nil {
+			return err
+		}
+		return l.Serve(func(body json.RawMessage) (any, error) {
+			var question string
+			if err := json.Unmarshal(body, &question); err != nil {
+				return nil, err
+			}
+			switch question {
+			case "fail":
+				return nil, errors.New("asked to fail")
+			case "hang":
+				select {}
+			}
+			return subject + " hears " + question, nil
+		})
+	}
+}
+
+func TestTheSameCallFindsItselfToBeTheChild(t *testing.T) {
+	for _, subject := range []string{"first", "second [of two]"} {
+		t.Run(subject, func(t *testing.T) {
+			// Two sites in one test: a child must not take up the wrong one.
+			for round := range 2 {
+				site := proc.At(t, "answerer")
+				if site.Child() {
+					site.Serve(answerer(fmt.Sprint(subject, round)))
+					continue
+				}
+				output, err := os.Create(t.TempDir() + "/log")
+				require.NoError(t, err)
+				events := make(chan string, 1)
+				p, err := site.Start("hello", proc.Options{Output: output, OnEvent: func(body json.RawMessage) { events <- string(body) }})
+				require.NoError(t, err)
+				ctx := t.Context()
+				assert.Equal(t, `"hello"`, <-events)
+
+				hanging, stop := context.WithCancel(ctx)
+				hangs := make(chan error)
+				go func() { hangs <- p.Ask(hanging, "hang", nil) }()
+				var heard string
+				require.NoError(t, p.Ask(ctx, "this", &heard), "one question must not wait for another")
+				assert.Equal(t, fmt.Sprint(subject, round, " hears this"), heard)
+				err = p.Ask(ctx, "fail", nil)
+				assert.ErrorIs(t, err, proc.ErrChild)
+				assert.ErrorContains(t, err, "asked to fail")
+				stop()
+				assert.ErrorIs(t, <-hangs, context.Canceled)
+
+				assert.NoError(t, p.Close())
+				assert.ErrorIs(t, p.Ask(ctx, "this", nil), proc.ErrEnded)
+				text, err := os.ReadFile(output.Name())
+				require.NoError(t, err)
+				assert.Equal(t, fmt.Sprintf("hello from %s%d\n", subject, round), string(text))
+				assert.NoError(t, output.Close())
+			}
+		})
+	}
+}
+
+func TestKilledWhileStopped(t *testing.T) {
+	site := proc.At(t, "answerer")
+	if site.Child() {
+		site.Serve(answerer("stopped"))
+		return
+	}
+	p, err := site.Start("hello", proc.Options{Output: devNull(t)})
+	require.NoError(t, err)
+	require.NoError(t, p.Signal(syscall.SIGSTOP))
+	waiting := make(chan error)
+	go func() { waiting <- p.Ask(t.Context(), "this", nil) }()
+	p.Kill()
+	assert.ErrorIs(t, <-waiting, proc.ErrChild, "who waits for an answer is told")
+	<-p.Ended()
+	assert.ErrorContains(t, p.Close(), "killed")
+}
+
+func devNull(t *testing.T) *os.File {
+	file, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = file.Close() })
+	return file
+}
+
+func TestDiesWithItsParent(t *testing.T) {
+	family, err := proc.Start(familyRole, nil)
+	require.NoError(t, err)
+	var grandchild int
+	require.NoError(t, family.Ask(t.Context(), nil, &grandchild))
+	require.True(t, alive(grandchild))
+	family.Kill()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	for alive(grandchild) {
+		select {
+		case <-ctx.Done():
+			t.Fatalf("process %d lives on after its parent", grandchild)
+		case <-time.After(time.Millisecond):
+		}
+	}
+}
+
+// alive tells whether a process is there and not merely waiting to be reaped.
+func alive(pid int) bool {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	return err == nil && !strings.Contains(string(text), ") Z ")
+}
+
+func BenchmarkAsk(b *testing.B) {
+	site := proc.At(b, "answerer")
+	if site.Child() {
+		site.Serve(answerer("benchmark"))
+		return
+	}
+	output, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	require.NoError(b, err)
+	p, err := site.Start("hello", proc.Options{Output: output})
+	require.NoError(b, err)
+	for b.Loop() {
+		if err := p.Ask(b.Context(), "this", nil); err != nil {
+			b.Fatal(err)
+		}
+	}
+	require.NoError(b, p.Close())
+	require.NoError(b, output.Close())
+}
