@@ -3,6 +3,7 @@ package stress
 import (
 	"context"
 	"fmt"
+	"os"
 	"runtime"
 	"runtime/debug"
 	"sync"
@@ -38,7 +39,8 @@ type scenario struct {
 	mu         sync.Mutex
 	result     *report.Scenario
 	violations map[string]int
-	aborted    bool    // a phase hung: what follows would say nothing
+	logs       map[string]*os.File // of child processes, by name
+	aborted    bool                // a phase hung: what follows would say nothing
 	share      float64 // least share of the processors in a phase under load
 	shareKnown bool
 }
@@ -113,6 +115,12 @@ func (s *scenario) end() {
 	if s.t.Failed() {
 		state = report.Failed
 		s.t.Logf("seed %d; to repeat it: %s", s.seed, s.result.Replay)
+	}
+	s.closeLogs()
+	if state == report.Passed {
+		if err := s.run.folder.RemoveLogs(s.id); err != nil {
+			s.t.Errorf("stress: %v", err)
+		}
 	}
 	if err := s.run.update(func() { s.result.State = state }); err != nil {
 		s.t.Errorf("stress: %v", err)
@@ -306,6 +314,7 @@ func (s *scenario) audit(more int) {
 	defer cancel()
 	use := s.memory.Stop()
 	s.memory = nil
+	s.closeLogs()
 	runtime.GC()
 	leaks := s.baseline.Leaks(ctx)
 	s.mu.Lock()
@@ -315,6 +324,36 @@ func (s *scenario) audit(more int) {
 	if !leaks.None() {
 		s.fail("%s: %s", s.id, leaks)
 	}
+}
+
+// logFile is where a child process of that name writes what it prints, in the
+// output folder; children that come after one another share it. The files stay
+// if the scenario fails. It returns nil, which leads to the standard error,
+// where there can be no file.
+func (s *scenario) logFile(name string) *os.File {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if file := s.logs[name]; file != nil {
+		return file
+	}
+	file, err := s.run.folder.CreateLog(s.id, name)
+	if err != nil {
+		s.run.folder.Logf("%s: no log of %s: %v", s.id, name, err)
+		return nil
+	}
+	if s.logs == nil {
+		s.logs = make(map[string]*os.File)
+	}
+	s.logs[name] = file
+	return file
+}
+
+// closeLogs closes the files of logFile.
+func (s *scenario) closeLogs() {
+	for _, file := range s.logs {
+		_ = file.Close() // children wrote to it, not this process
+	}
+	s.logs = nil
 }
 
 // onInterrupt has end called if the process is interrupted.

@@ -63,6 +63,33 @@ func (f *Folder) Logf(format string, args ...any) {
 	fmt.Fprintf(f.log, "%s  %s\n", time.Now().Format("2006-01-02T15:04:05.000Z07:00"), fmt.Sprintf(format, args...))
 }
 
+// logsFolder holds what child processes print, a folder for each scenario.
+const logsFolder = "logs"
+
+// CreateLog makes the file for what a child process of a scenario prints. A
+// file of an earlier run is emptied.
+func (f *Folder) CreateLog(scenario, name string) (*os.File, error) {
+	dir := filepath.Join(f.dir, logsFolder, scenario)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrFolder, err)
+	}
+	file, err := os.Create(filepath.Join(dir, name+".log"))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrFolder, err)
+	}
+	return file, nil
+}
+
+// RemoveLogs removes the files that CreateLog made for a scenario.
+func (f *Folder) RemoveLogs(scenario string) error {
+	logs := filepath.Join(f.dir, logsFolder)
+	if err := os.RemoveAll(filepath.Join(logs, scenario)); err != nil {
+		return fmt.Errorf("%w: %w", ErrFolder, err)
+	}
+	_ = os.Remove(logs) // refused while another scenario has files there
+	return nil
+}
+
 // Write replaces every file by the run as it is now. Each is complete or
 // untouched. All are tried; the errors are joined.
 func (f *Folder) Write(r *Run) error {
