@@ -1,0 +1,40 @@
+// Package cluster makes a process a node: it finds the others, learns at once
+// when one dies, and calls them over authenticated connections.
+//
+//	node, err := cluster.Start(ctx, cluster.Config{
+//		Name: "a", Bind: "127.0.0.1:0", Seeds: []string{"127.0.0.1:7001"}, Secret: secret,
+//		Handler: func(r cluster.Request) { r.Reply(r.Body) },
+//	})
+//	reply, err := node.Call(ctx, "b", []byte("hello"))
+//
+// # Membership
+//
+// Nodes find each other through hashicorp/memberlist: one seed address is
+// enough, and its gossip is encrypted with a key derived from the shared
+// secret. A node is listed as alive once there is a connection to it; so what
+// is listed can be called.
+//
+// Each life of a node has an incarnation, a number that is higher than those of
+// its earlier lives. What is meant for, or comes from, an earlier life is
+// refused.
+//
+// # Failure
+//
+// Two things are evidence of death. A connection that drops and a dial that is
+// then refused: the process is gone, and that is known as soon as the kernel
+// has closed its sockets. And silence: nodes send a beat every 50 ms, and one
+// from which nothing came for 300 ms or more is suspected. Silence is counted
+// with care. Only time in which this node itself was running counts, so that a
+// node that was stopped or starved accuses nobody; the limit grows with the
+// delays that were seen lately, as Lifeguard (Dadgar, Phillips, Currey, 2017)
+// has it; and a majority of those that can still be heard must agree.
+//
+// # Connections
+//
+// Each node dials each other, so there are two connections between two nodes,
+// one for the calls of each. A connection begins with a challenge and a
+// response in both directions (HMAC-SHA256 over both nonces, names and
+// incarnations); with TLS it is also bound to the TLS session (RFC 9266). Then
+// come frames: a length, a CRC-32C, and as many messages as were waiting when
+// the frame was written.
+package cluster

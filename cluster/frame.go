@@ -1,0 +1,202 @@
+package cluster
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"io"
+)
+
+// A frame is a header and a body. The header, little endian:
+//
+//	length of the body  uint32
+//	CRC-32C of the body uint32
+//	CRC-32C of the two  uint32
+//
+// The body is one or more messages, each a kind, the length of its payload, an
+// id and the payload. The header has a checksum of its own because a damaged
+// length would otherwise be waited for.
+const (
+	frameHeader   = 12
+	messageHeader = 1 + 4 + 8
+	// frameTarget is the size at which a new frame is begun: large enough that
+	// the checksum and the call of the kernel do not count, small enough to be
+	// handled while it is in the cache.
+	frameTarget = 64 << 10
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// kind tells what a message is.
+type kind byte
+
+const (
+	kindRequest kind = iota + 1 // is answered with a reply or a refusal of the same id
+	kindReply
+	kindRefusal // payload is one byte: a refusal
+	kindOneWay
+	kindBeat   // tells only that the sender is alive
+	kindLeave  // like a request: the sender is about to leave
+	kindAccuse // payload is a name and an incarnation that the sender does not hear
+	kindEnd
+)
+
+// refusal tells why a request was not handled.
+type refusal byte
+
+const (
+	refusedNoHandler refusal = iota + 1
+	refusedPanic
+)
+
+func (r refusal) String() string {
+	switch r {
+	case refusedNoHandler:
+		return "it has no handler"
+	case refusedPanic:
+		return "its handler panicked"
+	}
+	return fmt.Sprintf("refusal %d", byte(r))
+}
+
+// frames gathers messages into frames, ready to be written with one call.
+type frames struct {
+	buf    []byte
+	starts []int // of the frames in buf
+}
+
+// put appends a message.
+func (f *frames) put(k kind, id uint64, payload []byte) {
+	size := messageHeader + len(payload)
+	n := len(f.starts)
+	if n == 0 || len(f.buf)-f.starts[n-1]+size > frameTarget {
+		f.starts = append(f.starts, len(f.buf))
+		f.buf = append(f.buf, make([]byte, frameHeader)...)
+	}
+	f.buf = append(f.buf, byte(k))
+	f.buf = binary.LittleEndian.AppendUint32(f.buf, uint32(len(payload)))
+	f.buf = binary.LittleEndian.AppendUint64(f.buf, id)
+	f.buf = append(f.buf, payload...)
+}
+
+// seal fills in the headers.
+func (f *frames) seal() {
+	end := len(f.buf)
+	for i := len(f.starts) - 1; i >= 0; i-- {
+		sealFrame(f.buf[f.starts[i]:end])
+		end = f.starts[i]
+	}
+}
+
+func sealFrame(frame []byte) {
+	body := frame[frameHeader:]
+	binary.LittleEndian.PutUint32(frame[0:], uint32(len(body)))
+	binary.LittleEndian.PutUint32(frame[4:], crc32.Checksum(body, castagnoli))
+	binary.LittleEndian.PutUint32(frame[8:], crc32.Checksum(frame[:8], castagnoli))
+}
+
+// reset forgets what was gathered, and keeps the memory unless it is much.
+func (f *frames) reset() {
+	const keep = 1 << 20
+	if cap(f.buf) > keep {
+		f.buf = nil
+	}
+	f.buf, f.starts = f.buf[:0], f.starts[:0]
+}
+
+// message is one message of a frame; its payload lies in the buffer of the
+// frame.
+type message struct {
+	kind    kind
+	id      uint64
+	payload []byte
+}
+
+// nextMessage cuts the first message off a body.
+func nextMessage(body []byte) (m message, rest []byte, err error) {
+	if len(body) < messageHeader {
+		return m, nil, fmt.Errorf("%w: %d bytes are no message", errGarbled, len(body))
+	}
+	m.kind = kind(body[0])
+	n := binary.LittleEndian.Uint32(body[1:])
+	m.id = binary.LittleEndian.Uint64(body[5:])
+	body = body[messageHeader:]
+	if uint64(n) > uint64(len(body)) {
+		return m, nil, fmt.Errorf("%w: a message of %d bytes in a frame with %d left", errGarbled, n, len(body))
+	}
+	if m.kind == 0 || m.kind >= kindEnd {
+		return m, nil, fmt.Errorf("%w: message of unknown kind %d", errGarbled, m.kind)
+	}
+	m.payload = body[:n:n]
+	return m, body[n:], nil
+}
+
+// frameReader reads frames of up to limit bytes of body. A length is not
+// believed: memory grows only with the bytes that have really come.
+type frameReader struct {
+	from  io.Reader
+	limit int
+	buf   []byte
+	r, w  int
+}
+
+const readBuffer = 128 << 10
+
+func newFrameReader(from io.Reader, limit int) *frameReader {
+	return &frameReader{from: from, limit: limit, buf: make([]byte, readBuffer)}
+}
+
+// ready tells whether a whole frame has been read already.
+func (f *frameReader) next() (body []byte, err error) {
+	for {
+		need := frameHeader
+		if have := f.buf[f.r:f.w]; len(have) >= frameHeader {
+			if crc32.Checksum(have[:8], castagnoli) != binary.LittleEndian.Uint32(have[8:]) {
+				return nil, fmt.Errorf("%w: checksum of the header", errGarbled)
+			}
+			length := binary.LittleEndian.Uint32(have)
+			if length == 0 || uint64(length) > uint64(f.limit) {
+				return nil, fmt.Errorf("%w: a frame of %d bytes, accepted are 1 to %d", errGarbled, length, f.limit)
+			}
+			need += int(length)
+			if len(have) >= need {
+				body = have[frameHeader:need]
+				if crc32.Checksum(body, castagnoli) != binary.LittleEndian.Uint32(have[4:]) {
+					return nil, fmt.Errorf("%w: checksum of the body", errGarbled)
+				}
+				f.r += need
+				return body, nil
+			}
+		}
+		f.makeRoom(need)
+		n, err := f.from.Read(f.buf[f.w:])
+		f.w += n
+		if n == 0 && err != nil {
+			if err == io.EOF && f.w > f.r {
+				err = io.ErrUnexpectedEOF
+			}
+			return nil, err
+		}
+	}
+}
+
+// makeRoom sees to it that something can be read, with need bytes wanted in all.
+func (f *frameReader) makeRoom(need int) {
+	if f.r == f.w {
+		f.r, f.w = 0, 0
+		if len(f.buf) > readBuffer && need <= readBuffer {
+			f.buf = make([]byte, readBuffer)
+		}
+	}
+	if f.r+need <= len(f.buf) && f.w < len(f.buf) {
+		return
+	}
+	if have := f.w - f.r; need > len(f.buf) && have > len(f.buf)/2 {
+		grown := make([]byte, min(need, 2*len(f.buf)))
+		copy(grown, f.buf[f.r:f.w])
+		f.buf = grown
+	} else {
+		copy(f.buf, f.buf[f.r:f.w])
+	}
+	f.r, f.w = 0, f.w-f.r
+}

@@ -1,0 +1,104 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/hashicorp/memberlist"
+)
+
+// join makes the node a member: a seed is greeted first, since a wrong secret
+// or a name that is taken shows there; then gossip begins.
+func (n *Node) join(ctx context.Context) error {
+	n.wg.Go(n.accept)
+	seed, err := n.greetSeeds(ctx)
+	if err != nil {
+		return err
+	}
+	cfg := memberlist.DefaultLANConfig()
+	cfg.Name = gossipName(n.cfg.Name, n.incarnation.Load())
+	cfg.Transport = n.gossip
+	cfg.SecretKey = n.keys.gossip
+	cfg.Events = n.gossip
+	cfg.Logger = slog.NewLogLogger(n.cfg.Log.Handler(), slog.LevelDebug)
+	cfg.TCPTimeout = handshakeTimeout
+	// News must be fast. Death is not: that is our own part, and gossip's view
+	// of it comes second.
+	cfg.GossipInterval = 20 * time.Millisecond
+	cfg.PushPullInterval = 10 * time.Second
+	list, err := memberlist.Create(cfg)
+	if err != nil {
+		return fmt.Errorf("cluster: gossip: %w", err)
+	}
+	n.mu.Lock()
+	n.list = list
+	ended := n.err
+	n.mu.Unlock()
+	if ended != nil {
+		_ = list.Shutdown() // who ended the node did not see it
+		return ended
+	}
+	if seed == "" {
+		return nil
+	}
+	if _, err := list.Join([]string{seed}); err != nil {
+		return fmt.Errorf("%w: seed %s: %w", ErrUnreachable, seed, err)
+	}
+	return nil
+}
+
+// seedPause is between two rounds over all seeds.
+const seedPause = 20 * time.Millisecond
+
+// greetSeeds connects to the first seed that answers, and returns its address.
+// It returns none if there is no seed but this node itself.
+func (n *Node) greetSeeds(ctx context.Context) (string, error) {
+	if len(n.cfg.Seeds) == 0 {
+		return "", nil
+	}
+	for {
+		var last error
+		others := 0
+		for _, addr := range n.cfg.Seeds {
+			l, v, err := n.dial(ctx, Member{Addr: addr}, identity{})
+			if err == nil && v.code == superseded {
+				// The clock of this machine is behind that of an earlier life.
+				n.incarnation.Store(v.known + 1)
+				l, v, err = n.dial(ctx, Member{Addr: addr}, identity{})
+			}
+			switch {
+			case errors.Is(err, ErrUnauthenticated):
+				return "", err
+			case err != nil:
+				others++
+				last = err
+			case v.code == isSelf:
+			case v.code == nameTaken:
+				return "", n.nameTaken(addr)
+			case v.code != welcome:
+				others++
+				last = fmt.Errorf("seed %s gave verdict %d", addr, v.code)
+			default:
+				n.mu.Lock()
+				n.learn(v.self, l)
+				n.mu.Unlock()
+				return addr, nil
+			}
+		}
+		if others == 0 {
+			return "", nil
+		}
+		select {
+		case <-time.After(seedPause):
+		case <-ctx.Done():
+			return "", fmt.Errorf("%w: no seed of %q answered: %w, the last with: %w", ErrUnreachable, n.cfg.Seeds, ctx.Err(), last)
+		}
+	}
+}
+
+func (n *Node) nameTaken(by string) error {
+	return fmt.Errorf("%w: %q, says the member at %s", ErrNameTaken, n.cfg.Name, by)
+}

@@ -1,0 +1,408 @@
+package cluster
+
+import (
+	"container/list"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+)
+
+// callOverhead is what a call takes of the window beside its payload: about
+// what it takes of the memory.
+const callOverhead = 64
+
+// link is one connection: ours, on which we call and are answered, or the
+// member's, on which it calls and we answer.
+type link struct {
+	node   *Node
+	conn   net.Conn
+	member string // at the other end
+	ours   bool
+	in     *frameReader
+
+	heard atomic.Int64 // by the node's clock, when the last byte came
+	busy  atomic.Bool  // what came is being handled: silence says nothing
+
+	mu      sync.Mutex
+	out     frames // to be written
+	queued  int    // bytes in out, and those being written
+	used    int    // bytes of the window that unanswered calls take
+	pending pending
+	waiting list.List     // of *waiter: those that wait for room in the window
+	room    sync.Cond     // broadcast when queued has shrunk
+	idle    bool          // the writer sleeps
+	wake    chan struct{} // of the writer
+	err     error         // why the link is closed; nil while it is open
+	closed  chan struct{}
+}
+
+func newLink(n *Node, conn net.Conn, member string, ours bool) *link {
+	l := &link{node: n, conn: conn, member: member, ours: ours, wake: make(chan struct{}, 1), closed: make(chan struct{})}
+	l.in = newFrameReader(conn, max(frameTarget, messageHeader+n.cfg.MaxMessage))
+	l.room.L = &l.mu
+	l.heard.Store(n.clock.Load())
+	return l
+}
+
+// run serves the link until it is closed.
+func (l *link) run() {
+	l.node.wg.Go(l.write)
+	l.node.wg.Go(l.read)
+}
+
+// waiter is a blocking call or message for which there was no room.
+type waiter struct {
+	kind    kind
+	payload []byte
+	done    func([]byte, error) // nil for a one-way message
+	id      uint64              // once granted
+	granted chan struct{}
+}
+
+// fits tells whether another message may go on its way. One that exceeds the
+// window by itself may if nothing else is.
+func (l *link) fits(payload int) bool {
+	size := payload + callOverhead
+	return (l.used == 0 || l.used+size <= l.node.cfg.Window) && (l.queued == 0 || l.queued+size <= l.node.cfg.Window)
+}
+
+// put gathers a message, for which there is room, and returns the id by which
+// it is answered. It is called with the lock held.
+func (l *link) put(k kind, payload []byte, done func([]byte, error)) (id uint64) {
+	if done != nil {
+		charge := len(payload) + callOverhead
+		l.used += charge
+		id = l.pending.add(done, l.node.clock.Load()+int64(l.node.cfg.CallTimeout), charge)
+	}
+	l.gather(k, id, payload)
+	return id
+}
+
+func (l *link) gather(k kind, id uint64, payload []byte) {
+	before := len(l.out.buf)
+	l.out.put(k, id, payload)
+	l.queued += len(l.out.buf) - before
+}
+
+// unlock releases the lock, and wakes the writer if there is something for it.
+func (l *link) unlock() {
+	wake := l.idle && (len(l.out.buf) > 0 || l.err != nil)
+	if wake {
+		l.idle = false
+	}
+	l.mu.Unlock()
+	if wake {
+		l.wake <- struct{}{} // has room: only who ends the idling gets here
+	}
+}
+
+// start sends a request, or a one-way message if done is nil, unless that would
+// have to wait. If it returns an error, done is never called.
+func (l *link) start(k kind, payload []byte, done func([]byte, error)) (id uint64, err error) {
+	l.mu.Lock()
+	switch {
+	case l.err != nil:
+		err = l.err
+	case l.waiting.Len() > 0 || !l.fits(len(payload)):
+		err = l.overloaded()
+	default:
+		id = l.put(k, payload, done)
+	}
+	l.unlock()
+	return id, err
+}
+
+func (l *link) overloaded() error {
+	return fmt.Errorf("%w: %q has %d bytes on the way and unsent, its window is %d",
+		ErrOverloaded, l.member, max(l.used, l.queued), l.node.cfg.Window)
+}
+
+// startOrWait is start that waits for room until ctx ends.
+func (l *link) startOrWait(ctx context.Context, k kind, payload []byte, done func([]byte, error)) (id uint64, err error) {
+	id, err = l.start(k, payload, done)
+	if !errors.Is(err, ErrOverloaded) {
+		return id, err
+	}
+	w := &waiter{kind: k, payload: payload, done: done, granted: make(chan struct{})}
+	l.mu.Lock()
+	if l.err != nil {
+		defer l.mu.Unlock()
+		return 0, l.err
+	}
+	at := l.waiting.PushBack(w)
+	l.admit() // there may be room by now
+	l.unlock()
+	select {
+	case <-w.granted:
+		return w.id, nil
+	case <-l.closed:
+	case <-ctx.Done():
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	select {
+	case <-w.granted: // meanwhile
+		return w.id, nil
+	default:
+	}
+	l.waiting.Remove(at)
+	if l.err != nil {
+		return 0, l.err
+	}
+	return 0, fmt.Errorf("%w: %w", l.overloaded(), ctx.Err())
+}
+
+// admit lets those go on for which there is room now. It is called with the
+// lock held.
+func (l *link) admit() {
+	for front := l.waiting.Front(); front != nil; front = l.waiting.Front() {
+		w := front.Value.(*waiter)
+		if !l.fits(len(w.payload)) {
+			return
+		}
+		w.id = l.put(w.kind, w.payload, w.done)
+		l.waiting.Remove(front)
+		close(w.granted)
+	}
+}
+
+// cancel gives up a call. It returns false if its reply has come already.
+func (l *link) cancel(id uint64) bool {
+	l.mu.Lock()
+	_, charge, ok := l.pending.take(id)
+	l.used -= charge
+	l.admit()
+	l.unlock()
+	return ok
+}
+
+// expire ends the calls that have waited too long.
+func (l *link) expire(now int64) {
+	l.mu.Lock()
+	late, charge := l.pending.overdue(now)
+	l.used -= charge
+	l.admit()
+	l.unlock()
+	if len(late) == 0 {
+		return
+	}
+	err := fmt.Errorf("%w: %q has not answered within %v", ErrTimeout, l.member, l.node.cfg.CallTimeout)
+	for _, done := range late {
+		done(nil, err)
+	}
+}
+
+// reply answers a request on a link of the member's. It waits while the member
+// does not take what it was sent before.
+func (l *link) reply(k kind, id uint64, payload []byte) error {
+	l.mu.Lock()
+	for l.err == nil && l.queued > l.node.cfg.Window {
+		l.room.Wait()
+	}
+	defer l.unlock()
+	if l.err != nil {
+		return l.err
+	}
+	l.gather(k, id, payload)
+	return nil
+}
+
+// signal sends a message that bypasses the window: the few that keep the
+// cluster together.
+func (l *link) signal(k kind, payload []byte) {
+	l.mu.Lock()
+	if l.err == nil {
+		l.gather(k, 0, payload)
+	}
+	l.unlock()
+}
+
+// beat sends a sign of life, unless something is being sent anyway.
+func (l *link) beat() {
+	l.mu.Lock()
+	if l.err == nil && l.queued == 0 {
+		l.gather(kindBeat, 0, nil)
+	}
+	l.unlock()
+}
+
+// writeChunk is how much is handed to the kernel at once: so room is seen as it
+// comes.
+const writeChunk = 256 << 10
+
+// write is the goroutine that writes all that waits with one call, again and
+// again.
+func (l *link) write() {
+	var now frames
+	for {
+		l.mu.Lock()
+		for len(l.out.buf) == 0 && l.err == nil {
+			l.idle = true
+			l.mu.Unlock()
+			<-l.wake
+			l.mu.Lock()
+		}
+		if l.err != nil {
+			l.mu.Unlock()
+			return
+		}
+		now, l.out = l.out, now
+		l.mu.Unlock()
+		now.seal()
+		for rest := now.buf; len(rest) > 0; {
+			n, err := l.conn.Write(rest[:min(len(rest), writeChunk)])
+			if err != nil {
+				l.close(err)
+				return
+			}
+			rest = rest[n:]
+			l.mu.Lock()
+			l.queued -= n
+			l.admit()
+			l.room.Broadcast()
+			l.mu.Unlock()
+		}
+		now.reset()
+	}
+}
+
+// Read makes heard what the connection says.
+func (l *link) Read(b []byte) (int, error) {
+	l.busy.Store(false)
+	n, err := l.conn.Read(b)
+	l.busy.Store(true)
+	l.heard.Store(l.node.clock.Load())
+	return n, err
+}
+
+// read is the goroutine that handles what comes.
+func (l *link) read() {
+	l.in.from = l
+	var batch completions
+	for {
+		body, err := l.in.next()
+		if err == nil && l.ours {
+			err = l.answers(body, &batch)
+		} else if err == nil {
+			err = l.requests(body)
+		}
+		if err != nil {
+			l.close(err)
+			l.node.dropped(l)
+			return
+		}
+	}
+}
+
+// completions are the calls of one frame that have been answered.
+type completions []completion
+
+type completion struct {
+	done func([]byte, error)
+	message
+}
+
+// answers handles a frame on a link of ours. The lock is taken once for all
+// replies in it.
+func (l *link) answers(body []byte, batch *completions) error {
+	all := (*batch)[:0]
+	l.mu.Lock()
+	for len(body) > 0 {
+		m, rest, err := nextMessage(body)
+		if err == nil && m.kind != kindReply && m.kind != kindRefusal && m.kind != kindBeat {
+			err = fmt.Errorf("%w: message of kind %d where replies are expected", errGarbled, m.kind)
+		}
+		if err != nil {
+			l.mu.Unlock()
+			l.complete(all)
+			return err
+		}
+		body = rest
+		if m.kind == kindBeat {
+			continue
+		}
+		if done, charge, ok := l.pending.take(m.id); ok {
+			l.used -= charge
+			all = append(all, completion{done, m})
+		}
+	}
+	l.admit()
+	l.unlock()
+	l.complete(all)
+	*batch = all
+	return nil
+}
+
+func (l *link) complete(all completions) {
+	for i := range all {
+		c := &all[i]
+		if c.kind == kindReply {
+			c.done(c.payload, nil)
+		} else {
+			c.done(nil, fmt.Errorf("%w: %q: %v", ErrRemote, l.member, refusalOf(c.payload)))
+		}
+		*c = completion{}
+	}
+}
+
+func refusalOf(payload []byte) refusal {
+	if len(payload) == 0 {
+		return 0
+	}
+	return refusal(payload[0])
+}
+
+// requests handles a frame on a link of the member's.
+func (l *link) requests(body []byte) error {
+	for len(body) > 0 {
+		m, rest, err := nextMessage(body)
+		if err != nil {
+			return err
+		}
+		body = rest
+		switch m.kind {
+		case kindRequest, kindOneWay:
+			l.node.serve(Request{From: l.member, Body: m.payload, link: l, id: m.id, oneWay: m.kind == kindOneWay})
+		case kindBeat:
+		case kindLeave:
+			l.node.left(l)
+			_ = l.reply(kindReply, m.id, nil) // it may be gone already
+		case kindAccuse:
+			accused, rest, err := cutIdentity(m.payload)
+			if err != nil || len(rest) != 0 {
+				return fmt.Errorf("%w: accusation: %w", errGarbled, errHandshake)
+			}
+			l.node.accused(l.member, accused)
+		default:
+			return fmt.Errorf("%w: message of kind %d where requests are expected", errGarbled, m.kind)
+		}
+	}
+	return nil
+}
+
+// close ends the link and all calls on it. The first cause counts.
+func (l *link) close(cause error) {
+	l.mu.Lock()
+	if l.err != nil {
+		l.mu.Unlock()
+		return
+	}
+	l.err = cause
+	if !errors.Is(cause, ErrClosed) && !errors.Is(cause, ErrUnreachable) {
+		l.err = fmt.Errorf("%w: connection to %q broke: %w", ErrUnreachable, l.member, cause)
+	}
+	ended := l.pending.all()
+	l.used = 0
+	l.out, l.queued = frames{}, 0
+	close(l.closed)
+	l.room.Broadcast()
+	err := l.err
+	l.unlock()
+	_ = l.conn.Close() // nothing more is expected of it
+	for _, done := range ended {
+		done(nil, err)
+	}
+}

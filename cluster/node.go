@@ -1,0 +1,383 @@
+package cluster
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/hashicorp/memberlist"
+)
+
+// Node is this process as a member of a cluster. Its methods are safe for
+// concurrent use.
+type Node struct {
+	cfg  Config
+	keys keys
+	tls  *tls.Config // nil without TLS
+
+	addr        string        // at which others reach this node
+	incarnation atomic.Uint64 // changes only while it joins
+
+	listener *net.TCPListener
+	gossip   *gossip
+	list     *memberlist.Memberlist
+	// clock is the time in ns that this node has been running, as far as it
+	// noticed: time in which it was stopped or starved is not in it.
+	clock atomic.Int64
+	// routes are the links on which calls go out, by name. The map is never
+	// changed but replaced.
+	routes atomic.Pointer[map[string]*link]
+
+	ctx    context.Context // ends when the node is closed
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+	done   chan struct{} // closed when all goroutines have ended
+
+	mu       sync.Mutex
+	err      error // why the node is closed; nil while it is open
+	leaving  bool
+	peers    map[string]*peer
+	watchers []*watcher
+	strays   strays
+	slack    time.Duration // delays seen lately
+}
+
+// Handler is called with each request and one-way message. It runs on the
+// goroutine that reads the connection from that member: what it takes, the
+// member's other messages wait for, and nobody else's. A handler that must
+// block copies the body and replies from a goroutine of its own. A panic is
+// reported to the caller as ErrRemote.
+type Handler func(Request)
+
+// Request is a message of another member.
+type Request struct {
+	From string // name of the member
+	Body []byte // valid until the handler returns
+	link *link
+	id   uint64
+
+	oneWay bool
+}
+
+// OneWay tells whether the sender expects no reply.
+func (r Request) OneWay() bool { return r.oneWay }
+
+// Reply answers the request, once, from any goroutine; body is copied. It waits
+// while the member does not take what it was sent before, and returns
+// ErrUnreachable once the member is gone, or ErrTooLarge. To a one-way message
+// it does nothing.
+func (r Request) Reply(body []byte) error {
+	if r.oneWay {
+		return nil
+	}
+	if len(body) > r.link.node.cfg.MaxMessage {
+		return r.link.node.tooLarge(body)
+	}
+	return r.link.reply(kindReply, r.id, body)
+}
+
+func (n *Node) tooLarge(body []byte) error {
+	return fmt.Errorf("%w: %d bytes, accepted are up to %d", ErrTooLarge, len(body), n.cfg.MaxMessage)
+}
+
+func (n *Node) serve(r Request) {
+	if n.cfg.Handler == nil {
+		n.refuse(r, refusedNoHandler)
+		return
+	}
+	defer func() {
+		if value := recover(); value != nil {
+			n.cfg.Log.Error("handler panicked", "from", r.From, "panic", value, "stack", string(debug.Stack()))
+			n.refuse(r, refusedPanic)
+		}
+	}()
+	n.cfg.Handler(r)
+}
+
+func (n *Node) refuse(r Request, why refusal) {
+	if !r.oneWay {
+		_ = r.link.reply(kindRefusal, r.id, []byte{byte(why)}) // the caller may be gone
+	}
+}
+
+// Start binds the address and joins the cluster through the first seed that
+// answers; seeds that do not are tried again until ctx ends. The errors are
+// ErrConfig, ErrAddressTaken, ErrNameTaken, ErrUnauthenticated, and
+// ErrUnreachable if no seed answered in time.
+func Start(ctx context.Context, cfg Config) (*Node, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	n := &Node{cfg: cfg, peers: make(map[string]*peer), done: make(chan struct{})}
+	if n.keys, err = deriveKeys(cfg.Secret); err != nil {
+		return nil, err
+	}
+	if cfg.TLS {
+		if n.tls, err = newTLS(); err != nil {
+			return nil, err
+		}
+	}
+	n.routes.Store(new(map[string]*link))
+	n.clock.Store(1) // 0 is never
+	if err := n.bind(); err != nil {
+		return nil, err
+	}
+	n.incarnation.Store(uint64(time.Now().UnixNano()))
+	if n.addr = cfg.Advertise; n.addr == "" {
+		n.addr = n.listener.Addr().String()
+	}
+	n.ctx, n.cancel = context.WithCancel(context.Background())
+	n.wg.Go(n.monitor)
+	n.wg.Go(n.gossip.read)
+	if err := n.join(ctx); err != nil {
+		n.stop(err)
+		<-n.done
+		return nil, err
+	}
+	n.cfg.Log.Info("started", "self", n.Self())
+	return n, nil
+}
+
+// bind opens the listener and the socket for gossip, on the same port.
+func (n *Node) bind() error {
+	addr, err := net.ResolveTCPAddr("tcp", n.cfg.Bind)
+	if err != nil {
+		return fmt.Errorf("%w: Bind %q: %w", ErrConfig, n.cfg.Bind, err)
+	}
+	// The port that is free for one may be taken for the other.
+	for try := 0; ; try++ {
+		listener, err := net.ListenTCP("tcp", addr)
+		if err == nil {
+			at := listener.Addr().(*net.TCPAddr)
+			var packets *net.UDPConn
+			packets, err = net.ListenUDP("udp", &net.UDPAddr{IP: at.IP, Port: at.Port, Zone: at.Zone})
+			if err == nil {
+				n.listener, n.gossip = listener, newGossip(n, packets)
+				return nil
+			}
+			_ = listener.Close()
+		}
+		if addr.Port == 0 && try < 10 {
+			continue
+		}
+		if errors.Is(err, syscall.EADDRINUSE) {
+			return fmt.Errorf("%w: %s: %w", ErrAddressTaken, n.cfg.Bind, err)
+		}
+		return fmt.Errorf("%w: Bind %q: %w", ErrConfig, n.cfg.Bind, err)
+	}
+}
+
+// Name is the node's own.
+func (n *Node) Name() string { return n.cfg.Name }
+
+// Addr is the address at which others reach this node.
+func (n *Node) Addr() string { return n.addr }
+
+// Self is this node as a member.
+func (n *Node) Self() Member {
+	return Member{Name: n.cfg.Name, Addr: n.addr, Incarnation: n.incarnation.Load()}
+}
+
+func (n *Node) identity() identity {
+	return identity{n.cfg.Name, n.incarnation.Load(), n.addr}
+}
+
+// Go sends a request and returns without waiting. done is called exactly once:
+// with the reply, which is valid until done returns, or with ErrUnreachable,
+// ErrOverloaded, ErrTimeout, ErrTooLarge, ErrRemote, ErrUnknownMember or
+// ErrClosed. It may be called before Go returns, and otherwise on a goroutine
+// on which others wait: it must not block; it may call Go. The request is
+// copied.
+func (n *Node) Go(to string, request []byte, done func(reply []byte, err error)) {
+	if len(request) > n.cfg.MaxMessage {
+		done(nil, n.tooLarge(request))
+		return
+	}
+	l, err := n.route(to)
+	if err == nil {
+		_, err = l.start(kindRequest, request, done)
+	}
+	if err != nil {
+		done(nil, err)
+	}
+}
+
+// Call sends a request and waits for its reply. While the window to the member
+// is full it waits for room, and returns ErrOverloaded if ctx ends first; once
+// sent it returns ErrTimeout if ctx or Config.CallTimeout ends before the reply
+// has come. The other errors are those of Go.
+func (n *Node) Call(ctx context.Context, to string, request []byte) ([]byte, error) {
+	if len(request) > n.cfg.MaxMessage {
+		return nil, n.tooLarge(request)
+	}
+	l, err := n.route(to)
+	if err != nil {
+		return nil, err
+	}
+	var reply []byte
+	var failed error
+	ended := make(chan struct{})
+	id, err := l.startOrWait(ctx, kindRequest, request, func(b []byte, err error) {
+		reply, failed = append([]byte(nil), b...), err
+		close(ended)
+	})
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case <-ended:
+		return reply, failed
+	case <-ctx.Done():
+	}
+	if l.cancel(id) {
+		return nil, fmt.Errorf("%w: %q: %w", ErrTimeout, to, ctx.Err())
+	}
+	<-ended // it came at the last moment
+	return reply, failed
+}
+
+// Send sends a message to which there is no reply. It returns once the message
+// is on its way, waiting for room like Call: messages to one member arrive in
+// order, and those on the way when its connection breaks are lost.
+func (n *Node) Send(ctx context.Context, to string, body []byte) error {
+	if len(body) > n.cfg.MaxMessage {
+		return n.tooLarge(body)
+	}
+	l, err := n.route(to)
+	if err != nil {
+		return err
+	}
+	_, err = l.startOrWait(ctx, kindOneWay, body, nil)
+	return err
+}
+
+// route returns the link to a member, or why there is none.
+func (n *Node) route(to string) (*link, error) {
+	if l := (*n.routes.Load())[to]; l != nil {
+		return l, nil
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	p := n.peers[to]
+	switch {
+	case n.err != nil:
+		return nil, n.err
+	case to == n.cfg.Name:
+		return nil, fmt.Errorf("%w: %q is this node itself", ErrUnknownMember, to)
+	case p == nil || p.joining:
+		return nil, fmt.Errorf("%w: %q", ErrUnknownMember, to)
+	case p.state == Alive:
+		return nil, fmt.Errorf("%w: %q: its connection broke and is not open again", ErrUnreachable, to)
+	}
+	return nil, fmt.Errorf("%w: %q has %v", ErrUnreachable, to, p.state)
+}
+
+// Leave tells the others that this node goes, so that it is listed as left, and
+// closes it. It waits until all have heard it, or ctx ends, whose error it then
+// returns.
+func (n *Node) Leave(ctx context.Context) error {
+	n.mu.Lock()
+	if n.err != nil {
+		n.mu.Unlock()
+		return n.err
+	}
+	n.leaving = true
+	links := make([]*link, 0, len(n.peers))
+	for _, p := range n.peers {
+		if p.state == Alive && p.out != nil {
+			links = append(links, p.out)
+		}
+	}
+	n.mu.Unlock()
+	told := make(chan struct{}, len(links))
+	for _, l := range links {
+		tell := func([]byte, error) { told <- struct{}{} }
+		go func() {
+			if _, err := l.startOrWait(ctx, kindLeave, nil, tell); err != nil {
+				told <- struct{}{} // it is gone, or does not listen
+			}
+		}()
+	}
+	var err error
+	for range links {
+		select {
+		case <-told:
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
+	}
+	_ = n.list.Leave(leavePatience) // gossip that does not spread is no harm: all have been told
+	return errors.Join(err, n.Close())
+}
+
+// leavePatience is how long the gossip of a leave may take.
+const leavePatience = 200 * time.Millisecond
+
+// Close ends the node at once; to the others it has failed. It returns when
+// everything the node started has ended. Calls under way end with ErrClosed.
+func (n *Node) Close() error {
+	n.stop(ErrClosed)
+	<-n.done
+	return nil
+}
+
+// Done is closed when the node has ended: by Close or Leave, or because another
+// has its name, which Err tells.
+func (n *Node) Done() <-chan struct{} { return n.done }
+
+// Err is why the node has ended: ErrClosed, ErrNameTaken or ErrSuperseded. It is
+// nil while the node is open.
+func (n *Node) Err() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.err
+}
+
+// stop ends the node without waiting for it.
+func (n *Node) stop(cause error) {
+	n.mu.Lock()
+	if n.err != nil {
+		n.mu.Unlock()
+		return
+	}
+	n.err = cause
+	if !errors.Is(cause, ErrClosed) {
+		n.err = fmt.Errorf("%w: %w", ErrClosed, cause)
+	}
+	cause = n.err
+	n.cancel()
+	var links []*link
+	for _, p := range n.peers {
+		links = append(links, p.links()...)
+	}
+	n.strays.closeAll()
+	watchers := n.watchers
+	n.watchers = nil
+	n.routes.Store(new(map[string]*link))
+	list := n.list
+	n.mu.Unlock()
+	n.cfg.Log.Info("ends", "cause", cause)
+	_ = n.listener.Close() // read-only use: nothing can be lost
+	for _, l := range links {
+		l.close(cause)
+	}
+	for _, w := range watchers {
+		w.stop()
+	}
+	go func() {
+		if list != nil {
+			_ = list.Shutdown() // returns nil always
+		}
+		n.gossip.close()
+		n.wg.Wait()
+		close(n.done)
+	}()
+}

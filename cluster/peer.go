@@ -1,0 +1,349 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"syscall"
+	"time"
+)
+
+// peer is one life of another node. The node's lock guards it.
+type peer struct {
+	identity
+	state   State
+	joining bool  // was never connected: not listed
+	out, in *link // nil while there is none
+	since   int64 // by the clock, of the last change
+	heard   int64 // by the clock, on links that are gone
+
+	silence  int64            // at the last tick
+	accusers map[string]int64 // who does not hear it either, and when that was said
+
+	ctx    context.Context // ends when this life is over, or the node closed
+	cancel context.CancelFunc
+	kick   chan struct{} // ends a pause between two dials
+}
+
+func (p *peer) member() Member {
+	return Member{Name: p.name, Addr: p.addr, Incarnation: p.incarnation, State: p.state}
+}
+
+func (p *peer) links() []*link {
+	var all []*link
+	for _, l := range []*link{p.out, p.in} {
+		if l != nil {
+			all = append(all, l)
+		}
+	}
+	return all
+}
+
+// lastHeard is when something came from the peer, by the node's clock.
+func (p *peer) lastHeard(clock int64) int64 {
+	heard := p.heard
+	for _, l := range p.links() {
+		if l.busy.Load() {
+			return clock
+		}
+		heard = max(heard, l.heard.Load())
+	}
+	return heard
+}
+
+// disconnect closes the links and takes the peer out of the routes.
+func (n *Node) disconnect(p *peer, cause error) {
+	p.heard = p.lastHeard(n.clock.Load())
+	for _, l := range p.links() {
+		// The callbacks of the calls that end with it are not for this lock.
+		n.wg.Go(func() { l.close(cause) })
+	}
+	p.out, p.in = nil, nil
+	n.reroute(p.name, nil)
+}
+
+func (n *Node) reroute(name string, l *link) {
+	routes := maps.Clone(*n.routes.Load())
+	if l == nil {
+		delete(routes, name)
+	} else {
+		if routes == nil {
+			routes = make(map[string]*link)
+		}
+		routes[name] = l
+	}
+	n.routes.Store(&routes)
+}
+
+// learn takes in a life of a node, with the link to it if there is one. It is
+// called with the lock held.
+func (n *Node) learn(who identity, first *link) *peer {
+	p := &peer{identity: who, joining: true, since: n.clock.Load(), accusers: make(map[string]int64), kick: make(chan struct{}, 1)}
+	p.ctx, p.cancel = context.WithCancel(n.ctx)
+	n.peers[who.name] = p
+	n.wg.Go(func() { n.connect(p, first) })
+	return p
+}
+
+// supersede ends a life because a later one has begun.
+func (n *Node) supersede(p *peer) {
+	if p.state == Alive {
+		n.fail(p, ErrSuperseded)
+	}
+	p.cancel()
+	n.disconnect(p, fmt.Errorf("%w: %q: %w", ErrUnreachable, p.name, ErrSuperseded))
+	delete(n.peers, p.name)
+}
+
+// fail takes a peer to be dead.
+func (n *Node) fail(p *peer, cause error) {
+	if p.state != Alive {
+		return
+	}
+	p.state, p.since = Failed, n.clock.Load()
+	n.disconnect(p, fmt.Errorf("%w: %q has failed: %w", ErrUnreachable, p.name, cause))
+	if !p.joining {
+		n.emit(Event{p.member(), cause})
+	}
+}
+
+// left notes that the peer at the other end of a link is about to leave.
+func (n *Node) left(l *link) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	p := n.peers[l.member]
+	if p == nil || p.in != l || p.state == Left {
+		return
+	}
+	p.state, p.since = Left, n.clock.Load()
+	p.cancel()
+	p.in = nil // stays open, for the answer to this very message; the peer will close it
+	n.disconnect(p, fmt.Errorf("%w: %q has left", ErrUnreachable, p.name))
+	if !p.joining {
+		n.emit(Event{p.member(), nil})
+	}
+}
+
+// heardOf takes in what gossip tells of another node.
+func (n *Node) heardOf(who identity) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	p := n.peers[who.name]
+	switch {
+	case n.err != nil || n.leaving:
+	case p == nil:
+		n.learn(who, nil)
+	case who.incarnation > p.incarnation && p.state != Alive:
+		n.supersede(p)
+		n.learn(who, nil)
+	}
+	// A later life of one that is alive will present itself, and be judged.
+}
+
+// judgeWithin bounds how long a node that presents itself under the name of one
+// that is alive waits for the verdict.
+const (
+	judgeWithin = handshakeTimeout / 2
+	judgePause  = 5 * time.Millisecond
+)
+
+// judge decides on a dialler that has proved itself.
+func (n *Node) judge(d proof) verdict {
+	v := verdict{code: welcome, self: n.identity()}
+	switch {
+	case d.self == v.self:
+		v.code = isSelf
+		return v
+	case d.self.name == v.self.name:
+		v.code = nameTaken
+		return v
+	case d.target.name != "" && (d.target.name != v.self.name || d.target.incarnation != v.self.incarnation):
+		v.code = wrongTarget
+		return v
+	}
+	pause := time.NewTicker(judgePause)
+	defer pause.Stop()
+	arrived := n.clock.Load()
+	for {
+		v.code = n.judgeLife(d.self, arrived, &v.known)
+		if v.code != 0 {
+			return v
+		}
+		select {
+		case <-pause.C:
+		case <-n.ctx.Done():
+			v.code = wrongTarget
+			return v
+		}
+	}
+}
+
+// judgeLife compares a dialler with the life of it that is known. It returns 0
+// while it cannot tell.
+func (n *Node) judgeLife(who identity, arrived int64, known *uint64) verdictCode {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	clock := n.clock.Load()
+	p := n.peers[who.name]
+	switch {
+	case n.err != nil || n.leaving:
+		return wrongTarget
+	case p == nil:
+		n.learn(who, nil)
+	case who.incarnation < p.incarnation, who.incarnation == p.incarnation && p.state == Left:
+		*known = p.incarnation
+		return superseded
+	case who.incarnation == p.incarnation:
+	case p.state == Alive && !p.joining:
+		// Its name is taken, unless it died just now. What it sent before that
+		// may be read only now, so one word is not enough.
+		switch since := clock - arrived; {
+		case since > int64(judgeWithin), since > int64(4*beatInterval) && p.lastHeard(clock) > clock-int64(2*beatInterval):
+			return nameTaken
+		}
+		return 0
+	default:
+		n.supersede(p)
+		n.learn(who, nil)
+	}
+	return welcome
+}
+
+// accepted installs a link that a peer has dialled.
+func (n *Node) accepted(who identity, l *link) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	p := n.peers[who.name]
+	if n.err != nil || p == nil || p.identity != who || p.state == Left {
+		return false
+	}
+	if old := p.in; old != nil {
+		n.wg.Go(func() { old.close(fmt.Errorf("%w: %q has dialled again", ErrUnreachable, p.name)) })
+	}
+	p.in = l
+	l.run()
+	select { // it is there: so dial it now, if there is no link to it
+	case p.kick <- struct{}{}:
+	default:
+	}
+	return true
+}
+
+// connected installs a link to a peer, which makes it a member.
+func (n *Node) connected(p *peer, l *link) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.err != nil || p.ctx.Err() != nil || n.peers[p.name] != p {
+		return false
+	}
+	p.out = l
+	p.silence = 0
+	l.run()
+	n.reroute(p.name, l)
+	if p.joining || p.state != Alive {
+		p.joining, p.state, p.since = false, Alive, n.clock.Load()
+		clear(p.accusers)
+		n.emit(Event{p.member(), nil})
+	}
+	return true
+}
+
+// The pauses between two dials of a peer. One that is gone is tried less and
+// less often, as it may be back behind a partition that has healed.
+const (
+	firstPause   = time.Millisecond
+	longestPause = time.Second
+)
+
+// connect keeps a link to a peer open for as long as the peer lives. first is
+// one that is open already, or nil.
+func (n *Node) connect(p *peer, first *link) {
+	l, pause := first, firstPause
+	for p.ctx.Err() == nil {
+		if l == nil {
+			l = n.redial(p)
+		}
+		if l != nil {
+			opened := n.clock.Load()
+			if !n.connected(p, l) {
+				_ = l.conn.Close()
+				return
+			}
+			select {
+			case <-l.closed:
+			case <-p.ctx.Done():
+				return
+			}
+			l = nil
+			if time.Duration(n.clock.Load()-opened) > longestPause {
+				pause = firstPause
+				continue // at once: what a refusal tells must be known soon
+			}
+		}
+		wait := time.NewTimer(pause)
+		select {
+		case <-wait.C:
+		case <-p.kick:
+		case <-p.ctx.Done():
+		}
+		wait.Stop()
+		pause = min(2*pause, longestPause)
+	}
+}
+
+// dropped notes that a link is gone.
+func (n *Node) dropped(l *link) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	p := n.peers[l.member]
+	if p == nil {
+		return
+	}
+	switch l {
+	case p.out:
+		p.out = nil
+		n.reroute(p.name, nil)
+	case p.in:
+		p.in = nil
+	default:
+		return
+	}
+	p.heard = max(p.heard, l.heard.Load())
+}
+
+// redial dials a peer once and draws the conclusions. It returns nil if that
+// did not lead to a link.
+func (n *Node) redial(p *peer) *link {
+	l, v, err := n.dial(p.ctx, p.member(), p.identity)
+	if err != nil {
+		n.cfg.Log.Debug("dial", "member", p.name, "error", err)
+		if errors.Is(err, syscall.ECONNREFUSED) {
+			n.mu.Lock()
+			n.fail(p, err) // nobody listens where it did
+			n.mu.Unlock()
+		}
+		return nil
+	}
+	switch v.code {
+	case welcome:
+		return l
+	case nameTaken:
+		n.stop(n.nameTaken(p.addr))
+	case superseded:
+		n.stop(ErrSuperseded)
+	case wrongTarget, isSelf:
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		if n.peers[p.name] != p {
+			return nil
+		}
+		if v.self.name == p.name && v.self.incarnation > p.incarnation {
+			n.supersede(p)
+			n.learn(v.self, nil)
+		} else if v.self.name != p.name {
+			n.fail(p, fmt.Errorf("%q is at its address", v.self.name))
+		}
+	}
+	return nil
+}
