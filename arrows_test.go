@@ -1,0 +1,160 @@
+package tensile
+
+import (
+	"errors"
+	"fmt"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+const module = "tensile"
+
+// implementations could each be lifted out: none knows of the suite, nor of
+// another.
+var implementations = []string{"pool", "registry", "queue", "cluster", "chaos"}
+
+// mayImport lists the packages of this module that each part of the suite may
+// know. Parts that are not listed, such as the kits themselves, may know any
+// other part of the suite.
+var mayImport = map[string][]string{
+	"stress/load":     {},
+	"stress/measure":  {},
+	"stress/validate": {"stress/measure"},
+	"stress/report":   {"stress/measure", "stress/validate"},
+}
+
+// TestArrowsPointOneWay holds the packages to their layers, by the imports of
+// every file, for whatever platform it is.
+func TestArrowsPointOneWay(t *testing.T) {
+	wrong, files, err := arrows(os.DirFS("."))
+	require.NoError(t, err)
+	assert.Empty(t, wrong)
+	assert.Greater(t, files, 50, "files looked at")
+}
+
+func TestArrowsThatPointTheWrongWayAreSeen(t *testing.T) {
+	for _, c := range []struct{ file, imports, says string }{
+		{"pool/pool.go", "tensile/stress", "pool knows stress"},
+		{"pool/pool_test.go", "tensile/stress/measure", "pool knows stress/measure"},
+		{"queue/wal/wal.go", "tensile/pool", "queue/wal knows pool"},
+		{"cluster/cluster.go", "tensile", "cluster knows tensile"},
+		{"stress/load/gate.go", "tensile/stress/measure", "stress/load knows stress/measure"},
+		{"stress/measure/ledger_test.go", "tensile/stress/validate", "stress/measure knows stress/validate"},
+		{"stress/validate/criteria.go", "tensile/stress/load", "stress/validate knows stress/load"},
+		{"stress/report/run.go", "tensile/stress", "stress/report knows stress"},
+		{"stress/pool.go", "tensile/pool", "stress knows pool"},
+		{"stress/internal/proc/proc.go", "tensile/cluster", "stress/internal/proc knows cluster"},
+		{"stress/internal/proc/proc_test.go", "tensile/cluster", "stress/internal/proc knows cluster"},
+		{"doc.go", "tensile/stress", "tensile knows stress"},
+	} {
+		wrong, _, err := arrows(fstest.MapFS{c.file: source(c.imports)})
+		require.NoError(t, err)
+		assert.Equal(t, []string{c.file + ": " + c.says}, wrong)
+	}
+	for file, imports := range map[string]string{
+		"queue/queue.go":          "tensile/queue/wal",
+		"stress/pool.go":          "tensile/stress/load",
+		"stress/pool_test.go":     "tensile/pool",
+		"bench_test.go":           "tensile/pool",
+		"stress/report/run.go":    "tensile/stress/validate",
+		"stress/peers/go.mod":     "",
+		"stress/peers/peers.go":   "tensile/pool", // a module of its own
+		"testdata/x/x.go":         "tensile/nowhere",
+		"stress/load/arrivals.go": "time",
+	} {
+		tree := fstest.MapFS{file: source(imports), "stress/peers/go.mod": &fstest.MapFile{}}
+		wrong, _, err := arrows(tree)
+		require.NoError(t, err)
+		assert.Empty(t, wrong, file)
+	}
+}
+
+func source(imports string) *fstest.MapFile {
+	return &fstest.MapFile{Data: fmt.Appendf(nil, "package p\nimport _ %q\n", imports)}
+}
+
+// arrows returns a line for every import that points the wrong way in the tree
+// of the module, and the number of files looked at.
+func arrows(tree fs.FS) (wrong []string, files int, err error) {
+	err = fs.WalkDir(tree, ".", func(name string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir() && name != "." && skipped(tree, name):
+			return fs.SkipDir
+		case entry.IsDir() || path.Ext(name) != ".go":
+			return nil
+		}
+		text, err := fs.ReadFile(tree, name)
+		if err != nil {
+			return err
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), name, text, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		files++
+		from := path.Dir(name)
+		for _, i := range file.Imports {
+			to, err := strconv.Unquote(i.Path.Value)
+			if err != nil {
+				return err
+			}
+			to, ours := strings.CutPrefix(to+"/", module+"/")
+			to = strings.TrimSuffix(to, "/")
+			if ours && !mayKnow(from, to, strings.HasSuffix(name, "_test.go")) {
+				wrong = append(wrong, fmt.Sprintf("%s: %s knows %s", name, shown(from), shown(to)))
+			}
+		}
+		return nil
+	})
+	return wrong, files, err
+}
+
+// skipped tells whether a folder holds nothing of this module.
+func skipped(tree fs.FS, name string) bool {
+	base := path.Base(name)
+	if base == "testdata" || base[0] == '.' || base[0] == '_' {
+		return true
+	}
+	_, err := fs.Stat(tree, path.Join(name, "go.mod"))
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
+// shown names the root, whose path within the module is empty.
+func shown(name string) string {
+	if name == "." || name == "" {
+		return module
+	}
+	return name
+}
+
+// mayKnow tells whether a file in the folder from may import the package to of
+// this module. A package may always be imported by its own tests.
+func mayKnow(from, to string, test bool) bool {
+	top, _, _ := strings.Cut(from, "/")
+	if slices.Contains(implementations, top) {
+		return to == top || strings.HasPrefix(to, top+"/")
+	}
+	if test && (from == "." || from == "stress") {
+		return true // here the two sides meet
+	}
+	if to == from && test {
+		return true
+	}
+	if allowed, ok := mayImport[from]; ok {
+		return slices.Contains(allowed, to)
+	}
+	return from != "." && top == "stress" && (to == "stress" || strings.HasPrefix(to, "stress/"))
+}
