@@ -55,7 +55,7 @@ func Fingerprint() Environment {
 	if load := strings.Fields(firstLine("/proc/loadavg")); len(load) >= 3 {
 		e.LoadAverage = strings.Join(load[:3], " ")
 	}
-	e.MemoryTotal = meminfo("MemTotal")
+	e.MemoryTotal = kilobytes("/proc/meminfo", "MemTotal")
 	return e
 }
 
@@ -63,12 +63,9 @@ func Fingerprint() Environment {
 // what the kernel thinks is available, or the limit of the control group where
 // that is lower. It is nil where neither is known.
 func MemoryAvailable() *int64 {
-	available := meminfo("MemAvailable")
-	for _, path := range []string{"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"} {
-		limit, err := strconv.ParseInt(firstLine(path), 10, 64) // "max" is no limit
-		if err == nil && (available == nil || limit < *available) {
-			available = &limit
-		}
+	available := kilobytes("/proc/meminfo", "MemAvailable")
+	if limit := cgroupLimit(system); limit != nil && (available == nil || *limit < *available) {
+		available = limit
 	}
 	return available
 }
@@ -107,8 +104,9 @@ func procField(path, name string) string {
 	return unknown
 }
 
-func meminfo(name string) *int64 {
-	kb, err := strconv.ParseInt(strings.TrimSuffix(procField("/proc/meminfo", name), " kB"), 10, 64)
+// kilobytes reads a line such as "VmHWM:  1234 kB", in bytes.
+func kilobytes(path, name string) *int64 {
+	kb, err := strconv.ParseInt(strings.TrimSuffix(procField(path, name), " kB"), 10, 64)
 	if err != nil {
 		return nil
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"runtime/pprof"
 	"slices"
@@ -64,14 +65,14 @@ func (b Baseline) Leaks(ctx context.Context) Leaks {
 	pause := time.NewTicker(2 * time.Millisecond)
 	defer pause.Stop()
 	for {
-		l := b.compare()
-		if l.None() {
-			return b.confirm()
+		if b.compare().None() {
+			if l := b.confirm(); l.None() || ctx.Err() != nil {
+				return l
+			}
 		}
 		select {
 		case <-ctx.Done():
-			b.describe(&l)
-			return l
+			return b.describe()
 		case <-pause.C:
 		}
 	}
@@ -95,28 +96,42 @@ func (b Baseline) compare() Leaks {
 // confirm asks goleak, which knows the goroutines by name: one that has ended
 // since the baseline may stand in the count for one that leaked.
 func (b Baseline) confirm() (l Leaks) {
-	if b.goroutines > fewGoroutines {
-		return l
-	}
-	if err := goleak.Find(b.known); err != nil {
-		l.Goroutines = max(strings.Count(err.Error(), "Goroutine "), 1)
-		l.What = append(l.What, clip(err.Error()))
+	if b.goroutines <= fewGoroutines {
+		l.Goroutines, l.What = b.named()
 	}
 	return l
 }
 
-// fewGoroutines is how many leaked ones are looked at one by one.
+// fewGoroutines is how many are looked at one by one.
 const fewGoroutines = 1000
 
-func (b Baseline) describe(l *Leaks) {
-	if l.Goroutines > fewGoroutines {
+// eachGoroutine is how goleak begins the description of one.
+var eachGoroutine = regexp.MustCompile(`Goroutine \d+ in state `)
+
+// named returns the goroutines that goleak finds.
+func (b Baseline) named() (n int, what []string) {
+	err := goleak.Find(b.known)
+	if err == nil {
+		return 0, nil
+	}
+	return len(eachGoroutine.FindAllString(err.Error(), -1)), []string{clip(err.Error())}
+}
+
+// describe counts what leaked and says what it is.
+func (b Baseline) describe() Leaks {
+	var named int
+	var what []string
+	if b.compare().Goroutines <= fewGoroutines {
+		named, what = b.named()
+	}
+	// Counted again now: the goroutine in which the context ended was there too.
+	l := b.compare()
+	l.Goroutines, l.What = max(l.Goroutines, named), what
+	if l.Goroutines > 0 && len(l.What) == 0 {
+		// Too many, or in a system call, where goleak does not look.
 		var text bytes.Buffer
 		_ = pprof.Lookup("goroutine").WriteTo(&text, 1) // a buffer does not fail
 		l.What = append(l.What, clip(text.String()))
-	} else if l.Goroutines > 0 {
-		if err := goleak.Find(b.known); err != nil {
-			l.What = append(l.What, clip(err.Error()))
-		}
 	}
 	for fd, target := range descriptors() {
 		if b.descriptors[fd] != target && len(l.What) < 10 {
@@ -128,6 +143,7 @@ func (b Baseline) describe(l *Leaks) {
 			l.What = append(l.What, "process "+strconv.Itoa(pid))
 		}
 	}
+	return l
 }
 
 // clip keeps a report readable when thousands of stacks are in it.

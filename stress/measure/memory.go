@@ -4,8 +4,6 @@ import (
 	"math"
 	"os"
 	"runtime/metrics"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 )
@@ -19,6 +17,9 @@ type Memory struct {
 	Cgroup *int64 `json:"cgroup_bytes"` // of the whole control group, files included
 }
 
+// status is the kernel's account of this process.
+const status = "/proc/self/status"
+
 // ReadMemory reads the figures of this instant.
 func ReadMemory() Memory {
 	samples := []metrics.Sample{
@@ -29,45 +30,9 @@ func ReadMemory() Memory {
 	return Memory{
 		Heap:   int64(samples[0].Value.Uint64()),
 		Stacks: int64(samples[1].Value.Uint64()),
-		RSS:    statusBytes("VmRSS"),
-		Cgroup: cgroupBytes(),
+		RSS:    kilobytes(status, "VmRSS"),
+		Cgroup: cgroupUse(system),
 	}
-}
-
-// statusBytes reads a line such as "VmHWM:  1234 kB" from the kernel's account
-// of this process.
-func statusBytes(name string) *int64 {
-	text, err := os.ReadFile("/proc/self/status")
-	if err != nil {
-		return nil
-	}
-	for line := range strings.Lines(string(text)) {
-		value, ok := strings.CutPrefix(line, name+":")
-		if !ok {
-			continue
-		}
-		kb, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(value), " kB"), 10, 64)
-		if err != nil {
-			return nil
-		}
-		kb *= 1024
-		return &kb
-	}
-	return nil
-}
-
-// cgroupBytes reads the use of the control group, by version 2 or 1.
-func cgroupBytes() *int64 {
-	for _, path := range []string{"/sys/fs/cgroup/memory.current", "/sys/fs/cgroup/memory/memory.usage_in_bytes"} {
-		text, err := os.ReadFile(path)
-		if err != nil {
-			continue
-		}
-		if n, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64); err == nil {
-			return &n
-		}
-	}
-	return nil
 }
 
 // MemoryUse is what a Sampler saw.
@@ -136,7 +101,7 @@ func (s *Sampler) Stop() MemoryUse {
 	s.use.After = ReadMemory()
 	s.add(s.use.After)
 	if s.marked {
-		s.use.Peak.RSS = larger(s.use.Peak.RSS, statusBytes("VmHWM"))
+		s.use.Peak.RSS = larger(s.use.Peak.RSS, kilobytes(status, "VmHWM"))
 	}
 	gc := readGC()
 	s.use.GCCycles = gc.cycles - s.gc.cycles

@@ -21,7 +21,7 @@ type Meter struct {
 // StartMeter begins a stretch.
 func StartMeter() Meter {
 	busy, ok := busySeconds()
-	own, ok2 := treeSeconds(os.Getpid())
+	own, ok2 := treeSeconds()
 	return Meter{time.Now(), busy, own, ok && ok2}
 }
 
@@ -31,71 +31,87 @@ func StartMeter() Meter {
 func (m Meter) Share() (share float64, ok bool) {
 	took := time.Since(m.began).Seconds()
 	busy, ok1 := busySeconds()
-	own, ok2 := treeSeconds(os.Getpid())
+	own, ok2 := treeSeconds()
 	if !m.known || !ok1 || !ok2 || took < 0.1 {
 		return 1, false
 	}
-	foreign := (busy - m.busy) - (own - m.own)
-	share = 1 - foreign/(took*float64(runtime.NumCPU()))
-	return min(max(share, 0), 1), true
+	return portion(busy-m.busy, own-m.own, took, runtime.NumCPU()), true
+}
+
+// portion is what others left of the time of all processors, given the seconds
+// that these and this process tree were busy.
+func portion(busy, own, took float64, cores int) float64 {
+	foreign := busy - own
+	return min(max(1-foreign/(took*float64(cores)), 0), 1)
 }
 
 // clockTick is the kernel's USER_HZ, 100 on every Linux platform of Go.
 const clockTick = 100
 
-// busySeconds reads the time all processors were not idle, stolen time
-// included, from the first line of /proc/stat.
+// busySeconds is the time that all processors were not idle, stolen time
+// included.
 func busySeconds() (float64, bool) {
 	text, err := os.ReadFile("/proc/stat")
 	if err != nil {
 		return 0, false
 	}
-	line, _, _ := strings.Cut(string(text), "\n")
+	return parseBusy(string(text))
+}
+
+// parseBusy reads the first line of /proc/stat, which sums up all processors.
+// See proc_stat(5).
+func parseBusy(text string) (seconds float64, ok bool) {
+	line, _, _ := strings.Cut(text, "\n")
 	fields := strings.Fields(line)
 	if len(fields) < 9 || fields[0] != "cpu" {
 		return 0, false
 	}
-	ticks := 0.0
-	for i, field := range fields[1:9] { // user nice system idle iowait irq softirq steal
-		n, err := strconv.ParseFloat(field, 64)
-		if err != nil {
-			return 0, false
-		}
-		if i != 3 && i != 4 {
-			ticks += n
-		}
-	}
-	return ticks / clockTick, true
+	idle := func(i int) bool { return i == 3 || i == 4 }
+	return sumTicks(fields[1:9], idle) // user nice system idle iowait irq softirq steal
 }
 
-// treeSeconds is the processor time of a process, of its children, and of
+// treeSeconds is the processor time of this process, of its children, and of
 // those it has reaped.
-func treeSeconds(pid int) (float64, bool) {
+func treeSeconds() (float64, bool) {
+	seconds, ok := processSeconds(os.Getpid())
+	for _, child := range Children() {
+		if s, there := processSeconds(child); there {
+			seconds += s
+		}
+	}
+	return seconds, ok
+}
+
+func processSeconds(pid int) (float64, bool) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return 0, false
 	}
-	// The name in parentheses may hold anything: count from behind it.
-	_, rest, ok := strings.Cut(string(text), ") ")
-	fields := strings.Fields(rest)
-	if !ok || len(fields) < 15 {
+	return parseProcess(string(text))
+}
+
+// parseProcess reads /proc/[pid]/stat: the time of a process and of the
+// children it has reaped. See proc_pid_stat(5).
+func parseProcess(text string) (seconds float64, ok bool) {
+	// The name, in parentheses, may hold anything, also parentheses.
+	fields := strings.Fields(text[strings.LastIndexByte(text, ')')+1:])
+	if len(fields) < 15 {
 		return 0, false
 	}
+	return sumTicks(fields[11:15], nil) // utime stime cutime cstime
+}
+
+// sumTicks adds up times in ticks but for those to be skipped.
+func sumTicks(fields []string, skip func(i int) bool) (seconds float64, ok bool) {
 	ticks := 0.0
-	for _, field := range fields[11:15] { // utime stime cutime cstime
-		n, err := strconv.ParseFloat(field, 64)
+	for i, field := range fields {
+		n, err := strconv.ParseUint(field, 10, 64)
 		if err != nil {
 			return 0, false
 		}
-		ticks += n
-	}
-	seconds := ticks / clockTick
-	if pid == os.Getpid() {
-		for _, child := range Children() {
-			if s, ok := treeSeconds(child); ok {
-				seconds += s
-			}
+		if skip == nil || !skip(i) {
+			ticks += float64(n)
 		}
 	}
-	return seconds, true
+	return ticks / clockTick, true
 }
