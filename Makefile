@@ -1,4 +1,4 @@
-.PHONY: stress quick bench test race lint
+.PHONY: stress quick bench peers test race lint
 
 stress: ## every scenario there is, at N = 100,000
 	go test -count=1 -run Stress ./...
@@ -8,6 +8,10 @@ quick: ## the same at 10,000
 
 bench:
 	go test -run '^$$' -bench . -benchmem ./...
+
+peers: ## ours beside others, into docs/PEERS.md; downloads the others
+	mkdir -p docs
+	go -C stress/peers run . -page ../../docs/PEERS.md -samples ../../docs/peers.txt
 
 test:
 	go test ./...
