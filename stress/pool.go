@@ -299,6 +299,7 @@ func (k *poolKit) burst(ctx context.Context, n int, subjects []Pool) float64 {
 	before := k.closed.Load()
 	k.underLoad(func() {
 		out = load.Burst(ctx, n, func(g *load.Gate) {
+			k.follow(n, g.Ended, g.Now)
 			rec.Begin(time.Now())
 			go watchStall(cancel, g.Ended, done)
 		}, func(i int, g *load.Gate) {
@@ -359,6 +360,7 @@ func (k *poolKit) steady(ctx context.Context, n int, rate float64, subjects []Po
 	k.underLoad(func() {
 		out = load.Steady(ctx, load.Plan{Rate: rate, Count: n, Arrivals: k.run.settings.Arrivals, Seed: k.seed},
 			func(began time.Time, f *load.InFlight) {
+				k.follow(n, f.Ended, f.Now)
 				rec.Begin(began)
 				go watchStall(cancel, f.Ended, done)
 			}, func(i int, due int64) {

@@ -201,6 +201,9 @@ func (k *routerKit) send(ctx context.Context, r Router, full error, l *measure.L
 	}
 }
 
+// count reads a counter as a number of operations.
+func count(c *atomic.Int64) func() int { return func() int { return int(c.Load()) } }
+
 // settle waits until count has reached n or nothing more comes.
 func (k *routerKit) settle(ctx context.Context, count *atomic.Int64, n int) {
 	pause := time.NewTicker(time.Millisecond)
@@ -243,6 +246,7 @@ func (k *routerKit) traffic(ctx context.Context, t *testing.T, phase string, nam
 	if !ok {
 		return
 	}
+	k.follow(n, count(&arrived), nil)
 	if rec != nil {
 		rec.Begin(time.Now())
 	}
@@ -431,7 +435,10 @@ func (k *routerKit) steady(ctx context.Context, t *testing.T) {
 	var out load.Open
 	k.underLoad(func() {
 		out = load.Steady(ctx, load.Plan{Rate: rate, Count: n, Arrivals: k.run.settings.Arrivals, Seed: k.seed, Generators: generators, Inline: true},
-			func(began time.Time, _ *load.InFlight) { rec.Begin(began) },
+			func(began time.Time, _ *load.InFlight) {
+				k.follow(n, count(&arrived), nil)
+				rec.Begin(began)
+			},
 			func(i int, at int64) {
 				// Generators take turns; a sender's messages are numbered in a row.
 				id := i%generators*each + i/generators
@@ -481,6 +488,7 @@ func (k *routerKit) churn(ctx context.Context, t *testing.T) {
 			return
 		}
 	}
+	k.follow(n, count(&arrived), nil)
 	var taken atomic.Int64
 	var all, churner sync.WaitGroup
 	stop := make(chan struct{})

@@ -1,12 +1,10 @@
 package stress
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"os/signal"
 	"path/filepath"
-	"runtime/debug"
 	"sync"
 	"syscall"
 	"testing"
@@ -24,6 +22,7 @@ type run struct {
 	settings settings.Settings
 	folder   *report.Folder
 	console  *console
+	progress *progress
 
 	mu     sync.Mutex
 	report *report.Run
@@ -57,6 +56,7 @@ func newRun() (*run, error) {
 		return nil, fmt.Errorf("STRESS_OUT=%q, accepted is a folder that can be written: %w", set.Out, err)
 	}
 	r := &run{settings: set, folder: folder, console: newConsole()}
+	r.progress = newProgress(r.console)
 	e := measure.Fingerprint()
 	e.Race, e.Short, e.Scale, e.Seed = raceEnabled, testing.Short(), set.Scale, set.Seed
 	r.report = &report.Run{
@@ -73,7 +73,9 @@ func newRun() (*run, error) {
 	for _, note := range set.Notes {
 		r.folder.Logf("%s", note)
 	}
-	r.catchCrash()
+	if err := startMonitor(folder); err != nil {
+		r.folder.Logf("a crash will leave the report as it is then: %v", err)
+	}
 	r.catchSignals()
 	return r, r.update(func() {})
 }
@@ -92,20 +94,6 @@ func moduleRoot() string {
 		if dir == filepath.Dir(dir) {
 			return here
 		}
-	}
-}
-
-// catchCrash has the runtime write what kills the process to a file too. The
-// report then still says "running", as it was written when the scenario began.
-func (r *run) catchCrash() {
-	file, err := os.Create(r.folder.Path(report.CrashName))
-	if err != nil {
-		r.folder.Logf("no crash log: %v", err)
-		return
-	}
-	err = errors.Join(debug.SetCrashOutput(file, debug.CrashOptions{}), file.Close())
-	if err != nil {
-		r.folder.Logf("no crash log: %v", err)
 	}
 }
 
@@ -150,17 +138,17 @@ func (r *run) update(change func()) error {
 	defer r.mu.Unlock()
 	change()
 	r.report.Seconds = time.Since(r.report.Started).Seconds()
-	r.derive()
+	derive(r.report)
 	return r.folder.Write(r.report)
 }
 
-// derive computes the state of the run, the criteria of the whole run and the
+// derive computes the state of a run, the criteria of the whole run and the
 // acceptance from the scenarios.
-func (r *run) derive() {
+func derive(r *report.Run) {
 	state := report.Passed
 	var broken []string
 	anyRun := false
-	for _, s := range r.report.Scenarios {
+	for _, s := range r.Scenarios {
 		switch s.State {
 		case report.NotRun:
 			continue
@@ -179,13 +167,13 @@ func (r *run) derive() {
 	if !anyRun {
 		state = report.Running
 	}
-	r.report.State = state
-	r.report.Checks = wholeRun(r.report.Scenarios, r.settings.Scale)
-	all := r.report.Checks
-	for _, s := range r.report.Scenarios {
+	r.State = state
+	r.Checks = wholeRun(r.Scenarios, r.Environment.Scale)
+	all := r.Checks
+	for _, s := range r.Scenarios {
 		all = append(all[:len(all):len(all)], s.Checks...)
 	}
-	r.report.Acceptance = validate.Acceptances(all, broken)
+	r.Acceptance = validate.Acceptances(all, broken)
 }
 
 // wholeRun measures the criteria of the whole run by the scenarios that have

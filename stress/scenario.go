@@ -41,7 +41,7 @@ type scenario struct {
 	violations map[string]int
 	logs       map[string]*os.File // of child processes, by name
 	aborted    bool                // a phase hung: what follows would say nothing
-	share      float64 // least share of the processors in a phase under load
+	share      float64             // least share of the processors in a phase under load
 	shareKnown bool
 }
 
@@ -225,6 +225,8 @@ func (s *scenario) phase(name string, body func(ctx context.Context, t *testing.
 	}
 	began := time.Now()
 	s.run.folder.Logf("%s: %s", s.id, name)
+	s.run.progress.phase(fmt.Sprintf("stress %d/9 %s: %s", s.result.Number, s.result.Title, name))
+	defer s.run.progress.end()
 	ok := s.t.Run(name, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(context.Background(), phaseBound)
 		defer cancel()
@@ -286,6 +288,12 @@ func (s *scenario) underLoad(f func()) {
 // quietShare is what counts as having the processors to oneself: below it the
 // figures of an otherwise idle machine would be adjusted by noise.
 const quietShare = 0.9
+
+// follow shows on the terminal how far a load has come: how many of total
+// operations have ended, and how many are in flight, unless that is nil.
+func (s *scenario) follow(total int, ended, inFlight func() int) {
+	s.run.progress.follow(offered{total, ended, inFlight})
+}
 
 // watchStall ends a load in which nothing ends any more, and says so.
 func watchStall(cancel context.CancelCauseFunc, ended func() int, done <-chan struct{}) {

@@ -2,6 +2,7 @@ package report
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -19,17 +20,19 @@ var files = []struct {
 	name   string
 	render func(io.Writer, *Run) error
 }{
-	{"results.json", writeJSON},
+	{resultName, writeJSON},
 	{"results.csv", writeCSV},
 	{"report.md", writeMarkdown},
 	{"checklist.md", writeChecklist},
 	{"bench.txt", writeBench},
 }
 
-// LogName and CrashName are the files that grow while a run goes on.
+// The other files of the folder: LogName grows while a run goes on, and
+// CrashName is there if the process crashed.
 const (
-	LogName   = "execution.log"
-	CrashName = "crash.log"
+	LogName    = "execution.log"
+	CrashName  = "crash.log"
+	resultName = "results.json"
 )
 
 // Folder is where a run is left. Safe for concurrent use.
@@ -39,18 +42,50 @@ type Folder struct {
 	log *os.File
 }
 
-// Open makes the folder where it is missing and begins a new execution.log. The
-// error wraps ErrFolder and the reason.
+// Open makes the folder where it is missing and begins a new execution.log; a
+// crash.log and logs of children from an earlier run go away. The error wraps
+// ErrFolder and the reason.
 func Open(dir string) (*Folder, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrFolder, err)
 	}
-	log, err := os.Create(filepath.Join(dir, LogName))
+	for _, old := range []string{CrashName, logsFolder} {
+		if err := os.RemoveAll(filepath.Join(dir, old)); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrFolder, err)
+		}
+	}
+	return open(dir, os.O_TRUNC)
+}
+
+// Reopen is Open for a folder whose run has died: everything in it stays.
+func Reopen(dir string) (*Folder, error) { return open(dir, 0) }
+
+func open(dir string, flags int) (*Folder, error) {
+	log, err := os.OpenFile(filepath.Join(dir, LogName), os.O_CREATE|os.O_WRONLY|os.O_APPEND|flags, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrFolder, err)
 	}
 	return &Folder{dir: dir, log: log}, nil
 }
+
+// Load reads the results.json that a run left in a folder.
+func Load(dir string) (*Run, error) {
+	text, err := os.ReadFile(filepath.Join(dir, resultName))
+	if err != nil {
+		return nil, err
+	}
+	var r Run
+	if err := json.Unmarshal(text, &r); err != nil {
+		return nil, fmt.Errorf("report: %s in %s: %w", resultName, dir, err)
+	}
+	if r.Schema != Schema {
+		return nil, fmt.Errorf("report: %s in %s has schema %d, accepted is %d", resultName, dir, r.Schema, Schema)
+	}
+	return &r, nil
+}
+
+// Dir is the name of the folder.
+func (f *Folder) Dir() string { return f.dir }
 
 // Path is the full name of a file in the folder.
 func (f *Folder) Path(name string) string { return filepath.Join(f.dir, name) }
