@@ -41,6 +41,7 @@ type scenario struct {
 	violations map[string]int
 	logs       map[string]*os.File // of child processes, by name
 	aborted    bool                // a phase hung: what follows would say nothing
+	spare      float64             // part of the processors that other goroutines left before the scenario
 	share      float64             // least share of the processors in a phase under load
 	shareKnown bool
 }
@@ -59,6 +60,7 @@ func begin(t *testing.T, id string) *scenario {
 	}
 	s.enter()
 	debug.FreeOSMemory() // what earlier tests left is not this one's
+	s.spare = spareProcessors()
 	s.baseline = measure.TakeBaseline()
 	s.memory = measure.StartSampler(20 * time.Millisecond)
 	t.Cleanup(s.end)
@@ -267,6 +269,23 @@ func (s *scenario) recovered(where string) {
 	}
 }
 
+// spareProcessors is the part of the processors that this process leaves while
+// the harness does nothing. What it uses then, other goroutines of the process
+// will use under load too.
+func spareProcessors() float64 {
+	meter := measure.StartMeter()
+	time.Sleep(quietTime)
+	busy, ok := meter.Busy()
+	if !ok || busy < 1-quietShare {
+		return 1
+	}
+	return 1 - busy
+}
+
+// quietTime is long enough for the kernel's account, which counts hundredths of
+// a second.
+const quietTime = 120 * time.Millisecond
+
 // underLoad follows the share of the processors during f. It is an error of
 // judgement to read it from stretches shorter than its clock: then nothing is
 // known, and nothing adjusted.
@@ -277,6 +296,7 @@ func (s *scenario) underLoad(f func()) {
 	if !ok {
 		return
 	}
+	share *= s.spare
 	if share > quietShare {
 		share = 1
 	}

@@ -25,6 +25,23 @@ func StartMeter() Meter {
 	return Meter{time.Now(), busy, own, ok && ok2}
 }
 
+// Busy is the part of the processors that this process itself has used since
+// the meter was started, from 0 to 1. Read over a stretch in which a harness
+// does nothing, it is what other goroutines of the process hold. ok is as for
+// Share.
+func (m Meter) Busy() (part float64, ok bool) {
+	took := time.Since(m.began).Seconds()
+	own, ok := treeSeconds()
+	if !m.known || !ok || took < shortestStretch {
+		return 0, false
+	}
+	return min(max((own-m.own)/(took*float64(runtime.NumCPU())), 0), 1), true
+}
+
+// shortestStretch in seconds makes the clock, which counts hundredths, good to a
+// tenth.
+const shortestStretch = 0.1
+
 // Share is the part of the processors that other processes left, from 0 to 1.
 // ok is false where the system does not tell, or where the stretch is too short
 // for its clock, which counts hundredths of a second.
@@ -32,7 +49,7 @@ func (m Meter) Share() (share float64, ok bool) {
 	took := time.Since(m.began).Seconds()
 	busy, ok1 := busySeconds()
 	own, ok2 := treeSeconds()
-	if !m.known || !ok1 || !ok2 || took < 0.1 {
+	if !m.known || !ok1 || !ok2 || took < shortestStretch {
 		return 1, false
 	}
 	return portion(busy-m.busy, own-m.own, took, runtime.NumCPU()), true

@@ -117,7 +117,7 @@ func (s *Scenario) markdown(w io.Writer) {
 		fmt.Fprintf(w, "\nAudit: %s.\n", s.Leaks)
 	}
 	if s.Share != nil {
-		fmt.Fprintf(w, "\nOther processes left %.0f %% of the processors while the load was on.\n", 100**s.Share)
+		fmt.Fprintf(w, "\nOther work left %.0f %% of the processors while the load was on.\n", 100**s.Share)
 	}
 	fmt.Fprintln(w)
 	checkTable(w, s.Checks)

@@ -64,8 +64,8 @@ type Scenario struct {
 	Ledger     *measure.Account   `json:"ledger"`
 	Memory     *measure.MemoryUse `json:"memory"`
 	Leaks      *measure.Leaks     `json:"leaks"`
-	// Share is the part of the processors other processes left during the
-	// phases under load.
+	// Share is the part of the processors that other work, in this process or
+	// others, left during the phases under load.
 	Share *float64 `json:"processor_share"`
 
 	Phases   []Phase          `json:"phases,omitempty"`

@@ -69,6 +69,11 @@ func NewChecklist(criteria []Criterion) *Checklist {
 // mistake of the program.
 func (l *Checklist) Measure(id string, measured float64, w Conditions) Check {
 	return l.set(id, func(c *Check, as Criterion) {
+		if !as.tells(w) {
+			*c = Check{Criterion: as, Verdict: NotMeasured, Note: fmt.Sprintf(
+				"other work left %.0f %% of the processors; the figure was %s", 100*w.Share, With(measured, as.Unit))}
+			return
+		}
 		var note string
 		c.Criterion, note = as.at(w)
 		c.Measured, c.Note, c.Verdict = &measured, note, Failed

@@ -63,8 +63,9 @@ const (
 	// WithN targets are given for 100,000 and change in proportion.
 	WithN Scaling = "scale"
 	// WithShare targets are rates and times for a machine that has nothing
-	// else to do: where other processes held part of the processors, rates
-	// shrink, and times grow, by the part that was left.
+	// else to do: where other work held part of the processors, rates shrink,
+	// and times grow, by the part that was left. Where next to nothing was
+	// left the figure says nothing, and counts as not measured.
 	WithShare Scaling = "share"
 )
 
@@ -88,8 +89,15 @@ type Criterion struct {
 // Conditions are what targets are adjusted to.
 type Conditions struct {
 	Scale int     // N
-	Share float64 // of the processors that other processes left, 0 to 1
+	Share float64 // of the processors that other work left, 0 to 1
 }
+
+// leastShare is the share of the processors below which a figure in time tells
+// of the other work and no longer of the subject.
+const leastShare = 0.1
+
+// tells whether a figure for c can be judged under w.
+func (c Criterion) tells(w Conditions) bool { return c.Scaling != WithShare || w.Share >= leastShare }
 
 // at returns the criterion with its target adjusted, and says so.
 func (c Criterion) at(w Conditions) (Criterion, string) {
