@@ -25,6 +25,7 @@ type Pool[C any] struct {
 	ctx     context.Context
 	stop    context.CancelFunc // ends the keeper; nil where there is none
 	stopped chan struct{}      // closed when the keeper has ended
+	began   time.Time          // of the ticks; only the keeper looks at it
 }
 
 // slot is the right to one connection. MaxSize of them are made at the start;
@@ -63,6 +64,7 @@ func New[C any](cfg Config[C]) (*Pool[C], error) {
 	if p.tick > 0 {
 		p.ctx, p.stop = context.WithCancel(context.Background())
 		p.stopped = make(chan struct{})
+		p.began = time.Now()
 		go p.keep()
 	}
 	return p, nil

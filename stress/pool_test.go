@@ -25,6 +25,7 @@ func openPool(tb testing.TB, cfg stress.PoolConfig) stress.Pool {
 	}
 	p, err := pool.New(pool.Config[net.Conn]{
 		Dial: cfg.Dial, Close: net.Conn.Close, MaxSize: size, MaxWaiters: cfg.MaxWaiters,
+		MaxIdleTime: cfg.MaxIdleTime, MaxLifetime: cfg.MaxLifetime, Check: cfg.Check, CheckAfter: cfg.CheckAfter,
 	})
 	if err != nil {
 		tb.Fatal(err)
@@ -41,6 +42,10 @@ func (p subjectPool) Acquire(ctx context.Context) (stress.Lease, error) {
 		return nil, err
 	}
 	return l, nil
+}
+
+func (p subjectPool) Limits() stress.PoolLimits {
+	return stress.PoolLimits{Idle: true, Lifetime: true, Health: true}
 }
 
 func (p subjectPool) Overflow() error { return pool.ErrOverflow }

@@ -262,6 +262,17 @@ func (s *scenario) phase(name string, body func(ctx context.Context, t *testing.
 	return ok
 }
 
+// within gives the body of a phase less time than a phase has: enough for what
+// is done in an instant, so that a subject that forgets somebody is found out
+// soon.
+func within(d time.Duration, body func(context.Context, *testing.T)) func(context.Context, *testing.T) {
+	return func(ctx context.Context, t *testing.T) {
+		ctx, cancel := context.WithTimeout(ctx, d)
+		defer cancel()
+		body(ctx, t)
+	}
+}
+
 // recovered turns a panic on a goroutine of the kit into a failure.
 func (s *scenario) recovered(where string) {
 	if value := recover(); value != nil {

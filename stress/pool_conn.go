@@ -1,0 +1,210 @@
+package stress
+
+import (
+	"context"
+	"errors"
+	"net"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"tensile/stress/internal/echo"
+)
+
+// dialler dials for one pool and counts what it has open.
+type dialler struct {
+	kit  *poolKit
+	size int
+	open atomic.Int64
+	// early, if set, is shown each connection that the pool closes by itself.
+	early atomic.Pointer[func(*conn)]
+
+	mu      sync.Mutex
+	dialled []*conn
+}
+
+func (d *dialler) closesEarly(look func(*conn)) { d.early.Store(&look) }
+
+// all are the connections dialled so far, closed ones included.
+func (d *dialler) all() []*conn {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Clone(d.dialled)
+}
+
+// conn is a connection as the kit sees it.
+type conn struct {
+	net.Conn
+	dialler   *dialler
+	born      time.Time
+	freed     atomic.Int64 // ns after born at which it was last given back
+	holder    atomic.Int64 // operation + 1 that has it; 0 for none
+	discarded atomic.Bool
+	gone      atomic.Bool
+	sick      atomic.Bool
+}
+
+func (c *conn) age() time.Duration { return time.Since(c.born) }
+
+// idleFor is the time since the connection was given back, or dialled.
+func (c *conn) idleFor() time.Duration { return c.age() - time.Duration(c.freed.Load()) }
+
+func (d *dialler) dial(ctx context.Context) (net.Conn, error) {
+	if n := int(d.open.Add(1)); n > d.size {
+		d.kit.violate("bound", "%d connections are open in a pool of size %d", n, d.size)
+	}
+	to, err := new(net.Dialer).DialContext(ctx, "tcp", d.kit.server.Addr)
+	if err != nil {
+		d.open.Add(-1)
+		return nil, err
+	}
+	d.kit.opened.Add(1)
+	c := &conn{Conn: to, dialler: d, born: time.Now()}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.dialled = append(d.dialled, c)
+	return c, nil
+}
+
+func (c *conn) Close() error {
+	if look := c.dialler.early.Load(); look != nil && !c.discarded.Load() {
+		(*look)(c)
+	}
+	err := c.Conn.Close()
+	if c.gone.CompareAndSwap(false, true) {
+		c.dialler.open.Add(-1)
+		c.dialler.kit.closed.Add(1)
+	}
+	return err
+}
+
+// start opens one pool of the subject; cfg lacks only the dial function.
+func (k *poolKit) start(t testing.TB, cfg PoolConfig) (Pool, *dialler) {
+	d := &dialler{kit: k, size: cfg.Size}
+	cfg.Dial = d.dial
+	p := k.open(t, cfg)
+	k.mu.Lock()
+	k.result.Subject = typeName(p)
+	k.mu.Unlock()
+	return p, d
+}
+
+func (k *poolKit) closePool(p Pool) {
+	if err := p.Close(); err != nil {
+		k.fail("pooling: Close returned %v", err)
+	}
+}
+
+// hold checks what a lease lends, and marks it as held by operation op.
+func (k *poolKit) hold(l Lease, op int) *conn {
+	c := unwrap(l.Conn())
+	if c == nil {
+		k.violate("exclusive", "a lease holds %T, which the kit did not dial", l.Conn())
+		return nil
+	}
+	if other := c.holder.Swap(int64(op) + 1); other != 0 {
+		k.violate("exclusive", "operations %d and %d hold the same connection", other-1, op)
+	}
+	if c.discarded.Load() {
+		k.violate("broken", "operation %d was lent a connection that had been discarded as broken", op)
+	} else if c.gone.Load() {
+		k.violate("broken", "operation %d was lent a connection that is closed", op)
+	}
+	return c
+}
+
+func unwrap(c net.Conn) *conn {
+	for range 10 {
+		switch at := c.(type) {
+		case *conn:
+			return at
+		case interface{ NetConn() net.Conn }:
+			c = at.NetConn()
+		default:
+			return nil
+		}
+	}
+	return nil
+}
+
+func (k *poolKit) release(l Lease, c *conn) {
+	if c != nil {
+		c.freed.Store(int64(c.age()))
+		c.holder.Store(0)
+	}
+	l.Release()
+}
+
+func (k *poolKit) discard(l Lease, c *conn) {
+	if c != nil {
+		c.discarded.Store(true)
+		c.holder.Store(0)
+	}
+	l.Discard()
+}
+
+var errReply = errors.New("reply to another request")
+
+// roundTrip sends the request of operation op and checks its reply.
+func (k *poolKit) roundTrip(c net.Conn, op int) error {
+	var f, reply echo.Frame
+	f.Request(uint64(op))
+	if _, err := c.Write(f[:]); err != nil {
+		return err
+	}
+	for at := 0; at < len(reply); {
+		n, err := c.Read(reply[at:])
+		if err != nil {
+			return err
+		}
+		at += n
+	}
+	switch id, ok := reply.Answers(); {
+	case !ok:
+		k.violate("crosstalk", "operation %d got a reply that answers no request", op)
+	case id != uint64(op):
+		k.violate("crosstalk", "operation %d got the reply to operation %d", op, id)
+	default:
+		return nil
+	}
+	return errReply
+}
+
+// operate is one operation: acquire, round trip, release.
+func (k *poolKit) operate(ctx context.Context, p Pool, op int, held func()) error {
+	l, err := p.Acquire(ctx)
+	if err != nil {
+		return err
+	}
+	c := k.hold(l, op)
+	if held != nil {
+		held()
+	}
+	if err := k.roundTrip(l.Conn(), op); err != nil {
+		k.discard(l, c)
+		return err
+	}
+	k.release(l, c)
+	return nil
+}
+
+// capacity checks that a pool still lends all of its connections at once.
+func (k *poolKit) capacity(ctx context.Context, p Pool, size int, criterion string) {
+	ctx, cancel := context.WithTimeout(ctx, settleBound)
+	defer cancel()
+	leases := make([]Lease, 0, size)
+	conns := make([]*conn, 0, size)
+	for i := range size {
+		l, err := p.Acquire(ctx)
+		if err != nil {
+			k.violate(criterion, "a pool of %d lends only %d: capacity has leaked (%v)", size, i, err)
+			break
+		}
+		leases, conns = append(leases, l), append(conns, k.hold(l, i))
+	}
+	for i, l := range leases {
+		k.release(l, conns[i])
+	}
+}

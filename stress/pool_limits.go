@@ -1,0 +1,163 @@
+package stress
+
+import (
+	"context"
+	"errors"
+	"net"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+)
+
+// The limits in time that are asked of a LimitedPool. They are short, so that
+// the phase is, and judged with a wide margin: a pool may look at them only now
+// and then, and the machine may be busy.
+const (
+	idleLimit     = 200 * time.Millisecond
+	lifetimeLimit = 300 * time.Millisecond
+	checkAfter    = 50 * time.Millisecond
+	limitMargin   = 10 // times a limit, within which it must have acted
+)
+
+var errSick = errors.New("the kit has made this connection unhealthy")
+
+// check is the health check that the kit hands to a pool.
+func check(_ context.Context, c net.Conn) error {
+	if at := unwrap(c); at != nil && at.sick.Load() {
+		return errSick
+	}
+	return nil
+}
+
+// limits: connections that were idle for too long, are too old or unhealthy are
+// not lent any more, and others are not closed for it.
+func (k *poolKit) limits(ctx context.Context, t *testing.T) {
+	const size = 4
+	limited, ok := k.probe(t).(LimitedPool)
+	var offered PoolLimits
+	if ok {
+		offered = limited.Limits()
+	}
+	var all sync.WaitGroup
+	for _, l := range []struct {
+		name   string
+		offers bool
+		cfg    PoolConfig
+		test   func(context.Context, Pool, *dialler)
+	}{
+		{"idle", offered.Idle, PoolConfig{MaxIdleTime: idleLimit}, k.idle},
+		{"lifetime", offered.Lifetime, PoolConfig{MaxLifetime: lifetimeLimit}, k.lifetime},
+		{"health", offered.Health, PoolConfig{Check: check, CheckAfter: checkAfter}, k.health},
+	} {
+		if !l.offers {
+			k.notOffered(l.name, "the subject does not say that it keeps this limit")
+			continue
+		}
+		l.cfg.Size = size
+		p, d := k.start(t, l.cfg)
+		all.Go(func() {
+			defer k.recovered("limits")
+			l.test(ctx, p, d)
+			d.early.Store(nil)
+			k.closePool(p)
+			k.shown(l.name)
+		})
+	}
+	all.Wait()
+}
+
+// probe opens a pool, to see which abilities it has, and closes it.
+func (k *poolKit) probe(t testing.TB) Pool {
+	p, _ := k.start(t, PoolConfig{Size: 1})
+	k.closePool(p)
+	return p
+}
+
+// until waits for done to become true, or for d, and tells which it was.
+func until(ctx context.Context, d time.Duration, done func() bool) bool {
+	late := time.NewTimer(d)
+	defer late.Stop()
+	pause := time.NewTicker(time.Millisecond)
+	defer pause.Stop()
+	for !done() {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-late.C:
+			return done()
+		case <-pause.C:
+		}
+	}
+	return true
+}
+
+// idle leaves connections alone: they must be closed, or at least not be lent
+// again; one that is used all the while must stay.
+func (k *poolKit) idle(ctx context.Context, p Pool, d *dialler) {
+	d.closesEarly(func(c *conn) {
+		if idle := c.idleFor(); c.holder.Load() == 0 && idle < idleLimit/2 {
+			k.violate("idle", "a connection was closed after it had been idle for %v, the limit is %v", idle, idleLimit)
+		}
+	})
+	k.capacity(ctx, p, d.size, "idle")
+	old := d.all()
+	until(ctx, limitMargin*idleLimit, func() bool { return d.open.Load() == 0 })
+	k.lend(ctx, p, "idle", func(c *conn) {
+		if idle := c.idleFor(); slices.Contains(old, c) && idle > limitMargin/2*idleLimit {
+			k.violate("idle", "a connection was lent that had been idle for %v, the limit is %v", idle, idleLimit)
+		}
+	})
+	began := time.Now()
+	for time.Since(began) < 2*idleLimit && ctx.Err() == nil {
+		k.lend(ctx, p, "idle", func(*conn) {})
+		time.Sleep(idleLimit / 20) // a connection that is used, but not all the time
+	}
+}
+
+// lifetime uses a connection until another takes its place.
+func (k *poolKit) lifetime(ctx context.Context, p Pool, d *dialler) {
+	d.closesEarly(func(c *conn) {
+		if age := c.age(); age < lifetimeLimit/2 {
+			k.violate("lifetime", "a connection was closed at the age of %v, the limit is %v", age, lifetimeLimit)
+		}
+	})
+	replaced := until(ctx, limitMargin*lifetimeLimit, func() bool {
+		k.lend(ctx, p, "lifetime", func(*conn) {})
+		return len(d.all()) > 1
+	})
+	if !replaced {
+		k.violate("lifetime", "a connection is still lent at the age of %v, the limit is %v", limitMargin*lifetimeLimit, lifetimeLimit)
+	}
+}
+
+// health makes idle connections unhealthy: none of them may be lent.
+func (k *poolKit) health(ctx context.Context, p Pool, d *dialler) {
+	k.capacity(ctx, p, d.size, "health")
+	for _, c := range d.all() {
+		c.sick.Store(true)
+	}
+	time.Sleep(limitMargin * checkAfter) // so that every one is due for a check
+	for range d.size {
+		k.lend(ctx, p, "health", func(c *conn) {
+			if c.sick.Load() {
+				k.violate("health", "a connection was lent that its health check calls unhealthy, after %v idle; checks are due after %v", c.idleFor(), checkAfter)
+			}
+		})
+	}
+	k.capacity(ctx, p, d.size, "health")
+}
+
+// lend borrows a connection, looks at it and gives it back.
+func (k *poolKit) lend(ctx context.Context, p Pool, criterion string, look func(*conn)) {
+	l, err := p.Acquire(ctx)
+	if err != nil {
+		k.violate(criterion, "Acquire returned %v, where another connection should have been dialled", err)
+		return
+	}
+	c := k.hold(l, 0)
+	if c != nil {
+		look(c)
+	}
+	k.release(l, c)
+}

@@ -1,0 +1,192 @@
+package stress
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"tensile/stress/load"
+	"tensile/stress/measure"
+	"tensile/stress/report"
+	"tensile/stress/validate"
+)
+
+// load is the burst of N, the steady run, and faults under load.
+func (k *poolKit) load() {
+	n := k.n
+	pools := max(1, poolsAtBase*n/validate.BaseScale)
+	if limit := k.run.report.Environment.DescriptorLimit; limit != nil {
+		if fit := (int(*limit) - spareFiles) / connsPerPool; fit < 1 {
+			k.fail("pooling: the descriptor limit is %d, accepted is %d or more", *limit, spareFiles+connsPerPool)
+			return
+		} else if fit < pools {
+			k.note("Pools cut from %d to %d: the descriptor limit is %d.", pools, fit, *limit)
+			pools = fit
+		}
+	}
+	subjects := make([]Pool, pools)
+	rate := 0.0
+	k.phase("burst", func(ctx context.Context, t *testing.T) {
+		for i := range subjects {
+			subjects[i], _ = k.start(t, PoolConfig{Size: connsPerPool})
+		}
+		rate = k.burst(ctx, n, subjects)
+	})
+	if rate > 0 && !k.failed() {
+		k.phase("steady", func(ctx context.Context, t *testing.T) { k.steady(ctx, n, rate, subjects) })
+	}
+	if !k.failed() {
+		k.phase("faults", func(ctx context.Context, t *testing.T) { k.faults(ctx, max(n/10, 1), subjects) })
+	}
+	k.phase("close all", func(context.Context, *testing.T) {
+		for _, p := range subjects {
+			if p != nil {
+				k.closePool(p)
+			}
+		}
+	})
+	k.shown("bound", "exclusive", "crosstalk")
+}
+
+func (k *poolKit) burst(ctx context.Context, n int, subjects []Pool) float64 {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	rec := measure.NewRecorder(n)
+	done := make(chan struct{})
+	var firstErr atomic.Pointer[error]
+	var out load.Closed
+	before := k.closed.Load()
+	k.underLoad(func() {
+		out = load.Burst(ctx, n, func(g *load.Gate) {
+			k.follow(n, g.Ended, g.Now)
+			rec.Begin(time.Now())
+			go watchStall(cancel, g.Ended, done)
+		}, func(i int, g *load.Gate) {
+			defer k.recovered("burst")
+			// Holders wait until all have started: so N are in flight at once.
+			// The context has no end, as for most callers of a pool; N that
+			// wait in a select would need twice the stack.
+			err := k.operate(context.Background(), subjects[i%len(subjects)], i, func() { <-g.All() })
+			if err != nil {
+				rec.Failed(i)
+				firstErr.CompareAndSwap(nil, &err)
+				return
+			}
+			rec.Done(i, 0)
+		})
+		close(done)
+	})
+	if out.Unfinished > 0 {
+		k.aborted = true
+		k.fail("pooling.served: %d of %d operations never ended: %v", out.Unfinished, n, context.Cause(ctx))
+		return 0
+	}
+	l := rec.Latency()
+	if l.Failed > 0 {
+		k.fail("pooling.served: %d of %d operations were not served, the first with: %v (%v)", l.Failed, n, *firstErr.Load(), context.Cause(ctx))
+	}
+	rate := rec.Throughput()
+	k.mu.Lock()
+	k.result.Operations += n
+	k.result.Burst = &report.Burst{N: n, Peak: out.Peak, Seconds: out.Took.Seconds(), Throughput: rate, Latency: &l,
+		Little: float64(n) / rate * 1e9}
+	k.mu.Unlock()
+	k.measured("served", float64(l.Failed))
+	k.measured("in_flight", float64(out.Peak))
+	k.timed("throughput", rate)
+	k.timed("throughput_reach", rate)
+	if opened := k.opened.Load(); opened > 0 {
+		k.measured("survival", 100*(1-float64(k.closed.Load()-before)/float64(opened)))
+	}
+	return rate
+}
+
+// steadyShare is the part of the measured throughput at which the steady run
+// is offered.
+const steadyShare = 0.6
+
+func (k *poolKit) steady(ctx context.Context, n int, rate float64, subjects []Pool) {
+	rate *= steadyShare
+	if k.run.settings.Rate > 0 {
+		rate = k.run.settings.Rate
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	rec := measure.NewRecorder(n)
+	done := make(chan struct{})
+	var firstErr atomic.Pointer[error]
+	var out load.Open
+	k.underLoad(func() {
+		out = load.Steady(ctx, load.Plan{Rate: rate, Count: n, Arrivals: k.run.settings.Arrivals, Seed: k.seed},
+			func(began time.Time, f *load.InFlight) {
+				k.follow(n, f.Ended, f.Now)
+				rec.Begin(began)
+				go watchStall(cancel, f.Ended, done)
+			}, func(i int, due int64) {
+				defer k.recovered("steady")
+				if err := k.operate(ctx, subjects[i%len(subjects)], i, nil); err != nil {
+					rec.Failed(i)
+					firstErr.CompareAndSwap(nil, &err)
+					return
+				}
+				rec.Done(i, due)
+			})
+		close(done)
+	})
+	if out.Unfinished > 0 {
+		k.aborted = true
+		k.fail("pooling: %d of %d steady operations never ended: %v", out.Unfinished, n, context.Cause(ctx))
+		return
+	}
+	l := rec.Latency()
+	if l.Failed > 0 {
+		k.fail("pooling: %d of %d steady operations failed, the first with: %v", l.Failed, n, *firstErr.Load())
+	}
+	if out.Saturated() {
+		k.fail("pooling: generator saturated: it offered %.0f of %.0f ops/s; nothing is said of the subject", out.Offered, out.Asked)
+		return
+	}
+	k.steadyResult(k.run.settings.Arrivals.String(), out, l, rec.Series())
+}
+
+// steadyResult keeps an open load and judges its latencies.
+func (s *scenario) steadyResult(arrivals string, out load.Open, l measure.Latency, series []measure.Second) {
+	s.mu.Lock()
+	s.result.Operations += out.N
+	s.result.Steady = &report.Steady{Arrivals: arrivals, Asked: out.Asked, Offered: out.Offered, N: out.N, Peak: out.Peak,
+		Seconds: out.Took.Seconds(), Latency: l, LateP50: out.LateP50, LateP99: out.LateP99, LateMax: out.LateMax, Series: series}
+	s.mu.Unlock()
+	s.timed("p50", float64(l.P50)/1e6)
+	s.timed("p95", float64(l.P95)/1e6)
+	s.timed("p99", float64(l.P99)/1e6)
+}
+
+// faults cuts connections under load: who meets one gets an error and nobody a
+// wrong reply, and afterwards every pool is whole.
+func (k *poolKit) faults(ctx context.Context, n int, subjects []Pool) {
+	cut, err := k.server.Cut(max(len(subjects)*connsPerPool/20, 1), k.seed)
+	if err != nil {
+		k.fail("%v", err)
+		return
+	}
+	var failed atomic.Int64
+	out := load.Burst(ctx, n, nil, func(i int, _ *load.Gate) {
+		defer k.recovered("faults")
+		if k.operate(ctx, subjects[i%len(subjects)], i, nil) != nil {
+			failed.Add(1)
+		}
+	})
+	if out.Unfinished > 0 {
+		k.aborted = true
+		k.fail("pooling: %d of %d operations never ended after %d connections were cut", out.Unfinished, n, cut)
+		return
+	}
+	if int(failed.Load()) > cut {
+		k.violate("broken", "%d connections were cut and %d operations failed: a broken connection was lent again", cut, failed.Load())
+	}
+	for _, p := range subjects {
+		k.capacity(ctx, p, connsPerPool, "broken")
+	}
+	k.shown("broken")
+}

@@ -1,0 +1,237 @@
+package stress
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+)
+
+// order: one connection, waiters that come one after the other.
+func (k *poolKit) order(ctx context.Context, t *testing.T) {
+	p, _ := k.start(t, PoolConfig{Size: 1})
+	_, unordered := p.(UnorderedPool)
+	const waiters = 32
+	first, err := p.Acquire(ctx)
+	if err != nil {
+		k.fail("pooling: Acquire of a fresh pool returned %v", err)
+		return
+	}
+	c := k.hold(first, 0)
+	served := make(chan int, waiters)
+	var all sync.WaitGroup
+	for i := range waiters {
+		id := make(chan string, 1)
+		all.Go(func() {
+			id <- goroutineID()
+			l, err := p.Acquire(ctx)
+			if err != nil {
+				k.violate("served", "waiter %d of %d was not served: %v", i, waiters, err)
+				return
+			}
+			c := k.hold(l, i)
+			served <- i
+			if k.roundTrip(l.Conn(), i) != nil {
+				k.discard(l, c)
+				return
+			}
+			k.release(l, c)
+		})
+		if !parked(ctx, <-id) {
+			k.fail("pooling: waiter %d does not come to rest", i)
+			break
+		}
+	}
+	k.release(first, c)
+	all.Wait()
+	close(served)
+	next := 0
+	for i := range served {
+		if i != next && !unordered {
+			k.violate("order", "waiter %d was served before waiter %d, which had come earlier", i, next)
+			break
+		}
+		next++
+	}
+	k.closePool(p)
+	k.shown("served")
+	if unordered {
+		k.notOffered("order", "the subject does not promise an order")
+	} else {
+		k.shown("order")
+	}
+}
+
+// deadline: waiters whose context ends, also in the instant in which they are
+// served, get an error and take nothing with them.
+func (k *poolKit) deadline(ctx context.Context, t *testing.T) {
+	const size, rounds, waiters = 2, 200, 8
+	p, _ := k.start(t, PoolConfig{Size: size})
+	for range rounds {
+		leases := make([]Lease, 0, size)
+		conns := make([]*conn, 0, size)
+		for i := range size {
+			short, stop := context.WithTimeout(ctx, settleBound)
+			l, err := p.Acquire(short)
+			stop()
+			if err != nil {
+				k.violate("deadline", "after waiters gave up a pool of %d lends only %d: capacity has leaked (%v)", size, i, err)
+				return
+			}
+			leases, conns = append(leases, l), append(conns, k.hold(l, i))
+		}
+		waiting, giveUp := context.WithCancel(ctx)
+		var all, begun sync.WaitGroup
+		begun.Add(waiters)
+		for i := range waiters {
+			all.Go(func() {
+				begun.Done()
+				if l, err := p.Acquire(waiting); err == nil {
+					k.release(l, k.hold(l, size+i))
+				} else if waiting.Err() == nil {
+					k.violate("deadline", "a waiter whose context had not ended got %v", err)
+				}
+			})
+		}
+		begun.Wait()
+		go giveUp()
+		for i, l := range leases {
+			k.release(l, conns[i])
+		}
+		all.Wait()
+		giveUp()
+	}
+	// Nothing is released here: all must give up by their own context.
+	l, err := p.Acquire(ctx)
+	l2, err2 := p.Acquire(ctx)
+	if err := errors.Join(err, err2); err != nil {
+		k.violate("deadline", "Acquire returned %v", err)
+		return
+	}
+	ended, stop := context.WithTimeout(ctx, 20*time.Millisecond)
+	defer stop()
+	if extra, err := p.Acquire(ended); err == nil {
+		k.violate("bound", "a pool of %d lent one more", size)
+		extra.Release()
+	} else if !errors.Is(err, context.DeadlineExceeded) {
+		k.violate("deadline", "a deadline while waiting gave %v, accepted is context.DeadlineExceeded", err)
+	}
+	l.Release()
+	l2.Release()
+	k.capacity(ctx, p, size, "deadline")
+	k.closePool(p)
+	k.shown("deadline")
+}
+
+// broken: a connection cut by the server gives its holder an error, is
+// discarded, and is never lent again.
+func (k *poolKit) broken(ctx context.Context, t *testing.T) {
+	const size = 4
+	p, _ := k.start(t, PoolConfig{Size: size})
+	k.capacity(ctx, p, size, "broken")
+	cut, err := k.server.Cut(size, k.seed)
+	if err != nil {
+		k.fail("%v", err)
+		return
+	}
+	errs := 0
+	for op := range 4 * size {
+		if k.operate(ctx, p, op, nil) != nil {
+			errs++
+		}
+	}
+	if errs > cut {
+		k.violate("broken", "%d connections were cut and %d operations failed: a broken connection was lent again", cut, errs)
+	}
+	k.capacity(ctx, p, size, "broken")
+	k.closePool(p)
+	k.shown("broken")
+}
+
+// overflow: callers beyond the bound get the overflow error.
+func (k *poolKit) overflow(ctx context.Context, t *testing.T) {
+	const bound = 3
+	p, _ := k.start(t, PoolConfig{Size: 1, MaxWaiters: bound})
+	defer func() { _ = p.Close() }()
+	b, ok := p.(BoundedPool)
+	if !ok {
+		k.notOffered("overflow", "the subject does not bound its waiters")
+		return
+	}
+	l, err := p.Acquire(ctx)
+	if err != nil {
+		k.fail("pooling: Acquire returned %v", err)
+		return
+	}
+	var all sync.WaitGroup
+	for range bound {
+		id := make(chan string, 1)
+		all.Go(func() {
+			id <- goroutineID()
+			if l, err := p.Acquire(ctx); err == nil {
+				l.Release()
+			} else {
+				k.violate("overflow", "a waiter within the bound of %d got %v", bound, err)
+			}
+		})
+		parked(ctx, <-id)
+	}
+	short, stop := context.WithTimeout(ctx, settleBound)
+	defer stop()
+	if extra, err := p.Acquire(short); err == nil {
+		k.violate("overflow", "waiter %d was served, accepted is %d", bound+1, bound)
+		extra.Release()
+	} else if !errors.Is(err, b.Overflow()) {
+		k.violate("overflow", "waiter %d got %q, accepted is %q", bound+1, err, b.Overflow())
+	}
+	l.Release()
+	all.Wait()
+	k.shown("overflow")
+}
+
+// close: Close waits for what is lent out, refuses later callers and closes
+// every connection.
+func (k *poolKit) close(ctx context.Context, t *testing.T) {
+	p, d := k.start(t, PoolConfig{Size: 2})
+	l, err := p.Acquire(ctx)
+	if err != nil {
+		k.fail("pooling: Acquire returned %v", err)
+		return
+	}
+	ended := make(chan error, 1)
+	id := make(chan string, 1)
+	go func() {
+		id <- goroutineID()
+		ended <- p.Close()
+	}()
+	parked(ctx, <-id)
+	select {
+	case <-ended:
+		k.violate("close", "Close returned while a connection was lent out")
+		ended <- nil
+	default:
+	}
+	l.Release()
+	select {
+	case err := <-ended:
+		if err != nil {
+			k.violate("close", "Close returned %v", err)
+		}
+	case <-time.After(settleBound):
+		k.violate("close", "Close has not returned %v after the last connection came home", settleBound)
+		return
+	}
+	short, stop := context.WithTimeout(ctx, settleBound)
+	defer stop()
+	if l, err := p.Acquire(short); err == nil {
+		k.violate("close", "Acquire succeeded after Close")
+		l.Release()
+	} else if errors.Is(err, context.DeadlineExceeded) {
+		k.violate("close", "Acquire after Close waits instead of returning an error")
+	}
+	if n := d.open.Load(); n != 0 {
+		k.violate("close", "%d connections are open after Close", n)
+	}
+	k.shown("close")
+}
