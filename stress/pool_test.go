@@ -20,8 +20,17 @@ type subjectPool struct{ *pool.Pool[net.Conn] }
 
 func openPool(tb testing.TB, cfg stress.PoolConfig) stress.Pool {
 	size := cfg.Size
-	if planted == "one too many" {
+	switch planted {
+	case "one too many":
 		size++
+	case "ignores idle time":
+		cfg.MaxIdleTime = 0
+	case "closes what is in use":
+		cfg.MaxIdleTime /= 10
+	case "ignores lifetime":
+		cfg.MaxLifetime = 0
+	case "ignores health":
+		cfg.Check, cfg.CheckAfter = nil, 0
 	}
 	p, err := pool.New(pool.Config[net.Conn]{
 		Dial: cfg.Dial, Close: net.Conn.Close, MaxSize: size, MaxWaiters: cfg.MaxWaiters,
@@ -30,8 +39,8 @@ func openPool(tb testing.TB, cfg stress.PoolConfig) stress.Pool {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	if planted != "" {
-		return plantInPool(subjectPool{p}, cfg)
+	if plant := plantedPools[planted]; plant != nil {
+		return plant(subjectPool{p}, cfg)
 	}
 	return subjectPool{p}
 }

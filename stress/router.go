@@ -66,7 +66,8 @@ func TestRouter(t *testing.T, open func(testing.TB, RouterConfig) Router) {
 	ok = k.phase("unregister", k.unregister) && ok
 	ok = k.phase("panic", k.panics) && ok
 	if ok {
-		ok = k.phase("in flight", k.inFlight)
+		ok = k.phase("idle", k.idle)
+		ok = ok && k.phase("in flight", k.inFlight)
 		ok = ok && k.phase("throughput", k.throughput)
 		ok = ok && k.phase("steady", k.steady)
 		_ = ok && k.phase("churn", k.churn)
@@ -351,6 +352,33 @@ func (k *routerKit) panics(ctx context.Context, t *testing.T) {
 	}
 	k.book("panic", a)
 	k.shown("panic")
+}
+
+// idle measures what N names cost that have nothing to do.
+func (k *routerKit) idle(ctx context.Context, t *testing.T) {
+	table := make([]string, k.n)
+	for i := range table {
+		table[i] = fmt.Sprintf("idle-%d", i)
+	}
+	r := k.start(t)
+	handle := func(Message) {}
+	goroutines, heap := runtime.NumGoroutine(), liveMemory()
+	for _, name := range table {
+		if !k.must(r.Register(name, handle), "Register") {
+			return
+		}
+	}
+	k.measured("idle_bytes", float64(liveMemory()-heap)/float64(len(table)))
+	k.measured("idle_goroutines", float64(runtime.NumGoroutine()-goroutines)/float64(len(table)))
+	k.close(r)
+	runtime.KeepAlive(table) // it is the kit's, and must not be collected meanwhile
+}
+
+// liveMemory is heap and stacks in bytes, without garbage.
+func liveMemory() int64 {
+	runtime.GC()
+	m := measure.ReadMemory()
+	return m.Heap + m.Stacks
 }
 
 // inFlight has N messages taken and none handled, to names whose handlers are

@@ -197,7 +197,11 @@ func wholeRun(scenarios []*report.Scenario, scale int) []validate.Check {
 			share = min(share, *s.Share)
 		}
 		for _, c := range s.Checks {
-			if id, ok := partOf[c.ID[len(s.ID)+1:]]; ok {
+			id, ok := partOf[c.ID]
+			if !ok {
+				id, ok = partOf[c.ID[len(s.ID)+1:]]
+			}
+			if ok {
 				consider(id, c)
 			}
 		}
@@ -218,9 +222,12 @@ func wholeRun(scenarios []*report.Scenario, scale int) []validate.Check {
 	return list.Checks()
 }
 
-// partOf maps the checks of scenarios to those of the whole run.
+// partOf maps the checks of scenarios to those of the whole run, by their full
+// name or else by the part behind the scenario.
 var partOf = map[string]string{
-	"throughput": "throughput", "p50": "p50", "p95": "p95", "p99": "p99",
+	validate.Pooling + ".survival": "connections", validate.Sessions + ".survival": "sessions",
+	validate.Queueing + ".durable_lost": "loss",
+	"throughput":                        "throughput", "p50": "p50", "p95": "p95", "p99": "p99",
 	"per_connection": "per_connection", "recovery": "recovery", "cascades": "cascades",
 	"lost": "loss", "leaks": "leaks", "spread": "balance",
 }

@@ -1,0 +1,236 @@
+package stress_test
+
+import (
+	"context"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"tensile/stress"
+)
+
+func TestPlantedPools(t *testing.T) {
+	mustBeCaught(t, "TestStressPool", []fault{
+		{"one too many", "connections are open in a pool of size"},
+		{"two users", "hold the same connection"},
+		{"leaks on time-out", "capacity has leaked"},
+		{"returns broken", "discarded as broken"},
+		{"out of order", "was served before waiter"},
+		{"forgets a waiter", "was not served"},
+		{"swaps two replies", "got the reply to operation"},
+		{"ignores idle time", "a connection was lent that had been idle for"},
+		{"closes what is in use", "a connection was closed after it had been idle for"},
+		{"ignores lifetime", "a connection is still lent at the age of"},
+		{"ignores health", "that its health check calls unhealthy"},
+		{"crashes", "the process crashed: panic: a goroutine of the subject"},
+	})
+}
+
+// plantedPools make a faulty pool of a sound one; those that are missing here
+// are configurations of it, in openPool.
+var plantedPools = map[string]func(sound subjectPool, cfg stress.PoolConfig) stress.Pool{
+	"two users":         func(p subjectPool, _ stress.PoolConfig) stress.Pool { return &sharingPool{subjectPool: p} },
+	"leaks on time-out": func(p subjectPool, _ stress.PoolConfig) stress.Pool { return leakingPool{p} },
+	"returns broken":    func(p subjectPool, _ stress.PoolConfig) stress.Pool { return brokenPool{p} },
+	"out of order": func(p subjectPool, cfg stress.PoolConfig) stress.Pool {
+		return &stackPool{subjectPool: p, free: cfg.Size}
+	},
+	"forgets a waiter":  func(p subjectPool, _ stress.PoolConfig) stress.Pool { return &forgetfulPool{subjectPool: p} },
+	"swaps two replies": func(p subjectPool, _ stress.PoolConfig) stress.Pool { return &swappingPool{subjectPool: p} },
+	"crashes": func(p subjectPool, _ stress.PoolConfig) stress.Pool {
+		go panic("a goroutine of the subject")
+		return p
+	},
+}
+
+// sharingPool lends a connection a second time now and then.
+type sharingPool struct {
+	subjectPool
+	calls atomic.Int64
+	mu    sync.Mutex
+	last  stress.Lease
+}
+
+type sharingLease struct {
+	stress.Lease
+	p *sharingPool
+}
+
+func (p *sharingPool) Acquire(ctx context.Context) (stress.Lease, error) {
+	p.mu.Lock()
+	last := p.last
+	p.mu.Unlock()
+	if p.calls.Add(1)%50 == 0 && last != nil {
+		return sharedLease{last}, nil
+	}
+	l, err := p.subjectPool.Acquire(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p.mu.Lock()
+	p.last = l
+	p.mu.Unlock()
+	return sharingLease{l, p}, nil
+}
+
+func (l sharingLease) Release() {
+	l.p.mu.Lock()
+	l.p.last = nil
+	l.p.mu.Unlock()
+	l.Lease.Release()
+}
+
+// sharedLease is a second loan of the same connection.
+type sharedLease struct{ of stress.Lease }
+
+func (l sharedLease) Conn() net.Conn { return l.of.Conn() }
+func (l sharedLease) Release()       {}
+func (l sharedLease) Discard()       {}
+
+// leakingPool never gets back what a waiter that gave up would have had.
+type leakingPool struct{ subjectPool }
+
+func (p leakingPool) Acquire(ctx context.Context) (stress.Lease, error) {
+	l, err := p.subjectPool.Acquire(ctx)
+	if err != nil {
+		go func() { _, _ = p.subjectPool.Acquire(context.Background()) }()
+	}
+	return l, err
+}
+
+// brokenPool keeps what was discarded.
+type brokenPool struct{ subjectPool }
+
+type brokenLease struct{ stress.Lease }
+
+func (p brokenPool) Acquire(ctx context.Context) (stress.Lease, error) {
+	l, err := p.subjectPool.Acquire(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return brokenLease{l}, nil
+}
+
+func (l brokenLease) Discard() { l.Release() }
+
+// stackPool serves the last waiter first.
+type stackPool struct {
+	subjectPool
+	mu   sync.Mutex
+	line []chan struct{}
+	free int
+}
+
+type stackLease struct {
+	stress.Lease
+	p *stackPool
+}
+
+func (p *stackPool) Acquire(ctx context.Context) (stress.Lease, error) {
+	p.mu.Lock()
+	if p.free > 0 {
+		p.free--
+		p.mu.Unlock()
+	} else {
+		turn := make(chan struct{})
+		p.line = append(p.line, turn)
+		p.mu.Unlock()
+		select {
+		case <-turn:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	l, err := p.subjectPool.Acquire(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return stackLease{l, p}, nil
+}
+
+func (l stackLease) Release() {
+	l.Lease.Release()
+	l.p.mu.Lock()
+	defer l.p.mu.Unlock()
+	if n := len(l.p.line); n > 0 {
+		close(l.p.line[n-1])
+		l.p.line = l.p.line[:n-1]
+	} else {
+		l.p.free++
+	}
+}
+
+// forgetfulPool lets its tenth caller wait for nothing.
+type forgetfulPool struct {
+	subjectPool
+	calls atomic.Int64
+}
+
+func (p *forgetfulPool) Acquire(ctx context.Context) (stress.Lease, error) {
+	if p.calls.Add(1) == 10 {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	return p.subjectPool.Acquire(ctx)
+}
+
+// swappingPool crosses the replies of two connections that are lent at the same
+// time, once.
+type swappingPool struct {
+	subjectPool
+	mu      sync.Mutex
+	first   *swappedLease
+	crossed bool
+}
+
+type swappedLease struct {
+	stress.Lease
+	p    *swappingPool
+	from io.Reader // of the replies, if not its own
+}
+
+type swappedConn struct {
+	net.Conn
+	from io.Reader
+}
+
+func (c swappedConn) NetConn() net.Conn                   { return c.Conn }
+func (c swappedConn) Read(into []byte) (n int, err error) { return c.from.Read(into) }
+
+func (p *swappingPool) Acquire(ctx context.Context) (stress.Lease, error) {
+	own, err := p.subjectPool.Acquire(ctx)
+	if err != nil {
+		return nil, err
+	}
+	l := &swappedLease{Lease: own, p: p, from: own.Conn()}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case p.crossed:
+	case p.first == nil:
+		p.first = l
+	default:
+		l.from, p.first.from = p.first.Lease.Conn(), l.Lease.Conn()
+		p.crossed = true
+	}
+	return l, nil
+}
+
+func (l *swappedLease) Conn() net.Conn {
+	l.p.mu.Lock()
+	defer l.p.mu.Unlock()
+	return swappedConn{l.Lease.Conn(), l.from}
+}
+
+func (l *swappedLease) Release() { l.end(); l.Lease.Release() }
+func (l *swappedLease) Discard() { l.end(); l.Lease.Discard() }
+
+func (l *swappedLease) end() {
+	l.p.mu.Lock()
+	defer l.p.mu.Unlock()
+	if l.p.first == l && !l.p.crossed {
+		l.p.first = nil
+	}
+}

@@ -1,0 +1,94 @@
+package stress_test
+
+import (
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"tensile/stress"
+)
+
+func TestPlantedRouters(t *testing.T) {
+	mustBeCaught(t, "TestStressRouter", []fault{
+		{"drops one in 100,000", "lost"},
+		{"doubles one", "duplicated"},
+		{"swaps two", "reordered"},
+		{"wrong name", "misrouted"},
+		{"loses at unregister", "neither delivered nor refused"},
+		{"panic stops the rest", "other names got nothing"},
+	})
+}
+
+// faultyRouter is a sound router with a fault on top.
+type faultyRouter struct {
+	stress.Router
+	sends atomic.Int64
+	mu    sync.Mutex
+	held  *stress.Message // the one to be swapped
+	heldN string
+	gone  sync.Map // names unregistered
+	stop  atomic.Bool
+}
+
+func (r *faultyRouter) Register(name string, handle func(stress.Message)) error {
+	r.gone.Delete(name)
+	return r.Router.Register(name, func(m stress.Message) {
+		if planted == "loses at unregister" {
+			if _, gone := r.gone.Load(name); gone {
+				return
+			}
+		}
+		if planted == "panic stops the rest" {
+			if r.stop.Load() {
+				return
+			}
+			defer func() {
+				if value := recover(); value != nil {
+					r.stop.Store(true)
+				}
+			}()
+		}
+		handle(m)
+	})
+}
+
+func (r *faultyRouter) Unregister(name string) error {
+	if err := r.Router.Unregister(name); err != nil {
+		return err
+	}
+	r.gone.Store(name, true)
+	return nil
+}
+
+func (r *faultyRouter) Send(name string, m stress.Message) error {
+	n := r.sends.Add(1)
+	switch {
+	case planted == "drops one in 100,000" && n%100_000 == 0:
+		return nil
+	case planted == "doubles one" && n == 5_000:
+		if err := r.Router.Send(name, m); err != nil {
+			return err
+		}
+		_ = r.Router.Send(name, m)
+		return nil
+	case planted == "wrong name" && n == 5_000:
+		if r.Router.Send("name-1", m) == nil {
+			return nil
+		}
+	case planted == "swaps two":
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if r.held == nil && n%5_000 == 0 {
+			r.held, r.heldN = &m, name
+			return nil
+		}
+		err := r.Router.Send(name, m)
+		if r.held != nil && r.heldN == name && err == nil {
+			for r.Router.Send(name, *r.held) != nil {
+			}
+			r.held = nil
+		}
+		return err
+	}
+	return r.Router.Send(name, m)
+}
