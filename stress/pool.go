@@ -96,12 +96,12 @@ func TestPool(t *testing.T, open func(testing.TB, PoolConfig) Pool) {
 		return
 	}
 	defer func() { _ = k.server.Close() }()
-	ok := s.phase("order", within(stallBound, k.order))
-	ok = s.phase("deadline", within(stallBound, k.deadline)) && ok
-	ok = s.phase("broken", within(stallBound, k.broken)) && ok
-	ok = s.phase("overflow", within(stallBound, k.overflow)) && ok
+	ok := s.phase("order", k.within(stallBound, k.order))
+	ok = s.phase("deadline", k.within(stallBound, k.deadline)) && ok
+	ok = s.phase("broken", k.within(stallBound, k.broken)) && ok
+	ok = s.phase("overflow", k.within(stallBound, k.overflow)) && ok
 	ok = s.phase("limits", k.limits) && ok
-	ok = s.phase("close", within(stallBound, k.close)) && ok
+	ok = s.phase("close", k.within(stallBound, k.close)) && ok
 	if ok {
 		k.load()
 	} else {

@@ -63,12 +63,12 @@ func (k *poolKit) order(ctx context.Context, t *testing.T) {
 	}
 }
 
-// deadline: waiters whose context ends, also in the instant in which they are
-// served, get an error and take nothing with them.
+// deadline: waiters whose context ends, in every other round in the very
+// instant in which they may be served, get an error and take nothing with them.
 func (k *poolKit) deadline(ctx context.Context, t *testing.T) {
 	const size, rounds, waiters = 2, 200, 8
 	p, _ := k.start(t, PoolConfig{Size: size})
-	for range rounds {
+	for round := range rounds {
 		leases := make([]Lease, 0, size)
 		conns := make([]*conn, 0, size)
 		for i := range size {
@@ -95,6 +95,10 @@ func (k *poolKit) deadline(ctx context.Context, t *testing.T) {
 			})
 		}
 		begun.Wait()
+		if round%2 == 0 {
+			giveUp()
+			all.Wait() // before anything is released: so none can be served
+		}
 		go giveUp()
 		for i, l := range leases {
 			k.release(l, conns[i])

@@ -205,8 +205,13 @@ func (k *routerKit) send(ctx context.Context, r Router, full error, l *measure.L
 // count reads a counter as a number of operations.
 func count(c *atomic.Int64) func() int { return func() int { return int(c.Load()) } }
 
-// settle waits until count has reached n or nothing more comes.
-func (k *routerKit) settle(ctx context.Context, count *atomic.Int64, n int) {
+// pauseBound is the patience of settle where Close comes next, which waits for
+// what is still on the way.
+const pauseBound = 250 * time.Millisecond
+
+// settle waits until count has reached n, or nothing more has come for as long
+// as patience.
+func (k *routerKit) settle(ctx context.Context, count *atomic.Int64, n int, patience time.Duration) {
 	pause := time.NewTicker(time.Millisecond)
 	defer pause.Stop()
 	last, since := int64(-1), time.Now()
@@ -215,7 +220,7 @@ func (k *routerKit) settle(ctx context.Context, count *atomic.Int64, n int) {
 		if now != last {
 			last, since = now, time.Now()
 		}
-		if now >= int64(n) || ctx.Err() != nil || time.Since(since) > settleBound {
+		if now >= int64(n) || ctx.Err() != nil || time.Since(since) > patience {
 			return
 		}
 		<-pause.C
@@ -264,8 +269,10 @@ func (k *routerKit) traffic(ctx context.Context, t *testing.T, phase string, nam
 		})
 	}
 	all.Wait()
-	k.settle(ctx, &arrived, n)
-	k.close(r)
+	if rec != nil {
+		k.settle(ctx, &arrived, n, pauseBound)
+	}
+	k.close(r) // and that alone must deliver what is on the way
 	k.book(phase, l.Audit(true))
 }
 
@@ -298,7 +305,7 @@ func (k *routerKit) unregister(ctx context.Context, t *testing.T) {
 	parked(ctx, <-id)
 	close(hold)
 	k.must(<-gone, "Unregister")
-	k.settle(ctx, &arrived, n)
+	k.settle(ctx, &arrived, n, pauseBound)
 	k.close(r)
 	a := l.Audit(true)
 	if a.Lost > 0 {
@@ -342,7 +349,7 @@ func (k *routerKit) panics(ctx context.Context, t *testing.T) {
 			k.violate("panic", "after another handler had panicked Send to %s returned %v", name, err)
 		}
 	}
-	k.settle(ctx, &arrived, names)
+	k.settle(ctx, &arrived, names, settleBound)
 	a := l.Audit(true)
 	if a.Lost > 0 {
 		k.violate("panic", "after one handler had panicked %d of %d other names got nothing", a.Lost, names)
@@ -411,7 +418,7 @@ func (k *routerKit) inFlight(ctx context.Context, t *testing.T) {
 		flight.Start()
 	}
 	close(hold)
-	k.settle(ctx, &arrived, n)
+	k.settle(ctx, &arrived, n, pauseBound)
 	k.close(r)
 	k.book("in flight", l.Audit(true))
 	k.measured("in_flight", float64(flight.Peak()))
@@ -474,7 +481,7 @@ func (k *routerKit) steady(ctx context.Context, t *testing.T) {
 				to := (id / inARow * 7919) % names
 				k.send(ctx, r, full, l, uint64(id), to, table[to])
 			})
-		k.settle(ctx, &arrived, n)
+		k.settle(ctx, &arrived, n, pauseBound)
 	})
 	k.close(r)
 	k.book("steady", l.Audit(true))
@@ -560,7 +567,7 @@ func (k *routerKit) churn(ctx context.Context, t *testing.T) {
 	all.Wait()
 	close(stop)
 	churner.Wait()
-	k.settle(ctx, &arrived, int(taken.Load()))
+	k.settle(ctx, &arrived, int(taken.Load()), pauseBound)
 	k.close(r)
 	rest := kept.Audit(true)
 	if !rest.Clean() {

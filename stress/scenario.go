@@ -264,12 +264,16 @@ func (s *scenario) phase(name string, body func(ctx context.Context, t *testing.
 
 // within gives the body of a phase less time than a phase has: enough for what
 // is done in an instant, so that a subject that forgets somebody is found out
-// soon.
-func within(d time.Duration, body func(context.Context, *testing.T)) func(context.Context, *testing.T) {
+// soon. What follows a phase that ran out of time would only do so too.
+func (s *scenario) within(d time.Duration, body func(context.Context, *testing.T)) func(context.Context, *testing.T) {
 	return func(ctx context.Context, t *testing.T) {
 		ctx, cancel := context.WithTimeout(ctx, d)
 		defer cancel()
 		body(ctx, t)
+		if ctx.Err() != nil {
+			s.aborted = true
+			s.fail("%s: %s took more than %v, nothing else was tried", s.id, t.Name(), d)
+		}
 	}
 }
 
