@@ -1,0 +1,67 @@
+package chaos
+
+import (
+	"fmt"
+	"sync"
+)
+
+// Guard bounds the blast radius: the number of targets that are hit at once. It
+// counts what really is hit, and knows nothing of plans, so that a mistake in
+// one is not repeated in the other. Several experiments may share one. Safe for
+// concurrent use.
+type Guard struct {
+	mu    sync.Mutex
+	bound int
+	hit   map[string]int // faults on each target that is hit
+	peak  int
+}
+
+// NewGuard returns a guard that lets up to bound targets be hit at once. The
+// error wraps ErrPlan.
+func NewGuard(bound int) (*Guard, error) {
+	if bound < 1 {
+		return nil, fmt.Errorf("%w: the bound of a guard is %d, accepted is 1 or more", ErrPlan, bound)
+	}
+	return &Guard{bound: bound, hit: make(map[string]int)}, nil
+}
+
+// Hit counts a fault on a target in before it is injected, or refuses it with
+// ErrBlastRadius. A target that is hit already can be hit again.
+func (g *Guard) Hit(target string) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.hit[target] == 0 && len(g.hit) >= g.bound {
+		return fmt.Errorf("%w: %q would be one more than the %d that may be hit at once", ErrBlastRadius, target, g.bound)
+	}
+	g.hit[target]++
+	g.peak = max(g.peak, len(g.hit))
+	return nil
+}
+
+// Healed counts a fault out once it is undone. It panics where there was none.
+func (g *Guard) Healed(target string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	switch n := g.hit[target]; n {
+	case 0:
+		panic(fmt.Sprintf("chaos: %q is healed and was not hit", target))
+	case 1:
+		delete(g.hit, target)
+	default:
+		g.hit[target] = n - 1
+	}
+}
+
+// Now is the number of targets that are hit.
+func (g *Guard) Now() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return len(g.hit)
+}
+
+// Peak is the most targets that were ever hit at once.
+func (g *Guard) Peak() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.peak
+}
