@@ -143,8 +143,7 @@ func (k *poolKit) steady(ctx context.Context, n int, rate float64, subjects []Po
 	if l.Failed > 0 {
 		k.fail("pooling: %d of %d steady operations failed, the first with: %v", l.Failed, n, *firstErr.Load())
 	}
-	if out.Saturated() {
-		k.fail("pooling: generator saturated: it offered %.0f of %.0f ops/s; nothing is said of the subject", out.Offered, out.Asked)
+	if k.saturated(out) {
 		return
 	}
 	k.steadyResult(k.run.settings.Arrivals.String(), out, l, rec.Series())

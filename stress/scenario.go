@@ -41,7 +41,7 @@ type scenario struct {
 	violations map[string]int
 	logs       map[string]*os.File // of child processes, by name
 	aborted    bool                // a phase hung: what follows would say nothing
-	spare      float64             // part of the processors that other goroutines left before the scenario
+	crowded    bool                // other goroutines of the process keep the processors busy
 	share      float64             // least share of the processors in a phase under load
 	shareKnown bool
 }
@@ -60,7 +60,7 @@ func begin(t *testing.T, id string) *scenario {
 	}
 	s.enter()
 	debug.FreeOSMemory() // what earlier tests left is not this one's
-	s.spare = spareProcessors()
+	s.crowded = s.isCrowded()
 	s.baseline = measure.TakeBaseline()
 	s.memory = measure.StartSampler(20 * time.Millisecond)
 	t.Cleanup(s.end)
@@ -284,18 +284,25 @@ func (s *scenario) recovered(where string) {
 	}
 }
 
-// spareProcessors is the part of the processors that this process leaves while
-// the harness does nothing. What it uses then, other goroutines of the process
-// will use under load too.
-func spareProcessors() float64 {
+// isCrowded tells whether this process is busy while the harness does nothing.
+// Other goroutines that never block are given 10 ms for each microsecond of
+// those that do, so what they leave to a subject can not be told; then nothing
+// in time is judged.
+func (s *scenario) isCrowded() bool {
 	meter := measure.StartMeter()
 	time.Sleep(quietTime)
 	busy, ok := meter.Busy()
-	if !ok || busy < 1-quietShare {
-		return 1
+	share, ok2 := meter.Share()
+	if !ok || !ok2 || busy <= crowdedBusy*share {
+		return false
 	}
-	return 1 - busy
+	s.note("Other goroutines of this process kept %.0f %% of the processors busy before the scenario began: no figure in time is judged.", 100*busy)
+	return true
 }
+
+// crowdedBusy is the part, of what other processes leave of the processors, that
+// a process in which nothing else goes on stays far below.
+const crowdedBusy = 0.3
 
 // quietTime is long enough for the kernel's account, which counts hundredths of
 // a second.
@@ -311,9 +318,11 @@ func (s *scenario) underLoad(f func()) {
 	if !ok {
 		return
 	}
-	share *= s.spare
 	if share > quietShare {
 		share = 1
+	}
+	if s.crowded {
+		share = 0
 	}
 	s.mu.Lock()
 	s.share, s.shareKnown = min(s.share, share), true
@@ -328,6 +337,21 @@ const quietShare = 0.9
 // operations have ended, and how many are in flight, unless that is nil.
 func (s *scenario) follow(total int, ended, inFlight func() int) {
 	s.run.progress.follow(offered{total, ended, inFlight})
+}
+
+// saturated tells whether an open load was not offered at its rate. Then it says
+// nothing of the subject: the scenario fails for that, unless other work held
+// the processors.
+func (s *scenario) saturated(out load.Open) bool {
+	if !out.Saturated() {
+		return false
+	}
+	complain := s.fail
+	if s.conditions().Share < 1 {
+		complain = s.note
+	}
+	complain("%s: generator saturated: it offered %.0f of %.0f ops/s; nothing is said of the subject", s.id, out.Offered, out.Asked)
+	return true
 }
 
 // watchStall ends a load in which nothing ends any more, and says so.

@@ -1,0 +1,76 @@
+package stress_test
+
+import (
+	"encoding/json"
+	"os"
+	"runtime"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"tensile/stress/internal/proc"
+	"tensile/stress/report"
+)
+
+// spinVariable has a re-executed test binary keep every processor busy from
+// within, while the kit is at work.
+const spinVariable = "TENSILE_SPIN"
+
+const burnerRole = "burner"
+
+func init() {
+	proc.Handle(burnerRole, func(l *proc.Link) error {
+		spin()
+		return l.Serve(func(json.RawMessage) (any, error) { return nil, nil })
+	})
+	if os.Getenv(spinVariable) != "" {
+		spin()
+	}
+}
+
+// spin keeps every processor busy until the process ends.
+func spin() {
+	for range runtime.NumCPU() {
+		go func() {
+			for i := 0; ; i++ {
+				spun = i
+			}
+		}()
+	}
+}
+
+var spun int // written without order: nobody reads it
+
+// TestSoundSubjectsPassOnABusyMachine shows that the kits blame no subject for
+// the work of others, in other processes or in the same one.
+func TestSoundSubjectsPassOnABusyMachine(t *testing.T) {
+	if testing.Short() {
+		t.Skip("every kit is run twice beside other work")
+	}
+	for name, env := range map[string]string{
+		"other processes":                spinVariable + "=",
+		"goroutines of the same process": spinVariable + "=1",
+	} {
+		t.Run(name, func(t *testing.T) {
+			if env == spinVariable+"=" {
+				burner, err := proc.Start(burnerRole, nil)
+				require.NoError(t, err)
+				defer func() { assert.NoError(t, burner.Close()) }()
+			}
+			out := t.TempDir()
+			said, err := runKit("TestStress.*", env, "STRESS_SCALE=5000", "STRESS_OUT="+out)
+			assert.NoError(t, err, said)
+			r, err := report.Load(out)
+			require.NoError(t, err)
+			for _, s := range r.Scenarios {
+				if s.State == report.NotRun {
+					continue
+				}
+				require.NotNil(t, s.Share, s.ID)
+				t.Logf("%s: other work left %.0f %%", s.ID, 100**s.Share)
+				assert.Less(t, *s.Share, 0.8, "%s: the other work was not seen", s.ID)
+			}
+		})
+	}
+}
