@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime/trace"
 	"sync"
 	"syscall"
 	"testing"
@@ -23,6 +24,7 @@ type run struct {
 	folder   *report.Folder
 	console  *console
 	progress *progress
+	recorder *trace.FlightRecorder // nil where there is none
 
 	mu     sync.Mutex
 	report *report.Run
@@ -75,6 +77,12 @@ func newRun() (*run, error) {
 	}
 	if err := startMonitor(folder); err != nil {
 		r.folder.Logf("a crash will leave the report as it is then: %v", err)
+	}
+	if r.recorder, err = startFlightRecorder(); err != nil {
+		r.folder.Logf("no trace of a failure will be kept: %v", err)
+	}
+	if r.recorder, err = startFlightRecorder(); err != nil {
+		r.folder.Logf("no trace of a failure will be kept: %v", err)
 	}
 	r.catchSignals()
 	return r, r.update(func() {})

@@ -36,6 +36,9 @@ type scenario struct {
 	memory   *measure.Sampler
 	began    time.Time
 
+	evident sync.Once // that evidence of the first failure is kept
+	kept    string    // names its files
+
 	mu         sync.Mutex
 	result     *report.Scenario
 	violations map[string]int
@@ -152,7 +155,11 @@ func (f failer) Errorf(format string, args ...any) { f.fail(format, args...) }
 // fail fails the test and keeps the message for the report.
 func (s *scenario) fail(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
+	s.evident.Do(func() { s.kept = s.keepEvidence() })
 	s.mu.Lock()
+	if s.kept != "" && len(s.result.Failures) == 0 {
+		text += "\n" + s.kept
+	}
 	s.result.Failures = append(s.result.Failures, text)
 	s.mu.Unlock()
 	s.run.folder.Logf("%s FAILED: %s", s.id, text)
@@ -201,8 +208,13 @@ func (s *scenario) conditions() validate.Conditions {
 }
 
 // measured compares a figure with its criterion.
+// Where it is missed that is not said before the end, with all others; but the
+// evidence is kept now.
 func (s *scenario) measured(criterion string, figure float64) {
-	s.list.Measure(s.id+"."+criterion, figure, s.conditions())
+	c := s.list.Measure(s.id+"."+criterion, figure, s.conditions())
+	if c.Kind == validate.Must && c.Verdict == validate.Failed {
+		s.evident.Do(func() { s.kept = s.keepEvidence() })
+	}
 }
 
 // timed is measured for figures that mean nothing under the race detector.

@@ -35,6 +35,9 @@ const (
 	resultName = "results.json"
 )
 
+// EvidenceFolder is the folder of the traces and profiles of what failed.
+const EvidenceFolder = "evidence"
+
 // Folder is where a run is left. Safe for concurrent use.
 type Folder struct {
 	dir string
@@ -42,14 +45,14 @@ type Folder struct {
 	log *os.File
 }
 
-// Open makes the folder where it is missing and begins a new execution.log; a
-// crash.log and logs of children from an earlier run go away. The error wraps
+// Open makes the folder where it is missing and begins a new execution.log; what
+// a failure of an earlier run had left goes away. The error wraps
 // ErrFolder and the reason.
 func Open(dir string) (*Folder, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrFolder, err)
 	}
-	for _, old := range []string{CrashName, logsFolder} {
+	for _, old := range []string{CrashName, logsFolder, EvidenceFolder} {
 		if err := os.RemoveAll(filepath.Join(dir, old)); err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrFolder, err)
 		}
