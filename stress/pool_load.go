@@ -102,15 +102,8 @@ func (k *poolKit) burst(ctx context.Context, n int, subjects []Pool) float64 {
 	return rate
 }
 
-// steadyShare is the part of the measured throughput at which the steady run
-// is offered.
-const steadyShare = 0.6
-
 func (k *poolKit) steady(ctx context.Context, n int, rate float64, subjects []Pool) {
-	rate *= steadyShare
-	if k.run.settings.Rate > 0 {
-		rate = k.run.settings.Rate
-	}
+	rate = k.steadyRate(rate)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	rec := measure.NewRecorder(n)
@@ -146,19 +139,7 @@ func (k *poolKit) steady(ctx context.Context, n int, rate float64, subjects []Po
 	if k.saturated(out) {
 		return
 	}
-	k.steadyResult(k.run.settings.Arrivals.String(), out, l, rec.Series())
-}
-
-// steadyResult keeps an open load and judges its latencies.
-func (s *scenario) steadyResult(arrivals string, out load.Open, l measure.Latency, series []measure.Second) {
-	s.mu.Lock()
-	s.result.Operations += out.N
-	s.result.Steady = &report.Steady{Arrivals: arrivals, Asked: out.Asked, Offered: out.Offered, N: out.N, Peak: out.Peak,
-		Seconds: out.Took.Seconds(), Latency: l, LateP50: out.LateP50, LateP99: out.LateP99, LateMax: out.LateMax, Series: series}
-	s.mu.Unlock()
-	s.timed("p50", float64(l.P50)/1e6)
-	s.timed("p95", float64(l.P95)/1e6)
-	s.timed("p99", float64(l.P99)/1e6)
+	k.steadyResult(out, l, rec.Series())
 }
 
 // faults cuts connections under load: who meets one gets an error and nobody a

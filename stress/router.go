@@ -445,10 +445,7 @@ func (k *routerKit) throughput(ctx context.Context, t *testing.T) {
 }
 
 func (k *routerKit) steady(ctx context.Context, t *testing.T) {
-	rate := k.rate * steadyShare
-	if k.run.settings.Rate > 0 {
-		rate = k.run.settings.Rate
-	}
+	rate := k.steadyRate(k.rate)
 	each, names := k.messages()/generators, k.n
 	n := each * generators
 	r := k.start(t)
@@ -489,8 +486,8 @@ func (k *routerKit) steady(ctx context.Context, t *testing.T) {
 		return
 	}
 	latency := rec.Latency()
-	k.timed("mean", latency.Mean/1e6)
-	k.steadyResult(k.run.settings.Arrivals.String(), out, latency, rec.Series())
+	k.steadyResult(out, latency, rec.Series())
+	k.delayed("mean", latency.Mean)
 }
 
 // churn unregisters and registers a tenth of the names while all of them get

@@ -45,8 +45,7 @@ type scenario struct {
 	logs       map[string]*os.File // of child processes, by name
 	aborted    bool                // a phase hung: what follows would say nothing
 	crowded    bool                // other goroutines of the process keep the processors busy
-	share      float64             // least share of the processors in a phase under load
-	shareKnown bool
+	shares     shares
 }
 
 // begin enters a scenario in the report and takes the baseline. It fails t if
@@ -58,7 +57,7 @@ func begin(t *testing.T, id string) *scenario {
 		t.Fatalf("stress: %v", err)
 	}
 	s := &scenario{
-		t: t, run: r, id: id, n: r.settings.Scale, seed: r.settings.Seed, began: time.Now(), share: 1,
+		t: t, run: r, id: id, n: r.settings.Scale, seed: r.settings.Seed, began: time.Now(), shares: undisturbed,
 		list: validate.NewChecklist(validate.Of(id)), violations: make(map[string]int),
 	}
 	s.enter()
@@ -105,9 +104,9 @@ func (s *scenario) end() {
 	}
 	checks := s.list.Checks()
 	s.result.Checks = checks
-	if s.shareKnown {
-		share := s.share
-		s.result.Share = &share
+	if s.shares.known {
+		least := s.shares.least
+		s.result.Share = &least
 	}
 	s.result.Seconds = time.Since(s.began).Seconds()
 	s.mu.Unlock()
@@ -204,14 +203,18 @@ func (s *scenario) shown(criteria ...string) {
 func (s *scenario) conditions() validate.Conditions {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return validate.Conditions{Scale: s.n, Share: s.share}
+	return validate.Conditions{Scale: s.n, Share: s.shares.least}
 }
 
 // measured compares a figure with its criterion.
 // Where it is missed that is not said before the end, with all others; but the
 // evidence is kept now.
 func (s *scenario) measured(criterion string, figure float64) {
-	c := s.list.Measure(s.id+"."+criterion, figure, s.conditions())
+	s.judge(criterion, figure, s.conditions())
+}
+
+func (s *scenario) judge(criterion string, figure float64, where validate.Conditions) {
+	c := s.list.Measure(s.id+"."+criterion, figure, where)
 	if c.Kind == validate.Must && c.Verdict == validate.Failed {
 		s.evident.Do(func() { s.kept = s.keepEvidence() })
 	}
@@ -219,11 +222,15 @@ func (s *scenario) measured(criterion string, figure float64) {
 
 // timed is measured for figures that mean nothing under the race detector.
 func (s *scenario) timed(criterion string, figure float64) {
+	s.timedAt(criterion, figure, s.conditions().Share)
+}
+
+func (s *scenario) timedAt(criterion string, figure, share float64) {
 	if raceEnabled {
 		s.list.Leave(s.id+"."+criterion, validate.NotMeasured, raceReason)
 		return
 	}
-	s.measured(criterion, figure)
+	s.judge(criterion, figure, validate.Conditions{Scale: s.n, Share: share})
 }
 
 func (s *scenario) notOffered(criterion, why string) {
@@ -296,74 +303,10 @@ func (s *scenario) recovered(where string) {
 	}
 }
 
-// isCrowded tells whether this process is busy while the harness does nothing.
-// Other goroutines that never block are given 10 ms for each microsecond of
-// those that do, so what they leave to a subject can not be told; then nothing
-// in time is judged.
-func (s *scenario) isCrowded() bool {
-	meter := measure.StartMeter()
-	time.Sleep(quietTime)
-	busy, ok := meter.Busy()
-	share, ok2 := meter.Share()
-	if !ok || !ok2 || busy <= crowdedBusy*share {
-		return false
-	}
-	s.note("Other goroutines of this process kept %.0f %% of the processors busy before the scenario began: no figure in time is judged.", 100*busy)
-	return true
-}
-
-// crowdedBusy is the part, of what other processes leave of the processors, that
-// a process in which nothing else goes on stays far below.
-const crowdedBusy = 0.3
-
-// quietTime is long enough for the kernel's account, which counts hundredths of
-// a second.
-const quietTime = 120 * time.Millisecond
-
-// underLoad follows the share of the processors during f. It is an error of
-// judgement to read it from stretches shorter than its clock: then nothing is
-// known, and nothing adjusted.
-func (s *scenario) underLoad(f func()) {
-	meter := measure.StartMeter()
-	f()
-	share, ok := meter.Share()
-	if !ok {
-		return
-	}
-	if share > quietShare {
-		share = 1
-	}
-	if s.crowded {
-		share = 0
-	}
-	s.mu.Lock()
-	s.share, s.shareKnown = min(s.share, share), true
-	s.mu.Unlock()
-}
-
-// quietShare is what counts as having the processors to oneself: below it the
-// figures of an otherwise idle machine would be adjusted by noise.
-const quietShare = 0.9
-
 // follow shows on the terminal how far a load has come: how many of total
 // operations have ended, and how many are in flight, unless that is nil.
 func (s *scenario) follow(total int, ended, inFlight func() int) {
 	s.run.progress.follow(offered{total, ended, inFlight})
-}
-
-// saturated tells whether an open load was not offered at its rate. Then it says
-// nothing of the subject: the scenario fails for that, unless other work held
-// the processors.
-func (s *scenario) saturated(out load.Open) bool {
-	if !out.Saturated() {
-		return false
-	}
-	complain := s.fail
-	if s.conditions().Share < 1 {
-		complain = s.note
-	}
-	complain("%s: generator saturated: it offered %.0f of %.0f ops/s; nothing is said of the subject", s.id, out.Offered, out.Asked)
-	return true
 }
 
 // watchStall ends a load in which nothing ends any more, and says so.

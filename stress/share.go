@@ -1,0 +1,96 @@
+package stress
+
+import (
+	"sync"
+	"time"
+
+	"tensile/stress/measure"
+)
+
+// shares are the parts of the processors that other work left, from 0 to 1.
+type shares struct {
+	known bool
+	least float64 // in the phase under load in which it was least
+	last  float64 // in the latest phase under load
+	worst float64 // in the worst moment of the latest phase under load
+	sized float64 // in the phase by which the steady load was sized
+}
+
+var undisturbed = shares{least: 1, last: 1, worst: 1, sized: 1}
+
+const (
+	// quietTime is long enough for the kernel's account, which counts hundredths
+	// of a second.
+	quietTime = 120 * time.Millisecond
+	// moment is how long other work must hold the processors to be seen by
+	// itself.
+	moment = 500 * time.Millisecond
+	// quietShare is what counts as having the processors to oneself: below it
+	// the figures of an otherwise idle machine would be adjusted by noise.
+	quietShare = 0.9
+	// crowdedBusy is the part, of what other processes leave of the processors,
+	// that a process in which nothing goes on stays far below.
+	crowdedBusy = 0.3
+)
+
+// isCrowded tells whether this process is busy while the harness does nothing.
+// Other goroutines that never block are given 10 ms for each microsecond of
+// those that do, so what they leave to a subject can not be told; then nothing
+// in time is judged.
+func (s *scenario) isCrowded() bool {
+	meter := measure.StartMeter()
+	time.Sleep(quietTime)
+	busy, ok := meter.Busy()
+	share, ok2 := meter.Share()
+	if !ok || !ok2 || busy <= crowdedBusy*share {
+		return false
+	}
+	s.note("Other goroutines of this process kept %.0f %% of the processors busy before the scenario began: no figure in time is judged.", 100*busy)
+	return true
+}
+
+// underLoad follows the share of the processors during f. Where f is too short
+// for the kernel's clock nothing is known of it, and nothing adjusted.
+func (s *scenario) underLoad(f func()) {
+	worst, stop := 1.0, make(chan struct{})
+	var watching sync.WaitGroup
+	watching.Go(func() {
+		clock := time.NewTicker(moment)
+		defer clock.Stop()
+		for meter := measure.StartMeter(); ; meter = measure.StartMeter() {
+			select {
+			case <-stop:
+				return
+			case <-clock.C:
+			}
+			if share, ok := meter.Share(); ok {
+				worst = min(worst, s.judged(share))
+			}
+		}
+	})
+	meter := measure.StartMeter()
+	f()
+	share, ok := meter.Share()
+	close(stop)
+	watching.Wait()
+	if !ok {
+		share = 1
+	}
+	share = s.judged(share)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.shares.known = s.shares.known || ok
+	s.shares.last, s.shares.worst = share, min(worst, share)
+	s.shares.least = min(s.shares.least, share)
+}
+
+// judged is the share by which figures are judged.
+func (s *scenario) judged(share float64) float64 {
+	switch {
+	case s.crowded:
+		return 0
+	case share > quietShare:
+		return 1
+	}
+	return share
+}

@@ -1,0 +1,76 @@
+package stress
+
+import (
+	"fmt"
+
+	"tensile/stress/load"
+	"tensile/stress/measure"
+	"tensile/stress/report"
+	"tensile/stress/validate"
+)
+
+// steadyShare is the part of the measured throughput at which a steady run is
+// offered, unless the rate is set.
+const steadyShare = 0.6
+
+// steadyRate is the rate of the steady run of a subject whose throughput was
+// measured just now.
+func (s *scenario) steadyRate(throughput float64) float64 {
+	s.mu.Lock()
+	s.shares.sized = s.shares.last
+	s.mu.Unlock()
+	if s.run.settings.Rate > 0 {
+		return s.run.settings.Rate
+	}
+	return throughput * steadyShare
+}
+
+// saturated tells whether an open load was not offered at its rate. Then it says
+// nothing of the subject: the scenario fails for that, unless other work held
+// the processors.
+func (s *scenario) saturated(out load.Open) bool {
+	if !out.Saturated() {
+		return false
+	}
+	complain := s.fail
+	if s.conditions().Share < 1 {
+		complain = s.note
+	}
+	complain("%s: generator saturated: it offered %.0f of %.0f ops/s; nothing is said of the subject", s.id, out.Offered, out.Asked)
+	return true
+}
+
+// steadyResult keeps an open load and judges its latencies.
+func (s *scenario) steadyResult(out load.Open, l measure.Latency, series []measure.Second) {
+	s.mu.Lock()
+	s.result.Operations += out.N
+	s.result.Steady = &report.Steady{Arrivals: s.run.settings.Arrivals.String(), Asked: out.Asked, Offered: out.Offered,
+		N: out.N, Peak: out.Peak, Seconds: out.Took.Seconds(), Latency: l,
+		LateP50: out.LateP50, LateP99: out.LateP99, LateMax: out.LateMax, Series: series}
+	s.mu.Unlock()
+	s.delayed("p50", float64(l.P50))
+	s.delayed("p95", float64(l.P95))
+	s.delayed("p99", float64(l.P99))
+}
+
+// delayed judges a latency of the steady run, given in ns, by its criterion in
+// ms. A moment in which other work took the processors makes a backlog of every
+// open load: so it is the worst moment that counts, and where it left less than
+// the load needs the figure says nothing.
+func (s *scenario) delayed(criterion string, ns float64) {
+	s.mu.Lock()
+	now := s.shares
+	s.mu.Unlock()
+	if now.worst < enoughShare*now.sized {
+		s.list.Leave(s.id+"."+criterion, validate.NotMeasured, fmt.Sprintf(
+			"other work left %.0f %% of the processors for a moment, and %.0f %% when the load was sized; the figure was %s",
+			100*now.worst, 100*now.sized, validate.With(ns/1e6, "ms")))
+		return
+	}
+	s.timedAt(criterion, ns/1e6, now.worst)
+}
+
+// enoughShare is the part of the processors, of what there was when a steady
+// load was sized, below which it can not be served: with some room above
+// steadyShare.
+const enoughShare = 0.75
