@@ -90,7 +90,7 @@ func (k *poolKit) burst(ctx context.Context, n int, subjects []Pool) float64 {
 	k.mu.Lock()
 	k.result.Operations += n
 	k.result.Burst = &report.Burst{N: n, Peak: out.Peak, Seconds: out.Took.Seconds(), Throughput: rate, Latency: &l,
-		Little: float64(n) / rate * 1e9}
+		Little: report.Little(n, rate), Series: rec.Series()}
 	k.mu.Unlock()
 	k.measured("served", float64(l.Failed))
 	k.measured("in_flight", float64(out.Peak))

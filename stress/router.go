@@ -440,7 +440,8 @@ func (k *routerKit) throughput(ctx context.Context, t *testing.T) {
 	k.mu.Lock()
 	k.result.Operations += n
 	b := k.result.Burst
-	b.Seconds, b.Throughput, b.Little = float64(rec.Took())/1e9, k.rate, float64(k.n)/k.rate*1e9
+	b.Seconds, b.Throughput, b.Little = float64(rec.Took())/1e9, k.rate, report.Little(k.n, k.rate)
+	b.Series = rec.Series()
 	k.mu.Unlock()
 }
 

@@ -276,7 +276,8 @@ func (s *scenario) phase(name string, body func(ctx context.Context, t *testing.
 		state = report.Failed
 	}
 	s.mu.Lock()
-	s.result.Phases = append(s.result.Phases, report.Phase{Name: name, State: state, Seconds: time.Since(began).Seconds()})
+	s.result.Phases = append(s.result.Phases, report.Phase{Name: name, State: state,
+		At: began.Sub(s.began).Seconds(), Seconds: time.Since(began).Seconds()})
 	s.mu.Unlock()
 	return ok
 }

@@ -41,7 +41,7 @@ func (s *scenario) saturated(out load.Open) bool {
 }
 
 // steadyResult keeps an open load and judges its latencies.
-func (s *scenario) steadyResult(out load.Open, l measure.Latency, series []measure.Second) {
+func (s *scenario) steadyResult(out load.Open, l measure.Latency, series []measure.Bin) {
 	s.mu.Lock()
 	s.result.Operations += out.N
 	s.result.Steady = &report.Steady{Arrivals: s.run.settings.Arrivals.String(), Asked: out.Asked, Offered: out.Offered,

@@ -42,15 +42,29 @@ type MemoryUse struct {
 	// Peak holds the largest sample of each figure; the kernel's own mark
 	// stands in for RSS where it can be reset, since nothing slips between two
 	// samples there.
-	Peak     Memory  `json:"peak"`
-	Samples  int     `json:"samples"`
-	GCCycles uint64  `json:"gc_cycles"`
-	GCPause  float64 `json:"gc_pause_p99_s"` // upper bound of the bucket; 0 without a cycle
+	Peak Memory `json:"peak"`
+	// Series is the course of it in at most mostReadings parts, each with the
+	// largest sample of each figure.
+	Series   []MemoryAt `json:"series,omitempty"`
+	Samples  int        `json:"samples"`
+	GCCycles uint64     `json:"gc_cycles"`
+	GCPause  float64    `json:"gc_pause_p99_s"` // upper bound of the bucket; 0 without a cycle
 }
+
+// MemoryAt is what was held at an instant, in seconds since the start.
+type MemoryAt struct {
+	At float64 `json:"at_s"`
+	Memory
+}
+
+// mostReadings bounds a series, however long it is.
+const mostReadings = 200
 
 // Sampler follows the memory of this process from Start to Stop.
 type Sampler struct {
+	began  time.Time
 	use    MemoryUse
+	every  int  // samples that make one part of the series
 	marked bool // the kernel's high-water mark was reset at the start
 	gc     gcState
 	stop   chan struct{}
@@ -59,7 +73,7 @@ type Sampler struct {
 
 // StartSampler samples at once, every interval, and when stopped.
 func StartSampler(interval time.Duration) *Sampler {
-	s := &Sampler{stop: make(chan struct{}), gc: readGC()}
+	s := &Sampler{began: time.Now(), every: 1, stop: make(chan struct{}), gc: readGC()}
 	// "5" resets VmHWM to the present RSS; see proc(5), clear_refs.
 	s.marked = os.WriteFile("/proc/self/clear_refs", []byte("5"), 0) == nil
 	s.use.Before = ReadMemory()
@@ -80,11 +94,35 @@ func StartSampler(interval time.Duration) *Sampler {
 }
 
 func (s *Sampler) add(m Memory) {
+	s.use.Peak = s.use.Peak.largest(m)
+	if s.use.Samples%s.every == 0 {
+		if len(s.use.Series) == mostReadings {
+			s.thin()
+		}
+		s.use.Series = append(s.use.Series, MemoryAt{time.Since(s.began).Seconds(), m})
+	} else {
+		last := &s.use.Series[len(s.use.Series)-1]
+		last.Memory = last.largest(m)
+	}
 	s.use.Samples++
-	s.use.Peak.Heap = max(s.use.Peak.Heap, m.Heap)
-	s.use.Peak.Stacks = max(s.use.Peak.Stacks, m.Stacks)
-	s.use.Peak.RSS = larger(s.use.Peak.RSS, m.RSS)
-	s.use.Peak.Cgroup = larger(s.use.Peak.Cgroup, m.Cgroup)
+}
+
+// thin makes one of every two parts of the series, which is full. Its number of
+// parts is even, so that the next sample begins one.
+func (s *Sampler) thin() {
+	half := s.use.Series[:0]
+	for i := 0; i < len(s.use.Series); i += 2 {
+		one := s.use.Series[i]
+		one.Memory = one.largest(s.use.Series[i+1].Memory)
+		half = append(half, one)
+	}
+	s.use.Series = half
+	s.every *= 2
+}
+
+// largest takes the larger of each figure.
+func (m Memory) largest(n Memory) Memory {
+	return Memory{max(m.Heap, n.Heap), max(m.Stacks, n.Stacks), larger(m.RSS, n.RSS), larger(m.Cgroup, n.Cgroup)}
 }
 
 func larger(a, b *int64) *int64 {

@@ -48,6 +48,33 @@ func TestSamplerSeesAnAllocation(t *testing.T) {
 	})
 }
 
+// TestSeriesOfMemoryIsBounded and keeps the peaks.
+func TestSeriesOfMemoryIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, n := range []int{1, mostReadings, mostReadings + 1, 2*mostReadings + 3, 7777} {
+			s := &Sampler{began: time.Now(), every: 1}
+			peaks := map[int]int64{n / 2: 1 << 30, n - 1: 1 << 29}
+			for i := range n {
+				s.add(Memory{Heap: max(peaks[i], int64(i)), Stacks: 5})
+				time.Sleep(time.Second)
+			}
+			series := s.use.Series
+			assert.Equal(t, n, s.use.Samples)
+			assert.LessOrEqual(t, len(series), mostReadings)
+			assert.GreaterOrEqual(t, len(series), min(n, mostReadings/2))
+			assert.Zero(t, series[0].At)
+			found := 0
+			for i, at := range series {
+				assert.Equal(t, float64(i*s.every), at.At, "%d samples", n)
+				if at.Heap >= 1<<29 {
+					found++
+				}
+			}
+			assert.Equal(t, min(n, 2), found, "of %d samples both peaks are seen", n)
+		}
+	})
+}
+
 // TestPeakBetweenSamples is seen by the kernel's mark where that can be reset.
 func TestPeakBetweenSamples(t *testing.T) {
 	debug.FreeOSMemory() // what an earlier test left would be used again

@@ -1,6 +1,7 @@
 package measure
 
 import (
+	"math"
 	"slices"
 	"time"
 
@@ -61,22 +62,37 @@ type Latency struct {
 	P99    int64   `json:"p99_ns"`
 	P999   int64   `json:"p999_ns"`
 	Max    int64   `json:"max_ns"`
+	// Curve is the whole distribution, from the smallest sample to the largest.
+	Curve []Quantile `json:"curve,omitempty"`
+}
+
+// Quantile is a point of a distribution: all samples but Above took NS or less.
+type Quantile struct {
+	Above int   `json:"above"`
+	NS    int64 `json:"ns"`
 }
 
 // Latency computes the summary from every sample.
 func (r *Recorder) Latency() Latency {
-	var l Latency
+	failures := 0
 	samples := make([]int64, 0, len(r.slots))
 	for _, s := range r.slots {
 		switch {
 		case s.ended == 0:
 		case s.latency == failed:
-			l.Failed++
+			failures++
 		default:
 			samples = append(samples, s.latency)
 		}
 	}
-	if l.N = len(samples); l.N == 0 {
+	return Summarize(samples, failures)
+}
+
+// Summarize computes the summary of samples in ns, which it sorts, beside
+// failures that left none.
+func Summarize(samples []int64, failures int) Latency {
+	l := Latency{N: len(samples), Failed: failures}
+	if l.N == 0 {
 		return l
 	}
 	slices.Sort(samples)
@@ -88,7 +104,34 @@ func (r *Recorder) Latency() Latency {
 	data := stats.LoadRawData(samples)
 	l.Mean, _ = data.Mean() // its only error is: no samples
 	l.StdDev, _ = data.StandardDeviation()
+	l.Curve = curve(samples)
 	return l
+}
+
+// perDecade is the number of points of a curve from one in ten to one in a
+// hundred, and so on.
+const perDecade = 8
+
+// curve picks points of samples that are sorted upwards, evenly on the axis of
+// one in so many: as many for the slowest tenth as for the slowest thousandth.
+func curve(sorted []int64) []Quantile {
+	n := len(sorted)
+	var points []Quantile
+	add := func(above int) {
+		if len(points) == 0 || above < points[len(points)-1].Above {
+			points = append(points, Quantile{above, sorted[n-1-above]})
+		}
+	}
+	add(n - 1)
+	for i := 1; ; i++ {
+		above := int(float64(n) / math.Pow(10, float64(i)/perDecade))
+		if above == 0 {
+			break
+		}
+		add(above)
+	}
+	add(0)
+	return points
 }
 
 // Percentile returns the nearest-rank percentile of samples that are sorted
@@ -129,30 +172,36 @@ func (r *Recorder) Throughput() float64 {
 	return float64(n) / (float64(last) / float64(time.Second))
 }
 
-// Second is what ended within one second of a run.
-type Second struct {
-	At     int   `json:"at_s"` // whole seconds since Begin
-	Ended  int   `json:"ended"`
-	Failed int   `json:"failed"`
-	P50    int64 `json:"p50_ns"`
-	P99    int64 `json:"p99_ns"`
-	Max    int64 `json:"max_ns"`
+// Bin is what ended within one part of a run.
+type Bin struct {
+	At     float64 `json:"at_s"` // when it begins, in seconds since Begin
+	Width  float64 `json:"width_s"`
+	Ended  int     `json:"ended"`
+	Failed int     `json:"failed"`
+	P50    int64   `json:"p50_ns"`
+	P99    int64   `json:"p99_ns"`
+	Max    int64   `json:"max_ns"`
 }
 
-// Series is the run second by second, up to that of the last end. A second
-// in which nothing ended is in it, with zeros: a stall shows.
-func (r *Recorder) Series() []Second {
+// mostBins bounds a series, however long a run is.
+const mostBins = 100
+
+// Series is the run in parts of equal width, up to that of the last end. A part
+// in which nothing ended is in it, with zeros: a stall shows. The width is 1, 2
+// or 5 ms, or ten times so many, and so on, for at most a hundred parts.
+func (r *Recorder) Series() []Bin {
 	last := r.Took()
 	if last == 0 {
 		return nil
 	}
-	series := make([]Second, last/int64(time.Second)+1)
+	width := binWidth(last)
+	series := make([]Bin, last/width+1)
 	samples := make([][]int64, len(series))
 	for _, s := range r.slots {
 		if s.ended == 0 {
 			continue
 		}
-		at := s.ended / int64(time.Second)
+		at := s.ended / width
 		series[at].Ended++
 		if s.latency == failed {
 			series[at].Failed++
@@ -162,10 +211,23 @@ func (r *Recorder) Series() []Second {
 	}
 	for at := range series {
 		slices.Sort(samples[at])
-		series[at].At = at
-		series[at].P50 = Percentile(samples[at], 500)
-		series[at].P99 = Percentile(samples[at], 990)
-		series[at].Max = Percentile(samples[at], 1000)
+		b := &series[at]
+		b.Width = float64(width) / float64(time.Second)
+		b.At = float64(int64(at)*width) / float64(time.Second)
+		b.P50 = Percentile(samples[at], 500)
+		b.P99 = Percentile(samples[at], 990)
+		b.Max = Percentile(samples[at], 1000)
 	}
 	return series
+}
+
+// binWidth is the width in ns for a run that ends at last.
+func binWidth(last int64) int64 {
+	for unit := int64(time.Millisecond); ; unit *= 10 {
+		for _, width := range []int64{unit, 2 * unit, 5 * unit} {
+			if last/width < mostBins {
+				return width
+			}
+		}
+	}
 }

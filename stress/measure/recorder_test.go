@@ -135,24 +135,77 @@ func TestEmptyRecorder(t *testing.T) {
 	}
 }
 
-// TestSeriesShowsAStall: seconds in which nothing ends are there, with zeros.
+// TestSeriesShowsAStall: parts in which nothing ends are there, with zeros.
 func TestSeriesShowsAStall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := NewRecorder(5)
 		r.Begin(time.Now())
-		time.Sleep(500 * time.Millisecond)
+		time.Sleep(15 * time.Second)
 		r.Done(0, 0)
-		r.Done(1, int64(400*time.Millisecond))
-		time.Sleep(2500 * time.Millisecond)
-		r.Done(2, int64(500*time.Millisecond))
+		r.Done(1, int64(10*time.Second))
+		time.Sleep(58 * time.Second)
+		r.Done(2, int64(72*time.Second))
 		r.Failed(3)
-		assert.Equal(t, []Second{
-			{At: 0, Ended: 2, P50: 1e8, P99: 5e8, Max: 5e8},
-			{At: 1},
-			{At: 2},
-			{At: 3, Ended: 2, Failed: 1, P50: 25e8, P99: 25e8, Max: 25e8},
-		}, r.Series())
+		series := r.Series()
+		require.Len(t, series, 74, "one that never ended is in no part")
+		for i, bin := range series {
+			want := Bin{At: float64(i), Width: 1}
+			switch i {
+			case 15:
+				want.Ended, want.P50, want.P99, want.Max = 2, 5e9, 15e9, 15e9
+			case 73:
+				want.Ended, want.Failed, want.P50, want.P99, want.Max = 2, 1, 1e9, 1e9, 1e9
+			}
+			assert.Equal(t, want, bin)
+		}
 	})
+}
+
+func TestWidthOfASeries(t *testing.T) {
+	for last, want := range map[time.Duration]time.Duration{
+		1:                        time.Millisecond,
+		100*time.Millisecond - 1: time.Millisecond,
+		100 * time.Millisecond:   2 * time.Millisecond,
+		300 * time.Millisecond:   5 * time.Millisecond,
+		time.Second:              20 * time.Millisecond,
+		24 * time.Hour:           1000 * time.Second,
+		100*1000*time.Second - 1: 1000 * time.Second,
+		100 * 1000 * time.Second: 2000 * time.Second,
+	} {
+		assert.Equal(t, want, time.Duration(binWidth(int64(last))), last)
+	}
+}
+
+// TestCurve: every point is what its definition says, from the smallest sample
+// to the largest, and the tail is as detailed as the rest.
+func TestCurve(t *testing.T) {
+	random := rand.New(rand.NewPCG(5, 6))
+	for _, n := range []int{1, 2, 3, 10, 999, 100_000} {
+		samples := make([]int64, n)
+		for i := range samples {
+			samples[i] = random.Int64N(1000)
+		}
+		l := Summarize(samples, 3)
+		assert.Equal(t, 3, l.Failed)
+		require.NotEmpty(t, l.Curve)
+		assert.Equal(t, Quantile{n - 1, l.Min}, l.Curve[0])
+		assert.Equal(t, Quantile{0, l.Max}, l.Curve[len(l.Curve)-1])
+		for i, q := range l.Curve {
+			assert.Equal(t, samples[n-1-q.Above], q.NS)
+			if i > 0 {
+				assert.Less(t, q.Above, l.Curve[i-1].Above)
+			}
+		}
+		assert.Less(t, len(l.Curve), 60)
+	}
+	l := Summarize(make([]int64, 100_000), 0)
+	inTail := 0
+	for _, q := range l.Curve {
+		if q.Above < 100 {
+			inTail++
+		}
+	}
+	assert.Greater(t, inTail, 12, "points in the slowest thousandth")
 }
 
 func TestSlotsAreWrittenConcurrently(t *testing.T) {

@@ -97,13 +97,9 @@ func (s *Scenario) markdown(w io.Writer) {
 	if st := s.Steady; st != nil {
 		fmt.Fprintf(w, "\nThe generator was asked for %s ops/s; it was late by %s (p50), %s (p99), %s (max), which is part of the latencies.\n",
 			validate.Number(st.Asked), duration(float64(st.LateP50)), duration(float64(st.LateP99)), duration(float64(st.LateMax)))
-		if len(st.Series) > 1 {
-			fmt.Fprintln(w)
-			head(w, "second", "ended", "failed", "p50", "p99", "max")
-			for _, p := range st.Series {
-				row(w, fmt.Sprint(p.At), fmt.Sprint(p.Ended), fmt.Sprint(p.Failed),
-					duration(float64(p.P50)), duration(float64(p.P99)), duration(float64(p.Max)))
-			}
+		if worst := slowest(st.Series); worst != nil {
+			fmt.Fprintf(w, "\nThe slowest part of %s began at %.3g s: %s ended, p99 %s.\n", duration(worst.Width*1e9),
+				worst.At, validate.Number(float64(worst.Ended)), duration(float64(worst.P99)))
 		}
 	}
 	if s.Ledger != nil {
@@ -126,6 +122,17 @@ func (s *Scenario) markdown(w io.Writer) {
 	for _, p := range s.Phases {
 		row(w, p.Name, string(p.State), fmt.Sprintf("%.2f", p.Seconds))
 	}
+}
+
+// slowest is the part of a series with the highest p99.
+func slowest(series []measure.Bin) *measure.Bin {
+	var worst *measure.Bin
+	for i, b := range series {
+		if worst == nil || b.P99 > worst.P99 {
+			worst = &series[i]
+		}
+	}
+	return worst
 }
 
 func times(l *measure.Latency) []string {

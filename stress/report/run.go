@@ -36,6 +36,7 @@ type Run struct {
 	Acceptance  []validate.Acceptance `json:"acceptance"`
 	Checks      []validate.Check      `json:"checks"` // of the whole run
 	Scenarios   []*Scenario           `json:"scenarios"`
+	Charts      []Chart               `json:"charts,omitempty"` // over several scenarios or runs
 }
 
 // Totals are sums over the scenarios that ran.
@@ -68,6 +69,12 @@ type Scenario struct {
 	// others, left during the phases under load.
 	Share *float64 `json:"processor_share"`
 
+	// What is drawn as it is; each may be left out.
+	Timelines []Timeline `json:"timelines,omitempty"`
+	Balances  []Balance  `json:"balances,omitempty"`
+	Repeats   []Repeats  `json:"repeats,omitempty"`
+	Charts    []Chart    `json:"charts,omitempty"`
+
 	Phases   []Phase          `json:"phases,omitempty"`
 	Checks   []validate.Check `json:"checks"`
 	Failures []string         `json:"failures,omitempty"`
@@ -84,28 +91,39 @@ type Burst struct {
 	Latency    *measure.Latency `json:"latency"` // nil where operations have no end of their own
 	// Little is N / throughput in ns, by which a burst's latencies are read:
 	// the median wait is about half of it, whatever the subject.
-	Little float64 `json:"n_over_x_ns"`
+	Little float64       `json:"n_over_x_ns"`
+	Series []measure.Bin `json:"series,omitempty"`
+}
+
+// Little is n / rate in ns: by Little's law the median wait in a burst is about
+// half of it. It is 0 where nothing was done.
+func Little(n int, rate float64) float64 {
+	if rate == 0 {
+		return 0
+	}
+	return float64(n) / rate * 1e9
 }
 
 // Steady is what came of an open load; latencies count from the instant due.
 type Steady struct {
-	Arrivals string           `json:"arrivals"`
-	Asked    float64          `json:"asked_ops_per_s"`
-	Offered  float64          `json:"offered_ops_per_s"`
-	N        int              `json:"n"`
-	Peak     int              `json:"peak_in_flight"`
-	Seconds  float64          `json:"seconds"`
-	Latency  measure.Latency  `json:"latency"`
-	LateP50  int64            `json:"generator_late_p50_ns"`
-	LateP99  int64            `json:"generator_late_p99_ns"`
-	LateMax  int64            `json:"generator_late_max_ns"`
-	Series   []measure.Second `json:"series,omitempty"`
+	Arrivals string          `json:"arrivals"`
+	Asked    float64         `json:"asked_ops_per_s"`
+	Offered  float64         `json:"offered_ops_per_s"`
+	N        int             `json:"n"`
+	Peak     int             `json:"peak_in_flight"`
+	Seconds  float64         `json:"seconds"`
+	Latency  measure.Latency `json:"latency"`
+	LateP50  int64           `json:"generator_late_p50_ns"`
+	LateP99  int64           `json:"generator_late_p99_ns"`
+	LateMax  int64           `json:"generator_late_max_ns"`
+	Series   []measure.Bin   `json:"series,omitempty"`
 }
 
 // Phase is one part of a scenario.
 type Phase struct {
 	Name    string  `json:"name"`
 	State   State   `json:"state"`
+	At      float64 `json:"at_s"` // when it began, in seconds since its scenario did
 	Seconds float64 `json:"seconds"`
 }
 
