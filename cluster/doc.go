@@ -23,7 +23,7 @@
 // Two things are evidence of death. A connection that drops and a dial that is
 // then refused: the process is gone, and that is known as soon as the kernel
 // has closed its sockets. And silence: nodes send a beat every 50 ms, and one
-// from which nothing came for 300 ms or more is suspected. Silence is counted
+// from which nothing came for 350 ms or more is suspected. Silence is counted
 // with care. Only time in which this node itself was running counts, so that a
 // node that was stopped or starved accuses nobody; the limit grows with the
 // delays that were seen lately, as Lifeguard (Dadgar, Phillips, Currey, 2017)

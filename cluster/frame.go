@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"sync"
 )
 
 // A frame is a header and a body. The header, little endian:
@@ -19,10 +20,11 @@ import (
 const (
 	frameHeader   = 12
 	messageHeader = 1 + 4 + 8
-	// frameTarget is the size at which a new frame is begun: large enough that
-	// the checksum and the call of the kernel do not count, small enough to be
-	// handled while it is in the cache.
-	frameTarget = 64 << 10
+	// frameTarget is the most that a frame carries unless it is one large
+	// message: enough that the checksum and the call of the kernel do not count,
+	// little enough to be handled while it is in the cache. A payload of 64 KiB
+	// fits.
+	frameTarget = 65 << 10
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -37,7 +39,9 @@ const (
 	kindOneWay
 	kindBeat   // tells only that the sender is alive
 	kindLeave  // like a request: the sender is about to leave
-	kindAccuse // payload is a name and an incarnation that the sender does not hear
+	// The payload of these is a name and an incarnation.
+	kindAccuse  // the sender does not hear it
+	kindConfirm // answers an accusation: the sender takes it to be dead
 	kindEnd
 )
 
@@ -59,35 +63,37 @@ func (r refusal) String() string {
 	return fmt.Sprintf("refusal %d", byte(r))
 }
 
-// frames gathers messages into frames, ready to be written with one call.
-type frames struct {
-	buf    []byte
-	starts []int // of the frames in buf
-}
+// frames gathers messages into frames, each in a buffer of its own.
+type frames [][]byte
 
-// put appends a message.
-func (f *frames) put(k kind, id uint64, payload []byte) {
+// buffers are those of frames of the usual size. Queues grow and shrink by
+// them, so that nothing is moved and nothing large allocated.
+var buffers = sync.Pool{New: func() any { return new([frameHeader + frameTarget]byte) }}
+
+// put appends a message and returns by how much the whole has grown.
+func (f *frames) put(k kind, id uint64, payload []byte) (grown int) {
 	size := messageHeader + len(payload)
-	n := len(f.starts)
-	if n == 0 || len(f.buf)-f.starts[n-1]+size > frameTarget {
-		f.starts = append(f.starts, len(f.buf))
-		f.buf = append(f.buf, make([]byte, frameHeader)...)
+	last := len(*f) - 1
+	if last < 0 || len((*f)[last])+size > cap((*f)[last]) {
+		var frame []byte
+		if size <= frameTarget {
+			frame = buffers.Get().(*[frameHeader + frameTarget]byte)[:frameHeader]
+		} else {
+			frame = make([]byte, frameHeader, frameHeader+size)
+		}
+		*f = append(*f, frame)
+		last++
+		grown = frameHeader
 	}
-	f.buf = append(f.buf, byte(k))
-	f.buf = binary.LittleEndian.AppendUint32(f.buf, uint32(len(payload)))
-	f.buf = binary.LittleEndian.AppendUint64(f.buf, id)
-	f.buf = append(f.buf, payload...)
+	b := (*f)[last]
+	b = append(b, byte(k))
+	b = binary.LittleEndian.AppendUint32(b, uint32(len(payload)))
+	b = binary.LittleEndian.AppendUint64(b, id)
+	(*f)[last] = append(b, payload...)
+	return grown + size
 }
 
-// seal fills in the headers.
-func (f *frames) seal() {
-	end := len(f.buf)
-	for i := len(f.starts) - 1; i >= 0; i-- {
-		sealFrame(f.buf[f.starts[i]:end])
-		end = f.starts[i]
-	}
-}
-
+// sealFrame fills in the header.
 func sealFrame(frame []byte) {
 	body := frame[frameHeader:]
 	binary.LittleEndian.PutUint32(frame[0:], uint32(len(body)))
@@ -95,13 +101,11 @@ func sealFrame(frame []byte) {
 	binary.LittleEndian.PutUint32(frame[8:], crc32.Checksum(frame[:8], castagnoli))
 }
 
-// reset forgets what was gathered, and keeps the memory unless it is much.
-func (f *frames) reset() {
-	const keep = 1 << 20
-	if cap(f.buf) > keep {
-		f.buf = nil
+// recycle gives the buffer of a frame that was written back.
+func recycle(frame []byte) {
+	if cap(frame) == frameHeader+frameTarget {
+		buffers.Put((*[frameHeader + frameTarget]byte)(frame[:cap(frame)]))
 	}
-	f.buf, f.starts = f.buf[:0], f.starts[:0]
 }
 
 // message is one message of a frame; its payload lies in the buffer of the
@@ -140,13 +144,13 @@ type frameReader struct {
 	r, w  int
 }
 
-const readBuffer = 128 << 10
+const readBuffer = 256 << 10
 
 func newFrameReader(from io.Reader, limit int) *frameReader {
 	return &frameReader{from: from, limit: limit, buf: make([]byte, readBuffer)}
 }
 
-// ready tells whether a whole frame has been read already.
+// next returns the body of the next frame, valid until the call after it.
 func (f *frameReader) next() (body []byte, err error) {
 	for {
 		need := frameHeader

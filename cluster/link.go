@@ -82,14 +82,12 @@ func (l *link) put(k kind, payload []byte, done func([]byte, error)) (id uint64)
 }
 
 func (l *link) gather(k kind, id uint64, payload []byte) {
-	before := len(l.out.buf)
-	l.out.put(k, id, payload)
-	l.queued += len(l.out.buf) - before
+	l.queued += l.out.put(k, id, payload)
 }
 
 // unlock releases the lock, and wakes the writer if there is something for it.
 func (l *link) unlock() {
-	wake := l.idle && (len(l.out.buf) > 0 || l.err != nil)
+	wake := l.idle && (len(l.out) > 0 || l.err != nil)
 	if wake {
 		l.idle = false
 	}
@@ -233,13 +231,12 @@ func (l *link) beat() {
 // comes.
 const writeChunk = 256 << 10
 
-// write is the goroutine that writes all that waits with one call, again and
-// again.
+// write is the goroutine that writes what has gathered since it last looked.
 func (l *link) write() {
 	var now frames
 	for {
 		l.mu.Lock()
-		for len(l.out.buf) == 0 && l.err == nil {
+		for len(l.out) == 0 && l.err == nil {
 			l.idle = true
 			l.mu.Unlock()
 			<-l.wake
@@ -249,24 +246,34 @@ func (l *link) write() {
 			l.mu.Unlock()
 			return
 		}
-		now, l.out = l.out, now
+		now, l.out = l.out, now[:0]
 		l.mu.Unlock()
-		now.seal()
-		for rest := now.buf; len(rest) > 0; {
-			n, err := l.conn.Write(rest[:min(len(rest), writeChunk)])
-			if err != nil {
+		for i, frame := range now {
+			sealFrame(frame)
+			if err := l.flush(frame); err != nil {
 				l.close(err)
 				return
 			}
-			rest = rest[n:]
-			l.mu.Lock()
-			l.queued -= n
-			l.admit()
-			l.room.Broadcast()
-			l.mu.Unlock()
+			recycle(frame)
+			now[i] = nil
 		}
-		now.reset()
 	}
+}
+
+func (l *link) flush(frame []byte) error {
+	for len(frame) > 0 {
+		n, err := l.conn.Write(frame[:min(len(frame), writeChunk)])
+		if err != nil {
+			return err
+		}
+		frame = frame[n:]
+		l.mu.Lock()
+		l.queued -= n
+		l.admit()
+		l.room.Broadcast()
+		l.mu.Unlock()
+	}
+	return nil
 }
 
 // Read makes heard what the connection says.
@@ -370,12 +377,12 @@ func (l *link) requests(body []byte) error {
 		case kindLeave:
 			l.node.left(l)
 			_ = l.reply(kindReply, m.id, nil) // it may be gone already
-		case kindAccuse:
+		case kindAccuse, kindConfirm:
 			accused, rest, err := cutIdentity(m.payload)
 			if err != nil || len(rest) != 0 {
 				return fmt.Errorf("%w: accusation: %w", errGarbled, errHandshake)
 			}
-			l.node.accused(l.member, accused)
+			l.node.accused(l.member, accused, m.kind == kindAccuse)
 		default:
 			return fmt.Errorf("%w: message of kind %d where requests are expected", errGarbled, m.kind)
 		}
@@ -396,7 +403,7 @@ func (l *link) close(cause error) {
 	}
 	ended := l.pending.all()
 	l.used = 0
-	l.out, l.queued = frames{}, 0
+	l.out, l.queued = nil, 0
 	close(l.closed)
 	l.room.Broadcast()
 	err := l.err

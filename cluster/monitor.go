@@ -10,7 +10,7 @@ const (
 	beatInterval = 2 * tick
 	// A peer is suspected after silenceBase and slackFactor times the longest
 	// delay seen lately, but at the latest after silenceMost.
-	silenceBase = 300 * time.Millisecond
+	silenceBase = 350 * time.Millisecond
 	slackFactor = 4
 	silenceMost = 3 * time.Second
 	// slackDecay is the time in which a delay that was seen loses most of its
@@ -46,7 +46,7 @@ func (n *Node) look(gap time.Duration, beat bool) {
 	now := n.clock.Add(int64(min(gap, 2*tick)))
 	n.mu.Lock()
 	n.slack -= time.Duration(float64(n.slack) * float64(tick) / float64(slackDecay))
-	n.delayed(gap - tick)
+	n.delayed(gap-tick, n.cfg.Name)
 	var links []*link
 	var silent []*peer
 	hearing := 0
@@ -61,10 +61,10 @@ func (n *Node) look(gap time.Duration, beat bool) {
 		}
 		silence := now - p.lastHeard(now)
 		if silence < p.silence {
-			n.delayed(time.Duration(p.silence) - beatInterval - tick)
+			n.delayed(time.Duration(p.silence)-beatInterval-tick, p.name)
 		}
 		p.silence = silence
-		if silence < int64(limit) {
+		if silence < int64(silenceBase) {
 			hearing++
 		} else {
 			silent = append(silent, p)
@@ -85,25 +85,38 @@ func (n *Node) look(gap time.Duration, beat bool) {
 }
 
 // delayed takes in a delay that turned out to be harmless.
-func (n *Node) delayed(by time.Duration) { n.slack = max(n.slack, min(by, silenceMost)) }
+func (n *Node) delayed(by time.Duration, whose string) {
+	if by = min(by, silenceMost); by <= n.slack {
+		return
+	}
+	n.slack = by
+	if by > tick {
+		n.cfg.Log.Debug("delay", "of", whose, "by", by)
+	}
+}
 
-// suspect tells the others that this node does not hear p, and takes p to be
-// dead if most of those that are heard, this node among them, say so too.
+// suspect looks at a peer that has been silent for a while. Beyond the limit it
+// is accused: the others that can be heard are told. It is dead once most of
+// them, this node among them, accuse it.
 func (n *Node) suspect(p *peer, now int64, limit time.Duration, hearing int) {
-	votes := 1
+	silence := time.Duration(p.silence)
+	accuse := silence >= limit
 	accusation := appendIdentity(nil, p.identity)
+	votes := 0
+	if accuse {
+		votes = 1
+	}
 	for _, q := range n.peers {
-		if q == p || q.state != Alive || q.joining || q.silence >= int64(limit) {
+		if q == p || q.state != Alive || q.joining || q.silence >= int64(silenceBase) {
 			continue
 		}
-		if q.out != nil {
+		if accuse && q.out != nil {
 			q.out.signal(kindAccuse, accusation)
 		}
 		if said, ok := p.accusers[q.name]; ok && now-said < int64(accusationValid) {
 			votes++
 		}
 	}
-	silence := time.Duration(p.silence)
 	switch {
 	case 2*votes > hearing+1:
 		n.fail(p, fmt.Errorf("not heard for %v, say %d of %d", silence, votes, hearing+1))
@@ -114,12 +127,18 @@ func (n *Node) suspect(p *peer, now int64, limit time.Duration, hearing int) {
 	}
 }
 
-// accused notes that another node does not hear a peer.
-func (n *Node) accused(by string, who identity) {
+// accused notes that another node does not hear a peer, and confirms it where
+// this node has come to its verdict already.
+func (n *Node) accused(by string, who identity, asks bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if p := n.peers[who.name]; p != nil && p.incarnation == who.incarnation {
-		p.accusers[by] = n.clock.Load()
+	p := n.peers[who.name]
+	if p == nil || p.incarnation != who.incarnation {
+		return
+	}
+	p.accusers[by] = n.clock.Load()
+	if q := n.peers[by]; asks && p.state == Failed && q != nil && q.out != nil {
+		q.out.signal(kindConfirm, appendIdentity(nil, who))
 	}
 }
 

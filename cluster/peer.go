@@ -134,7 +134,7 @@ func (n *Node) heardOf(who identity) {
 	case n.err != nil || n.leaving:
 	case p == nil:
 		n.learn(who, nil)
-	case who.incarnation > p.incarnation && p.state != Alive:
+	case who.incarnation > p.incarnation && (p.state != Alive || p.joining):
 		n.supersede(p)
 		n.learn(who, nil)
 	}
