@@ -23,10 +23,10 @@ func TestKitsServeAnOutsideModule(t *testing.T) {
 	const calls, messages = "STRESS_RATE=10000", "STRESS_RATE=200000"
 	for _, c := range []struct{ name, kit, rate, fault, says string }{
 		{"channel pool", "TestChannelPool", calls, "", ""},
-		{"pool over database/sql", "TestSQLPool", calls, "", ""},
+		{"pool of requests", "TestRequestPool", calls, "", ""},
 		{"router", "TestRouter", messages, "", ""},
 		{"faulty channel pool", "TestChannelPool", calls, "one too many", "connections are open in a pool of size"},
-		{"faulty pool over database/sql", "TestSQLPool", calls, "returns broken", "lent a connection that had been discarded as broken"},
+		{"faulty pool of requests", "TestRequestPool", calls, "returns broken", "lent a connection that had been discarded as broken"},
 		{"faulty router", "TestRouter", messages, "says taken where it is full", "Send to a full mailbox gave <nil>"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -1,3 +1,3 @@
 // Package outside has two pools and a router as others write them: over
-// database/sql, over a channel, over a map.
+// a channel, with a list of requests as database/sql has it, and over a map.
 package outside

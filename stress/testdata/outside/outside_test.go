@@ -44,35 +44,35 @@ func (l channelLease) Discard() {
 	l.pool.Put(nil)
 }
 
-func TestSQLPool(t *testing.T) {
+func TestRequestPool(t *testing.T) {
 	stress.TestPool(t, func(_ testing.TB, cfg stress.PoolConfig) stress.Pool {
-		return sqlPool{NewSQLPool(cfg.Size, cfg.Dial)}
+		return requestPool{NewRequestPool(cfg.Size, cfg.Dial)}
 	})
 }
 
-type sqlPool struct{ *SQLPool }
+type requestPool struct{ *RequestPool }
 
-type sqlLease struct{ *SQLConn }
+type requestLease struct {
+	pool *RequestPool
+	conn net.Conn
+}
 
-func (p sqlPool) Acquire(ctx context.Context) (stress.Lease, error) {
+func (p requestPool) Acquire(ctx context.Context) (stress.Lease, error) {
 	c, err := p.Get(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return sqlLease{c}, nil
+	return requestLease{p.RequestPool, c}, nil
 }
 
-// Unordered says that database/sql serves any of its waiters next.
-func (sqlPool) Unordered() {}
-
-func (l sqlLease) Conn() net.Conn { return l.SQLConn.Conn }
-func (l sqlLease) Release()       { l.Put() }
-func (l sqlLease) Discard() {
+func (l requestLease) Conn() net.Conn { return l.conn }
+func (l requestLease) Release()       { l.pool.Put(l.conn) }
+func (l requestLease) Discard() {
 	if fault == "returns broken" {
-		l.Put()
+		l.pool.Put(l.conn)
 		return
 	}
-	l.Drop()
+	l.pool.Drop(l.conn)
 }
 
 func TestRouter(t *testing.T) {
