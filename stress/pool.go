@@ -99,6 +99,7 @@ func TestPool(t *testing.T, open func(testing.TB, PoolConfig) Pool) {
 	ok := s.phase("order", k.within(stallBound, k.order))
 	ok = s.phase("deadline", k.within(stallBound, k.deadline)) && ok
 	ok = s.phase("broken", k.within(stallBound, k.broken)) && ok
+	ok = s.phase("failing dials", k.within(stallBound, k.failingDials)) && ok
 	ok = s.phase("overflow", k.within(stallBound, k.overflow)) && ok
 	ok = s.phase("limits", k.limits) && ok
 	ok = s.phase("close", k.within(stallBound, k.close)) && ok

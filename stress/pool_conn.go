@@ -20,6 +20,8 @@ type dialler struct {
 	open atomic.Int64
 	// early, if set, is shown each connection that the pool closes by itself.
 	early atomic.Pointer[func(*conn)]
+	// refuse is the number of dials that fail from now on.
+	refuse atomic.Int64
 
 	mu      sync.Mutex
 	dialled []*conn
@@ -54,6 +56,10 @@ func (c *conn) idleFor() time.Duration { return c.age() - time.Duration(c.freed.
 func (d *dialler) dial(ctx context.Context) (net.Conn, error) {
 	if n := int(d.open.Add(1)); n > d.size {
 		d.kit.violate("bound", "%d connections are open in a pool of size %d", n, d.size)
+	}
+	if d.refuse.Load() > 0 && d.refuse.Add(-1) >= 0 {
+		d.open.Add(-1)
+		return nil, errRefused
 	}
 	to, err := new(net.Dialer).DialContext(ctx, "tcp", d.kit.server.Addr)
 	if err != nil {

@@ -19,6 +19,7 @@ func TestPlantedPools(t *testing.T) {
 		{"returns broken", "discarded as broken"},
 		{"out of order", "was served before waiter"},
 		{"forgets a waiter", "was not served"},
+		{"loses room to a failed dial", "was not served after the dial of another had failed"},
 		{"swaps two replies", "got the reply to operation"},
 		{"ignores idle time", "a connection was lent that had been idle for"},
 		{"closes what is in use", "a connection was closed after it had been idle for"},
@@ -37,7 +38,10 @@ var plantedPools = map[string]func(sound subjectPool, cfg stress.PoolConfig) str
 	"out of order": func(p subjectPool, cfg stress.PoolConfig) stress.Pool {
 		return &stackPool{subjectPool: p, free: cfg.Size}
 	},
-	"forgets a waiter":  func(p subjectPool, _ stress.PoolConfig) stress.Pool { return &forgetfulPool{subjectPool: p} },
+	"forgets a waiter": func(p subjectPool, _ stress.PoolConfig) stress.Pool { return &forgetfulPool{subjectPool: p} },
+	"loses room to a failed dial": func(p subjectPool, cfg stress.PoolConfig) stress.Pool {
+		return shrinkingPool{p, make(chan struct{}, cfg.Size)}
+	},
 	"swaps two replies": func(p subjectPool, _ stress.PoolConfig) stress.Pool { return &swappingPool{subjectPool: p} },
 	"crashes": func(p subjectPool, _ stress.PoolConfig) stress.Pool {
 		go panic("a goroutine of the subject")
@@ -94,7 +98,7 @@ type leakingPool struct{ subjectPool }
 
 func (p leakingPool) Acquire(ctx context.Context) (stress.Lease, error) {
 	l, err := p.subjectPool.Acquire(ctx)
-	if err != nil {
+	if ctx.Err() != nil && err != nil {
 		go func() { _, _ = p.subjectPool.Acquire(context.Background()) }()
 	}
 	return l, err
@@ -145,22 +149,25 @@ func (p *stackPool) Acquire(ctx context.Context) (stress.Lease, error) {
 	}
 	l, err := p.subjectPool.Acquire(ctx)
 	if err != nil {
+		p.next()
 		return nil, err
 	}
 	return stackLease{l, p}, nil
 }
 
-func (l stackLease) Release() {
-	l.Lease.Release()
-	l.p.mu.Lock()
-	defer l.p.mu.Unlock()
-	if n := len(l.p.line); n > 0 {
-		close(l.p.line[n-1])
-		l.p.line = l.p.line[:n-1]
+func (p *stackPool) next() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if n := len(p.line); n > 0 {
+		close(p.line[n-1])
+		p.line = p.line[:n-1]
 	} else {
-		l.p.free++
+		p.free++
 	}
 }
+
+func (l stackLease) Release() { l.Lease.Release(); l.p.next() }
+func (l stackLease) Discard() { l.Lease.Discard(); l.p.next() }
 
 // forgetfulPool lets its tenth caller wait for nothing.
 type forgetfulPool struct {
@@ -175,6 +182,36 @@ func (p *forgetfulPool) Acquire(ctx context.Context) (stress.Lease, error) {
 	}
 	return p.subjectPool.Acquire(ctx)
 }
+
+// shrinkingPool forgets the room of a caller whose dial failed.
+type shrinkingPool struct {
+	subjectPool
+	taken chan struct{}
+}
+
+type shrinkingLease struct {
+	stress.Lease
+	p shrinkingPool
+}
+
+func (p shrinkingPool) Acquire(ctx context.Context) (stress.Lease, error) {
+	select {
+	case p.taken <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	l, err := p.subjectPool.Acquire(ctx)
+	if err != nil {
+		if ctx.Err() != nil {
+			<-p.taken
+		}
+		return nil, err
+	}
+	return shrinkingLease{l, p}, nil
+}
+
+func (l shrinkingLease) Release() { l.Lease.Release(); <-l.p.taken }
+func (l shrinkingLease) Discard() { l.Lease.Discard(); <-l.p.taken }
 
 // swappingPool crosses the replies of two connections that are lent at the same
 // time, once.
