@@ -233,7 +233,8 @@ func wholeRun(scenarios []*report.Scenario, scale int) []validate.Check {
 // partOf maps the checks of scenarios to those of the whole run, by their full
 // name or else by the part behind the scenario.
 var partOf = map[string]string{
-	validate.Pooling + ".survival": "connections", validate.Sessions + ".survival": "sessions",
+	validate.Pooling + ".survival": "connections", validate.Balancing + ".survival": "connections",
+	validate.Sessions + ".survival":     "sessions",
 	validate.Queueing + ".durable_lost": "loss",
 	"throughput":                        "throughput", "p50": "p50", "p95": "p95", "p99": "p99",
 	"per_connection": "per_connection", "recovery": "recovery", "cascades": "cascades",

@@ -163,16 +163,25 @@ var memory = []Criterion{
 }
 
 var balancing = []Criterion{
-	must(Balancing, "throughput", "throughput", AtLeast, 50_000, "ops/s", WithShare),
+	must(Balancing, "in_flight", "peak connections held at once in memory, counted", AtLeast, BaseScale, "connections", WithN),
+	must(Balancing, "throughput", "picks of the slowest strategy", AtLeast, 50_000, "ops/s", WithShare),
 	must(Balancing, "spread", "largest deviation of a node, any strategy", AtMost, 2000, "connections", WithN),
 	must(Balancing, "default_spread", "largest deviation of a node, default strategy", AtMost, 0.6, "%"),
 	must(Balancing, "join_spread", "largest deviation after a join, default strategy", AtMost, 0.6, "%"),
 	must(Balancing, "failure_spread", "largest deviation after a failure, default strategy", AtMost, 0.6, "%"),
-	shown(Balancing, "moved", "connections a hash strategy moved without need"),
+	must(Balancing, "connections", "real connections opened over node processes", AtLeast, BaseScale, "connections", WithN),
+	must(Balancing, "connections_spread", "largest deviation of a node process, counted there, default strategy", AtMost, 0.6, "%"),
+	must(Balancing, "survival", "connections that survived, no faults", Equal, 100, "%"),
+	must(Balancing, "allocations", "allocations of a pick, any strategy", Equal, 0, "allocations"),
+	shown(Balancing, "uneven", "nodes that did not get their share"),
+	shown(Balancing, "moved", "ways in which a hash strategy moved connections without need"),
 	shown(Balancing, "dead", "connections given to a node known dead"),
 	shown(Balancing, "weights", "weights not honoured"),
 	shown(Balancing, "skew", "nodes above the bound under skewed keys"),
 	shown(Balancing, "empty", "empty node sets without an error"),
+	must(Balancing, "leaks", "goroutines, descriptors and processes left behind", Equal, 0, "leaks"),
+	reach(Balancing, "pick_reach", "time of a pick, default strategy", AtMost, 20, "ns"),
+	reach(Balancing, "keyed_reach", "largest deviation of a hash strategy at ten times N", AtMost, 1, "%"),
 }
 
 var sessions = []Criterion{

@@ -63,10 +63,11 @@ type request struct {
 
 // Stats are the numbers of a server.
 type Stats struct {
-	Addr   string // where it listens
-	Open   int    // connections now
-	Served int64  // frames answered
-	Cut    int    // connections cut by this request
+	Addr     string // where it listens
+	Open     int    // connections now
+	Accepted int    // connections ever
+	Served   int64  // frames answered
+	Cut      int    // connections cut by this request
 }
 
 // Server is the child process, seen from its parent.
@@ -108,6 +109,9 @@ func (s *Server) Cut(n int, seed uint64) (int, error) {
 // Close ends the server.
 func (s *Server) Close() error { return s.process.Close() }
 
+// Kill ends the server with SIGKILL.
+func (s *Server) Kill() { s.process.Kill() }
+
 // server is the child's side.
 type server struct {
 	listener net.Listener
@@ -118,7 +122,9 @@ type server struct {
 }
 
 func serve(link *proc.Link) error {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	// Keep-alives would cost as much as the rest of a connection.
+	config := net.ListenConfig{KeepAlive: -1}
+	listener, err := config.Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
@@ -132,7 +138,7 @@ func serve(link *proc.Link) error {
 		cut := s.cut(r.Cut, r.Seed)
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		return Stats{listener.Addr().String(), len(s.open), s.served.Load(), cut}, nil
+		return Stats{listener.Addr().String(), len(s.open), s.next, s.served.Load(), cut}, nil
 	})
 }
 

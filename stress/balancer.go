@@ -1,0 +1,277 @@
+package stress
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+
+	"tensile/stress/validate"
+)
+
+// Balancer is what the balancing scenario drives. Its methods are called
+// concurrently.
+type Balancer interface {
+	// Pick chooses a node that is up. A strategy without keys ignores the key.
+	// One that begins after Down or Leave has returned does not give that node.
+	Pick(key uint64) (Pick, error)
+	Join(BalancerNode) error
+	Leave(name string) error
+	Down(name string) error // the node has failed
+	Up(name string) error   // and is back
+	// NoNodes is the error of Pick while no node is up, for errors.Is.
+	NoNodes() error
+}
+
+// Pick is a node that was picked. Done is called once, when the connection is
+// over. One that is a pointer, or holds nothing else, is handed over without an allocation.
+type Pick interface {
+	Node() string
+	Done()
+}
+
+// WeightedBalancer is a Balancer that honours BalancerNode.Weight.
+type WeightedBalancer interface {
+	Balancer
+	Weighted()
+}
+
+// BalancerNode is a node with its weight, 1 or more. All weigh the same unless
+// the balancer is a WeightedBalancer.
+type BalancerNode struct {
+	Name   string
+	Weight int
+}
+
+// Strategy is a way to balance.
+type Strategy string
+
+// The strategies of the scenario. DefaultStrategy is whichever the subject
+// takes where nothing is said.
+const (
+	DefaultStrategy    Strategy = "default"
+	RoundRobin         Strategy = "round robin"
+	LeastConnections   Strategy = "least connections"
+	PowerOfTwoChoices  Strategy = "power of two choices"
+	RendezvousHashing  Strategy = "rendezvous hashing"
+	BoundedLoadHashing Strategy = "bounded-load hashing"
+)
+
+var strategies = []Strategy{DefaultStrategy, RoundRobin, LeastConnections, PowerOfTwoChoices, RendezvousHashing, BoundedLoadHashing}
+
+// The shape of the scenario.
+const (
+	balancerNodes   = 4
+	boundedLoad     = 1.25
+	balancerPickers = 4
+	mostPicks       = 2_000_000 // held at once in memory
+)
+
+// keyed strategies give the same node for the same key.
+func (s Strategy) keyed() bool { return s == RendezvousHashing || s == BoundedLoadHashing }
+
+// exact strategies take turns or count, and leave nothing to chance.
+func (s Strategy) exact() bool {
+	return s == RoundRobin || s == LeastConnections || s == PowerOfTwoChoices
+}
+
+// BalancerConfig is what the kit asks of a balancer.
+type BalancerConfig struct {
+	Strategy Strategy
+	Nodes    []BalancerNode
+	// Load is only for BoundedLoadHashing: how many times its share of all that
+	// is held a node may hold, rounded up.
+	Load float64
+}
+
+// TestBalancer takes the balancers that open returns through the balancing
+// scenario. open returns nil for a strategy that is not offered; there must be
+// a default.
+func TestBalancer(t *testing.T, open func(testing.TB, BalancerConfig) Balancer) {
+	k := &balancerKit{scenario: begin(t, validate.Balancing), open: open}
+	ok := k.phase("empty", k.empty)
+	ok = k.phase("weights", k.weights) && ok
+	ok = k.phase("keys", k.keys) && ok
+	ok = k.phase("skew", k.skew) && ok
+	ok = k.phase("spread", k.spread) && ok
+	if ok {
+		ok = k.phase("concurrent", k.concurrent)
+		ok = ok && k.phase("cost", k.cost)
+		_ = ok && k.phase("connections", k.connections)
+	} else {
+		k.note("No load was offered, as correctness failed at small contention.")
+	}
+	if !k.aborted {
+		k.audit(0)
+	}
+}
+
+type balancerKit struct {
+	*scenario
+	open     func(testing.TB, BalancerConfig) Balancer
+	worst    float64 // deviation from a share, of all strategies, in connections of N
+	keyed    float64 // that of keyed strategies at ten times N, in percent
+	heldPeak int     // most picks held at once
+	room     [balancerPickers]held
+}
+
+// nodeNames are those of n nodes.
+func nodeNames(n int) []string {
+	all := make([]string, n)
+	for i := range all {
+		all[i] = fmt.Sprintf("node-%d", i)
+	}
+	return all
+}
+
+// start opens a balancer over nodes, or returns nil where the strategy is not
+// offered.
+func (k *balancerKit) start(t testing.TB, s Strategy, names []string, weights ...int) Balancer {
+	cfg := BalancerConfig{Strategy: s, Load: boundedLoad}
+	for i, name := range names {
+		n := BalancerNode{name, 1}
+		if weights != nil {
+			n.Weight = weights[i]
+		}
+		cfg.Nodes = append(cfg.Nodes, n)
+	}
+	b := k.open(t, cfg)
+	if b == nil {
+		if s == DefaultStrategy {
+			k.fail("balancing: there is no balancer for the strategy %q, accepted is any", s)
+		}
+		return nil
+	}
+	k.mu.Lock()
+	k.result.Subject = typeName(b)
+	k.mu.Unlock()
+	return b
+}
+
+// offered runs f for every strategy that there is, with the names of the nodes
+// of its balancer.
+func (k *balancerKit) offered(ctx context.Context, t testing.TB, f func(s Strategy, b Balancer, names []string)) {
+	for _, s := range strategies {
+		names := nodeNames(balancerNodes)
+		if b := k.start(t, s, names); b != nil && ctx.Err() == nil {
+			f(s, b, names)
+		}
+	}
+}
+
+// must fails the scenario with what was tried if err is not nil.
+func (k *balancerKit) must(err error, s Strategy, what string) bool {
+	if err != nil {
+		k.fail("balancing: %s: %s returned %v", s, what, err)
+	}
+	return err == nil
+}
+
+// key is the i-th key of the scenario.
+func (k *balancerKit) key(i int) uint64 { return scramble(k.seed + uint64(i)) }
+
+// scramble turns consecutive numbers into ones that look random: SplitMix64
+// (Steele, Lea, Flood 2014).
+func scramble(x uint64) uint64 {
+	x += 0x9E3779B97F4A7C15
+	x = (x ^ x>>30) * 0xBF58476D1CE4E5B9
+	x = (x ^ x>>27) * 0x94D049BB133111EB
+	return x ^ x>>31
+}
+
+// picks is how many are made in memory. However small N is they are as many
+// as it takes to tell a skew from chance.
+func (k *balancerKit) picks() int { return max(k.n, validate.BaseScale) }
+
+// held is what was picked and not given back. The zero value is ready.
+type held struct {
+	first  int // key of the first
+	picks  []Pick
+	counts map[string]int
+}
+
+// pick makes n picks with the keys from the first on, and holds them. It
+// returns false if one failed.
+func (k *balancerKit) pick(s Strategy, b Balancer, h *held, first, n int) bool {
+	h.first, h.picks, h.counts = first, slices.Grow(h.picks[:0], n), make(map[string]int)
+	for i := range n {
+		p, err := b.Pick(k.key(first + i))
+		if !k.must(err, s, "Pick") {
+			return false
+		}
+		h.picks = append(h.picks, p)
+		h.counts[p.Node()]++
+	}
+	return true
+}
+
+// release gives back what is held, and keeps its room.
+func (h *held) release() {
+	for _, p := range h.picks {
+		p.Done()
+	}
+	clear(h.picks)
+	h.picks, h.counts = h.picks[:0], nil
+}
+
+// spreadAtBase is how many connections of 100,000 a node may be away from its
+// share, and tightPercent what a strategy may that leaves nothing to chance.
+const (
+	spreadAtBase = 2000
+	tightPercent = 0.6
+)
+
+// even judges how picks are spread over nodes that weigh the same, and returns
+// the largest deviation from a share in percent of it.
+func (k *balancerKit) even(s Strategy, when string, counts map[string]int, names []string) float64 {
+	total := 0
+	for _, n := range counts {
+		total += n
+	}
+	share, widest := float64(total)/float64(len(names)), 0.0
+	for _, name := range names {
+		off := math.Abs(float64(counts[name]) - share)
+		widest = max(widest, 100*off/share)
+		k.worst = max(k.worst, off*float64(k.n)/float64(total))
+		if limit := float64(total) * spreadAtBase / validate.BaseScale; off > limit {
+			k.violate("uneven", "%s, %s: %s has %d of %d, its share is %.0f ± %.0f", s, when, name, counts[name], total, share, limit)
+		} else if limit := share * tightPercent / 100; s.exact() && off > limit {
+			k.violate("uneven", "%s, %s: %s has %d of %d, its share is %.0f ± %.0f: this strategy leaves nothing to chance",
+				s, when, name, counts[name], total, share, limit)
+		}
+	}
+	for name, n := range counts {
+		if !slices.Contains(names, name) {
+			k.violate("dead", "%s, %s: %d picks of %q, which is no node that is up", s, when, n, name)
+		}
+	}
+	return widest
+}
+
+// BenchmarkBalancer measures a pick and giving it back, for every strategy that
+// is offered.
+func BenchmarkBalancer(b *testing.B, open func(testing.TB, BalancerConfig) Balancer) {
+	for _, s := range strategies {
+		cfg := BalancerConfig{Strategy: s, Load: boundedLoad}
+		for _, name := range nodeNames(balancerNodes) {
+			cfg.Nodes = append(cfg.Nodes, BalancerNode{name, 1})
+		}
+		balancer := open(b, cfg)
+		if balancer == nil {
+			continue
+		}
+		b.Run(strings.ReplaceAll(string(s), " ", "_"), func(b *testing.B) {
+			b.ReportAllocs()
+			for i := uint64(0); b.Loop(); i++ {
+				p, err := balancer.Pick(i)
+				if err != nil {
+					b.Fatal(err)
+				}
+				p.Done()
+			}
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "picks/s")
+		})
+	}
+}

@@ -1,0 +1,264 @@
+package stress
+
+import (
+	"context"
+	"math"
+	"net"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"tensile/stress/internal/echo"
+)
+
+// connections opens N real ones over four node processes by the default
+// strategy, and asks the nodes how many each got. Then a node is killed, and
+// a fifth joins.
+func (k *balancerKit) connections(ctx context.Context, t *testing.T) {
+	names := nodeNames(balancerNodes)
+	b := k.start(t, DefaultStrategy, names)
+	if b == nil {
+		return
+	}
+	c := &nodeConnections{balancerKit: k, b: b, servers: make(map[string]*echo.Server), survival: 100}
+	defer c.close()
+	for _, name := range names {
+		if !c.serve(name) {
+			return
+		}
+	}
+	wave := k.n
+	if limit := k.run.report.Environment.DescriptorLimit; limit != nil {
+		if fit := int(*limit) - spareFiles; fit < balancerNodes {
+			k.fail("balancing: the descriptor limit is %d, accepted is %d or more", *limit, spareFiles+balancerNodes)
+			return
+		} else if fit < wave {
+			// Waves of the same size, each a multiple of the nodes.
+			waves := (wave + fit - 1) / fit
+			wave = (wave + waves - 1) / waves
+			k.note("%d connections were opened in %d waves of up to %d held at once: the descriptor limit is %d.", k.n, waves, wave, *limit)
+		}
+	}
+	began := time.Now()
+	for c.total < k.n {
+		c.closeConns()
+		if !c.dial(ctx, min(wave, k.n-c.total)) || !c.counted(ctx, "a wave") {
+			return
+		}
+	}
+	took := time.Since(began)
+	k.measured("connections", float64(c.total))
+	c.even("all", c.accepted, names)
+	k.measured("survival", c.survival)
+	k.note("%d connections opened in %.1f s, and counted at the nodes.", c.total, took.Seconds())
+
+	// The last wave is there. Its part on one node is lost, and dialled again.
+	lost := names[1]
+	rest := slices.Delete(slices.Clone(names), 1, 2)
+	c.servers[lost].Kill()
+	if !k.must(b.Down(lost), DefaultStrategy, "Down") || !c.redial(ctx, lost) || !c.counted(ctx, "after a node was killed") {
+		return
+	}
+	c.even("after a node process was killed", c.open, rest)
+
+	all := append(rest, "node-4")
+	if !c.serve("node-4") || !k.must(b.Join(BalancerNode{"node-4", 1}), DefaultStrategy, "Join") {
+		return
+	}
+	n := len(c.conns)
+	c.closeConns()
+	if c.dial(ctx, n) && c.counted(ctx, "after a node joined") {
+		c.even("after a node process joined", c.open, all)
+	}
+}
+
+// diallers dial at the same time. A strategy that counts may be off by as many.
+const diallers = 8
+
+// dialer makes connections without keep-alives, which take longer than the rest.
+var dialer = net.Dialer{KeepAlive: -1}
+
+// nodeConnections are real connections, and the nodes they lead to.
+type nodeConnections struct {
+	*balancerKit
+	b       Balancer
+	servers map[string]*echo.Server
+
+	mu    sync.Mutex
+	conns []nodeConn // held
+	total int        // ever opened
+
+	// What the nodes said last.
+	accepted, open map[string]int
+	survival       float64 // of the connections held, at worst, in percent
+	spread         float64 // at worst, in percent of a share
+}
+
+type nodeConn struct {
+	*net.TCPConn
+	pick Pick
+	key  uint64
+}
+
+func (c *nodeConnections) serve(name string) bool {
+	server, err := echo.Start()
+	if err != nil {
+		c.fail("%v", err)
+		return false
+	}
+	c.servers[name] = server
+	c.onInterrupt(func() { _ = server.Close() })
+	return true
+}
+
+// dial opens n more.
+func (c *nodeConnections) dial(ctx context.Context, n int) bool {
+	keys := make([]uint64, n)
+	for i := range keys {
+		keys[i] = c.key(c.total + i)
+	}
+	c.total += n
+	return c.dialKeys(ctx, keys)
+}
+
+func (c *nodeConnections) dialKeys(ctx context.Context, keys []uint64) bool {
+	var next atomic.Int64
+	var failed atomic.Bool
+	var all sync.WaitGroup
+	for range diallers {
+		all.Go(func() {
+			defer c.recovered("dialling")
+			for !failed.Load() && ctx.Err() == nil {
+				i := int(next.Add(1)) - 1
+				if i >= len(keys) {
+					return
+				}
+				if !c.dialOne(keys[i]) {
+					failed.Store(true)
+				}
+			}
+		})
+	}
+	all.Wait()
+	return !failed.Load() && ctx.Err() == nil
+}
+
+func (c *nodeConnections) dialOne(key uint64) bool {
+	p, err := c.b.Pick(key)
+	if !c.must(err, DefaultStrategy, "Pick") {
+		return false
+	}
+	server := c.servers[p.Node()]
+	if server == nil {
+		c.violate("dead", "%s: a connection was given to %q, which is no node that is up", DefaultStrategy, p.Node())
+		return false
+	}
+	conn, err := dialer.Dial("tcp", server.Addr)
+	if err != nil {
+		c.fail("balancing: %s: dialling %s: %v", DefaultStrategy, p.Node(), err)
+		return false
+	}
+	c.mu.Lock()
+	c.conns = append(c.conns, nodeConn{conn.(*net.TCPConn), p, key})
+	c.mu.Unlock()
+	return true
+}
+
+// redial replaces the connections to a node that is gone.
+func (c *nodeConnections) redial(ctx context.Context, lost string) bool {
+	delete(c.servers, lost)
+	var keys []uint64
+	c.conns = slices.DeleteFunc(c.conns, func(conn nodeConn) bool {
+		gone := conn.pick.Node() == lost
+		if gone {
+			conn.end()
+			keys = append(keys, conn.key)
+		}
+		return gone
+	})
+	return c.dialKeys(ctx, keys)
+}
+
+// end closes with a reset, which leaves no port waiting for stragglers.
+func (c nodeConn) end() {
+	_ = c.SetLinger(0) // fails only where the other side was faster
+	_ = c.Close()
+	c.pick.Done()
+}
+
+func (c *nodeConnections) closeConns() {
+	for _, conn := range c.conns {
+		conn.end()
+	}
+	c.conns = c.conns[:0]
+}
+
+// counted waits until the nodes have as many connections as are held, and
+// keeps what they say.
+func (c *nodeConnections) counted(ctx context.Context, when string) bool {
+	ctx, cancel := context.WithTimeout(ctx, settleBound)
+	defer cancel()
+	held := make(map[string]int)
+	for _, conn := range c.conns {
+		held[conn.pick.Node()]++
+	}
+	pause := time.NewTicker(time.Millisecond)
+	defer pause.Stop()
+	for late := false; ; {
+		c.accepted, c.open = make(map[string]int), make(map[string]int)
+		same, survived := true, 0
+		for name, server := range c.servers {
+			stats, err := server.Stats()
+			if err != nil {
+				c.fail("%v", err)
+				return false
+			}
+			c.accepted[name], c.open[name] = stats.Accepted, stats.Open
+			same = same && stats.Open == held[name]
+			survived += min(stats.Open, held[name])
+		}
+		if same || late {
+			c.survival = min(c.survival, 100*float64(survived)/float64(len(c.conns)))
+		}
+		if late && !same {
+			c.fail("balancing: %s: %v connections are open at the nodes, %v were opened", when, c.open, held)
+		}
+		if same || late {
+			return same
+		}
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			late = true
+		}
+	}
+}
+
+// even judges what the nodes have counted.
+func (c *nodeConnections) even(when string, counts map[string]int, names []string) {
+	total := 0
+	for _, name := range names {
+		total += counts[name]
+	}
+	share := float64(total) / float64(len(names))
+	for _, name := range names {
+		off := max(math.Abs(float64(counts[name])-share)-diallers, 0)
+		c.spread = max(c.spread, 100*off/share)
+		if 100*off/share > tightPercent {
+			c.violate("uneven", "%s, real connections, %s: %s counted %d of %d, its share is %.0f",
+				DefaultStrategy, when, name, counts[name], total, share)
+		}
+	}
+	c.measured("connections_spread", c.spread)
+}
+
+func (c *nodeConnections) close() {
+	c.closeConns()
+	for _, server := range c.servers {
+		if err := server.Close(); err != nil {
+			c.fail("%v", err)
+		}
+	}
+}

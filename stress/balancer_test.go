@@ -1,0 +1,56 @@
+package stress_test
+
+import (
+	"testing"
+
+	"tensile/cluster/balance"
+	"tensile/stress"
+)
+
+func TestStressBalancer(t *testing.T) { stress.TestBalancer(t, openBalancer) }
+
+func BenchmarkBalancer(b *testing.B) { stress.BenchmarkBalancer(b, openBalancer) }
+
+// subjectBalancer is package balance behind the interface of the kit.
+type subjectBalancer struct{ *balance.Balancer }
+
+var balanceStrategies = map[stress.Strategy]balance.Strategy{
+	stress.RoundRobin:         balance.RoundRobin,
+	stress.LeastConnections:   balance.LeastConnections,
+	stress.PowerOfTwoChoices:  balance.PowerOfTwo,
+	stress.RendezvousHashing:  balance.Rendezvous,
+	stress.BoundedLoadHashing: balance.BoundedLoad,
+}
+
+func openBalancer(tb testing.TB, cfg stress.BalancerConfig) stress.Balancer {
+	own := balance.Config{Strategy: balanceStrategies[cfg.Strategy], Load: cfg.Load} // the zero value is the default
+	if planted == "breaks on Zipf keys" && cfg.Strategy == stress.BoundedLoadHashing {
+		own.Strategy = balance.Rendezvous
+	}
+	for _, n := range cfg.Nodes {
+		if planted == "ignores weights" {
+			n.Weight = 1
+		}
+		own.Nodes = append(own.Nodes, balance.Node(n))
+	}
+	b, err := balance.New(own)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if planted != "" {
+		return plantInBalancer(subjectBalancer{b}, cfg)
+	}
+	return subjectBalancer{b}
+}
+
+func (s subjectBalancer) Pick(key uint64) (stress.Pick, error) {
+	p, err := s.Balancer.Pick(key)
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+func (s subjectBalancer) Join(n stress.BalancerNode) error { return s.Balancer.Join(balance.Node(n)) }
+func (s subjectBalancer) NoNodes() error                   { return balance.ErrNoNodes }
+func (s subjectBalancer) Weighted()                        {}
