@@ -5,6 +5,7 @@ import (
 	"net"
 	"testing"
 
+	"tensile/cluster/balance"
 	"tensile/pool"
 	"tensile/registry"
 	"tensile/stress"
@@ -49,3 +50,37 @@ func (names) Errors() stress.RouterErrors {
 		Unknown: registry.ErrUnknown, Taken: registry.ErrTaken, Full: registry.ErrFull, Closed: registry.ErrClosed,
 	}
 }
+
+func BenchmarkBalancing(b *testing.B) {
+	stress.BenchmarkBalancer(b, func(tb testing.TB, cfg stress.BalancerConfig) stress.Balancer {
+		own := balance.Config{Strategy: strategies[cfg.Strategy], Load: cfg.Load}
+		for _, n := range cfg.Nodes {
+			own.Nodes = append(own.Nodes, balance.Node(n))
+		}
+		balancer, err := balance.New(own)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		return balancing{balancer}
+	})
+}
+
+// strategies maps the default to the zero value, which is the default too.
+var strategies = map[stress.Strategy]balance.Strategy{
+	stress.RoundRobin: balance.RoundRobin, stress.LeastConnections: balance.LeastConnections,
+	stress.PowerOfTwoChoices: balance.PowerOfTwo, stress.RendezvousHashing: balance.Rendezvous,
+	stress.BoundedLoadHashing: balance.BoundedLoad,
+}
+
+type balancing struct{ *balance.Balancer }
+
+func (b balancing) Pick(key uint64) (stress.Pick, error) {
+	p, err := b.Balancer.Pick(key)
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+func (b balancing) Join(n stress.BalancerNode) error { return b.Balancer.Join(balance.Node(n)) }
+func (b balancing) NoNodes() error                   { return balance.ErrNoNodes }

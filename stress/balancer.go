@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"tensile/stress/report"
 	"tensile/stress/validate"
 )
 
@@ -223,6 +224,9 @@ const (
 	tightPercent = 0.6
 )
 
+// nHeld is when every strategy is shown in the report.
+const nHeld = "N held"
+
 // even judges how picks are spread over nodes that weigh the same, and returns
 // the largest deviation from a share in percent of it.
 func (k *balancerKit) even(s Strategy, when string, counts map[string]int, names []string) float64 {
@@ -231,6 +235,11 @@ func (k *balancerKit) even(s Strategy, when string, counts map[string]int, names
 		total += n
 	}
 	share, widest := float64(total)/float64(len(names)), 0.0
+	if limit := float64(total) * spreadAtBase / validate.BaseScale; s == DefaultStrategy {
+		k.balance(s, when, counts, names, share*tightPercent/100)
+	} else if when == nHeld {
+		k.balance(s, when, counts, names, limit)
+	}
 	for _, name := range names {
 		off := math.Abs(float64(counts[name]) - share)
 		widest = max(widest, 100*off/share)
@@ -248,6 +257,21 @@ func (k *balancerKit) even(s Strategy, when string, counts map[string]int, names
 		}
 	}
 	return widest
+}
+
+// balance keeps for the report how picks were spread.
+func (k *balancerKit) balance(s Strategy, when string, counts map[string]int, names []string, allowed float64) {
+	total := 0
+	for _, n := range counts {
+		total += n
+	}
+	b := report.Balance{Name: string(s) + ", " + when, Unit: "connections", Allowed: &allowed}
+	for _, name := range names {
+		b.Nodes = append(b.Nodes, report.NodeShare{Node: name, Got: float64(counts[name]), Fair: float64(total) / float64(len(names))})
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.result.Balances = append(k.result.Balances, b)
 }
 
 // BenchmarkBalancer measures a pick and giving it back, for every strategy that

@@ -21,7 +21,7 @@ func (k *balancerKit) spread(ctx context.Context, t *testing.T) {
 		if !k.pick(s, b, h, 0, n) {
 			return
 		}
-		even := k.even(s, "N held", h.counts, names)
+		even := k.even(s, nHeld, h.counts, names)
 		if s == DefaultStrategy {
 			k.measured("default_spread", even)
 		}
@@ -158,7 +158,7 @@ func (k *balancerKit) concurrent(ctx context.Context, t *testing.T) {
 	k.timed("throughput", slowest)
 	k.mu.Lock()
 	k.result.Operations += n
-	k.result.Burst = &report.Burst{N: n, Peak: k.heldPeak, Seconds: took.Seconds(), Throughput: slowest, Little: float64(n) / slowest * 1e9}
+	k.result.Burst = &report.Burst{N: n, Peak: k.heldPeak, Seconds: took.Seconds(), Throughput: slowest, Little: report.Little(n, slowest)}
 	k.mu.Unlock()
 }
 
@@ -188,7 +188,9 @@ func (k *balancerKit) race(s Strategy, b Balancer, n int) bool {
 // churn takes a node down and up, and has another join and leave, while picks
 // go on; afterwards the picks are as even as before.
 func (k *balancerKit) churn(ctx context.Context, s Strategy, b Balancer, names []string) {
-	const rounds, between = 50, 200
+	// A change waits for a few picks; where those have to wait for the processor
+	// there are fewer changes.
+	const rounds, fewRounds, between, enough = 50, 3, 200, time.Second
 	const guest = "guest"
 	// Odd while the victim is down, and the guest gone, for certain.
 	var certain, picked atomic.Int64
@@ -226,7 +228,11 @@ func (k *balancerKit) churn(ctx context.Context, s Strategy, b Balancer, names [
 			runtime.Gosched()
 		}
 	}
-	for range rounds {
+	began := time.Now()
+	for round := range rounds {
+		if round >= fewRounds && time.Since(began) > enough {
+			break
+		}
 		change(b.Down(names[1]), "Down")
 		certain.Add(1)
 		waitForPicks()

@@ -42,13 +42,18 @@ func (k *balancerKit) connections(ctx context.Context, t *testing.T) {
 		}
 	}
 	began := time.Now()
-	for c.total < k.n {
-		c.closeConns()
-		if !c.dial(ctx, min(wave, k.n-c.total)) || !c.counted(ctx, "a wave") {
-			return
+	k.underLoad(func() {
+		for c.total < k.n {
+			c.closeConns()
+			if !c.dial(ctx, min(wave, k.n-c.total)) || !c.counted(ctx, "a wave") {
+				return
+			}
 		}
-	}
+	})
 	took := time.Since(began)
+	if c.total < k.n || k.failed() {
+		return
+	}
 	k.measured("connections", float64(c.total))
 	c.even("all", c.accepted, names)
 	k.measured("survival", c.survival)
@@ -243,6 +248,7 @@ func (c *nodeConnections) even(when string, counts map[string]int, names []strin
 		total += counts[name]
 	}
 	share := float64(total) / float64(len(names))
+	c.balance(DefaultStrategy, "real connections, "+when, counts, names, share*tightPercent/100)
 	for _, name := range names {
 		off := max(math.Abs(float64(counts[name])-share)-diallers, 0)
 		c.spread = max(c.spread, 100*off/share)
