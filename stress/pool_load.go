@@ -2,6 +2,7 @@ package stress
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -39,6 +40,21 @@ func (k *poolKit) load() {
 	if !k.failed() {
 		k.phase("faults", func(ctx context.Context, t *testing.T) { k.faults(ctx, max(n/10, 1), subjects) })
 	}
+	if !k.failed() {
+		k.explore(rate, probes{
+			burst: func(ctx context.Context, n int) (float64, error) {
+				rec, out, err := k.offerBurst(ctx, n, subjects)
+				return rec.Throughput(), errors.Join(err, finished(out.Unfinished))
+			},
+			steady: func(ctx context.Context, n int, rate float64) (load.Open, measure.Latency, error) {
+				rec, out, err := k.offerSteady(ctx, n, rate, subjects)
+				if err := errors.Join(err, finished(out.Unfinished)); err != nil {
+					return out, measure.Latency{}, err
+				}
+				return out, rec.Latency(), nil
+			},
+		})
+	}
 	k.phase("close all", func(context.Context, *testing.T) {
 		for _, p := range subjects {
 			if p != nil {
@@ -49,14 +65,14 @@ func (k *poolKit) load() {
 	k.shown("bound", "exclusive", "crosstalk")
 }
 
-func (k *poolKit) burst(ctx context.Context, n int, subjects []Pool) float64 {
+// offerBurst has n operations in flight at once. err is the first of an
+// operation, or says why some have not ended.
+func (k *poolKit) offerBurst(ctx context.Context, n int, subjects []Pool) (rec *measure.Recorder, out load.Closed, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	rec := measure.NewRecorder(n)
+	rec = measure.NewRecorder(n)
 	done := make(chan struct{})
 	var firstErr atomic.Pointer[error]
-	var out load.Closed
-	before := k.closed.Load()
 	k.underLoad(func() {
 		out = load.Burst(ctx, n, func(g *load.Gate) {
 			k.follow(n, g.Ended, g.Now)
@@ -77,14 +93,53 @@ func (k *poolKit) burst(ctx context.Context, n int, subjects []Pool) float64 {
 		})
 		close(done)
 	})
-	if out.Unfinished > 0 {
-		k.aborted = true
-		k.fail("pooling.served: %d of %d operations never ended: %v", out.Unfinished, n, context.Cause(ctx))
+	return rec, out, firstError(&firstErr, ctx)
+}
+
+// offerSteady offers n operations at a rate.
+func (k *poolKit) offerSteady(ctx context.Context, n int, rate float64, subjects []Pool) (rec *measure.Recorder, out load.Open, err error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	rec = measure.NewRecorder(n)
+	done := make(chan struct{})
+	var firstErr atomic.Pointer[error]
+	k.underLoad(func() {
+		out = load.Steady(ctx, load.Plan{Rate: rate, Count: n, Arrivals: k.run.settings.Arrivals, Seed: k.seed},
+			func(began time.Time, f *load.InFlight) {
+				k.follow(n, f.Ended, f.Now)
+				rec.Begin(began)
+				go watchStall(cancel, f.Ended, done)
+			}, func(i int, due int64) {
+				defer k.recovered("steady")
+				if err := k.operate(ctx, subjects[i%len(subjects)], i, nil); err != nil {
+					rec.Failed(i)
+					firstErr.CompareAndSwap(nil, &err)
+					return
+				}
+				rec.Done(i, due)
+			})
+		close(done)
+	})
+	return rec, out, firstError(&firstErr, ctx)
+}
+
+// firstError is the first error of an operation, or else why the load was ended.
+func firstError(first *atomic.Pointer[error], ctx context.Context) error {
+	if err := first.Load(); err != nil {
+		return *err
+	}
+	return context.Cause(ctx)
+}
+
+func (k *poolKit) burst(ctx context.Context, n int, subjects []Pool) float64 {
+	before := k.closed.Load()
+	rec, out, err := k.offerBurst(ctx, n, subjects)
+	if k.unfinished("served", out.Unfinished, n, out.Took, err) {
 		return 0
 	}
 	l := rec.Latency()
 	if l.Failed > 0 {
-		k.fail("pooling.served: %d of %d operations were not served, the first with: %v (%v)", l.Failed, n, *firstErr.Load(), context.Cause(ctx))
+		k.fail("pooling.served: %d of %d operations were not served, the first with: %v", l.Failed, n, err)
 	}
 	rate := rec.Throughput()
 	k.mu.Lock()
@@ -104,37 +159,14 @@ func (k *poolKit) burst(ctx context.Context, n int, subjects []Pool) float64 {
 
 func (k *poolKit) steady(ctx context.Context, n int, rate float64, subjects []Pool) {
 	rate = k.steadyRate(rate)
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	rec := measure.NewRecorder(n)
-	done := make(chan struct{})
-	var firstErr atomic.Pointer[error]
-	var out load.Open
-	k.underLoad(func() {
-		out = load.Steady(ctx, load.Plan{Rate: rate, Count: n, Arrivals: k.run.settings.Arrivals, Seed: k.seed},
-			func(began time.Time, f *load.InFlight) {
-				k.follow(n, f.Ended, f.Now)
-				rec.Begin(began)
-				go watchStall(cancel, f.Ended, done)
-			}, func(i int, due int64) {
-				defer k.recovered("steady")
-				if err := k.operate(ctx, subjects[i%len(subjects)], i, nil); err != nil {
-					rec.Failed(i)
-					firstErr.CompareAndSwap(nil, &err)
-					return
-				}
-				rec.Done(i, due)
-			})
-		close(done)
-	})
-	if out.Unfinished > 0 {
-		k.aborted = true
-		k.fail("pooling: %d of %d steady operations never ended: %v", out.Unfinished, n, context.Cause(ctx))
+	n = steadyCount(n, rate)
+	rec, out, err := k.offerSteady(ctx, n, rate, subjects)
+	if k.unfinished("served", out.Unfinished, n, out.Took, err) {
 		return
 	}
 	l := rec.Latency()
 	if l.Failed > 0 {
-		k.fail("pooling: %d of %d steady operations failed, the first with: %v", l.Failed, n, *firstErr.Load())
+		k.fail("pooling: %d of %d steady operations failed, the first with: %v", l.Failed, n, err)
 	}
 	if k.saturated(out) {
 		return

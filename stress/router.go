@@ -70,7 +70,9 @@ func TestRouter(t *testing.T, open func(testing.TB, RouterConfig) Router) {
 		ok = ok && k.phase("in flight", k.inFlight)
 		ok = ok && k.phase("throughput", k.throughput)
 		ok = ok && k.phase("steady", k.steady)
-		_ = ok && k.phase("churn", k.churn)
+		if ok && k.phase("churn", k.churn) {
+			k.explored(t)
+		}
 	} else {
 		k.note("No load was offered, as correctness failed at small contention.")
 	}
@@ -447,15 +449,25 @@ func (k *routerKit) throughput(ctx context.Context, t *testing.T) {
 
 func (k *routerKit) steady(ctx context.Context, t *testing.T) {
 	rate := k.steadyRate(k.rate)
-	each, names := k.messages()/generators, k.n
-	n := each * generators
+	out, latency, series, ok := k.offerSteady(ctx, t, steadyCount(k.messages(), rate), rate)
+	if !ok || k.saturated(out) {
+		return
+	}
+	k.steadyResult(out, latency, series)
+	k.delayed("mean", latency.Mean)
+}
+
+// offerSteady offers n messages at a rate, and keeps their ledger.
+func (k *routerKit) offerSteady(ctx context.Context, t *testing.T, n int, rate float64) (out load.Open, l measure.Latency, series []measure.Second, ok bool) {
+	each, names := n/generators, k.n
+	n = each * generators
 	r := k.start(t)
-	l := measure.NewLedger(n, each, names)
+	ledger := measure.NewLedger(n, each, names)
 	rec := measure.NewRecorder(n)
 	due := make([]int64, n)
 	var arrived atomic.Int64
 	table, ok := k.register(r, "name", names, func(i int, m Message) {
-		l.Arrive(m.ID, i, m.intact())
+		ledger.Arrive(m.ID, i, m.intact())
 		if m.ID < uint64(n) {
 			rec.Done(int(m.ID), due[m.ID])
 		}
@@ -465,7 +477,6 @@ func (k *routerKit) steady(ctx context.Context, t *testing.T) {
 		return
 	}
 	full := r.Errors().Full
-	var out load.Open
 	k.underLoad(func() {
 		out = load.Steady(ctx, load.Plan{Rate: rate, Count: n, Arrivals: k.run.settings.Arrivals, Seed: k.seed, Generators: generators, Inline: true},
 			func(began time.Time, _ *load.InFlight) {
@@ -477,18 +488,28 @@ func (k *routerKit) steady(ctx context.Context, t *testing.T) {
 				id := i%generators*each + i/generators
 				due[id] = at
 				to := (id / inARow * 7919) % names
-				k.send(ctx, r, full, l, uint64(id), to, table[to])
+				k.send(ctx, r, full, ledger, uint64(id), to, table[to])
 			})
 		k.settle(ctx, &arrived, n, pauseBound)
 	})
 	k.close(r)
-	k.book("steady", l.Audit(true))
-	if k.saturated(out) {
-		return
-	}
-	latency := rec.Latency()
-	k.steadyResult(out, latency, rec.Series())
-	k.delayed("mean", latency.Mean)
+	k.book("steady", ledger.Audit(true))
+	return out, rec.Latency(), rec.Series(), true
+}
+
+// explored lets the router be taken beyond the scenario.
+func (k *routerKit) explored(t *testing.T) {
+	k.explore(k.rate, probes{
+		burst: func(ctx context.Context, n int) (float64, error) {
+			rec := measure.NewRecorder(n + senders)
+			k.traffic(ctx, t, "scaling", n, n, rec)
+			return rec.Throughput(), ctx.Err()
+		},
+		steady: func(ctx context.Context, n int, rate float64) (load.Open, measure.Latency, error) {
+			out, l, _, _ := k.offerSteady(ctx, t, n, rate)
+			return out, l, ctx.Err()
+		},
+	})
 }
 
 // churn unregisters and registers a tenth of the names while all of them get

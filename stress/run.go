@@ -28,6 +28,9 @@ type run struct {
 
 	mu     sync.Mutex
 	report *report.Run
+	// bloated is set once a search had many more goroutines than the scale: the
+	// runtime keeps their descriptors, so memory says nothing from then on.
+	bloated bool
 	// atEnd are the child processes and the like that an interrupt must not
 	// leave behind.
 	atEnd []func()

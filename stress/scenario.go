@@ -2,6 +2,7 @@ package stress
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -19,7 +20,7 @@ import (
 // Time bounds. None judges how fast a subject is: they are there so that one
 // that hangs fails with a message instead of the time limit of go test.
 const (
-	phaseBound  = time.Minute
+	phaseBound  = time.Minute      // up to N = 100,000, and in proportion beyond
 	stallBound  = 15 * time.Second // without any operation ending
 	settleBound = 10 * time.Second // for what was told to end
 )
@@ -64,7 +65,11 @@ func begin(t *testing.T, id string) *scenario {
 	debug.FreeOSMemory() // what earlier tests left is not this one's
 	s.crowded = s.isCrowded()
 	s.baseline = measure.TakeBaseline()
-	s.memory = measure.StartSampler(20 * time.Millisecond)
+	if r.bloated {
+		s.note("Memory is not measured: a search in an earlier scenario has left its mark on it.")
+	} else {
+		s.memory = measure.StartSampler(20 * time.Millisecond)
+	}
 	t.Cleanup(s.end)
 	return s
 }
@@ -97,11 +102,8 @@ func (s *scenario) enter() {
 // end judges the scenario, leaves it in the report and prints its line. It is
 // called when the test is over, also by a panic.
 func (s *scenario) end() {
+	s.stopMemory()
 	s.mu.Lock()
-	if use := s.memory; use != nil {
-		seen := use.Stop()
-		s.result.Memory = &seen
-	}
 	checks := s.list.Checks()
 	s.result.Checks = checks
 	if s.shares.known {
@@ -241,6 +243,11 @@ func (s *scenario) notOffered(criterion, why string) {
 // goroutine of its own, so that a subject that hangs or panics fails the phase
 // and not the process.
 func (s *scenario) phase(name string, body func(ctx context.Context, t *testing.T)) bool {
+	return s.longPhase(name, phaseBound*time.Duration(max(1, s.n/validate.BaseScale)), body)
+}
+
+// longPhase is a phase with a time bound of its own.
+func (s *scenario) longPhase(name string, bound time.Duration, body func(ctx context.Context, t *testing.T)) bool {
 	if s.aborted {
 		return false
 	}
@@ -249,7 +256,7 @@ func (s *scenario) phase(name string, body func(ctx context.Context, t *testing.
 	s.run.progress.phase(fmt.Sprintf("stress %d/9 %s: %s", s.result.Number, s.result.Title, name))
 	defer s.run.progress.end()
 	ok := s.t.Run(name, func(t *testing.T) {
-		ctx, cancel := context.WithTimeout(context.Background(), phaseBound)
+		ctx, cancel := context.WithTimeout(context.Background(), bound)
 		defer cancel()
 		done := make(chan struct{})
 		go func() {
@@ -264,7 +271,7 @@ func (s *scenario) phase(name string, body func(ctx context.Context, t *testing.
 		}
 		select {
 		case <-done:
-			s.fail("%s: %s took more than %v", s.id, name, phaseBound)
+			s.fail("%s: %s took more than %v", s.id, name, bound)
 		case <-time.After(load.Grace + settleBound):
 			s.aborted = true
 			s.fail("%s: %s hangs: the subject does not return even though its context has ended %v ago", s.id, name, load.Grace+settleBound)
@@ -310,6 +317,29 @@ func (s *scenario) follow(total int, ended, inFlight func() int) {
 	s.run.progress.follow(offered{total, ended, inFlight})
 }
 
+// unfinished tells whether operations of a load have not ended. Then the
+// scenario fails for it, and is aborted: what hangs is still there.
+func (s *scenario) unfinished(criterion string, left, n int, took time.Duration, why error) bool {
+	if left == 0 {
+		return false
+	}
+	s.aborted = true
+	if errors.Is(why, context.DeadlineExceeded) {
+		s.fail("%s.%s: too slow: %d of %d operations ended in %v", s.id, criterion, n-left, n, took.Round(time.Millisecond))
+	} else {
+		s.fail("%s.%s: %d of %d operations never ended: %v", s.id, criterion, left, n, why)
+	}
+	return true
+}
+
+// finished is an error if operations are left.
+func finished(left int) error {
+	if left > 0 {
+		return fmt.Errorf("%d operations have not ended", left)
+	}
+	return nil
+}
+
 // watchStall ends a load in which nothing ends any more, and says so.
 func watchStall(cancel context.CancelCauseFunc, ended func() int, done <-chan struct{}) {
 	clock := time.NewTicker(stallBound / 50)
@@ -335,13 +365,12 @@ func watchStall(cancel context.CancelCauseFunc, ended func() int, done <-chan st
 func (s *scenario) audit(more int) {
 	ctx, cancel := context.WithTimeout(context.Background(), settleBound)
 	defer cancel()
-	use := s.memory.Stop()
-	s.memory = nil
+	s.stopMemory()
 	s.closeLogs()
 	runtime.GC()
 	leaks := s.baseline.Leaks(ctx)
 	s.mu.Lock()
-	s.result.Memory, s.result.Leaks = &use, &leaks
+	s.result.Leaks = &leaks
 	s.mu.Unlock()
 	s.measured("leaks", float64(leaks.Goroutines+leaks.Descriptors+leaks.Children+more))
 	if !leaks.None() {
@@ -377,6 +406,16 @@ func (s *scenario) closeLogs() {
 		_ = file.Close() // children wrote to it, not this process
 	}
 	s.logs = nil
+}
+
+// stopMemory ends the account of memory, unless that was done before.
+func (s *scenario) stopMemory() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.memory != nil {
+		use := s.memory.Stop()
+		s.result.Memory, s.memory = &use, nil
+	}
 }
 
 // onInterrupt has end called if the process is interrupted.

@@ -25,6 +25,12 @@ func (s *scenario) steadyRate(throughput float64) float64 {
 	return throughput * steadyShare
 }
 
+// steadyTime bounds a steady run in seconds: by then nothing new is to be seen.
+const steadyTime = 10
+
+// steadyCount is how many operations of n a steady run offers at a rate.
+func steadyCount(n int, rate float64) int { return min(n, max(int(rate*steadyTime), 1)) }
+
 // saturated tells whether an open load was not offered at its rate. Then it says
 // nothing of the subject: the scenario fails for that, unless other work held
 // the processors.

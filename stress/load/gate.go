@@ -71,11 +71,15 @@ type Closed struct {
 // Grace is how long operations are given to end after the context did.
 const Grace = 5 * time.Second
 
+// parkedAtOnce is how many goroutines are made between two looks at the context.
+const parkedAtOnce = 1024
+
 // Burst parks n goroutines, calls released, lets all of them go together and
 // has each call op once with its index. It returns when the last has ended, or
 // a Grace after ctx: then the account says how many are unfinished, and their
-// goroutines are left behind. watch, if not nil, is given the gate before the
-// release, to follow the progress.
+// goroutines are left behind. Where ctx ends before all are parked, no operation
+// is started. watch, if not nil, is given the gate before the release, to follow
+// the progress.
 func Burst(ctx context.Context, n int, watch func(*Gate), op func(i int, g *Gate)) Closed {
 	g := &Gate{n: int64(n), all: make(chan struct{})}
 	if n == 0 {
@@ -83,20 +87,32 @@ func Burst(ctx context.Context, n int, watch func(*Gate), op func(i int, g *Gate
 		return Closed{}
 	}
 	var parked, running sync.WaitGroup
-	release := make(chan struct{})
-	parked.Add(n)
-	running.Add(n)
+	release, givenUp := make(chan struct{}), false
 	for i := range n {
+		if i%parkedAtOnce == 0 && ctx.Err() != nil {
+			givenUp = true
+			break
+		}
+		parked.Add(1)
+		running.Add(1)
 		go func() {
 			defer running.Done()
 			parked.Done()
 			<-release
+			if givenUp {
+				return
+			}
 			g.start()
 			defer g.End()
 			op(i, g)
 		}()
 	}
 	parked.Wait()
+	if givenUp {
+		close(release)
+		running.Wait()
+		return Closed{N: n, Unfinished: n}
+	}
 	if watch != nil {
 		watch(g)
 	}

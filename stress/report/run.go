@@ -65,6 +65,9 @@ type Scenario struct {
 	Ledger     *measure.Account   `json:"ledger"`
 	Memory     *measure.MemoryUse `json:"memory"`
 	Leaks      *measure.Leaks     `json:"leaks"`
+	Knee       *Knee              `json:"knee,omitempty"`    // where it breaks, if asked for
+	Scaling    *Scaling           `json:"scaling,omitempty"` // how it grows, if asked for
+
 	// Share is the part of the processors that other work, in this process or
 	// others, left during the phases under load.
 	Share *float64 `json:"processor_share"`

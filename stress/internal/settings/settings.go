@@ -32,6 +32,8 @@ type Settings struct {
 	Arrivals load.Arrivals // of steady runs
 	Hold     time.Duration // that connections are held in the memory scenario
 	Engine   string        // of the queue scenario
+	Knee     bool          // raise the rate until a threshold is missed
+	Scaling  bool          // measure how time and memory grow
 	Notes    []string      // what was cut, and why
 }
 
@@ -60,6 +62,7 @@ const (
 	acceptedRate    = "a number of operations a second above 0"
 	acceptedSeed    = "a whole number from 0 to 18446744073709551615"
 	acceptedArrival = "constant or poisson"
+	acceptedSwitch  = "1 or 0"
 )
 
 // parsers has one entry for each variable; each is given a value that is not
@@ -110,6 +113,22 @@ var parsers = map[string]func(s *Settings, value string, b Build) (accepted stri
 		s.Engine = value
 		return ""
 	},
+}
+
+func init() {
+	for name, set := range map[string]func(s *Settings, on bool){
+		"STRESS_KNEE":    func(s *Settings, on bool) { s.Knee = on },
+		"STRESS_SCALING": func(s *Settings, on bool) { s.Scaling = on },
+	} {
+		parsers[name] = func(s *Settings, value string, _ Build) string {
+			on, err := strconv.ParseBool(value)
+			if err != nil {
+				return acceptedSwitch
+			}
+			set(s, on)
+			return ""
+		}
+	}
 }
 
 // Names lists the variables that are known.

@@ -1,0 +1,178 @@
+package stress
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+	"testing"
+	"time"
+
+	"tensile/stress/load"
+	"tensile/stress/measure"
+	"tensile/stress/report"
+	"tensile/stress/validate"
+)
+
+// probes are the loads by which a kit lets its subject be explored beyond the
+// scenario.
+type probes struct {
+	// burst does n operations at once and returns operations a second.
+	burst func(ctx context.Context, n int) (rate float64, err error)
+	// steady offers n operations at a rate.
+	steady func(ctx context.Context, n int, rate float64) (load.Open, measure.Latency, error)
+}
+
+// explore looks for the limits of a subject whose throughput was measured, as
+// far as the settings ask for it. What was found by the time something went
+// wrong is kept.
+func (s *scenario) explore(throughput float64, p probes) {
+	if !s.run.settings.Knee && !s.run.settings.Scaling {
+		return
+	}
+	s.stopMemory() // the budget is for the scenario
+	if s.run.settings.Knee {
+		s.longPhase("knee", exploreBound, func(ctx context.Context, _ *testing.T) { s.knee(ctx, throughput, p) })
+	}
+	if s.run.settings.Scaling {
+		s.run.bloated = true
+		s.longPhase("scaling", exploreBound, func(ctx context.Context, _ *testing.T) { s.scaling(ctx, p) })
+	}
+}
+
+// exploreBound is the time for each search.
+const exploreBound = 3 * time.Minute
+
+const (
+	kneeFrom  = 0.25 // of the throughput: where the search begins
+	kneeStep  = 1.2  // from one rate to the next
+	kneeSteps = 16   // 0.25 * 1.2^15 is 3.9 times the throughput
+	kneeHold  = 1.0  // seconds that a rate is offered
+)
+
+// knee raises the rate of an open load until a threshold of the steady run is
+// missed.
+func (s *scenario) knee(ctx context.Context, throughput float64, p probes) {
+	k := &report.Knee{Throughput: throughput}
+	s.mu.Lock()
+	s.result.Knee = k
+	s.mu.Unlock()
+	rate := kneeFrom * throughput
+	for range kneeSteps {
+		out, l, err := p.steady(ctx, max(int(rate*kneeHold), 100), rate)
+		if err != nil {
+			k.Missed = err.Error()
+			return
+		}
+		missed := s.missedAt(out, l)
+		s.mu.Lock()
+		k.Steps = append(k.Steps, report.KneeStep{Asked: rate, Offered: out.Offered, Latency: l, Missed: missed})
+		s.mu.Unlock()
+		if missed != "" {
+			k.Missed = missed
+			return
+		}
+		k.Rate = rate
+		rate *= kneeStep
+	}
+}
+
+// missedAt says which threshold an open load misses, or "".
+func (s *scenario) missedAt(out load.Open, l measure.Latency) string {
+	if out.Saturated() {
+		return "the generator could not offer more"
+	}
+	for _, c := range validate.Of(s.id) {
+		ns, ok := map[string]int64{s.id + ".p50": l.P50, s.id + ".p95": l.P95, s.id + ".p99": l.P99}[c.ID]
+		if ok && float64(ns)/1e6 >= c.Target {
+			return fmt.Sprintf("%s was %s, must be below %s", c.Name, validate.With(float64(ns)/1e6, c.Unit), validate.With(c.Target, c.Unit))
+		}
+	}
+	if l.Failed > 0 {
+		return fmt.Sprintf("%d operations failed", l.Failed)
+	}
+	return ""
+}
+
+// scales are the N at which the growth of time and memory is measured.
+var scales = []int{1_000, 10_000, 100_000, 1_000_000}
+
+// scaling measures bursts of growing size, and a burst with each number of
+// processors.
+func (s *scenario) scaling(ctx context.Context, p probes) {
+	result := &report.Scaling{}
+	s.mu.Lock()
+	s.result.Scaling = result
+	s.mu.Unlock()
+	began := time.Now()
+	bound, _ := ctx.Deadline()
+	var n, seconds, bytes []float64
+	for _, size := range scales {
+		if s.aborted || ctx.Err() != nil {
+			break
+		}
+		// The next takes about ten times as long as all so far.
+		if spent := time.Since(began); len(n) > 0 && time.Now().Add(10*spent).After(bound) {
+			result.Cut = fmt.Sprintf("N = %d and beyond would not end in time", size)
+			break
+		}
+		if most := memoryFits(); size > most {
+			result.Cut = fmt.Sprintf("N = %d does not fit into the memory available: %d would", size, most)
+			break
+		}
+		debug.FreeOSMemory()
+		sampler := measure.StartSampler(5 * time.Millisecond)
+		rate, err := p.burst(ctx, size)
+		use := sampler.Stop()
+		if err != nil {
+			result.Cut = fmt.Sprintf("N = %d: %v", size, err)
+			break
+		}
+		held := use.Peak.Heap + use.Peak.Stacks - use.Before.Heap - use.Before.Stacks
+		s.mu.Lock()
+		result.Steps = append(result.Steps, report.ScalingStep{N: size, Throughput: rate, Memory: held})
+		s.mu.Unlock()
+		n, seconds, bytes = append(n, float64(size)), append(seconds, float64(size)/rate), append(bytes, float64(held))
+	}
+	result.TimeExponent = measure.PowerLaw(n, seconds)
+	result.MemoryExponent = measure.PowerLaw(n, bytes)
+	s.processors(ctx, p, result)
+}
+
+// memoryFits is the N for which there is memory, by the budget of the
+// specification.
+func memoryFits() int {
+	available := measure.MemoryAvailable()
+	if available == nil {
+		return scales[len(scales)-1]
+	}
+	return int(*available / (500e6 / validate.BaseScale))
+}
+
+// processors measures the burst of the scenario with 1, 2, 4 and so on
+// processors, up to those there are.
+func (s *scenario) processors(ctx context.Context, p probes, result *report.Scaling) {
+	all := runtime.GOMAXPROCS(0)
+	defer runtime.GOMAXPROCS(all)
+	var procs, rates []float64
+	for use := 1; use <= all && ctx.Err() == nil; use = next(use, all) {
+		runtime.GOMAXPROCS(use)
+		rate, err := p.burst(ctx, s.n)
+		if err != nil {
+			break
+		}
+		s.mu.Lock()
+		result.Processors = append(result.Processors, report.ProcessorStep{Processors: use, Throughput: rate})
+		s.mu.Unlock()
+		procs, rates = append(procs, float64(use)), append(rates, rate)
+	}
+	result.USL = measure.FitUSL(procs, rates)
+}
+
+// next doubles, and stops at most once at the end.
+func next(use, all int) int {
+	if use < all && 2*use > all {
+		return all
+	}
+	return 2 * use
+}
