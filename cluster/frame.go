@@ -37,8 +37,8 @@ const (
 	kindReply
 	kindRefusal // payload is one byte: a refusal
 	kindOneWay
-	kindBeat   // tells only that the sender is alive
-	kindLeave  // like a request: the sender is about to leave
+	kindBeat  // tells only that the sender is alive
+	kindLeave // like a request: the sender is about to leave
 	// The payload of these is a name and an incarnation.
 	kindAccuse  // the sender does not hear it
 	kindConfirm // answers an accusation: the sender takes it to be dead

@@ -458,7 +458,7 @@ func (k *routerKit) steady(ctx context.Context, t *testing.T) {
 }
 
 // offerSteady offers n messages at a rate, and keeps their ledger.
-func (k *routerKit) offerSteady(ctx context.Context, t *testing.T, n int, rate float64) (out load.Open, l measure.Latency, series []measure.Second, ok bool) {
+func (k *routerKit) offerSteady(ctx context.Context, t *testing.T, n int, rate float64) (out load.Open, l measure.Latency, series []measure.Bin, ok bool) {
 	each, names := n/generators, k.n
 	n = each * generators
 	r := k.start(t)
