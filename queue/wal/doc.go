@@ -1,0 +1,59 @@
+// Package wal is a segmented, append-only log whose records survive the death
+// of the process and of the machine once they are committed.
+//
+//	l, found, err := wal.Open(dir, wal.Options{}, func(segment uint64, payload []byte) error {
+//		return apply(payload) // everything that was committed, in order
+//	})
+//	c, err := l.Append(payload, nil)
+//	err = c.Wait(ctx) // nil: the record is on the disk
+//
+// # What it promises
+//
+//   - A record whose [Commit] ended without an error is on stable storage, and
+//     the next Open replays it; records are replayed in the order in which they
+//     were appended. One whose Commit failed, or was never waited for, may be
+//     replayed or not.
+//   - All who wait share one fdatasync (group commit): while one is under way
+//     records gather for the next.
+//   - After a failed write or fdatasync nothing is confirmed any more: every
+//     Append and every Commit under way returns [ErrFailed] until the log is
+//     opened again. A second fdatasync that succeeds proves nothing, as the
+//     kernel may have dropped the pages by then (PostgreSQL's "fsyncgate",
+//     2018). For the same reason Open does not trust what it reads back from
+//     the last segment: it writes it anew.
+//   - A record that was being written when the process died is dropped, and
+//     counted in [Recovery.Torn]. What is damaged elsewhere is listed in
+//     [Recovery.Damage] with file and offset, and everything that is still
+//     readable behind it is replayed.
+//   - A second process that opens the same folder gets [ErrLocked].
+//
+// # Format, version 1
+//
+// A segment is a file named by its number in sixteen hexadecimal digits and
+// ".wal". All numbers are little endian. It begins with a header of 64 bytes:
+//
+//	 0  magic "tnslwal" and a zero byte
+//	 8  uint32 version
+//	12  uint32 CRC32C of the other 60 bytes
+//	16  uint64 number of the segment
+//	24  uint64 number of the segment that this one replaces, or 0
+//	32  uint64 bytes allocated for the file
+//	40  zeros
+//
+// Records follow, each aligned to four bytes:
+//
+//	 0  uint32 CRC32C of the payload, continued from the check of the header
+//	 4  uint32 length of the payload
+//	 8  uint8 kind: 1 data, 2 seal, 3 preface
+//	 9  uint24 check of the header: CRC32C of the segment's number, the offset,
+//	    the length and the kind
+//	12  payload
+//
+// As both checks depend on the position, a record is valid only where it was
+// written: neither a block that the disk put elsewhere nor a message that holds
+// a copy of a log is taken for a record when the reader looks for the next one
+// behind damage. CRC32C is that of RFC 3720, appendix B.4.
+//
+// The seal is the last record of a segment that was completed or closed; a
+// segment that has a successor and no seal has lost its end.
+package wal

@@ -1,0 +1,269 @@
+package wal
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Recovery is what Open found.
+type Recovery struct {
+	Segments int // files read
+	Records  int // replayed
+	// Torn is the end of the last segment that was being written when the
+	// process died, nil if there is none. It was dropped: what it held was
+	// never confirmed, unless the disk itself lost it.
+	Torn *Gap
+	// Damage is everything else that could not be read. What stood there was
+	// confirmed and is lost; all around it was replayed. Where the last segment
+	// is concerned, the file is kept beside the log with ".damaged" added to its
+	// name.
+	Damage []Gap
+}
+
+// Gap is a stretch of a file that holds no valid record where one should be.
+type Gap struct {
+	File   string // path
+	Offset int64  // of the first byte concerned
+	Length int64  // in bytes; 0 where it is not known
+	Reason string
+}
+
+// String says where the gap is and why it is one.
+func (g Gap) String() string {
+	return fmt.Sprintf("%s: %d bytes at offset %d: %s", g.File, g.Length, g.Offset, g.Reason)
+}
+
+// span is a stretch of a segment, from its first byte to behind its last.
+type span struct{ from, to int }
+
+// scanned is what is in a segment besides the payloads.
+type scanned struct {
+	records int
+	sealed  bool
+	end     int    // behind the last record
+	gaps    []span // followed by a valid record
+	tail    span   // not followed by one; empty if there is none
+}
+
+// scan calls emit with every record in the content of a segment. Behind a
+// stretch that is not valid it looks for the next one.
+func scan(data []byte, segment uint64, emit func(at int, kind byte, payload []byte) error) (scanned, error) {
+	s := scanned{end: segmentHeader}
+	used := len(bytes.TrimRight(data, "\x00")) // what was allocated and never written is zeros
+	for at := segmentHeader; at < used; {
+		kind, payload, size, ok := parseFrame(data, segment, at)
+		if ok {
+			if kind == kindSeal {
+				s.sealed = true
+			} else {
+				s.records++
+				if err := emit(at, kind, payload); err != nil {
+					return s, fmt.Errorf("record at offset %d: %w", at, err)
+				}
+			}
+			at += size
+			s.end = at
+			continue
+		}
+		next := at + alignment
+		for next < used {
+			if _, _, _, ok = parseFrame(data, segment, next); ok {
+				break
+			}
+			next += alignment
+		}
+		if next >= used {
+			s.tail = span{at, used}
+			break
+		}
+		s.gaps = append(s.gaps, span{at, next})
+		at = next
+	}
+	return s, nil
+}
+
+// recovery reads a folder.
+type recovery struct {
+	fs      FS
+	dir     string
+	replay  func(segment uint64, payload []byte) error
+	found   Recovery
+	buf     []byte // content of a segment
+	frames  []byte // records of the last segment, without their checks
+	kept    []segmentInfo
+	last    uint64 // number of the last segment, 0 if there is none
+	spoiled bool   // the last one is damaged
+}
+
+// run replays the segments there are, in order.
+func (r *recovery) run() error {
+	numbers, err := r.list()
+	if err != nil {
+		return err
+	}
+	headers := make(map[uint64]header, len(numbers))
+	for _, n := range numbers {
+		if headers[n], err = r.header(n); err != nil {
+			return err
+		}
+	}
+	for _, n := range numbers {
+		// The process died between writing a segment anew and removing the old.
+		if old := headers[n].replaces; old > 0 && slices.Contains(numbers, old) {
+			numbers = slices.DeleteFunc(numbers, func(m uint64) bool { return m == old })
+			if err := r.fs.Remove(r.path(old)); err != nil {
+				return err
+			}
+		}
+	}
+	for i, n := range numbers {
+		if i > 0 {
+			r.missing(numbers[i-1], n, headers[n])
+		}
+		if err := r.segment(n, headers[n], i == len(numbers)-1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *recovery) path(number uint64) string { return filepath.Join(r.dir, segmentName(number)) }
+
+// list returns the numbers of the segments, upwards, and removes what was never
+// finished.
+func (r *recovery) list() ([]uint64, error) {
+	names, err := r.fs.List(r.dir)
+	if err != nil {
+		return nil, err
+	}
+	var numbers []uint64
+	for _, name := range names {
+		if number, ok := parseName(name); ok {
+			numbers = append(numbers, number)
+		} else if strings.HasSuffix(name, suffix+temporary) {
+			if err := r.fs.Remove(filepath.Join(r.dir, name)); err != nil {
+				return nil, err
+			}
+		}
+	}
+	slices.Sort(numbers)
+	return numbers, nil
+}
+
+// header reads the header of a segment; it is zero where that is damaged.
+func (r *recovery) header(number uint64) (h header, err error) {
+	f, err := r.fs.Open(r.path(number))
+	if err != nil {
+		return header{}, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	var buf [segmentHeader]byte
+	n, err := f.ReadAt(buf[:], 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return header{}, err
+	}
+	h, _, err = parseHeader(buf[:n])
+	if err != nil {
+		return header{}, fmt.Errorf("%w in %s", err, r.path(number))
+	}
+	return h, nil
+}
+
+// missing reports the segments between two that follow each other.
+func (r *recovery) missing(before, after uint64, h header) {
+	for n := before + 1; n < after && h.number == after; n++ {
+		if n == h.replaces {
+			continue
+		}
+		r.found.Damage = append(r.found.Damage, Gap{File: r.path(n), Reason: "the file is missing"})
+	}
+}
+
+// segment replays one segment. The records of the last are kept too, as they
+// will be written anew in the next.
+func (r *recovery) segment(number uint64, h header, last bool) error {
+	data, err := r.read(number)
+	if err != nil {
+		return err
+	}
+	home := number
+	if last {
+		home++
+	}
+	s, err := scan(data, number, func(_ int, kind byte, payload []byte) error {
+		if last && kind == kindData {
+			r.frames = appendFrame(r.frames, kindData, payload, nil)
+		}
+		return r.replay(home, payload)
+	})
+	if err != nil {
+		return fmt.Errorf("%s: %w", r.path(number), err)
+	}
+	r.found.Segments++
+	r.found.Records += s.records
+	before := len(r.found.Damage)
+	r.judge(number, h, s, data, last)
+	if last {
+		r.last, r.spoiled = number, len(r.found.Damage) > before
+	} else {
+		r.kept = append(r.kept, segmentInfo{number, int64(s.end)})
+	}
+	return nil
+}
+
+// judge tells a torn end from damage.
+func (r *recovery) judge(number uint64, h header, s scanned, data []byte, last bool) {
+	gap := func(at, end int64, reason string) Gap { return Gap{r.path(number), at, end - at, reason} }
+	damage := func(at, end int64, reason string) {
+		r.found.Damage = append(r.found.Damage, gap(at, end, reason))
+	}
+	switch {
+	case h == header{}:
+		damage(0, segmentHeader, "the header of the segment is damaged")
+	case h.number != number:
+		damage(0, segmentHeader, fmt.Sprintf("the header is that of segment %d", h.number))
+	}
+	for _, g := range s.gaps {
+		damage(int64(g.from), int64(g.to), "no valid record, and valid ones behind")
+	}
+	torn := last && !s.sealed
+	if s.tail.to > s.tail.from {
+		if torn {
+			g := gap(int64(s.tail.from), int64(s.tail.to), "the last record was not written to its end")
+			r.found.Torn = &g
+		} else {
+			damage(int64(s.tail.from), int64(s.tail.to), "no valid record")
+		}
+	} else if !torn && !s.sealed {
+		damage(int64(s.end), int64(s.end), "the segment was completed and has lost its end")
+	}
+	if short := int64(len(data)); short < h.allocated {
+		damage(short, h.allocated, "the file is shorter than it was made")
+	}
+}
+
+func (r *recovery) read(number uint64) (data []byte, err error) {
+	f, err := r.fs.Open(r.path(number))
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	size, err := f.Size()
+	if err != nil {
+		return nil, err
+	}
+	if int64(cap(r.buf)) < size {
+		r.buf = make([]byte, size)
+	}
+	r.buf = r.buf[:size]
+	n, err := f.ReadAt(r.buf, 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	return r.buf[:n], nil
+}

@@ -1,0 +1,424 @@
+package wal_test
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"tensile/queue/internal/faultfs"
+	"tensile/queue/wal"
+)
+
+// place is where a record stands.
+type place struct {
+	file     string
+	from, to int // its header and payload, without the padding
+	payload  string
+}
+
+// sample is a log of records of several lengths in several segments, killed
+// while the last one was open, and where each of them stands.
+func sample(t testing.TB, records, longest int) (disk *faultfs.FS, places []place) {
+	disk = faultfs.New()
+	l, _, _ := open(t, wal.Options{FS: disk, SegmentSize: wal.MinSegmentSize})
+	var want replayed
+	random := rand.New(rand.NewPCG(1, 2))
+	for i := range records {
+		payload := fmt.Sprintf("%d %s", i, bytes.Repeat([]byte{byte(i)}, random.IntN(longest)))
+		want = append(want, payload)
+		put(t, l, payload)
+	}
+	disk.Kill()
+	killed := disk.Clone()
+	require.NoError(t, l.Close())
+	for _, file := range killed.Files() {
+		killed.Edit(file, func(data []byte) []byte {
+			for _, r := range wal.Records(file, data) {
+				places = append(places, place{file, r.From, r.To, string(r.Payload)})
+			}
+			return data
+		})
+	}
+	var found replayed
+	for _, p := range places {
+		found = append(found, p.payload)
+	}
+	require.Equal(t, want, found)
+	return killed, places
+}
+
+// without is the payloads of all records but those that hit concerns.
+func without(places []place, hit func(place) bool) replayed {
+	var left replayed
+	for _, p := range places {
+		if !hit(p) {
+			left = append(left, p.payload)
+		}
+	}
+	return left
+}
+
+// recovered opens a log on disk, closes it and opens it again: damage is reported
+// once and what was kept stays.
+func recovered(t *testing.T, disk *faultfs.FS, want replayed, what string) wal.Recovery {
+	o := wal.Options{FS: disk, SegmentSize: wal.MinSegmentSize}
+	l, found, got := open(t, o)
+	if !slices.Equal(want, got) {
+		require.Equal(t, want, got, what)
+	}
+	put(t, l, "afterwards")
+	require.NoError(t, l.Close())
+	l, again, got := open(t, o)
+	if !slices.Equal(append(want, "afterwards"), got) {
+		require.Equal(t, append(want, "afterwards"), got, what)
+	}
+	if again.Torn != nil {
+		require.Nil(t, again.Torn, what)
+	}
+	require.NoError(t, l.Close())
+	return found
+}
+
+// Every bit of a small log is flipped, one at a time: the record concerned is
+// lost and reported with file and offset, every other is replayed.
+func TestEveryBitFlipped(t *testing.T) {
+	disk, places := sample(t, 40, 400)
+	files := disk.Files()
+	require.Greater(t, len(files), 2)
+	lastFile := files[len(files)-1]
+	lastEnd := places[len(places)-1].to
+	for _, file := range files {
+		var size int
+		disk.Edit(file, func(data []byte) []byte {
+			size = len(bytes.TrimRight(data, "\x00"))
+			return data
+		})
+		for offset := range size {
+			flipped := disk.Clone()
+			bit := byte(1) << (offset % 8)
+			if testing.Short() && offset%7 != 0 {
+				continue
+			}
+			flipped.Edit(file, func(data []byte) []byte {
+				data[offset] ^= bit
+				return data
+			})
+			what := fmt.Sprintf("%s, bit %#x of byte %d", file, bit, offset)
+			hit := func(p place) bool { return p.file == file && offset >= p.from && offset < p.to }
+			found := recovered(t, flipped, without(places, hit), what)
+
+			at := slices.IndexFunc(places, hit)
+			switch {
+			case at < 0 && offset >= 64 && (file == lastFile && offset < lastEnd || padding(places, file, offset)):
+				// Padding means nothing.
+			case at < 0 && offset < 64:
+				require.Len(t, found.Damage, 1, what)
+				require.Equal(t, file, found.Damage[0].File, what)
+				require.Less(t, found.Damage[0].Offset, int64(64), what)
+			case at == len(places)-1:
+				require.NotNil(t, found.Torn, what)
+				require.Equal(t, file, found.Torn.File, what)
+				require.Equal(t, int64(places[at].from), found.Torn.Offset, what)
+				require.Empty(t, found.Damage, what)
+			case at < 0: // the seal of a segment that was completed
+				require.Len(t, found.Damage, 1, what)
+				require.Equal(t, file, found.Damage[0].File, what)
+			default:
+				require.Len(t, found.Damage, 1, what)
+				require.Equal(t, file, found.Damage[0].File, what)
+				require.Equal(t, int64(places[at].from), found.Damage[0].Offset, what)
+				require.Nil(t, found.Torn, what)
+			}
+		}
+	}
+}
+
+// padding tells whether an offset is between two records.
+func padding(places []place, file string, offset int) bool {
+	for _, p := range places {
+		if p.file == file && offset >= p.to && offset < (p.to+3)/4*4 {
+			return true
+		}
+	}
+	return false
+}
+
+// Every file of a small log is cut at every offset.
+func TestCutAtEveryOffset(t *testing.T) {
+	disk, places := sample(t, 40, 400)
+	files := disk.Files()
+	for _, file := range files {
+		var size int
+		disk.Edit(file, func(data []byte) []byte { size = len(data); return data })
+		for offset := range size {
+			if testing.Short() && offset%7 != 0 {
+				continue
+			}
+			cut := disk.Clone()
+			cut.Edit(file, func(data []byte) []byte { return data[:offset] })
+			what := fmt.Sprintf("%s cut at %d", file, offset)
+			found := recovered(t, cut, without(places, func(p place) bool { return p.file == file && p.to > offset }), what)
+			require.NotEmpty(t, found.Damage, what)
+			for _, d := range found.Damage {
+				require.Equal(t, file, d.File, what)
+			}
+		}
+	}
+}
+
+// A write that the death of the process has cut short leaves part of the last
+// record and zeros behind it: that is dropped, counted, and no damage.
+func TestTornTailIsDroppedAndCounted(t *testing.T) {
+	disk, places := sample(t, 40, 400)
+	last := places[len(places)-1]
+	for offset := last.from; offset < last.to; offset++ {
+		torn := disk.Clone()
+		var left int
+		torn.Edit(last.file, func(data []byte) []byte {
+			clear(data[offset:])
+			left = len(bytes.TrimRight(data, "\x00"))
+			return data
+		})
+		what := fmt.Sprintf("torn at %d", offset)
+		found := recovered(t, torn, without(places, func(p place) bool { return p == last }), what)
+		require.Empty(t, found.Damage, what)
+		if left <= last.from {
+			require.Nil(t, found.Torn, what)
+			continue
+		}
+		require.Equal(t, int64(last.from), found.Torn.Offset, what)
+		require.Equal(t, int64(left-last.from), found.Torn.Length, what)
+		require.Contains(t, found.Torn.String(), last.file)
+	}
+}
+
+func TestMissingSegmentIsReported(t *testing.T) {
+	disk, places := sample(t, 100, 400)
+	files := disk.Files()
+	require.Greater(t, len(files), 3)
+	require.NoError(t, disk.Remove(files[1]))
+	found := recovered(t, disk, without(places, func(p place) bool { return p.file == files[1] }), "missing")
+	require.Len(t, found.Damage, 1)
+	assert.Equal(t, files[1], found.Damage[0].File)
+	assert.Contains(t, found.Damage[0].String(), "missing")
+}
+
+func TestDamagedLastSegmentIsKept(t *testing.T) {
+	disk, places := sample(t, 100, 400)
+	last := places[len(places)-1].file
+	victim := places[slices.IndexFunc(places, func(p place) bool { return p.file == last })]
+	require.NotEqual(t, places[len(places)-1], victim, "it would be torn")
+	disk.Edit(victim.file, func(data []byte) []byte {
+		data[victim.from] ^= 1
+		return data
+	})
+	recovered(t, disk, without(places, func(p place) bool { return p == victim }), "damaged")
+	assert.Contains(t, disk.Files(), victim.file+".damaged")
+}
+
+// Damage at random places of a large log.
+func TestRandomDamageOfALargeLog(t *testing.T) {
+	disk, places := sample(t, 4000, 900)
+	random := rand.New(rand.NewPCG(3, 4))
+	rounds := 200
+	if testing.Short() {
+		rounds = 20
+	}
+	files := disk.Files()
+	for round := range rounds {
+		spoiled := disk.Clone()
+		type stretch struct {
+			file     string
+			from, to int
+		}
+		var hits []stretch
+		for range 1 + random.IntN(5) {
+			s := stretch{file: files[random.IntN(len(files))]}
+			spoiled.Edit(s.file, func(data []byte) []byte {
+				s.from = 64 + random.IntN(len(data)-64)
+				s.to = min(len(data), s.from+1+random.IntN(700))
+				for i := s.from; i < s.to; i++ {
+					data[i] ^= byte(1 + random.IntN(255))
+				}
+				return data
+			})
+			hits = append(hits, s)
+		}
+		hit := func(p place) bool {
+			return slices.ContainsFunc(hits, func(s stretch) bool { return s.file == p.file && s.from < p.to && p.from < s.to })
+		}
+		found := recovered(t, spoiled, without(places, hit), fmt.Sprintf("round %d: %v", round, hits))
+		if slices.ContainsFunc(places, hit) {
+			require.True(t, len(found.Damage) > 0 || found.Torn != nil)
+		}
+	}
+}
+
+// A block that the disk wrote to a wrong place, and a message that holds a copy
+// of a log, are no records.
+func TestRecordsCountOnlyWhereTheyWereWritten(t *testing.T) {
+	disk := faultfs.New()
+	l, _, _ := open(t, wal.Options{FS: disk})
+	put(t, l, "record 0")
+	var copied []byte
+	file := disk.Files()[0]
+	disk.Edit(file, func(data []byte) []byte {
+		copied = slices.Clone(data[64:96])
+		return data
+	})
+	put(t, l, "0123"+string(copied)) // aligned as a record is
+	put(t, l, "record 2")
+	disk.Kill()
+	killed := disk.Clone()
+	require.NoError(t, l.Close())
+	records := 0
+	killed.Edit(file, func(data []byte) []byte {
+		places := wal.Records(file, data)
+		records = len(places)
+		data[places[1].From] ^= 1
+		copy(data[places[2].To+16:], copied)
+		return data
+	})
+	require.Equal(t, 3, records)
+	l, found, got := open(t, wal.Options{FS: killed})
+	assert.Equal(t, replayed{"record 0", "record 2"}, got)
+	assert.Len(t, found.Damage, 1)
+	assert.NotNil(t, found.Torn)
+	require.NoError(t, l.Close())
+}
+
+// The process dies between two steps of Open itself, or the power fails there:
+// the next Open finds everything.
+func TestOpenMayDieAnywhere(t *testing.T) {
+	disk, places := sample(t, 40, 400)
+	want := without(places, func(place) bool { return false })
+	for _, power := range []bool{false, true} {
+		for step := 0; ; step++ {
+			at := disk.Clone()
+			calls := 0
+			at.Fail(func(faultfs.Op, string) error {
+				if calls++; calls > step {
+					return fmt.Errorf("dead since call %d", step)
+				}
+				return nil
+			})
+			var got replayed
+			l, _, err := wal.Open(dir, wal.Options{FS: at, SegmentSize: wal.MinSegmentSize}, got.take)
+			at.Fail(nil)
+			if err == nil {
+				require.NoError(t, l.Close())
+				require.Greater(t, step, 5)
+				break
+			}
+			if power {
+				at.PowerFailure(rand.New(rand.NewPCG(uint64(step), 0)))
+			} else {
+				at.Kill()
+			}
+			found := recovered(t, at, want, fmt.Sprintf("dead at call %d, power failure: %v", step, power))
+			require.Empty(t, found.Damage)
+		}
+	}
+}
+
+// Whatever fails, whenever the power goes: what was confirmed is there, in
+// order, and what is there was sent.
+func TestPowerFailureLosesNothingConfirmed(t *testing.T) {
+	rounds := 2000
+	if testing.Short() {
+		rounds = 200
+	}
+	for round := range rounds {
+		random := rand.New(rand.NewPCG(uint64(round), 7))
+		disk := faultfs.New()
+		o := wal.Options{FS: disk, SegmentSize: wal.MinSegmentSize}
+		var confirmed []int
+		sent := 0
+		for range 3 {
+			l, _, err := wal.Open(dir, o, func(uint64, []byte) error { return nil })
+			require.NoError(t, err, round)
+			calls, last := 0, random.IntN(80)
+			disk.Fail(func(op faultfs.Op, _ string) error {
+				if calls++; calls == last { // only this once, as a disk does that hides its trouble
+					return fmt.Errorf("%s failed", op)
+				}
+				return nil
+			})
+			for range random.IntN(60) {
+				var commits []wal.Commit
+				first := sent
+				for range 1 + random.IntN(8) {
+					c, err := l.Append(fmt.Appendf(nil, "%d ", sent), make([]byte, random.IntN(300)))
+					if err != nil {
+						break
+					}
+					commits = append(commits, c)
+					sent++
+				}
+				for i, c := range commits {
+					if c.Wait(t.Context()) == nil {
+						confirmed = append(confirmed, first+i)
+					}
+				}
+			}
+			l.Close() //nolint:errcheck // it may have failed
+			disk.Fail(nil)
+			disk.PowerFailure(random)
+		}
+		var found []int
+		l, _, err := wal.Open(dir, o, func(_ uint64, payload []byte) error {
+			var n int
+			_, err := fmt.Sscan(string(payload), &n)
+			found = append(found, n)
+			return err
+		})
+		require.NoError(t, err, round)
+		require.NoError(t, l.Close())
+		require.True(t, slices.IsSorted(found), round)
+		require.Equal(t, slices.Compact(slices.Clone(found)), found, round)
+		for _, n := range confirmed {
+			if _, ok := slices.BinarySearch(found, n); !ok {
+				require.Fail(t, "lost", "round %d: record %d was confirmed and is gone", round, n)
+			}
+		}
+	}
+}
+
+// FuzzSegment reads anything as a segment: no panic, an end, and only records
+// that were written.
+func FuzzSegment(f *testing.F) {
+	disk, _ := sample(f, 5, 60)
+	file := disk.Files()[0]
+	disk.Edit(file, func(data []byte) []byte {
+		whole := bytes.TrimRight(data, "\x00")
+		f.Add(whole, 0, byte(0))
+		f.Add(whole[:len(whole)/2], 70, byte(1))
+		f.Add([]byte{}, 0, byte(0))
+		return data
+	})
+	f.Fuzz(func(t *testing.T, data []byte, offset int, flip byte) {
+		pristine := wal.Records(file, data)
+		for _, r := range pristine {
+			if r.From < 64 || r.To > len(data) || len(r.Payload) > r.To-r.From {
+				t.Fatalf("record from %d to %d in %d bytes", r.From, r.To, len(data))
+			}
+		}
+		if offset < 0 || offset >= len(data) {
+			return
+		}
+		data[offset] ^= flip
+		for _, r := range pristine {
+			if offset >= r.From && offset < r.To {
+				continue
+			}
+			if !slices.ContainsFunc(wal.Records(file, data), func(left wal.Record) bool { return left.From == r.From }) {
+				t.Fatalf("the record at %d is lost, and byte %d was changed", r.From, offset)
+			}
+		}
+	})
+}
