@@ -36,7 +36,7 @@
 //	 8  uint32 version
 //	12  uint32 CRC32C of the other 60 bytes
 //	16  uint64 number of the segment
-//	24  uint64 number of the segment that this one replaces, or 0
+//	24  uint64 number from which on this segment replaces those before, or 0
 //	32  uint64 bytes allocated for the file
 //	40  zeros
 //

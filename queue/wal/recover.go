@@ -100,6 +100,15 @@ type recovery struct {
 	spoiled bool   // the last one is damaged
 }
 
+// replaced is the number from which the segments are replaced by the one that
+// comes after the last.
+func (r *recovery) replaced() uint64 {
+	if len(r.kept) == 0 {
+		return 1
+	}
+	return r.kept[len(r.kept)-1].number + 1
+}
+
 // run replays the segments there are, in order.
 func (r *recovery) run() error {
 	numbers, err := r.list()
@@ -114,10 +123,12 @@ func (r *recovery) run() error {
 	}
 	for _, n := range numbers {
 		// The process died between writing a segment anew and removing the old.
-		if old := headers[n].replaces; old > 0 && slices.Contains(numbers, old) {
-			numbers = slices.DeleteFunc(numbers, func(m uint64) bool { return m == old })
-			if err := r.fs.Remove(r.path(old)); err != nil {
-				return err
+		for _, old := range numbers {
+			if from := headers[n].replaces; from > 0 && from <= old && old < n {
+				numbers = slices.DeleteFunc(slices.Clone(numbers), func(m uint64) bool { return m == old })
+				if err := r.fs.Remove(r.path(old)); err != nil {
+					return err
+				}
 			}
 		}
 	}
@@ -176,10 +187,13 @@ func (r *recovery) header(number uint64) (h header, err error) {
 
 // missing reports the segments between two that follow each other.
 func (r *recovery) missing(before, after uint64, h header) {
-	for n := before + 1; n < after && h.number == after; n++ {
-		if n == h.replaces {
-			continue
-		}
+	end := after
+	if h.number != after {
+		return // damaged, and reported
+	} else if h.replaces > 0 {
+		end = h.replaces
+	}
+	for n := before + 1; n < end; n++ {
 		r.found.Damage = append(r.found.Damage, Gap{File: r.path(n), Reason: "the file is missing"})
 	}
 }

@@ -422,3 +422,20 @@ func FuzzSegment(f *testing.F) {
 		}
 	})
 }
+
+// A segment that was written anew several times explains the numbers that are
+// not there, also behind one that was completed.
+func TestReopeningLeavesNoGap(t *testing.T) {
+	o := wal.Options{FS: faultfs.New(), SegmentSize: wal.MinSegmentSize}
+	sent := 0
+	for round := range 12 {
+		l, found, got := open(t, o)
+		require.Empty(t, found.Damage, round)
+		require.Equal(t, numbered(0, sent), got)
+		for range []int{0, 1, 250, 1}[round%4] {
+			put(t, l, fmt.Sprintf("record %d", sent))
+			sent++
+		}
+		require.NoError(t, l.Close())
+	}
+}

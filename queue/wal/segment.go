@@ -34,8 +34,9 @@ func parseName(name string) (number uint64, ok bool) {
 
 // header is the beginning of a segment.
 type header struct {
-	number, replaces uint64
-	allocated        int64
+	number    uint64
+	replaces  uint64 // the segments from this number on, or none if 0
+	allocated int64
 }
 
 func (h header) append(buf []byte) []byte {

@@ -119,15 +119,21 @@ func (f *FS) PowerFailure(random *rand.Rand) {
 	}
 }
 
-// Clone returns a copy of what programs see now, with nothing locked or failing.
+// Clone returns a copy as it is now, with nothing locked or failing: what a
+// process leaves that is killed now.
 func (f *FS) Clone() *FS {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	c := New()
-	for path, n := range f.names {
-		c.names[path] = &node{data: slices.Clone(n.data), synced: slices.Clone(n.data), unsaved: make(map[int]bool)}
+	copies := make(map[*node]*node)
+	for from, to := range map[*map[string]*node]map[string]*node{&f.names: c.names, &f.durable: c.durable} {
+		for path, n := range *from {
+			if copies[n] == nil {
+				copies[n] = &node{slices.Clone(n.data), slices.Clone(n.synced), maps.Clone(n.unsaved)}
+			}
+			to[path] = copies[n]
+		}
 	}
-	c.durable = maps.Clone(c.names)
 	return c
 }
 

@@ -1,0 +1,237 @@
+package queue
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"tensile/queue/wal"
+)
+
+// Broker holds queues by name. All of its methods are safe for concurrent use.
+type Broker struct {
+	epoch time.Time
+	log   *wal.Log // nil in memory
+	found Recovery
+
+	mu     sync.RWMutex
+	queues map[string]*Queue
+	order  []*Queue // those declared, in that order
+	err    error    // why nothing is declared any more
+	closed bool
+	// all are the queues, also those not declared: for those who must not wait
+	// for the lock.
+	all atomic.Pointer[[]*Queue]
+
+	keeper keeper // where there is a log
+}
+
+// Recovery is what Open found in the log.
+type Recovery struct {
+	wal.Recovery
+	// Queues has the number of messages of each queue that has any. They wait
+	// until the queue is declared.
+	Queues map[string]int
+}
+
+// Open returns a broker without queues, or with those that its log holds: each
+// is there once it is declared again.
+//
+// The errors are ErrLocked, ErrInvalid, ErrFormat, wal.ErrVersion, and those of the file
+// system. Damage to the log is no error: see Recovery.
+func Open(o Options) (*Broker, error) {
+	b := &Broker{epoch: time.Now(), queues: make(map[string]*Queue)}
+	b.all.Store(new([]*Queue))
+	if o.Dir == "" {
+		return b, nil
+	}
+	if o.SegmentSize != 0 && o.SegmentSize < wal.MinSegmentSize {
+		return nil, invalid("SegmentSize", o.SegmentSize, fmt.Sprintf("0 for %d, or %d and more", wal.DefaultSegmentSize, wal.MinSegmentSize))
+	}
+	if err := b.openLog(o); err != nil {
+		return nil, fmt.Errorf("queue: %w", err)
+	}
+	return b, nil
+}
+
+// Recovery tells what Open found; it is empty in memory.
+func (b *Broker) Recovery() Recovery { return b.found }
+
+// Declare makes a queue, or returns the one that was declared with the same
+// Config. One that the log holds is as it was, with the Config given now: that
+// is not kept in the log.
+//
+// The errors are ErrInvalid, ErrExists, ErrUnknownQueue for a dead-letter queue
+// that was not declared, ErrClosed and ErrFailed.
+func (b *Broker) Declare(name string, cfg Config) (*Queue, error) {
+	if len(name) == 0 || len(name) > MaxName {
+		return nil, invalid("length of name", len(name), fmt.Sprintf("1 to %d", MaxName))
+	}
+	if err := cfg.validate(); err != nil {
+		return nil, &queueError{err, name}
+	}
+	q, err := b.declare(name, cfg)
+	if err != nil {
+		return nil, &queueError{err, name}
+	}
+	return q, nil
+}
+
+func (b *Broker) declare(name string, cfg Config) (*Queue, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.err != nil {
+		return nil, b.err
+	}
+	q := b.queues[name]
+	if q != nil && q.declared {
+		if q.cfg != cfg {
+			return nil, fmt.Errorf("%w: %+v", ErrExists, q.cfg)
+		}
+		return q, nil
+	}
+	var deadLetter *Queue
+	if cfg.DeadLetter != "" {
+		if deadLetter = b.queues[cfg.DeadLetter]; deadLetter == nil || !deadLetter.declared {
+			return nil, fmt.Errorf("%w: dead-letter queue %q, it must be declared before", ErrUnknownQueue, cfg.DeadLetter)
+		}
+	}
+	if q == nil {
+		q = b.add(name)
+	}
+	q.adopt(cfg, deadLetter)
+	b.order = append(b.order, q)
+	return q, nil
+}
+
+// add makes a queue that is not declared yet.
+func (b *Broker) add(name string) *Queue {
+	q := newQueue(b, name)
+	b.queues[name] = q
+	all := append(slices.Clone(*b.all.Load()), q)
+	b.all.Store(&all)
+	return q
+}
+
+// adopt has a queue declared, and buries what had its last attempt before the
+// process ended.
+func (q *Queue) adopt(cfg Config, deadLetter *Queue) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.cfg, q.deadLetter, q.declared = cfg, deadLetter, true
+	for m := q.ready.first; m != nil; {
+		next := m.next
+		if q.exhausted(m) {
+			q.ready.remove(m)
+			if !q.bury(m) {
+				q.returned.add(m)
+			}
+		}
+		m = next
+	}
+}
+
+// Queue returns a queue that was declared, or ErrUnknownQueue.
+func (b *Broker) Queue(name string) (*Queue, error) {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	q := b.queues[name]
+	if q == nil || !q.declared {
+		return nil, &queueError{ErrUnknownQueue, name}
+	}
+	return q, nil
+}
+
+// Drain refuses to publish and to declare from now on with ErrClosed, and returns when every
+// message was acknowledged, those in dead-letter queues included. Receivers get
+// what is left and then ErrClosed. If ctx ends first, its error is returned and
+// the broker stays as it is. Close is still to be called.
+func (b *Broker) Drain(ctx context.Context) error {
+	b.mu.Lock()
+	if b.err == nil {
+		b.err = ErrClosed
+	}
+	order := b.order
+	b.mu.Unlock()
+	for _, q := range order {
+		q.stopPublishing()
+	}
+	// A dead-letter queue was declared before those whose dead letters it gets:
+	// from the last to the first, nothing can come after.
+	for i := len(order) - 1; i >= 0; i-- {
+		if err := order[i].drained(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (q *Queue) stopPublishing() {
+	q.mu.Lock()
+	q.draining = true
+	var out woken
+	for w := q.publishers.shift(); w != nil; w = q.publishers.shift() {
+		w.err = ErrClosed
+		out.add(w)
+	}
+	q.mu.Unlock()
+	out.wake()
+}
+
+// drained waits until nothing is held, and then turns receivers away.
+func (q *Queue) drained(ctx context.Context) error {
+	q.mu.Lock()
+	if q.empty == nil {
+		q.empty = make(chan struct{})
+	}
+	empty := q.empty
+	woken := q.settle()
+	q.mu.Unlock()
+	woken.wake()
+	select {
+	case <-empty:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if held := q.end(ErrClosed); held > 0 {
+		return q.fault(ErrClosed) // somebody closed or broke it meanwhile
+	}
+	return nil
+}
+
+// Close turns all waiters and later callers away with ErrClosed. A durable
+// broker keeps every message for the next Open; one in memory returns an error
+// that wraps ErrDiscarded if it held any. It returns ErrFailed if the log has failed.
+// Closing again does nothing.
+func (b *Broker) Close() error {
+	b.mu.Lock()
+	if b.closed {
+		b.mu.Unlock()
+		return nil
+	}
+	b.closed, b.err = true, ErrClosed
+	b.mu.Unlock()
+	held := 0
+	for _, q := range *b.all.Load() {
+		held += q.end(ErrClosed)
+	}
+	if b.log != nil {
+		b.keeper.stop()
+		return b.log.Close()
+	}
+	if held > 0 {
+		return fmt.Errorf("queue: %w: %d", ErrDiscarded, held)
+	}
+	return nil
+}
+
+// LogStats returns the figures of the log; they are zero in memory.
+func (b *Broker) LogStats() wal.Stats {
+	if b.log == nil {
+		return wal.Stats{}
+	}
+	return b.log.Stats()
+}

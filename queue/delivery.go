@@ -1,0 +1,186 @@
+package queue
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"tensile/queue/wal"
+)
+
+// Delivery is a message that is leased to a consumer. It is a small value; a
+// copy of it is the same delivery. Its methods are safe for concurrent use.
+type Delivery struct {
+	// Body is the message as it was published. It must not be changed.
+	Body []byte
+	// ID numbers the messages of a queue in the order of their publishing.
+	ID uint64
+	// Attempt is the number of times that the message was delivered, this one
+	// included.
+	Attempt int
+
+	queue   *Queue
+	message *message
+	lease   uint64
+}
+
+// holding returns the message that d holds, if it still does.
+func (q *Queue) holding(d Delivery) (*message, error) {
+	if q.err != nil {
+		return nil, q.err
+	}
+	if m := d.message; d.queue == q && m.lease == d.lease {
+		return m, nil
+	}
+	return nil, ErrLeaseEnded
+}
+
+// unlease takes a leased message out of its place.
+func (q *Queue) unlease(m *message) {
+	if m.at == notInHeap {
+		q.leased.remove(m)
+	} else {
+		q.timed.remove(m)
+	}
+	m.lease = 0
+	q.count.InFlight--
+}
+
+// Ack ends the lease and the message. A nil error of a durable broker means
+// that this is on the disk: the message never comes back.
+//
+// The errors are ErrLeaseEnded and ErrClosed. After ErrFailed, or if ctx ends while Ack waits
+// for the disk, the message may come back after a restart, with its attempts.
+func (d Delivery) Ack(ctx context.Context) error {
+	q := d.queue
+	if q == nil {
+		return ErrLeaseEnded
+	}
+	q.mu.Lock()
+	m, err := q.holding(d)
+	var commit wal.Commit
+	if err == nil && q.b.log != nil {
+		commit, err = q.logAck(d.ID)
+	}
+	if err != nil {
+		q.mu.Unlock()
+		return q.fault(err)
+	}
+	q.ack(m)
+	woken := q.settle()
+	q.mu.Unlock()
+	woken.wake()
+	return q.confirmed(ctx, commit)
+}
+
+func (q *Queue) ack(m *message) {
+	q.unlease(m)
+	q.drop(m)
+	q.count.Acked++
+}
+
+// AckBatch acknowledges deliveries of this queue. It returns how many leases it
+// ended; where that is not all of them, the error is ErrLeaseEnded. For the
+// rest it is like Delivery.Ack.
+func (q *Queue) AckBatch(ctx context.Context, deliveries []Delivery) (n int, err error) {
+	if len(deliveries) > MaxBatch {
+		return 0, invalid("number of deliveries", len(deliveries), fmt.Sprintf("up to %d", MaxBatch))
+	}
+	q.mu.Lock()
+	first := Delivery{} // of those that could not be acknowledged
+	q.scratch = q.ackRecord()
+	for _, d := range deliveries {
+		m, err := q.holding(d)
+		if err != nil {
+			if err != ErrLeaseEnded {
+				q.mu.Unlock()
+				return 0, q.fault(err)
+			}
+			if first.ID == 0 {
+				first = d
+			}
+			continue
+		}
+		q.ack(m)
+		q.scratch = appendID(q.scratch, d.ID)
+		n++
+	}
+	var commit wal.Commit
+	if n > 0 && q.b.log != nil {
+		commit, err = q.b.log.Append(q.scratch, nil)
+	}
+	woken := q.settle()
+	q.mu.Unlock()
+	woken.wake()
+	if n > 0 && err == nil {
+		err = q.confirmed(ctx, commit)
+	}
+	if err == nil && n < len(deliveries) {
+		err = q.fault(fmt.Errorf("%w: of %d of %d messages, the first is %d", ErrLeaseEnded, len(deliveries)-n, len(deliveries), first.ID))
+	}
+	return n, err
+}
+
+// Nack refuses the message: it comes back to its place in the queue after the
+// delay, or goes to the dead-letter queue at once if that was its last attempt.
+// The errors are ErrLeaseEnded, ErrClosed, ErrFailed, and ErrInvalid for a negative
+// delay.
+func (d Delivery) Nack(delay time.Duration) error {
+	if delay < 0 {
+		return invalid("delay", delay, "0 or more")
+	}
+	q := d.queue
+	if q == nil {
+		return ErrLeaseEnded
+	}
+	q.mu.Lock()
+	m, err := q.holding(d)
+	if err != nil {
+		q.mu.Unlock()
+		return q.fault(err)
+	}
+	q.unlease(m)
+	q.count.Nacked++
+	if delay > 0 && !q.exhausted(m) {
+		now := q.b.now()
+		m.due = now + int64(delay)
+		q.timed.add(m)
+		q.count.Delayed++
+		q.arm(now)
+	} else {
+		q.comeBack(m)
+	}
+	woken := q.settle()
+	q.mu.Unlock()
+	woken.wake()
+	return nil
+}
+
+// Extend has the lease end that long from now, whatever it was before. The
+// errors are ErrLeaseEnded, ErrClosed, ErrFailed, and ErrInvalid for a visibility that
+// is not above 0.
+func (d Delivery) Extend(visibility time.Duration) error {
+	if visibility <= 0 {
+		return invalid("visibility", visibility, "more than 0")
+	}
+	q := d.queue
+	if q == nil {
+		return ErrLeaseEnded
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	m, err := q.holding(d)
+	if err != nil {
+		return q.fault(err)
+	}
+	now := q.b.now()
+	if m.at == notInHeap {
+		q.leased.remove(m)
+	} else {
+		q.timed.remove(m)
+	}
+	m.due = now + int64(visibility)
+	q.timed.add(m)
+	q.arm(now)
+	return nil
+}
