@@ -6,4 +6,6 @@
 //     observed), validate (thresholds and checklist) and report (what is left behind).
 //   - [tensile/pool] is a bounded pool of connections.
 //   - [tensile/registry] routes messages to names.
+//   - [tensile/queue] is a broker of at-least-once queues, in memory or over a
+//     log on disk ([tensile/queue/wal]).
 package tensile

@@ -21,8 +21,8 @@
 //     kernel may have dropped the pages by then (PostgreSQL's "fsyncgate",
 //     2018). For the same reason Open does not trust what it reads back from
 //     the last segment: it writes it anew.
-//   - A record that was being written when the process died is dropped, and
-//     counted in [Recovery.Torn]. What is damaged elsewhere is listed in
+//   - Records that were being written when the process died or the power failed
+//     are dropped, and listed in [Recovery.Torn]. What is damaged elsewhere is listed in
 //     [Recovery.Damage] with file and offset, and everything that is still
 //     readable behind it is replayed.
 //   - A second process that opens the same folder gets [ErrLocked].
@@ -44,10 +44,15 @@
 //
 //	 0  uint32 CRC32C of the payload, continued from the check of the header
 //	 4  uint32 length of the payload
-//	 8  uint8 kind: 1 data, 2 seal, 3 preface
-//	 9  uint24 check of the header: CRC32C of the segment's number, the offset,
-//	    the length and the kind
-//	12  payload
+//	 8  uint32 distance back to the first record of the group
+//	12  uint8 kind: 1 data, 2 seal, 3 preface
+//	13  uint24 check of the header: CRC32C of the segment's number, the offset,
+//	    and the header from the length to the kind
+//	16  payload
+//
+// A group is what was written and synced together. It is begun only when the
+// one before is on the disk; so where the last segment has a hole in its last
+// group, that was never confirmed, and where it has one before, that was.
 //
 // As both checks depend on the position, a record is valid only where it was
 // written: neither a block that the disk put elsewhere nor a message that holds

@@ -6,7 +6,7 @@ import (
 )
 
 const (
-	frameHeader = 12
+	frameHeader = 16
 	alignment   = 4
 )
 
@@ -32,7 +32,7 @@ func appendFrame(buf []byte, kind byte, head, body []byte) []byte {
 	at, n := len(buf), len(head)+len(body)
 	var header [frameHeader]byte
 	little.PutUint32(header[4:], uint32(n))
-	header[8] = kind
+	header[12] = kind
 	buf = append(buf, header[:]...)
 	buf = append(buf, head...)
 	buf = append(buf, body...)
@@ -43,49 +43,58 @@ func appendFrame(buf []byte, kind byte, head, body []byte) []byte {
 }
 
 // sealFrames adds the checks to the records in buf, which will stand at offset
-// at of a segment.
-func sealFrames(buf []byte, segment uint64, at int64) {
-	for len(buf) > 0 {
+// at of a segment, and what they say of their group: that it begins there, or
+// that each is one of its own.
+func sealFrames(buf []byte, segment uint64, at int64, oneGroup bool) {
+	for back := int64(0); len(buf) > 0; {
 		n := int(little.Uint32(buf[4:]))
+		little.PutUint32(buf[8:], uint32(back))
 		check := headerCheck(segment, at, buf)
-		buf[9], buf[10], buf[11] = byte(check), byte(check>>8), byte(check>>16)
+		buf[13], buf[14], buf[15] = byte(check), byte(check>>8), byte(check>>16)
 		little.PutUint32(buf, crc32.Update(check, castagnoli, buf[frameHeader:frameHeader+n]))
 		size := frameSize(n)
 		buf, at = buf[size:], at+int64(size)
+		if oneGroup {
+			back += int64(size)
+		}
 	}
 }
 
-// headerCheck is the CRC32C of where a record stands, its length and its kind.
+// headerCheck is the CRC32C of where a record stands and of its header.
 func headerCheck(segment uint64, at int64, header []byte) uint32 {
-	var text [21]byte
+	var text [25]byte
 	little.PutUint64(text[:], segment)
 	little.PutUint64(text[8:], uint64(at))
-	copy(text[16:], header[4:9])
+	copy(text[16:], header[4:13])
 	return crc32.Checksum(text[:], castagnoli)
 }
 
+// frame is a valid record.
+type frame struct {
+	kind    byte
+	payload []byte // part of the segment's content
+	size    int    // with its padding
+	group   int    // offset at which its group begins
+}
+
 // parseFrame reads the record at offset at of a segment whose content is data.
-// ok is false where there is no valid one. The payload is part of data.
-func parseFrame(data []byte, segment uint64, at int) (kind byte, payload []byte, size int, ok bool) {
+// ok is false where there is no valid one.
+func parseFrame(data []byte, segment uint64, at int) (f frame, ok bool) {
 	if at < 0 || at > len(data)-frameHeader {
-		return 0, nil, 0, false
+		return frame{}, false
 	}
 	header := data[at : at+frameHeader]
-	kind = header[8]
-	if kind < kindData || kind > kindPreface {
-		return 0, nil, 0, false
-	}
-	n := little.Uint32(header[4:])
-	if n > MaxRecord || int(n) > len(data)-at-frameHeader {
-		return 0, nil, 0, false
+	kind, n, back := header[12], little.Uint32(header[4:]), little.Uint32(header[8:])
+	if kind < kindData || kind > kindPreface || n > MaxRecord || int(n) > len(data)-at-frameHeader {
+		return frame{}, false
 	}
 	check := headerCheck(segment, int64(at), header)
-	if uint32(header[9])|uint32(header[10])<<8|uint32(header[11])<<16 != check&0xffffff {
-		return 0, nil, 0, false
+	if uint32(header[13])|uint32(header[14])<<8|uint32(header[15])<<16 != check&0xffffff {
+		return frame{}, false
 	}
-	payload = data[at+frameHeader : at+frameHeader+int(n) : at+frameHeader+int(n)]
+	payload := data[at+frameHeader : at+frameHeader+int(n)]
 	if crc32.Update(check, castagnoli, payload) != little.Uint32(header) {
-		return 0, nil, 0, false
+		return frame{}, false
 	}
-	return kind, payload, min(frameSize(int(n)), len(data)-at), true
+	return frame{kind, payload, min(frameSize(int(n)), len(data)-at), at - int(back)}, true
 }

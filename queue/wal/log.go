@@ -255,7 +255,7 @@ func (l *Log) write(g *group, last bool) error {
 	if last {
 		g.buf = appendFrame(g.buf, kindSeal, nil, nil)
 	}
-	sealFrames(g.buf, g.segment, l.end)
+	sealFrames(g.buf, g.segment, l.end, true)
 	if err := writeAt(l.file, g.buf, l.end); err != nil {
 		return err
 	}

@@ -14,10 +14,10 @@ import (
 type Recovery struct {
 	Segments int // files read
 	Records  int // replayed
-	// Torn is the end of the last segment that was being written when the
-	// process died, nil if there is none. It was dropped: what it held was
-	// never confirmed, unless the disk itself lost it.
-	Torn *Gap
+	// Torn is what was being written when the process died or the power failed.
+	// It was dropped: it was never confirmed, unless it is the disk that has
+	// lost the very last that it was given.
+	Torn []Gap
 	// Damage is everything else that could not be read. What stood there was
 	// confirmed and is lost; all around it was replayed. Where the last segment
 	// is concerned, the file is kept beside the log with ".damaged" added to its
@@ -46,8 +46,8 @@ type scanned struct {
 	records int
 	sealed  bool
 	end     int    // behind the last record
-	gaps    []span // followed by a valid record
-	tail    span   // not followed by one; empty if there is none
+	group   int    // where the group of the last record begins
+	gaps    []span // without a valid record, and not empty
 }
 
 // scan calls emit with every record in the content of a segment. Behind a
@@ -56,31 +56,27 @@ func scan(data []byte, segment uint64, emit func(at int, kind byte, payload []by
 	s := scanned{end: segmentHeader}
 	used := len(bytes.TrimRight(data, "\x00")) // what was allocated and never written is zeros
 	for at := segmentHeader; at < used; {
-		kind, payload, size, ok := parseFrame(data, segment, at)
+		f, ok := parseFrame(data, segment, at)
 		if ok {
-			if kind == kindSeal {
+			if f.kind == kindSeal {
 				s.sealed = true
 			} else {
 				s.records++
-				if err := emit(at, kind, payload); err != nil {
+				if err := emit(at, f.kind, f.payload); err != nil {
 					return s, fmt.Errorf("record at offset %d: %w", at, err)
 				}
 			}
-			at += size
-			s.end = at
+			at += f.size
+			s.end, s.group = at, f.group
 			continue
 		}
 		next := at + alignment
-		for next < used {
-			if _, _, _, ok = parseFrame(data, segment, next); ok {
-				break
+		for next < used && !ok {
+			if _, ok = parseFrame(data, segment, next); !ok {
+				next += alignment
 			}
-			next += alignment
 		}
-		if next >= used {
-			s.tail = span{at, used}
-			break
-		}
+		next = min(next, used)
 		s.gaps = append(s.gaps, span{at, next})
 		at = next
 	}
@@ -230,7 +226,7 @@ func (r *recovery) segment(number uint64, h header, last bool) error {
 	return nil
 }
 
-// judge tells a torn end from damage.
+// judge tells what was torn in writing from damage.
 func (r *recovery) judge(number uint64, h header, s scanned, data []byte, last bool) {
 	gap := func(at, end int64, reason string) Gap { return Gap{r.path(number), at, end - at, reason} }
 	damage := func(at, end int64, reason string) {
@@ -243,17 +239,14 @@ func (r *recovery) judge(number uint64, h header, s scanned, data []byte, last b
 		damage(0, segmentHeader, fmt.Sprintf("the header is that of segment %d", h.number))
 	}
 	for _, g := range s.gaps {
-		damage(int64(g.from), int64(g.to), "no valid record, and valid ones behind")
-	}
-	torn := last && !s.sealed
-	if s.tail.to > s.tail.from {
-		if torn {
-			g := gap(int64(s.tail.from), int64(s.tail.to), "the last record was not written to its end")
-			r.found.Torn = &g
-		} else {
-			damage(int64(s.tail.from), int64(s.tail.to), "no valid record")
+		switch {
+		case last && !s.sealed && g.from >= s.group:
+			r.found.Torn = append(r.found.Torn, gap(int64(g.from), int64(g.to), "it was not written to its end"))
+		default:
+			damage(int64(g.from), int64(g.to), "no valid record where one was written")
 		}
-	} else if !torn && !s.sealed {
+	}
+	if end := len(s.gaps) == 0 || s.gaps[len(s.gaps)-1].to <= s.end; end && !last && !s.sealed {
 		damage(int64(s.end), int64(s.end), "the segment was completed and has lost its end")
 	}
 	if short := int64(len(data)); short < h.allocated {

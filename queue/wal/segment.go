@@ -104,7 +104,7 @@ func fillSegment(f File, h header, parts [][]byte) (end int64, err error) {
 		if len(frames) == 0 {
 			continue
 		}
-		sealFrames(frames, h.number, end)
+		sealFrames(frames, h.number, end, false) // all of them are synced before anything follows
 		if err := writeAt(f, frames, end); err != nil {
 			return 0, err
 		}
