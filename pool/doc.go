@@ -33,12 +33,12 @@
 //
 // # Limits in time
 //
-// MaxIdleTime, MaxLifetime and CheckAfter are kept by one background goroutine
-// that exists only where one of them, or MinIdle, is set. It counts ticks, and
-// a released connection is stamped with the current tick instead of the clock,
-// because reading the clock would double the cost of a release. These limits
-// are therefore coarse: each acts within a quarter of itself, and none acts
-// more often than once a millisecond.
+// MaxIdleTime, MaxLifetime and CheckAfter are kept in the background, by two
+// goroutines that exist only where one of them, or MinIdle, is set. Time is
+// counted in ticks, and a released connection is stamped with the current tick
+// instead of the clock, because reading the clock would double the cost of a
+// release. These limits are therefore coarse: each acts within a quarter of
+// itself, and none acts more often than once a millisecond.
 //
 // # Cost
 //

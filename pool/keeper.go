@@ -2,12 +2,13 @@ package pool
 
 import (
 	"math/rand/v2"
+	"sync"
 	"time"
 )
 
-// ticks says how many ticks make d, rounded up.
+// ticks says how many ticks make d, which is above 0, rounded up.
 func (p *Pool[C]) ticks(d time.Duration) int64 {
-	return int64((d + p.tick - 1) / p.tick)
+	return int64((d-1)/p.tick) + 1
 }
 
 // expiry draws the tick at which a connection dialled now is too old.
@@ -20,13 +21,27 @@ func (p *Pool[C]) expiry() int64 {
 	return p.now + max(p.ticks(life-jitter), 1)
 }
 
-// keep advances the tick, closes what was idle for too long or is too old, and
-// keeps MinIdle connections ready. It ends when the pool is closed.
+// keep tells the time, and has the housekeeping done at every tick. It ends when
+// the pool is closed.
 func (p *Pool[C]) keep() {
 	defer close(p.stopped)
+	// Housekeeping waits for the network, and time must not wait for it: a
+	// connection is past its limits also while a dial hangs.
+	due := make(chan struct{}, 1)
+	var house sync.WaitGroup
+	house.Go(func() {
+		for range due {
+			p.expire()
+			p.fill()
+		}
+	})
+	defer house.Wait()
+	defer close(due)
+	due <- struct{}{} // MinIdle is there before anybody asks
+
+	began := time.Now()
 	clock := time.NewTicker(p.tick)
 	defer clock.Stop()
-	p.fill()
 	for {
 		select {
 		case <-p.ctx.Done():
@@ -34,10 +49,12 @@ func (p *Pool[C]) keep() {
 		case <-clock.C:
 			p.mu.Lock()
 			// By the clock and not by one: on a busy machine ticks are missed.
-			p.now = max(p.now+1, int64(time.Since(p.began)/p.tick))
+			p.now = int64(time.Since(began) / p.tick)
 			p.mu.Unlock()
-			p.expire()
-			p.fill()
+			select {
+			case due <- struct{}{}:
+			default: // still at the last
+			}
 		}
 	}
 }
@@ -90,6 +107,7 @@ func (p *Pool[C]) fill() {
 		p.mu.Unlock()
 
 		if p.connect(p.ctx, s) != nil {
+			p.abandon(s)
 			return
 		}
 		p.mu.Lock()

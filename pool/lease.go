@@ -50,7 +50,9 @@ func (l Lease[C]) check() {
 func (p *Pool[C]) drop(s *slot[C]) {
 	s.lease++ // dead from here on, though not given away yet
 	p.mu.Unlock()
+	defer func() { // also where Close panics
+		p.mu.Lock()
+		p.give(s)
+	}()
 	p.disconnect(s)
-	p.mu.Lock()
-	p.give(s)
 }

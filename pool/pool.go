@@ -25,7 +25,6 @@ type Pool[C any] struct {
 	ctx     context.Context
 	stop    context.CancelFunc // ends the keeper; nil where there is none
 	stopped chan struct{}      // closed when the keeper has ended
-	began   time.Time          // of the ticks; only the keeper looks at it
 }
 
 // slot is the right to one connection. MaxSize of them are made at the start;
@@ -64,7 +63,6 @@ func New[C any](cfg Config[C]) (*Pool[C], error) {
 	if p.tick > 0 {
 		p.ctx, p.stop = context.WithCancel(context.Background())
 		p.stopped = make(chan struct{})
-		p.began = time.Now()
 		go p.keep()
 	}
 	return p, nil
@@ -100,12 +98,35 @@ func (p *Pool[C]) Acquire(ctx context.Context) (Lease[C], error) {
 		s.lease++
 		p.mu.Unlock()
 	}
-	if !p.fit(ctx, s) {
-		if err := p.connect(ctx, s); err != nil {
-			return Lease[C]{}, err
-		}
+	if err := p.ready(ctx, s); err != nil {
+		return Lease[C]{}, err
 	}
 	return Lease[C]{s, s.lease}, nil
+}
+
+// ready makes sure that s, which is out, has a connection worth lending. Where
+// it gets none, because Dial failed or something panicked, its room goes to the
+// next in line.
+func (p *Pool[C]) ready(ctx context.Context, s *slot[C]) error {
+	if s.connected && p.tick == 0 {
+		return nil
+	}
+	fit := false
+	defer func() {
+		if !fit {
+			p.abandon(s)
+		}
+	}()
+	if s.connected && !p.fit(ctx, s) {
+		p.disconnect(s)
+	}
+	if !s.connected {
+		if err := p.connect(ctx, s); err != nil {
+			return err
+		}
+	}
+	fit = true
+	return nil
 }
 
 // pop takes a free slot: a connected one if there is one, else a vacant one.
@@ -155,50 +176,43 @@ func (p *Pool[C]) settle() {
 	}
 }
 
-// fit tells whether s has a connection worth lending. One that is too old or
-// fails its check is closed.
+// fit tells whether the connection of s, which has one, is neither too old nor
+// fails its check.
 func (p *Pool[C]) fit(ctx context.Context, s *slot[C]) bool {
-	if !s.connected {
-		return false
-	}
-	if p.tick == 0 {
-		return true
-	}
 	p.mu.Lock()
 	now := p.now
 	p.mu.Unlock()
 	if s.expires > 0 && now >= s.expires {
-		p.disconnect(s)
 		return false
 	}
-	if p.cfg.Check != nil && now-s.since >= p.ticks(p.cfg.CheckAfter) && p.cfg.Check(ctx, s.conn) != nil {
-		p.disconnect(s)
-		return false
-	}
-	return true
+	unchecked := p.cfg.Check == nil || now-s.since < p.ticks(p.cfg.CheckAfter)
+	return unchecked || p.cfg.Check(ctx, s.conn) == nil
 }
 
-// connect dials for s. If that fails, or panics, the room goes to the next in
-// line.
-func (p *Pool[C]) connect(ctx context.Context, s *slot[C]) (err error) {
-	defer func() {
-		if !s.connected {
-			p.mu.Lock()
-			p.count.Failed++
-			p.give(s)
-		}
-	}()
+// connect dials for s.
+func (p *Pool[C]) connect(ctx context.Context, s *slot[C]) error {
 	conn, err := p.cfg.Dial(ctx)
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if err != nil {
+		p.count.Failed++
 		return err
 	}
-	s.conn, s.connected = conn, true
-	p.mu.Lock()
 	p.count.Dialled++
+	s.conn, s.connected = conn, true
 	s.since = p.now
 	s.expires = p.expiry()
-	p.mu.Unlock()
 	return nil
+}
+
+// abandon gives the room of s away, without a connection.
+func (p *Pool[C]) abandon(s *slot[C]) {
+	p.mu.Lock()
+	if s.connected {
+		p.drop(s)
+		return
+	}
+	p.give(s)
 }
 
 // disconnect closes the connection of s, which stays out: its room is free

@@ -3,6 +3,9 @@ package pool_test
 import (
 	"context"
 	"errors"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,13 +16,31 @@ import (
 	"tensile/pool"
 )
 
-type thing struct{ closed bool }
+type thing struct{ closed atomic.Bool }
+
+// list is filled by several goroutines.
+type list[T any] struct {
+	mu    sync.Mutex
+	items []T
+}
+
+func (l *list[T]) add(item T) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.items = append(l.items, item)
+}
+
+func (l *list[T]) all() []T {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.items)
+}
 
 func config(size int) pool.Config[*thing] {
 	return pool.Config[*thing]{
 		MaxSize: size,
 		Dial:    func(context.Context) (*thing, error) { return &thing{}, nil },
-		Close:   func(c *thing) error { c.closed = true; return nil },
+		Close:   func(c *thing) error { c.closed.Store(true); return nil },
 	}
 }
 
@@ -55,12 +76,12 @@ func TestWaitersAreServedInOrder(t *testing.T) {
 		p := open(t, config(1))
 		first, err := p.Acquire(t.Context())
 		require.NoError(t, err)
-		var served []int
+		var served list[int]
 		for i := range 5 {
 			go func() {
 				l, err := p.Acquire(context.Background())
 				if assert.NoError(t, err) {
-					served = append(served, i)
+					served.add(i)
 					l.Release()
 				}
 			}()
@@ -68,7 +89,7 @@ func TestWaitersAreServedInOrder(t *testing.T) {
 		}
 		first.Release()
 		synctest.Wait()
-		assert.Equal(t, []int{0, 1, 2, 3, 4}, served)
+		assert.Equal(t, []int{0, 1, 2, 3, 4}, served.all())
 		assert.NoError(t, p.Close())
 	})
 }
@@ -110,7 +131,7 @@ func TestDiscardReplacesAndDoubleEndPanics(t *testing.T) {
 	require.NoError(t, err)
 	broken := l.Conn()
 	l.Discard()
-	assert.True(t, broken.closed)
+	assert.True(t, broken.closed.Load())
 	assert.Panics(t, l.Release)
 	l, err = p.Acquire(t.Context())
 	require.NoError(t, err)
@@ -167,7 +188,7 @@ func TestLimitsInTime(t *testing.T) {
 				l, err = p.Acquire(t.Context())
 				require.NoError(t, err)
 				assert.NotSame(t, old, l.Conn(), "beyond the limit")
-				assert.True(t, old.closed)
+				assert.True(t, old.closed.Load())
 				l.Release()
 				assert.NoError(t, p.Close())
 			})
@@ -190,6 +211,6 @@ func TestCloseWaitsForWhatIsLent(t *testing.T) {
 		l.Release()
 		synctest.Wait()
 		assert.True(t, closed)
-		assert.True(t, p.Stats().Open == 0)
+		assert.Zero(t, p.Stats().Open)
 	})
 }
