@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"math/bits"
 	"runtime"
+	"strconv"
 	"sync"
 	"sync/atomic"
 )
@@ -67,8 +68,12 @@ func (r *Registry[M]) lane(hash uint64) *lane[M] {
 
 // Register gives name a mailbox and the handler that is called with each
 // message sent to it, one at a time, in order for each sender. It returns
-// ErrTaken where the name is in use and ErrClosed after Close.
+// ErrTaken where the name is in use and ErrClosed after Close. It panics if
+// handle is nil, here rather than when the first message comes.
 func (r *Registry[M]) Register(name string, handle func(M)) error {
+	if handle == nil {
+		panic("registry: nil handler for " + strconv.Quote(name))
+	}
 	s := r.shard(r.hash(name))
 	s.mu.Lock()
 	defer s.mu.Unlock()
