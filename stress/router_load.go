@@ -1,0 +1,253 @@
+package stress
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"tensile/stress/load"
+	"tensile/stress/measure"
+	"tensile/stress/report"
+)
+
+// idle measures what N names cost that have nothing to do.
+func (k *routerKit) idle(ctx context.Context, t *testing.T) {
+	table := make([]string, k.n)
+	for i := range table {
+		table[i] = fmt.Sprintf("idle-%d", i)
+	}
+	r := k.start(t)
+	handle := func(Message) {}
+	goroutines, heap := runtime.NumGoroutine(), liveMemory()
+	for _, name := range table {
+		if !k.must(r.Register(name, handle), "Register") {
+			return
+		}
+	}
+	k.measured("idle_bytes", float64(liveMemory()-heap)/float64(len(table)))
+	k.measured("idle_goroutines", float64(runtime.NumGoroutine()-goroutines)/float64(len(table)))
+	k.close(r)
+	runtime.KeepAlive(table) // it is the kit's, and must not be collected meanwhile
+}
+
+// liveMemory is heap and stacks in bytes, without garbage.
+func liveMemory() int64 {
+	runtime.GC()
+	m := measure.ReadMemory()
+	return m.Heap + m.Stacks
+}
+
+// inFlight has N messages taken and none handled, to names whose handlers are
+// held.
+func (k *routerKit) inFlight(ctx context.Context, t *testing.T) {
+	n := k.n
+	names := (n + heldPerName - 1) / heldPerName
+	r := k.start(t)
+	l := measure.NewLedger(n, n, names)
+	hold := make(chan struct{})
+	var flight load.InFlight
+	var arrived atomic.Int64
+	for i := range names {
+		if !k.must(r.Register(fmt.Sprintf("held-%d", i), func(m Message) {
+			<-hold
+			l.Arrive(m.ID, i, m.intact())
+			flight.End()
+			arrived.Add(1)
+		}), "Register") {
+			return
+		}
+	}
+	for id := range n {
+		to := id % names
+		l.Send(uint64(id), to)
+		if err := r.Send(fmt.Sprintf("held-%d", to), message(uint64(id))); err != nil {
+			l.Refused(uint64(id))
+			continue
+		}
+		flight.Start()
+	}
+	close(hold)
+	k.settle(ctx, &arrived, n, pauseBound)
+	k.close(r)
+	k.book("in flight", l.Audit(true))
+	k.measured("in_flight", float64(flight.Peak()))
+	k.mu.Lock()
+	k.result.Operations += n
+	k.result.Burst = &report.Burst{N: n, Peak: flight.Peak()}
+	k.mu.Unlock()
+}
+
+func (k *routerKit) messages() int { return min(max(10*k.n, minMessages), maxMessages) }
+
+func (k *routerKit) throughput(ctx context.Context, t *testing.T) {
+	n := k.messages()
+	rec := measure.NewRecorder(n + senders)
+	k.underLoad(func() { k.traffic(ctx, t, "throughput", k.n, n, rec) })
+	k.rate = rec.Throughput()
+	k.timed("throughput", k.rate)
+	k.timed("throughput_reach", k.rate)
+	k.mu.Lock()
+	k.result.Operations += n
+	b := k.result.Burst
+	b.Seconds, b.Throughput, b.Little = float64(rec.Took())/1e9, k.rate, report.Little(k.n, k.rate)
+	b.Series = rec.Series()
+	k.mu.Unlock()
+}
+
+func (k *routerKit) steady(ctx context.Context, t *testing.T) {
+	rate := k.steadyRate(k.rate)
+	out, latency, series, ok := k.offerSteady(ctx, t, steadyCount(k.messages(), rate), rate)
+	if !ok || k.saturated(out) {
+		return
+	}
+	k.steadyResult(out, latency, series)
+	k.delayed("mean", latency.Mean)
+}
+
+// offerSteady offers n messages at a rate, and keeps their ledger.
+func (k *routerKit) offerSteady(ctx context.Context, t *testing.T, n int, rate float64) (out load.Open, l measure.Latency, series []measure.Bin, ok bool) {
+	each, names := n/generators, k.n
+	n = each * generators
+	r := k.start(t)
+	ledger := measure.NewLedger(n, each, names)
+	rec := measure.NewRecorder(n)
+	due := make([]int64, n)
+	var arrived atomic.Int64
+	table, ok := k.register(r, "name", names, func(i int, m Message) {
+		ledger.Arrive(m.ID, i, m.intact())
+		if m.ID < uint64(n) {
+			rec.Done(int(m.ID), due[m.ID])
+		}
+		arrived.Add(1)
+	})
+	if !ok {
+		return
+	}
+	full := r.Errors().Full
+	k.underLoad(func() {
+		out = load.Steady(ctx, load.Plan{Rate: rate, Count: n, Arrivals: k.run.settings.Arrivals, Seed: k.seed, Generators: generators, Inline: true},
+			func(began time.Time, _ *load.InFlight) {
+				k.follow(n, count(&arrived), nil)
+				rec.Begin(began)
+			},
+			func(i int, at int64) {
+				// Generators take turns; a sender's messages are numbered in a row.
+				id := i%generators*each + i/generators
+				due[id] = at
+				to := (id / inARow * 7919) % names
+				k.send(ctx, r, full, ledger, uint64(id), to, table[to])
+			})
+		k.settle(ctx, &arrived, n, pauseBound)
+	})
+	k.close(r)
+	k.book("steady", ledger.Audit(true))
+	return out, rec.Latency(), rec.Series(), true
+}
+
+// explored lets the router be taken beyond the scenario.
+func (k *routerKit) explored(t *testing.T) {
+	k.explore(k.rate, probes{
+		burst: func(ctx context.Context, n int) (float64, error) {
+			rec := measure.NewRecorder(n + senders)
+			k.traffic(ctx, t, "scaling", n, n, rec)
+			return rec.Throughput(), ctx.Err()
+		},
+		steady: func(ctx context.Context, n int, rate float64) (load.Open, measure.Latency, error) {
+			out, l, _, _ := k.offerSteady(ctx, t, n, rate)
+			return out, l, ctx.Err()
+		},
+	})
+}
+
+// churn unregisters and registers a tenth of the names while all of them get
+// messages: those are delivered or refused, and the rest notice nothing.
+func (k *routerKit) churn(ctx context.Context, t *testing.T) {
+	names := max(k.n, 10)
+	n := k.messages() / 2
+	each := n / senders
+	n = each * senders
+	r := k.start(t)
+	e := r.Errors()
+	kept, churned := measure.NewLedger(n, each, names), measure.NewLedger(n, each, names)
+	var arrived atomic.Int64
+	table := make([]string, names)
+	changes := func(to int) bool { return to%10 == 0 }
+	handler := func(i int) func(Message) {
+		l := kept
+		if changes(i) {
+			l = churned
+		}
+		return func(m Message) {
+			l.Arrive(m.ID, i, m.intact())
+			arrived.Add(1)
+		}
+	}
+	for i := range table {
+		table[i] = fmt.Sprintf("name-%d", i)
+		if !k.must(r.Register(table[i], handler(i)), "Register") {
+			return
+		}
+	}
+	k.follow(n, count(&arrived), nil)
+	var taken atomic.Int64
+	var all, churner sync.WaitGroup
+	stop := make(chan struct{})
+	churner.Go(func() {
+		for i := 0; ; i = (i + 10) % names {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			if !changes(i) {
+				i = 0
+			}
+			if !k.must(r.Unregister(table[i]), "Unregister during churn") || !k.must(r.Register(table[i], handler(i)), "Register during churn") {
+				return
+			}
+		}
+	})
+	for s := range senders {
+		all.Go(func() {
+			for i := range each {
+				id := s*each + i
+				to := (id / inARow * 7919) % names
+				if !changes(to) {
+					if !k.send(ctx, r, e.Full, kept, uint64(id), to, table[to]) {
+						k.violate("churn", "name %s, which was not unregistered, refused message %d", table[to], id)
+						return
+					}
+					taken.Add(1)
+					continue
+				}
+				churned.Send(uint64(id), to)
+				if err := r.Send(table[to], message(uint64(id))); err == nil {
+					taken.Add(1)
+				} else if churned.Refused(uint64(id)); !errors.Is(err, e.Unknown) && !errors.Is(err, e.Full) {
+					k.fail("routing: during churn Send returned %v", err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	close(stop)
+	churner.Wait()
+	k.settle(ctx, &arrived, int(taken.Load()), pauseBound)
+	k.close(r)
+	rest := kept.Audit(true)
+	if !rest.Clean() {
+		k.violate("churn", "names that were not unregistered: %s", rest)
+	}
+	k.book("churn, names kept", rest)
+	// A name that comes back is another: order holds only within each life.
+	k.book("churn, names changed", churned.Audit(false))
+	k.shown("churn")
+	k.mu.Lock()
+	k.result.Operations += n
+	k.mu.Unlock()
+}

@@ -1,0 +1,99 @@
+package stress
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"tensile/stress/measure"
+)
+
+// send hands message id to the router until it is taken; a full mailbox is
+// tried again. It returns false if ctx ended, or the error is another one.
+func (k *routerKit) send(ctx context.Context, r Router, full error, l *measure.Ledger, id uint64, to int, name string) bool {
+	l.Send(id, to)
+	for tries := 0; ; tries++ {
+		err := r.Send(name, message(id))
+		if err == nil {
+			return true
+		}
+		if !errors.Is(err, full) || tries%1024 == 1023 && ctx.Err() != nil {
+			l.Refused(id)
+			k.fail("routing: Send of message %d to %s returned %v", id, name, err)
+			return false
+		}
+		runtime.Gosched()
+	}
+}
+
+// count reads a counter as a number of operations.
+func count(c *atomic.Int64) func() int { return func() int { return int(c.Load()) } }
+
+// pauseBound is the patience of settle where Close comes next, which waits for
+// what is still on the way.
+const pauseBound = 250 * time.Millisecond
+
+// settle waits until count has reached n, or nothing more has come for as long
+// as patience.
+func (k *routerKit) settle(ctx context.Context, count *atomic.Int64, n int, patience time.Duration) {
+	pause := time.NewTicker(time.Millisecond)
+	defer pause.Stop()
+	last, since := int64(-1), time.Now()
+	for {
+		now := count.Load()
+		if now != last {
+			last, since = now, time.Now()
+		}
+		if now >= int64(n) || ctx.Err() != nil || time.Since(since) > patience {
+			return
+		}
+		<-pause.C
+	}
+}
+
+// traffic sends n messages in all to names and audits them. rec, if not nil,
+// takes the time at which each was delivered.
+func (k *routerKit) traffic(ctx context.Context, t *testing.T, phase string, names, n int, rec *measure.Recorder) {
+	r := k.start(t)
+	full := r.Errors().Full
+	each := (n + senders - 1) / senders
+	n = each * senders
+	l := measure.NewLedger(n, each, names)
+	var arrived atomic.Int64
+	table, ok := k.register(r, "name", names, func(i int, m Message) {
+		l.Arrive(m.ID, i, m.intact())
+		if rec != nil && m.ID < uint64(n) {
+			rec.Done(int(m.ID), 0)
+		}
+		arrived.Add(1)
+	})
+	if !ok {
+		return
+	}
+	k.follow(n, count(&arrived), nil)
+	if rec != nil {
+		rec.Begin(time.Now())
+	}
+	var all sync.WaitGroup
+	for s := range senders {
+		all.Go(func() {
+			for i := range each {
+				id := s*each + i
+				to := (id / inARow * 7919) % names
+				if !k.send(ctx, r, full, l, uint64(id), to, table[to]) {
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+	if rec != nil {
+		k.settle(ctx, &arrived, n, pauseBound)
+	}
+	k.close(r) // and that alone must deliver what is on the way
+	k.book(phase, l.Audit(true))
+}
