@@ -84,9 +84,6 @@ func newRun() (*run, error) {
 	if r.recorder, err = startFlightRecorder(); err != nil {
 		r.folder.Logf("no trace of a failure will be kept: %v", err)
 	}
-	if r.recorder, err = startFlightRecorder(); err != nil {
-		r.folder.Logf("no trace of a failure will be kept: %v", err)
-	}
 	r.catchSignals()
 	return r, r.update(func() {})
 }
