@@ -28,10 +28,11 @@ var implementations = []string{"pool", "registry", "queue", "cluster", "chaos"}
 // know. Parts that are not listed, such as the kits themselves, may know any
 // other part of the suite.
 var mayImport = map[string][]string{
-	"stress/load":     {},
-	"stress/measure":  {},
-	"stress/validate": {"stress/measure"},
-	"stress/report":   {"stress/measure", "stress/validate"},
+	"stress/load":         {},
+	"stress/measure":      {},
+	"stress/validate":     {"stress/measure"},
+	"stress/report":       {"stress/measure", "stress/validate", "stress/report/chart"},
+	"stress/report/chart": {},
 }
 
 // TestArrowsPointOneWay holds the packages to their layers, by the imports of

@@ -123,6 +123,9 @@ func curve(sorted []int64) []Quantile {
 		}
 	}
 	add(n - 1)
+	for _, percent := range []int{99, 95, 90, 83} { // up to the first below
+		add(n * percent / 100)
+	}
 	for i := 1; ; i++ {
 		above := int(float64(n) / math.Pow(10, float64(i)/perDecade))
 		if above == 0 {

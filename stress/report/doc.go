@@ -1,5 +1,5 @@
 // Package report leaves behind what a run has shown: for programs
-// (results.json, results.csv, bench.txt), for people (report.md, checklist.md),
+// (results.json, results.csv, bench.txt), for people (report.html, report.md, checklist.md),
 // and for whoever has to find out what happened (execution.log).
 //
 // A [Run] is the whole; a [Folder] writes it. The files are written when a run

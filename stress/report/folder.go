@@ -23,6 +23,7 @@ var files = []struct {
 	{resultName, writeJSON},
 	{"results.csv", writeCSV},
 	{"report.md", writeMarkdown},
+	{"report.html", writePage},
 	{"checklist.md", writeChecklist},
 	{"bench.txt", writeBench},
 }

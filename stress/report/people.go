@@ -58,7 +58,10 @@ func writeMarkdown(w io.Writer, r *Run) error {
 	fmt.Fprint(w, "\n## Criteria of the whole run\n\n")
 	checkTable(w, r.Checks)
 	fmt.Fprint(w, "\n## Environment\n\n")
-	environment(w, r)
+	head(w, "", "")
+	for _, line := range environmentRows(r) {
+		row(w, line[0], line[1])
+	}
 	return nil // w is a buffer
 }
 
@@ -151,20 +154,41 @@ func times(l *measure.Latency) []string {
 
 func checkTable(w io.Writer, checks []validate.Check) {
 	head(w, "check", "criterion", "target", "measured", "verdict", "")
-	for _, c := range checks {
-		measured := "not measured"
-		if c.Measured != nil {
-			measured = validate.With(*c.Measured, c.Unit)
-		}
-		verdict := string(c.Verdict)
-		if c.Kind == validate.Reach && c.Measured != nil {
-			verdict = map[bool]string{true: "reached", false: "not reached"}[c.Verdict == validate.Passed]
-		}
-		row(w, c.ID, c.Name, fmt.Sprintf("%s %s", c.Comparison, validate.With(c.Target, c.Unit)), measured, verdict, c.Note)
+	for _, c := range checkRows(checks) {
+		row(w, c.ID, c.Name, c.Target, c.Measured, c.Verdict, c.Note)
 	}
 }
 
-func environment(w io.Writer, r *Run) {
+// checkRow is a check in words.
+type checkRow struct {
+	ID, Name, Target, Measured, Verdict, Note string
+}
+
+// What a figure to aim for is, which is never failed.
+const (
+	reached    = "reached"
+	notReached = "not reached"
+)
+
+func checkRows(checks []validate.Check) []checkRow {
+	var rows []checkRow
+	for _, c := range checks {
+		r := checkRow{ID: c.ID, Name: c.Name, Target: fmt.Sprintf("%s %s", c.Comparison, validate.With(c.Target, c.Unit)),
+			Measured: string(validate.NotMeasured), Verdict: string(c.Verdict), Note: c.Note}
+		if c.Measured != nil {
+			r.Measured = validate.With(*c.Measured, c.Unit)
+			if c.Kind == validate.Reach {
+				r.Verdict = map[bool]string{true: reached, false: notReached}[c.Verdict == validate.Passed]
+			}
+		}
+		rows = append(rows, r)
+	}
+	return rows
+}
+
+// environmentRows are the names and values of what a figure must be read
+// together with.
+func environmentRows(r *Run) [][2]string {
 	e := r.Environment
 	limit := "unknown"
 	if e.DescriptorLimit != nil {
@@ -174,8 +198,7 @@ func environment(w io.Writer, r *Run) {
 	if e.GOMEMLIMIT < 1<<62 {
 		memoryLimit = size(&e.GOMEMLIMIT)
 	}
-	head(w, "", "")
-	for _, line := range [][2]string{
+	return [][2]string{
 		{"Go", e.GoVersion + " " + e.OS + "/" + e.Arch},
 		{"kernel", e.Kernel},
 		{"processor", fmt.Sprintf("%s, %d cores, GOMAXPROCS %d", e.CPU, e.Cores, e.GOMAXPROCS)},
@@ -187,8 +210,6 @@ func environment(w io.Writer, r *Run) {
 		{"race detector", fmt.Sprint(e.Race)},
 		{"scale, seed", fmt.Sprintf("%d, %d", e.Scale, e.Seed)},
 		{"command", strings.Join(r.Command, " ")},
-	} {
-		row(w, line[0], line[1])
 	}
 }
 

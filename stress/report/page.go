@@ -1,0 +1,240 @@
+package report
+
+import (
+	_ "embed"
+	"fmt"
+	"html/template"
+	"io"
+	"strings"
+
+	"tensile/stress/measure"
+	"tensile/stress/report/chart"
+	"tensile/stress/validate"
+)
+
+var (
+	//go:embed page.html
+	pageSource string
+	//go:embed page.css
+	pageStyle string
+)
+
+var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
+	"number":  func(n int) string { return validate.Number(float64(n)) },
+	"join":    func(parts []string) string { return strings.Join(parts, " ") },
+	"class":   func(state any) string { return strings.ReplaceAll(fmt.Sprint(state), " ", "-") },
+	"symbol":  symbol,
+	"math":    strings.NewReplacer(">=", "≥", "<=", "≤").Replace,
+	"trim":    strings.TrimSpace,
+	"seconds": func(s float64) string { return duration(s * 1e9) },
+}).Parse(pageSource))
+
+// writePage writes the run as one HTML file that needs nothing else: no network,
+// no script, no font.
+func writePage(w io.Writer, r *Run) error {
+	p := page{
+		Run: r, Style: template.CSS(pageStyle), Started: r.Started.Format("2 January 2006, 15:04:05 MST"),
+		Scale: validate.Number(float64(r.Environment.Scale)), Columns: columns[1:], Environment: environmentRows(r),
+		Checks: checkRows(r.Checks), Replay: replay(r),
+	}
+	p.Verdict, p.Sentence, p.Class = verdict(r)
+	p.Facts = facts(r)
+	var err error
+	if p.Figures, err = htmls("run", chartsOf(r.Charts)); err != nil {
+		return err
+	}
+	for i, s := range r.Scenarios {
+		c, err := newCard(s, fmt.Sprintf("%s-%d", s.ID, i+1))
+		if err != nil {
+			return err
+		}
+		p.Cards = append(p.Cards, c)
+	}
+	return pageTemplate.Execute(w, p)
+}
+
+// page is what page.html shows.
+type page struct {
+	Run         *Run
+	Style       template.CSS
+	Started     string
+	Scale       string
+	Verdict     string
+	Sentence    string
+	Class       string
+	Facts       []fact
+	Columns     []string
+	Figures     []template.HTML
+	Cards       []card
+	Checks      []checkRow
+	Environment [][2]string
+	Replay      string
+}
+
+type fact struct{ Name, Value string }
+
+// card is one scenario.
+type card struct {
+	*Scenario
+	Anchor  string
+	Cells   []string // of the table of the nine
+	Facts   []fact
+	Figures []template.HTML
+	Ledger  []ledgerRow
+	Rows    []checkRow
+	Failed  int // checks that must hold and do not
+	Missing []string
+	Heap    string
+}
+
+// verdict says in a word and a sentence how the run ended.
+func verdict(r *Run) (word, sentence, class string) {
+	held, failed, missing := 0, 0, 0
+	for _, a := range r.Acceptance {
+		switch a.Verdict {
+		case validate.Passed:
+			held++
+		case validate.Failed:
+			failed++
+		default:
+			missing++
+		}
+	}
+	count := fmt.Sprintf("%d of the %d criteria hold, %d failed, %d were not measured in full.", held, len(r.Acceptance), failed, missing)
+	switch {
+	case r.State == Running && r.Totals.Scenarios == 0:
+		return "Nothing has run yet", "This page is written again as each scenario begins and ends.", "not-measured"
+	case r.State == Running:
+		return "Not finished", "This is the run as it was when the page was written. " + count, "not-measured"
+	case r.State == Interrupted:
+		return "Interrupted", "The run did not come to its end. " + count, "failed"
+	case r.State == Failed || failed > 0:
+		return "Failed", count, "failed"
+	case missing > 0:
+		return "Nothing failed", count, "not-measured"
+	}
+	return "Passed", "All six acceptance criteria hold.", "passed"
+}
+
+func facts(r *Run) []fact {
+	peak := "not measured"
+	var most *int64
+	for _, s := range r.Scenarios {
+		if s.Memory != nil && s.Memory.Peak.RSS != nil && (most == nil || *s.Memory.Peak.RSS > *most) {
+			most = s.Memory.Peak.RSS
+		}
+	}
+	if most != nil {
+		peak = size(most)
+	}
+	return []fact{
+		{"scenarios run", fmt.Sprintf("%d of %d", r.Totals.Scenarios, len(validate.Scenarios))},
+		{"operations under load", validate.Number(float64(r.Totals.Operations))},
+		{"faults in all ledgers", validate.Number(float64(r.Totals.Faults))},
+		{"checks measured", validate.Number(float64(r.Totals.Checks))},
+		{"failed that must hold", validate.Number(float64(r.Totals.Missed))},
+		{"peak memory", peak},
+	}
+}
+
+// replay is the command that runs the whole again.
+func replay(r *Run) string {
+	return fmt.Sprintf("STRESS_SEED=%d STRESS_SCALE=%d go test -count=1 -run Stress ./...", r.Environment.Seed, r.Environment.Scale)
+}
+
+func newCard(s *Scenario, anchor string) (card, error) {
+	c := card{Scenario: s, Anchor: anchor, Cells: s.cells()[1:], Rows: checkRows(s.Checks),
+		Failed: len(validate.FailedOf(s.Checks))}
+	if s.State == NotRun {
+		return c, nil
+	}
+	figures, missing := s.figures()
+	c.Missing = missing
+	var err error
+	if c.Figures, err = htmls(anchor, figures); err != nil {
+		return c, err
+	}
+	c.Facts = s.facts()
+	if s.Ledger != nil {
+		c.Ledger = ledgerRows(s.Ledger)
+	}
+	if m := s.Memory; m != nil {
+		c.Heap = fmt.Sprintf("heap %s, stacks %s, resident %s, control group %s; %d collections, pauses p99 ≤ %s",
+			size(&m.Peak.Heap), size(&m.Peak.Stacks), size(m.Peak.RSS), size(m.Peak.Cgroup), m.GCCycles, duration(m.GCPause*1e9))
+	}
+	return c, nil
+}
+
+// facts are the headline figures of a scenario: only those that were measured.
+func (s *Scenario) facts() []fact {
+	var all []fact
+	add := func(name, format string, args ...any) { all = append(all, fact{name, fmt.Sprintf(format, args...)}) }
+	if b := s.Burst; b != nil {
+		add("peak in flight", "%s", validate.Number(float64(b.Peak)))
+		if b.Throughput > 0 {
+			add("throughput", "%s ops/s", validate.Number(b.Throughput))
+		}
+		if b.Latency != nil && b.Latency.N > 0 && b.Little > 0 {
+			add("burst p50", "%s", duration(float64(b.Latency.P50)))
+			add("N / X of the burst", "%s", duration(b.Little))
+		}
+	}
+	if st := s.Steady; st != nil && st.Latency.N > 0 {
+		add("steady rate", "%s ops/s", validate.Number(st.Offered))
+		add("steady p50", "%s", duration(float64(st.Latency.P50)))
+		add("steady p99", "%s", duration(float64(st.Latency.P99)))
+		add("steady p99.9", "%s", duration(float64(st.Latency.P999)))
+		add("steady max", "%s", duration(float64(st.Latency.Max)))
+		add("generator late, p99", "%s", duration(float64(st.LateP99)))
+	}
+	if s.Memory != nil && s.Memory.Peak.RSS != nil {
+		add("peak memory", "%s", size(s.Memory.Peak.RSS))
+	}
+	if s.Share != nil && *s.Share < 1 {
+		add("left by other work", "%.0f %% of the processors", 100**s.Share)
+	}
+	return all
+}
+
+// ledgerRow is a line of a ledger.
+type ledgerRow struct {
+	Name  string
+	N     int
+	Fault bool // it should be none, and is not
+}
+
+func ledgerRows(a *measure.Account) []ledgerRow {
+	rows := []ledgerRow{{Name: "sent", N: a.Sent}, {Name: "delivered", N: a.Delivered}, {Name: "refused", N: a.Refused}}
+	for _, r := range []ledgerRow{
+		{Name: "lost", N: a.Lost}, {Name: "duplicated", N: a.Duplicated}, {Name: "reordered", N: a.Reordered},
+		{Name: "corrupted", N: a.Corrupted}, {Name: "misrouted", N: a.Misrouted}, {Name: "phantom", N: a.Phantom},
+	} {
+		r.Fault = r.N > 0
+		rows = append(rows, r)
+	}
+	return rows
+}
+
+// htmls draws figures, each with an id of its own.
+func htmls(prefix string, figures []chart.Figure) ([]template.HTML, error) {
+	var all []template.HTML
+	for i, f := range figures {
+		text, err := f.HTML(fmt.Sprintf("%s-figure-%d", prefix, i+1))
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, text)
+	}
+	return all, nil
+}
+
+// symbol tells verdicts apart without colour.
+func symbol(state any) string {
+	switch fmt.Sprint(state) {
+	case string(validate.Passed), reached:
+		return "✓"
+	case string(validate.Failed), string(Interrupted):
+		return "✕"
+	}
+	return "–"
+}

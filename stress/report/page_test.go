@@ -1,0 +1,146 @@
+package report
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"tensile/stress/measure"
+	"tensile/stress/validate"
+)
+
+func pageOf(t *testing.T, r *Run) string {
+	t.Helper()
+	var text strings.Builder
+	require.NoError(t, writePage(&text, r))
+	return text.String()
+}
+
+// shows fails t without the whole page in its message.
+func shows(t *testing.T, page, want string) {
+	t.Helper()
+	assert.True(t, strings.Contains(page, want), "the page does not show %q", want)
+}
+
+func showsNot(t *testing.T, page, unwanted string) {
+	t.Helper()
+	assert.False(t, strings.Contains(page, unwanted), "the page shows %q", unwanted)
+}
+
+// TestPageNeedsNothingElse: no network, no script, no font.
+func TestPageNeedsNothingElse(t *testing.T) {
+	page := pageOf(t, sample())
+	for _, pattern := range []string{`https?://`, `<script`, `<link`, `<iframe`, `src=`, `url\(`, `@import`, `@font-face`, `href="[^#]`} {
+		assert.Empty(t, regexp.MustCompile(pattern).FindString(page), pattern)
+	}
+	shows(t, page, `content="default-src 'none'; style-src 'unsafe-inline'"`) // and a browser is told so
+}
+
+func TestPageShowsWhatHappened(t *testing.T) {
+	page := pageOf(t, sample())
+	for _, want := range []string{
+		"Failed</h1>", "0 of the 6 criteria hold, 1 failed, 5 were not measured in full.",
+		"routing.lost: messages lost must be exactly 0, measured was 3", "&lt;script&gt;alert", // told, and harmless
+		"message 7 of sender 0 to 12 never arrived", "seed 42", "Scale cut from 200000 to 100000: not enough memory.",
+		"STRESS_SEED=42 STRESS_SCALE=100000 go test -count=1 -run Stress ./...",
+		"Burst: throughput over time", "Steady run: latency over time", "Distribution of latencies", "Memory of the process",
+		"steady p99 below 100 ms", "offered 60K ops/s", "A tenth of the workers killed", "node-3: SIGSTOP", "±2,000 allowed",
+		"Where it breaks", "knee", "killed node known dead to all", "a processor, 2 cores", "61 % of the processors",
+	} {
+		shows(t, page, want)
+	}
+	assert.Equal(t, strings.Count(page, `<svg class="drawing"`), strings.Count(page, `<details class="table">`))
+}
+
+// TestPageDrawsNothingThatWasNotMeasured, and says so.
+func TestPageDrawsNothingThatWasNotMeasured(t *testing.T) {
+	r := &Run{State: Running, Started: time.Now()}
+	for i, s := range validate.Scenarios {
+		r.Scenarios = append(r.Scenarios, &Scenario{Number: i + 1, ID: s.ID, Title: s.Title, State: NotRun})
+	}
+	page := pageOf(t, r)
+	shows(t, page, "Nothing has run yet</h1>")
+	showsNot(t, page, `<svg class="drawing"`)
+	assert.Equal(t, 9, strings.Count(page, `class="card empty"`))
+
+	r.Scenarios[1].State = Passed
+	r.Scenarios[1].Checks = validate.NewChecklist(validate.Of(validate.Pooling)).Checks()
+	r.Scenarios[1].Steady = &Steady{}
+	r.Scenarios[1].Memory = &measure.MemoryUse{}
+	page = pageOf(t, r)
+	shows(t, page, "Not measured: a burst, throughput of the steady run over time, the distribution of latencies, memory over time.")
+	showsNot(t, page, `<svg class="drawing"`)
+	showsNot(t, page, "0 ops/s<")
+}
+
+func TestVerdictOfARun(t *testing.T) {
+	all := func(v validate.Verdict) []validate.Acceptance {
+		six := make([]validate.Acceptance, 6)
+		for i := range six {
+			six[i].Verdict = v
+		}
+		return six
+	}
+	mixed := all(validate.Passed)
+	mixed[3].Verdict = validate.NotMeasured
+	for _, c := range []struct {
+		state       State
+		acceptances []validate.Acceptance
+		ran         int
+		want, class string
+	}{
+		{Passed, all(validate.Passed), 9, "Passed", "passed"},
+		{Passed, mixed, 9, "Nothing failed", "not-measured"},
+		{Passed, all(validate.Failed), 9, "Failed", "failed"},
+		{Failed, all(validate.Passed), 9, "Failed", "failed"},
+		{Interrupted, all(validate.Passed), 9, "Interrupted", "failed"},
+		{Running, all(validate.NotMeasured), 3, "Not finished", "not-measured"},
+		{Running, all(validate.NotMeasured), 0, "Nothing has run yet", "not-measured"},
+	} {
+		word, sentence, class := verdict(&Run{State: c.state, Acceptance: c.acceptances, Totals: Totals{Scenarios: c.ran}})
+		assert.Equal(t, []string{c.want, c.class}, []string{word, class}, "%+v", c)
+		assert.NotEmpty(t, sentence)
+	}
+}
+
+// TestLastPartOfASeries ends with the run: its rate is that of what is left of
+// it and of the part before.
+func TestLastPartOfASeries(t *testing.T) {
+	series := []measure.Bin{{At: 0, Width: 0.1, Ended: 100}, {At: 0.1, Width: 0.1, Ended: 100}, {At: 0.2, Width: 0.1, Ended: 1}}
+	assert.InDeltaSlice(t, []float64{1000, 1000, 1000}, rates(throughput("", series, 0.201, 0).Lines[0].Points), 1e-6)
+	assert.InDeltaSlice(t, []float64{2000, 2000}, rates(throughput("", series[:1], 0.05, 0).Lines[0].Points), 1e-6)
+	assert.Empty(t, throughput("", nil, 1, 0).Lines[0].Points)
+}
+
+func rates(points [][2]float64) []float64 {
+	var all []float64
+	for _, p := range points {
+		all = append(all, p[1])
+	}
+	return all
+}
+
+func TestPercentilesAreNamed(t *testing.T) {
+	name := percentile(100_000)
+	for x, want := range map[float64]string{1: "0 %", 2: "50 %", 20: "95 %", 100: "99 %", 1000: "99.9 %", 100_000: "99.999 %", 200_000: "max"} {
+		assert.Equal(t, want, name(x))
+	}
+}
+
+// TestFolderHasEveryFile: whatever a run holds, all files of the folder are
+// written.
+func TestFolderHasEveryFile(t *testing.T) {
+	for name, r := range map[string]*Run{"everything": sample(), "nothing": {}} {
+		folder, err := Open(t.TempDir())
+		require.NoError(t, err)
+		require.NoError(t, folder.Write(r), name)
+		for _, f := range files {
+			assert.FileExists(t, folder.Path(f.name))
+		}
+		require.NoError(t, folder.Close())
+	}
+}
