@@ -22,6 +22,8 @@ type dialler struct {
 	early atomic.Pointer[func(*conn)]
 	// refuse is the number of dials that fail from now on.
 	refuse atomic.Int64
+	// stall, if set, is what dials do instead.
+	stall atomic.Pointer[func(context.Context) error]
 
 	mu      sync.Mutex
 	dialled []*conn
@@ -60,6 +62,11 @@ func (d *dialler) dial(ctx context.Context) (net.Conn, error) {
 	if d.refuse.Load() > 0 && d.refuse.Add(-1) >= 0 {
 		d.open.Add(-1)
 		return nil, errRefused
+	}
+	if stall := d.stall.Load(); stall != nil {
+		err := (*stall)(ctx)
+		d.open.Add(-1)
+		return nil, err
 	}
 	to, err := new(net.Dialer).DialContext(ctx, "tcp", d.kit.server.Addr)
 	if err != nil {

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // errRefused is what a dial returns that the kit has refused.
@@ -50,7 +52,71 @@ func (k *poolKit) failingDials(ctx context.Context, t *testing.T) {
 		}
 	}
 	d.refuse.Store(0)
-	k.capacity(ctx, p, size, "served")
-	k.closePool(p)
+	if ctx.Err() == nil && k.dialOutlastsCaller(ctx, p, d) {
+		k.capacity(ctx, p, size, "served")
+	}
+	if !k.failed() { // else Close may wait for what has leaked
+		k.closePool(p)
+	}
 	k.shown("served")
+}
+
+// dialOutlastsCaller: a caller gives up while a dial is on its way for it, and
+// only then that dial fails. A pool that dials on a goroutine of its own has
+// nobody left to tell. It returns false if the pool answers nobody any more.
+func (k *poolKit) dialOutlastsCaller(ctx context.Context, p Pool, d *dialler) bool {
+	gone, begun := make(chan struct{}), make(chan struct{})
+	var once atomic.Bool
+	stall := func(ctx context.Context) error {
+		if once.CompareAndSwap(false, true) {
+			close(begun)
+		}
+		select {
+		case <-gone:
+			return errRefused
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	d.stall.Store(&stall)
+	caller, giveUp := context.WithCancel(ctx)
+	defer giveUp()
+	done := make(chan error, 1)
+	go func() {
+		l, err := p.Acquire(caller)
+		if err == nil {
+			k.discard(l, k.hold(l, 0))
+		}
+		done <- err
+	}()
+	select {
+	case <-begun:
+	case <-ctx.Done():
+		k.violate("served", "a pool with room does not dial: %v", ctx.Err())
+	}
+	giveUp()
+	select {
+	case err := <-done:
+		if err == nil {
+			k.violate("served", "Acquire succeeded although no dial had")
+		}
+	case <-ctx.Done():
+		k.violate("deadline", "Acquire does not return though its context has ended: the dial of a connection is on its way")
+	}
+	d.stall.Store(nil)
+	close(gone)
+	answered := make(chan struct{})
+	go func() {
+		defer close(answered)
+		if l, err := p.Acquire(ctx); err == nil {
+			k.release(l, k.hold(l, 1))
+		}
+	}()
+	select {
+	case <-answered:
+		return true
+	case <-time.After(settleBound):
+		k.violate("served", "the pool has answered nobody for %v, since a dial failed whose caller had given up", settleBound)
+		return false
+	}
 }

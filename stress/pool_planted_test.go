@@ -20,6 +20,7 @@ func TestPlantedPools(t *testing.T) {
 		{"out of order", "was served before waiter"},
 		{"forgets a waiter", "was not served"},
 		{"loses room to a failed dial", "was not served after the dial of another had failed"},
+		{"tells nobody of a failed dial", "since a dial failed whose caller had given up"},
 		{"swaps two replies", "got the reply to operation"},
 		{"ignores idle time", "a connection was lent that had been idle for"},
 		{"closes what is in use", "a connection was closed after it had been idle for"},
@@ -41,6 +42,9 @@ var plantedPools = map[string]func(sound subjectPool, cfg stress.PoolConfig) str
 	"forgets a waiter": func(p subjectPool, _ stress.PoolConfig) stress.Pool { return &forgetfulPool{subjectPool: p} },
 	"loses room to a failed dial": func(p subjectPool, cfg stress.PoolConfig) stress.Pool {
 		return shrinkingPool{p, make(chan struct{}, cfg.Size)}
+	},
+	"tells nobody of a failed dial": func(p subjectPool, cfg stress.PoolConfig) stress.Pool {
+		return &backgroundPool{subjectPool: p, dial: cfg.Dial}
 	},
 	"swaps two replies": func(p subjectPool, _ stress.PoolConfig) stress.Pool { return &swappingPool{subjectPool: p} },
 	"crashes": func(p subjectPool, _ stress.PoolConfig) stress.Pool {
@@ -212,6 +216,42 @@ func (p shrinkingPool) Acquire(ctx context.Context) (stress.Lease, error) {
 
 func (l shrinkingLease) Release() { l.Lease.Release(); <-l.p.taken }
 func (l shrinkingLease) Discard() { l.Lease.Discard(); <-l.p.taken }
+
+// backgroundPool dials its first connection on a goroutine of its own, which
+// hands over the outcome under the lock of the pool.
+type backgroundPool struct {
+	subjectPool
+	dial func(context.Context) (net.Conn, error)
+	mu   sync.Mutex
+}
+
+func (p *backgroundPool) Acquire(ctx context.Context) (stress.Lease, error) {
+	p.mu.Lock()
+	first := p.Stats().Open == 0 && p.Stats().Waiting == 0
+	p.mu.Unlock()
+	if !first {
+		return p.subjectPool.Acquire(ctx)
+	}
+	outcome := make(chan error)
+	go func() {
+		c, err := p.dial(context.WithoutCancel(ctx))
+		if err == nil {
+			err = c.Close()
+		}
+		p.mu.Lock()
+		outcome <- err
+		p.mu.Unlock()
+	}()
+	select {
+	case err := <-outcome:
+		if err != nil {
+			return nil, err
+		}
+		return p.subjectPool.Acquire(ctx)
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
 
 // swappingPool crosses the replies of two connections that are lent at the same
 // time, once.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -107,16 +108,24 @@ func (k *routerKit) must(err error, what string) bool {
 }
 
 // register gives n names handlers that are told which of them they are for, and
-// returns the names.
+// returns the names. Several goroutines register at the same time, as a router
+// that grows under its callers must not lose any.
 func (k *routerKit) register(r Router, prefix string, n int, handle func(i int, m Message)) (table []string, ok bool) {
 	table = make([]string, n)
-	for i := range table {
-		table[i] = fmt.Sprintf("%s-%d", prefix, i)
-		if !k.must(r.Register(table[i], func(m Message) { handle(i, m) }), "Register") {
-			return nil, false
-		}
+	var all sync.WaitGroup
+	var failed atomic.Bool
+	for part := range senders {
+		all.Go(func() {
+			for i := part; i < n && !failed.Load(); i += senders {
+				table[i] = fmt.Sprintf("%s-%d", prefix, i)
+				if err := r.Register(table[i], func(m Message) { handle(i, m) }); err != nil && failed.CompareAndSwap(false, true) {
+					k.must(err, "Register")
+				}
+			}
+		})
 	}
-	return table, true
+	all.Wait()
+	return table, !failed.Load()
 }
 
 // book adds what a ledger says, and names what is wrong.

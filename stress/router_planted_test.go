@@ -4,6 +4,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"tensile/stress"
 )
@@ -16,27 +17,41 @@ func TestPlantedRouters(t *testing.T) {
 		{"wrong name", "misrouted"},
 		{"loses at unregister", "neither delivered nor refused"},
 		{"panic stops the rest", "other names got nothing"},
+		{"panic loses what waits", "other names got nothing"},
+		{"loses a registration", "unknown name"},
 	})
 }
 
 // faultyRouter is a sound router with a fault on top.
 type faultyRouter struct {
 	stress.Router
-	sends atomic.Int64
-	mu    sync.Mutex
-	held  *stress.Message // the one to be swapped
-	heldN string
-	gone  sync.Map // names unregistered
-	stop  atomic.Bool
+	sends               atomic.Int64
+	mu                  sync.Mutex
+	held                *stress.Message // the one to be swapped
+	heldN               string
+	gone                sync.Map // names unregistered
+	stop                atomic.Bool
+	inside, registering atomic.Int64
 }
 
 func (r *faultyRouter) Register(name string, handle func(stress.Message)) error {
 	r.gone.Delete(name)
+	if planted == "loses a registration" {
+		defer r.registering.Add(-1)
+		if r.registering.Add(1) > 1 {
+			return nil
+		}
+		time.Sleep(time.Microsecond)
+	}
 	return r.Router.Register(name, func(m stress.Message) {
 		if planted == "loses at unregister" {
 			if _, gone := r.gone.Load(name); gone {
 				return
 			}
+		}
+		if planted == "panic loses what waits" && name == "panics" {
+			r.inside.Add(1)
+			defer r.inside.Add(-1)
 		}
 		if planted == "panic stops the rest" {
 			if r.stop.Load() {
@@ -63,6 +78,8 @@ func (r *faultyRouter) Unregister(name string) error {
 func (r *faultyRouter) Send(name string, m stress.Message) error {
 	n := r.sends.Add(1)
 	switch {
+	case planted == "panic loses what waits" && r.inside.Load() > 0:
+		return nil
 	case planted == "drops one in 100,000" && n%100_000 == 0:
 		return nil
 	case planted == "doubles one" && n == 5_000:

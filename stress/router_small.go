@@ -108,22 +108,27 @@ func (k *routerKit) panics(ctx context.Context, t *testing.T) {
 	if !ok {
 		return
 	}
-	panicked := make(chan struct{}, 1)
+	entered, hold := make(chan struct{}), make(chan struct{})
 	if !k.must(r.Register("panics", func(Message) {
-		panicked <- struct{}{}
+		close(entered)
+		<-hold
 		panic(panicValue)
 	}), "Register") || !k.must(r.Send("panics", message(0)), "Send") {
 		return
 	}
 	select {
-	case <-panicked:
+	case <-entered:
 	case <-ctx.Done():
 	}
+	// Half of the messages wait while the handler panics, and half come after.
 	for i, name := range table {
+		if i == names/2 {
+			close(hold)
+		}
 		l.Send(uint64(i), i)
 		if err := r.Send(name, message(uint64(i))); err != nil {
 			l.Refused(uint64(i))
-			k.violate("panic", "after another handler had panicked Send to %s returned %v", name, err)
+			k.violate("panic", "beside another handler that panicked Send to %s returned %v", name, err)
 		}
 	}
 	k.settle(ctx, &arrived, names, settleBound)
