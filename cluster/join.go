@@ -82,9 +82,7 @@ func (n *Node) greetSeeds(ctx context.Context) (string, error) {
 				others++
 				last = fmt.Errorf("seed %s gave verdict %d", addr, v.code)
 			default:
-				n.mu.Lock()
-				n.learn(v.self, l)
-				n.mu.Unlock()
+				n.adopt(v.self, l)
 				return addr, nil
 			}
 		}

@@ -398,6 +398,7 @@ func (l *link) close(cause error) {
 		return
 	}
 	l.err = cause
+	l.node.cfg.Log.Debug("link ends", "member", l.member, "ours", l.ours, "cause", cause)
 	if !errors.Is(cause, ErrClosed) && !errors.Is(cause, ErrUnreachable) {
 		l.err = fmt.Errorf("%w: connection to %q broke: %w", ErrUnreachable, l.member, cause)
 	}

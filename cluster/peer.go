@@ -86,6 +86,18 @@ func (n *Node) learn(who identity, first *link) *peer {
 	return p
 }
 
+// adopt takes in a node that this one has dialled as a seed. It may have dialled
+// back already, and then has all it needs.
+func (n *Node) adopt(who identity, l *link) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.err != nil || n.peers[who.name] != nil {
+		_ = l.conn.Close() // it does not run yet
+		return
+	}
+	n.learn(who, l)
+}
+
 // supersede ends a life because a later one has begun.
 func (n *Node) supersede(p *peer) {
 	if p.state == Alive {
@@ -265,7 +277,7 @@ func (n *Node) connect(p *peer, first *link) {
 			l = n.redial(p)
 		}
 		if l != nil {
-			opened := n.clock.Load()
+			opened := time.Now()
 			if !n.connected(p, l) {
 				_ = l.conn.Close()
 				return
@@ -276,10 +288,11 @@ func (n *Node) connect(p *peer, first *link) {
 				return
 			}
 			l = nil
-			if time.Duration(n.clock.Load()-opened) > longestPause {
+			if time.Since(opened) > beatInterval {
 				pause = firstPause
 				continue // at once: what a refusal tells must be known soon
 			}
+			pause = min(pause, tick)
 		}
 		wait := time.NewTimer(pause)
 		select {
@@ -315,7 +328,7 @@ func (n *Node) dropped(l *link) {
 // redial dials a peer once and draws the conclusions. It returns nil if that
 // did not lead to a link.
 func (n *Node) redial(p *peer) *link {
-	l, v, err := n.dial(p.ctx, p.member(), p.identity)
+	l, v, err := n.dial(p.ctx, Member{Name: p.name, Addr: p.addr, Incarnation: p.incarnation}, p.identity)
 	if err != nil {
 		n.cfg.Log.Debug("dial", "member", p.name, "error", err)
 		if errors.Is(err, syscall.ECONNREFUSED) {
