@@ -174,11 +174,13 @@ func checkRows(checks []validate.Check) []checkRow {
 	var rows []checkRow
 	for _, c := range checks {
 		r := checkRow{ID: c.ID, Name: c.Name, Target: fmt.Sprintf("%s %s", c.Comparison, validate.With(c.Target, c.Unit)),
-			Measured: string(validate.NotMeasured), Verdict: string(c.Verdict), Note: c.Note}
-		if c.Measured != nil {
-			r.Measured = validate.With(*c.Measured, c.Unit)
-			if c.Kind == validate.Reach {
-				r.Verdict = map[bool]string{true: reached, false: notReached}[c.Verdict == validate.Passed]
+			Measured: c.Figure(), Verdict: string(c.Verdict), Note: c.Note}
+		if c.Kind == validate.Reach {
+			switch c.Verdict {
+			case validate.Passed:
+				r.Verdict = reached
+			case validate.Failed:
+				r.Verdict = notReached
 			}
 		}
 		rows = append(rows, r)

@@ -57,8 +57,10 @@ func Acceptances(checks []Check, broken []string) []Acceptance {
 		switch {
 		case len(failed) > 0:
 			outcome.Verdict, outcome.Note = Failed, "failed: "+some(failed)
-		case len(missing) > 0 || measured == 0:
+		case len(missing) > 0:
 			outcome.Verdict, outcome.Note = NotMeasured, "not measured: "+some(missing)
+		case measured == 0:
+			outcome.Verdict, outcome.Note = NotMeasured, "nothing of it was measured"
 		}
 		all = append(all, outcome)
 	}

@@ -2,7 +2,9 @@ package validate
 
 import (
 	"fmt"
+	"math"
 	"slices"
+	"strconv"
 	"sync"
 
 	"github.com/stretchr/testify/assert"
@@ -22,7 +24,7 @@ const (
 // Check is a criterion with what was measured. Its Target is the adjusted one.
 type Check struct {
 	Criterion
-	Measured *float64 `json:"measured"` // nil unless the verdict is passed or failed
+	Measured *float64 `json:"measured"` // nil where there is no figure
 	Verdict  Verdict  `json:"verdict"`
 	Note     string   `json:"note,omitempty"` // why not measured, or how the target was adjusted
 }
@@ -37,12 +39,25 @@ func (c Check) String() string {
 	if c.Measured == nil {
 		text += ": " + string(c.Verdict)
 	} else {
-		text += ", measured was " + With(*c.Measured, c.Unit)
+		text += ", measured was " + c.Figure()
 	}
 	if c.Note != "" {
 		text += " (" + c.Note + ")"
 	}
 	return text
+}
+
+// Figure is what was measured, with its unit and as many digits as it takes to
+// tell it from the target; or else "not measured".
+func (c Check) Figure() string {
+	if c.Measured == nil {
+		return string(NotMeasured)
+	}
+	figure := With(*c.Measured, c.Unit)
+	if *c.Measured != c.Target && figure == With(c.Target, c.Unit) {
+		return strconv.FormatFloat(*c.Measured, 'f', -1, 64) + " " + c.Unit
+	}
+	return figure
 }
 
 // Checklist is a list of criteria, each with its verdict. Safe for concurrent
@@ -66,9 +81,14 @@ func NewChecklist(criteria []Criterion) *Checklist {
 
 // Measure compares a measured figure with the criterion and returns the check.
 // It panics on an ID that is not in the list: a check that nobody sees is a
-// mistake of the program.
+// mistake of the program. What is no number, such as a rate over no time at all,
+// fails: it is what a subject that did nothing comes to.
 func (l *Checklist) Measure(id string, measured float64, w Conditions) Check {
 	return l.set(id, func(c *Check, as Criterion) {
+		if math.IsNaN(measured) || math.IsInf(measured, 0) {
+			*c = Check{Criterion: as, Verdict: Failed, Note: fmt.Sprintf("the figure was %g", measured)}
+			return
+		}
 		if !as.tells(w) {
 			*c = Check{Criterion: as, Verdict: NotMeasured, Note: fmt.Sprintf(
 				"other work left %.0f %% of the processors; the figure was %s", 100*w.Share, With(measured, as.Unit))}

@@ -122,7 +122,7 @@ func (c Criterion) at(w Conditions) (Criterion, string) {
 // Number formats a figure with as many digits as it is worth: whole from 100
 // on, with thousands set apart, else three significant ones.
 func Number(x float64) string {
-	if x == math.Trunc(x) || math.Abs(x) >= 100 {
+	if !math.IsInf(x, 0) && (x == math.Trunc(x) || math.Abs(x) >= 100) {
 		return thousands(strconv.FormatFloat(math.Round(x), 'f', 0, 64))
 	}
 	return strconv.FormatFloat(x, 'g', 3, 64)
