@@ -207,9 +207,9 @@ func wholeRun(scenarios []*report.Scenario, scale int) []validate.Check {
 		for _, c := range s.Checks {
 			id, ok := partOf[c.ID]
 			if !ok {
-				id, ok = partOf[c.ID[len(s.ID)+1:]]
+				id = partOf[c.ID[len(s.ID)+1:]]
 			}
-			if ok {
+			if id != "" {
 				consider(id, c)
 			}
 		}
@@ -236,6 +236,7 @@ var partOf = map[string]string{
 	validate.Pooling + ".survival": "connections", validate.Balancing + ".survival": "connections",
 	validate.Sessions + ".survival":     "sessions",
 	validate.Queueing + ".durable_lost": "loss",
+	validate.Chaos + ".p99":             "", // a ratio
 	"throughput":                        "throughput", "p50": "p50", "p95": "p95", "p99": "p99",
 	"per_connection": "per_connection", "recovery": "recovery", "cascades": "cascades",
 	"lost": "loss", "leaks": "leaks", "spread": "balance",
