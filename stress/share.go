@@ -49,8 +49,8 @@ func (s *scenario) isCrowded() bool {
 	return true
 }
 
-// underLoad follows the share of the processors during f. Where f is too short
-// for the kernel's clock nothing is known of it, and nothing adjusted.
+// underLoad follows the share of the processors during f, and for a little longer
+// where f is too short for the kernel's clock: other work does not end with it.
 func (s *scenario) underLoad(f func()) {
 	worst, stop := 1.0, make(chan struct{})
 	var watching sync.WaitGroup
@@ -68,8 +68,9 @@ func (s *scenario) underLoad(f func()) {
 			}
 		}
 	})
-	meter := measure.StartMeter()
+	began, meter := time.Now(), measure.StartMeter()
 	f()
+	time.Sleep(quietTime - time.Since(began))
 	share, ok := meter.Share()
 	close(stop)
 	watching.Wait()
