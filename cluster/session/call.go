@@ -1,0 +1,179 @@
+package session
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// call is one question to the replicas of a key, all in one epoch. It is over
+// when a majority has answered, or can not any more.
+type call struct {
+	mu     sync.Mutex
+	done   chan struct{} // closed when it is over
+	over   bool
+	oks    int
+	failed int
+	best   record // the newest answer
+	agreed bool   // all answers are the same version
+}
+
+// answer takes what a replica says. The value is copied if it is kept.
+func (c *call) answer(r record) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.over {
+		return
+	}
+	c.oks++
+	newer := r.version.Compare(c.best.version)
+	c.agreed = c.oks == 1 || c.agreed && newer == 0
+	if newer > 0 {
+		c.best = r
+		c.best.value = bytes.Clone(r.value)
+	}
+	if c.oks == majority {
+		c.end()
+	}
+}
+
+// fail takes that a replica will not answer.
+func (c *call) fail() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.failed++
+	if !c.over && c.failed > replicas-majority {
+		c.end()
+	}
+}
+
+func (c *call) end() {
+	c.over = true
+	close(c.done)
+}
+
+// outcome tells how many have answered, and whether the call is over. Once it
+// is, nothing of it changes any more.
+func (c *call) outcome() (oks int, over bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.oks, c.over
+}
+
+// How long to wait before asking again: where replicas have refused, for the
+// views to settle; where they are silent, rarely, as they may be busy.
+const (
+	firstPause = 2 * time.Millisecond
+	lastPause  = 100 * time.Millisecond
+	silence    = 500 * time.Millisecond
+)
+
+// operation is one of Get, Put and Delete, from its start to its end.
+type operation struct {
+	store *Store
+	ctx   context.Context
+	name  string // for errors
+	key   string
+	wire  []byte // key, as messages have it
+	part  int
+	until time.Time
+	timer *time.Timer
+}
+
+// begin checks the key and sets the deadline.
+func (s *Store) begin(ctx context.Context, name, key string) (*operation, error) {
+	if len(key) > MaxKey || key == "" {
+		return nil, fmt.Errorf("%w: %s: key of %d bytes, accepted are 1 to %d", ErrTooLarge, name, len(key), MaxKey)
+	}
+	o := &operation{store: s, ctx: ctx, name: name, key: key, wire: appendKey(nil, key), part: partitionOf(key)}
+	o.until = time.Now().Add(s.cfg.Timeout)
+	o.timer = time.NewTimer(silence)
+	return o, nil
+}
+
+func (o *operation) end() { o.timer.Stop() }
+
+// ask has a majority of the replicas perform an operation, all of them in one
+// epoch, and asks again as long as there is time.
+//
+// It may well ask again in a later epoch: what a majority answered there, it
+// answered after everything that was completed in earlier ones. And a record is
+// stored twice to the same effect as once.
+func (o *operation) ask(kind byte, payload []byte, r record) (*call, error) {
+	s := o.store
+	pause, oks := firstPause, 0
+	for time.Now().Before(o.until) {
+		st := s.state.Load()
+		if st.view == nil {
+			if err := o.wait(lastPause, st.changed); err != nil {
+				return nil, o.failed(kind, 0, st, err)
+			}
+			continue
+		}
+		c := o.send(st, kind, payload, r)
+		if err := o.wait(silence, c.done); err != nil {
+			return nil, o.failed(kind, oks, st, err)
+		}
+		var over bool
+		if oks, over = c.outcome(); oks >= majority {
+			return c, nil
+		}
+		if over {
+			if err := o.wait(pause, st.changed); err != nil {
+				return nil, o.failed(kind, oks, st, err)
+			}
+			pause = min(2*pause, lastPause)
+		}
+	}
+	return nil, o.failed(kind, oks, s.state.Load(), nil)
+}
+
+// send puts the question to the three replicas.
+func (o *operation) send(st *state, kind byte, payload []byte, r record) *call {
+	c := &call{done: make(chan struct{})}
+	for _, at := range st.view.table[o.part] {
+		if p := st.peers[at]; p != nil {
+			p.send(kind, st.view.epoch, payload, c)
+			continue
+		}
+		status, _, found := o.store.parts[o.part].perform(kind, st.view.epoch, o.wire[len(o.wire)-len(o.key):], r, o.store.second())
+		if status != statusDone {
+			c.fail()
+			continue
+		}
+		c.answer(found)
+	}
+	return c
+}
+
+// wait waits for done, but no longer than d. Its error is the reason to give
+// up.
+func (o *operation) wait(d time.Duration, done <-chan struct{}) error {
+	o.timer.Reset(min(d, time.Until(o.until)))
+	select {
+	case <-done:
+	case <-o.timer.C:
+	case <-o.ctx.Done():
+		return context.Cause(o.ctx)
+	case <-o.store.closed:
+		return ErrClosed
+	}
+	return nil
+}
+
+func (o *operation) failed(kind byte, oks int, st *state, cause error) error {
+	kindOf := ErrNoQuorum
+	if kind == opStore && o.name != "get" {
+		kindOf = ErrUncertain
+	}
+	text := fmt.Sprintf("%s %q: %d of %d replicas answered in epoch %d", o.name, o.key, oks, replicas, st.chain.epoch())
+	if st.view == nil {
+		text = fmt.Sprintf("%s %q: no configuration yet", o.name, o.key)
+	}
+	if cause != nil {
+		return fmt.Errorf("%w: %s: %w", kindOf, text, cause)
+	}
+	return fmt.Errorf("%w: %s", kindOf, text)
+}

@@ -1,0 +1,2 @@
+// Package session stub.
+package session

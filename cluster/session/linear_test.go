@@ -1,0 +1,152 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+var seeds = flag.Int("seeds", 30, "number of simulated runs")
+
+const (
+	simClients = 6
+	simKeys    = 4
+	simRun     = 12 * time.Second // virtual
+)
+
+// TestLinearizable has clients at all nodes read and write a few keys while
+// nodes crash with the loss of their memory, come back, are paused and cut off,
+// and messages are lost, delayed, doubled and reordered.
+func TestLinearizable(t *testing.T) {
+	operations := 0
+	for seed := range uint64(*seeds) {
+		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := stressed(t, seed, nil)
+				assert.Empty(t, h.violation(), "seed %d", seed)
+				operations += h.size()
+			})
+		})
+	}
+	t.Logf("%d histories, %d operations", *seeds, operations)
+}
+
+// stressed runs clients and faults and returns what the clients saw.
+func stressed(t *testing.T, seed uint64, plant func(*world)) *history {
+	w := newWorld(t, seed, 4, Config{TombstoneLife: 8 * time.Second, SyncEvery: 300 * time.Millisecond})
+	defer w.close()
+	if plant != nil {
+		plant(w)
+	}
+	h := newHistory()
+	stop := make(chan struct{})
+	var clients sync.WaitGroup
+	for c := range simClients {
+		clients.Go(func() { client(w, h, c, stop) })
+	}
+	random := rand.New(rand.NewPCG(seed, 1))
+	for began := time.Now(); time.Since(began) < simRun; {
+		w.fault(random)
+	}
+	w.heal()
+	close(stop)
+	clients.Wait()
+	w.replicated(w.names...)
+	for _, name := range w.names {
+		for key := range simKeys {
+			_, err := get(w.store(name), h, simClients, fmt.Sprint(key))
+			require.NoError(t, err, "seed %d: healed, and key %d can not be read at %s", seed, key, name)
+		}
+	}
+	return h
+}
+
+func get(s *Store, h *history, client int, key string) (string, error) {
+	return h.do(client, key, input{}, func() (string, error) {
+		got, err := s.Get(context.Background(), key)
+		if errors.Is(err, ErrNotFound) {
+			return "", nil
+		}
+		return string(got.Value), err
+	})
+}
+
+func put(s *Store, h *history, client int, key, value string) error {
+	_, err := h.do(client, key, input{true, value}, func() (string, error) {
+		if value == "" {
+			_, err := s.Delete(context.Background(), key)
+			return "", err
+		}
+		_, err := s.Put(context.Background(), key, []byte(value), 0)
+		return "", err
+	})
+	return err
+}
+
+// client works at one node after the other until stop.
+func client(w *world, h *history, id int, stop <-chan struct{}) {
+	random := rand.New(rand.NewPCG(w.seed, uint64(100+id)))
+	for n := 0; ; n++ {
+		select {
+		case <-stop:
+			return
+		case <-time.After(time.Duration(random.Int64N(int64(60 * time.Millisecond)))):
+		}
+		s := w.store(w.names[random.IntN(len(w.names))])
+		if s == nil {
+			continue
+		}
+		key := fmt.Sprint(random.IntN(simKeys))
+		switch random.IntN(8) {
+		case 0:
+			_ = put(s, h, id, key, "") // whatever it returns is in the history
+		case 1, 2, 3:
+			_ = put(s, h, id, key, fmt.Sprintf("%d.%d", id, n))
+		default:
+			_, _ = get(s, h, id, key)
+		}
+	}
+}
+
+// fault does something to the world, and undoes most of it after a while.
+func (w *world) fault(random *rand.Rand) {
+	pick := func() string { return w.names[random.IntN(len(w.names))] }
+	lasts := func(most time.Duration) { time.Sleep(time.Duration(random.Int64N(int64(most)))) }
+	victim, other := pick(), pick()
+	switch random.IntN(7) {
+	case 0: // a crash, and a return before or after its share was given away
+		w.crash(victim)
+		lasts(3 * time.Second)
+		w.start(victim)
+		w.heal() // a second loss of memory before the first is repaired is one too many
+		w.replicated(w.names...)
+	case 1: // a pause
+		w.pause(victim)
+		lasts(2 * time.Second)
+		w.resume(victim)
+	case 2: // a partition
+		w.isolate(victim, true)
+		lasts(3 * time.Second)
+		w.isolate(victim, false)
+	case 3: // a partition in one direction
+		w.cut(victim, other, true)
+		lasts(2 * time.Second)
+		w.cut(victim, other, false)
+	case 4:
+		w.shape(func(l *link) { l.loss = 0.2 * random.Float64() })
+	case 5:
+		w.shape(func(l *link) { l.double, l.max = random.Float64(), l.min+time.Duration(random.Int64N(int64(100*time.Millisecond))) })
+	case 6:
+		w.heal()
+	}
+	lasts(500 * time.Millisecond)
+}

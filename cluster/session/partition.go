@@ -1,0 +1,196 @@
+package session
+
+import (
+	"bytes"
+	"math/bits"
+	"sync"
+)
+
+// partition is what this node holds of a part of the keys, and its right to
+// speak for it.
+type partition struct {
+	mu sync.Mutex
+	// epoch is that of the view the partition is in. Nothing is answered in
+	// any other: so a majority that has moved on is the end of an epoch.
+	epoch uint64
+	rank  int   // place among the replicas in this view; -1 for none
+	votes bool  // this node is a replica and knows what it must to answer
+	voted bool  // so it was in the epoch before
+	heard uint8 // replicas of the epoch before whose state was taken over, by rank
+
+	records map[string]record
+	changes uint64 // of records, ever
+	digest  uint64 // of records
+	current bool   // digest is that of the records as they are
+}
+
+// everyone is the set of all ranks.
+const everyone = 1<<replicas - 1
+
+// enter moves the partition on to a view that follows the one it was in; where
+// views were missed, follows is false. rank is the node's own in it.
+//
+// In the very first epoch there is nothing to know, and every replica votes.
+// Later on a replica votes if it did in the epoch before, and otherwise only
+// once it has taken over the state of a majority of the replicas that did.
+func (p *partition) enter(epoch uint64, follows bool, rank int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.voted = follows && p.votes
+	p.votes = rank >= 0 && (p.voted || epoch == 1)
+	p.epoch, p.rank, p.heard = epoch, rank, 0
+	if rank >= 0 && !p.votes {
+		// What may have been here since an earlier epoch can be older than
+		// tombstones that were forgotten meanwhile.
+		p.clear()
+	}
+	for key, r := range p.records {
+		if r.known != 0 {
+			r.known = 0
+			p.records[key] = r
+		}
+	}
+}
+
+// lacks tells whether the partition is this node's in the epoch, and it has not
+// caught up.
+func (p *partition) lacks(epoch uint64) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.epoch == epoch && p.rank >= 0 && !p.votes
+}
+
+func (p *partition) clear() {
+	p.records = nil
+	p.changed()
+}
+
+func (p *partition) changed() {
+	p.changes++
+	p.current = false
+}
+
+// put keeps a record if it is newer than what is there. Its value is copied.
+func (p *partition) put(key []byte, r record, second uint32) {
+	if have, ok := p.records[string(key)]; ok && have.version.Compare(r.version) >= 0 {
+		return
+	}
+	if p.records == nil {
+		p.records = make(map[string]record)
+	}
+	r.value = bytes.Clone(r.value)
+	r.known, r.since = 0, second+1
+	p.records[string(key)] = r
+	p.changed()
+}
+
+// Kinds of operations on a replica.
+const (
+	opVersion byte = iota + 1 // what version is there
+	opRead                    // what record is there
+	opStore                   // keep a record unless there is a newer one
+)
+
+// Outcomes of operations.
+const (
+	statusDone    byte = iota + 1
+	statusRefused      // the replica is in another epoch, or does not vote
+	statusBusy         // the reply would be too long
+)
+
+// perform carries out an operation on this replica. Where it is refused, epoch
+// is the one that the replica is in.
+func (p *partition) perform(kind byte, epoch uint64, key []byte, r record, second uint32) (status byte, in uint64, found record) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.epoch != epoch || !p.votes {
+		return statusRefused, p.epoch, record{}
+	}
+	if kind == opStore {
+		p.put(key, r, second)
+		return statusDone, epoch, record{}
+	}
+	return statusDone, epoch, p.records[string(key)]
+}
+
+// sum is the digest of the records: the same in two replicas if they hold the
+// same versions of the same keys, and only then, but for one case in 2^64.
+func (p *partition) sum() uint64 {
+	if !p.current {
+		p.digest, p.current = 0, true
+		for key, r := range p.records {
+			p.digest += mix(hash(key) ^ mix(r.version.Counter^bits.RotateLeft64(r.version.Writer, 32)))
+		}
+	}
+	return p.digest
+}
+
+// forget drops what has been gone for a lifetime, was kept here as long, and
+// of which no replica has anything older.
+func (p *partition) forget(h horizon) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.votes {
+		return
+	}
+	for key, r := range p.records {
+		if r.keptBeyond(h) && r.known|1<<p.rank == everyone {
+			delete(p.records, key)
+			p.changed()
+		}
+	}
+}
+
+// release drops what belongs to others by now.
+func (p *partition) release(epoch uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.epoch == epoch && p.rank < 0 && len(p.records) > 0 {
+		p.clear()
+	}
+}
+
+// merge takes over the record of a peer, and tells whether that was older than
+// the one that is here. A partition that votes does not take back what it
+// might have forgotten.
+func (p *partition) merge(epoch uint64, key []byte, r record, second uint32, h horizon) (older bool) {
+	have, ok := p.records[string(key)]
+	switch {
+	case p.epoch != epoch:
+		return false
+	case !ok && p.votes && r.beyond(h):
+		return false
+	case have.version.Compare(r.version) > 0:
+		return true
+	}
+	p.put(key, r, second)
+	return false
+}
+
+// hear counts a replica of the view before whose records have been taken over;
+// with a majority of them the partition votes.
+func (p *partition) hear(before *view, name string, part int) {
+	if before == nil {
+		return
+	}
+	if rank := before.rankOf(part, name); rank >= 0 {
+		p.heard |= 1 << rank
+	}
+	p.votes = bits.OnesCount8(p.heard) >= majority
+}
+
+// know marks what may be forgotten as far as a peer is concerned, which has
+// nothing older. Nor will it: what is older was written before this record was
+// at a majority, and has arrived by now or never will.
+func (p *partition) know(now *view, name string, part int, older map[string]bool, h horizon) {
+	rank := now.rankOf(part, name)
+	if rank < 0 {
+		return
+	}
+	for key, r := range p.records {
+		if r.keptBeyond(h) && r.known&(1<<rank) == 0 && !older[key] {
+			r.known |= 1 << rank
+			p.records[key] = r
+		}
+	}
+}

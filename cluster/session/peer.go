@@ -1,0 +1,208 @@
+package session
+
+import (
+	"encoding/binary"
+	"slices"
+	"sync"
+	"sync/atomic"
+)
+
+// peer is another node, as this one sends operations to it.
+//
+// Operations that come while others are on their way are sent together: so
+// batches are as large as the load makes them, and nobody waits for a timer.
+type peer struct {
+	name   string
+	store  *Store
+	asking atomic.Bool // a beat is on its way, out of turn
+
+	mu      sync.Mutex
+	line    []*batch // to be sent; only the last is being added to
+	waiting int      // operations in line
+	out     int      // batches on their way
+}
+
+const (
+	// batchesOut is how many batches are on their way to a peer at once: enough
+	// that one is being answered while another travels.
+	batchesOut = 3
+	// batchSize is the length in bytes at which a batch is full.
+	batchSize = 64 << 10
+	// maxWaiting bounds what waits for a peer that does not keep up, in operations
+	// and in batches. What comes beyond counts as not answered.
+	maxWaiting = 64 << 10
+	maxBatches = 128
+	// fullReply is the length in bytes of a reply that takes no more records: the
+	// one before it may have been the longest there is.
+	fullReply = MaxMessage - 2*batchSize - MaxValue
+)
+
+// batch is operations in one message, and who waits for their answers.
+type batch struct {
+	request []byte
+	waiters []waiter
+}
+
+type waiter struct {
+	call *call
+	kind byte
+}
+
+var batches = sync.Pool{New: func() any { return new(batch) }}
+
+func newBatch() *batch {
+	b := batches.Get().(*batch)
+	b.request, b.waiters = append(b.request[:0], msgOperations), b.waiters[:0]
+	return b
+}
+
+// send puts an operation in line for the peer.
+func (p *peer) send(kind byte, epoch uint64, payload []byte, c *call) {
+	p.mu.Lock()
+	if p.waiting == maxWaiting || len(p.line) == maxBatches {
+		p.mu.Unlock()
+		c.fail()
+		return
+	}
+	if n := len(p.line); n == 0 || len(p.line[n-1].request) > batchSize {
+		p.line = append(p.line, newBatch())
+	}
+	b := p.line[len(p.line)-1]
+	b.request = append(b.request, kind)
+	b.request = binary.AppendUvarint(b.request, epoch)
+	b.request = append(b.request, payload...)
+	b.waiters = append(b.waiters, waiter{c, kind})
+	p.waiting++
+	p.next()
+}
+
+// next sends the first batch in line if there may be one more on its way. It
+// unlocks the peer.
+func (p *peer) next() {
+	if p.out == batchesOut || len(p.line) == 0 {
+		p.mu.Unlock()
+		return
+	}
+	b := p.line[0]
+	p.line = slices.Delete(p.line, 0, 1)
+	p.waiting -= len(b.waiters)
+	p.out++
+	p.mu.Unlock()
+	p.store.net.Go(p.name, b.request, func(reply []byte, err error) {
+		p.mu.Lock()
+		p.out--
+		p.next()
+		p.store.answered(p, b.waiters, reply, err)
+		clear(b.waiters)
+		batches.Put(b)
+	})
+}
+
+// answered hands the answers of a batch to those who wait for them.
+func (s *Store) answered(from *peer, waiters []waiter, reply []byte, err error) {
+	d := decoder{rest: reply, bad: err != nil}
+	for _, w := range waiters {
+		var r record
+		status := statusRefused
+		if !d.bad {
+			status = d.byte()
+		}
+		switch {
+		case status == statusRefused && !d.bad:
+			if d.uvarint() > s.state.Load().chain.epoch() {
+				from.catchUp()
+			}
+		case status == statusDone && w.kind == opVersion:
+			r.version = Version{d.uint64(), d.uint64()}
+		case status == statusDone && w.kind == opRead:
+			if d.byte() == 1 {
+				_, r = d.record()
+			}
+		}
+		if d.bad || status != statusDone {
+			w.call.fail()
+			continue
+		}
+		w.call.answer(r)
+	}
+}
+
+// operations answers a batch. Each operation stands for itself, so those before
+// one that is garbled have been carried out.
+func (s *Store) operations(from string, d *decoder) ([]byte, error) {
+	reply := make([]byte, 0, 4<<10)
+	behind, second := false, s.second()
+	for len(d.rest) > 0 {
+		kind, epoch := d.byte(), d.uvarint()
+		var key []byte
+		var r record
+		switch kind {
+		case opVersion, opRead:
+			key = d.bytes(MaxKey)
+		case opStore:
+			key, r = d.record()
+		default:
+			d.fail()
+		}
+		if d.bad {
+			return nil, errGarbled
+		}
+		if len(reply) > fullReply {
+			reply = append(reply, statusBusy)
+			continue
+		}
+		status, in, found := s.parts[partitionOf(key)].perform(kind, epoch, key, r, second)
+		reply = append(reply, status)
+		switch {
+		case status == statusRefused:
+			reply = binary.AppendUvarint(reply, in)
+			behind = behind || in < epoch
+		case kind == opVersion:
+			reply = binary.LittleEndian.AppendUint64(reply, found.version.Counter)
+			reply = binary.LittleEndian.AppendUint64(reply, found.version.Writer)
+		case kind == opRead && found.version == Version{}:
+			reply = append(reply, 0)
+		case kind == opRead:
+			reply = appendRecord(append(reply, 1), string(key), &found)
+		}
+	}
+	if behind {
+		if p := s.peers[from]; p != nil {
+			p.catchUp()
+		}
+	}
+	return reply, nil
+}
+
+// handle answers a request of another node.
+func (s *Store) handle(from string, request []byte) ([]byte, error) {
+	d := &decoder{rest: request}
+	switch d.byte() {
+	case msgOperations:
+		return s.operations(from, d)
+	case msgBeat:
+		return s.beaten(from, d)
+	case msgTell:
+		return s.told(d)
+	case msgPromise, msgAccept:
+		return s.vote(request[0], d)
+	case msgFound:
+		return s.found(d)
+	case msgFounded:
+		return s.founded(d)
+	case msgSync:
+		return s.compared(d)
+	}
+	return nil, errGarbled
+}
+
+// Handle answers the request of a store at the node from. It does not block and
+// does not keep request. Its error is for requests that no store has sent.
+func (s *Store) Handle(from string, request []byte) (reply []byte, err error) {
+	select {
+	case <-s.closed:
+		return nil, ErrClosed
+	default:
+	}
+	return s.handle(from, request)
+}

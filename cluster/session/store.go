@@ -1,0 +1,206 @@
+package session
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Store is one node of a replicated session store. Its methods are safe for
+// concurrent use.
+type Store struct {
+	cfg    Config
+	writer uint64 // of the versions that this node gives
+	began  time.Time
+	net    Network
+	peers  map[string]*peer
+	parts  [partitions]partition
+
+	state   atomic.Pointer[state]
+	counter atomic.Uint64 // the highest in a version that this node has seen or given
+
+	mu       sync.Mutex
+	instance uint64 // of this life of the node, as a member
+	joined   bool   // some view had it
+	news     chan struct{}
+	heard    map[string]standing  // what each node last said of itself
+	down     map[string]time.Time // since when each node is believed dead
+	wanting  time.Time            // since when another view is wanted; zero if it is not
+	ballots  ballots
+
+	closed    chan struct{}
+	closeOnce sync.Once
+	started   sync.Once
+	wake      chan struct{} // the keeper is to look now
+	running   sync.WaitGroup
+}
+
+// state is the present configuration, as operations need it.
+type state struct {
+	chain   chain
+	view    *view         // the latest, or nil
+	self    int           // place of this node among its members, or -1
+	peers   []*peer       // of its members; nil for this node
+	changed chan struct{} // closed when there is another one
+	// complete says that this node votes in all partitions that are its own.
+	complete atomic.Bool
+}
+
+// New makes the store of a node. Its Handle may be called from now on; Start
+// has it take part. Its errors wrap ErrConfig.
+func New(cfg Config) (*Store, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{
+		cfg: cfg, writer: newInstance(), began: time.Now(), instance: newInstance(),
+		peers: make(map[string]*peer), news: make(chan struct{}),
+		heard: make(map[string]standing), down: make(map[string]time.Time),
+		closed: make(chan struct{}), wake: make(chan struct{}, 1),
+	}
+	for _, name := range cfg.Nodes {
+		if name != cfg.Name {
+			s.peers[name] = &peer{name: name, store: s}
+		}
+	}
+	for i := range s.parts {
+		s.parts[i].rank = -1
+	}
+	s.state.Store(&state{self: -1, changed: make(chan struct{})})
+	return s, nil
+}
+
+// newInstance draws the number of a life.
+func newInstance() uint64 {
+	for {
+		if n := rand.Uint64(); n != 0 {
+			return n
+		}
+	}
+}
+
+// Start connects the store to the others. It is called once.
+func (s *Store) Start(net Network) {
+	s.started.Do(func() {
+		s.net = net
+		s.running.Go(s.keep)
+		s.running.Go(s.repair)
+	})
+}
+
+// Close ends the store: it answers nobody any more, and what is under way gets
+// ErrClosed. It returns when its goroutines have ended. The error is always nil.
+func (s *Store) Close() error {
+	s.closeOnce.Do(func() { close(s.closed) })
+	s.running.Wait()
+	return nil
+}
+
+// Session is what Get returns.
+type Session struct {
+	Value   []byte
+	Version Version
+	Expires time.Time // zero for never
+}
+
+// Put writes a session. It is gone ttl from now, by the clock of this node; with
+// a ttl of 0 it stays. A nil error means that a majority has it: every Get that
+// begins from now on, at any node, sees this write or a later one.
+//
+// ErrNoQuorum means that nothing was written, ErrUncertain that it may have
+// been. Put does not keep value.
+func (s *Store) Put(ctx context.Context, key string, value []byte, ttl time.Duration) (Version, error) {
+	switch {
+	case len(value) > MaxValue:
+		return Version{}, fmt.Errorf("%w: put %q: value of %d bytes, accepted are up to %d", ErrTooLarge, key, len(value), MaxValue)
+	case ttl < 0:
+		return Version{}, fmt.Errorf("%w: put %q: ttl %v, accepted is 0 for never, or more", ErrConfig, key, ttl)
+	}
+	return s.write(ctx, "put", key, func(now int64) record {
+		return record{expires: expiry(now, ttl), value: value}
+	})
+}
+
+// Delete removes a session, or makes sure that there is none. Its promise and
+// its errors are those of Put.
+func (s *Store) Delete(ctx context.Context, key string) (Version, error) {
+	return s.write(ctx, "delete", key, func(now int64) record {
+		return record{expires: now, deleted: true}
+	})
+}
+
+// write is the writer of Attiya, Bar-Noy and Dolev (1995) for several writers:
+// it learns a version that is later than all that were completed, and gives its
+// record a later one.
+func (s *Store) write(ctx context.Context, name, key string, make func(now int64) record) (Version, error) {
+	o, err := s.begin(ctx, name, key)
+	if err != nil {
+		return Version{}, err
+	}
+	defer o.end()
+	c, err := o.ask(opVersion, o.wire, record{})
+	if err != nil {
+		return Version{}, err
+	}
+	r := make(s.now())
+	r.version = Version{s.tick(c.best.version.Counter), s.writer}
+	_, err = o.ask(opStore, sealRecord(key, &r), r)
+	return r.version, err
+}
+
+// Get reads a session. It returns ErrNotFound if there is none, and ErrNoQuorum
+// if that cannot be told.
+//
+// It is the reader of Attiya, Bar-Noy and Dolev: what it returns it first makes
+// sure that a majority has, so that no later read returns less. Where all of the
+// majority that answered have the same version there is nothing to make sure of:
+// that is a majority that has it.
+func (s *Store) Get(ctx context.Context, key string) (Session, error) {
+	o, err := s.begin(ctx, "get", key)
+	if err != nil {
+		return Session{}, err
+	}
+	defer o.end()
+	c, err := o.ask(opRead, o.wire, record{})
+	if err != nil {
+		return Session{}, err
+	}
+	r := c.best
+	if !c.agreed {
+		if _, err = o.ask(opStore, appendRecord(nil, key, &r), r); err != nil {
+			return Session{}, err
+		}
+	}
+	if r.gone(s.now()) {
+		return Session{}, fmt.Errorf("%w: get %q", ErrNotFound, key)
+	}
+	found := Session{Value: r.value, Version: r.version}
+	if r.expires != 0 {
+		found.Expires = time.Unix(0, r.expires)
+	}
+	return found, nil
+}
+
+func (s *Store) now() int64 { return s.cfg.Clock().UnixNano() }
+
+// tick gives a counter that is higher than seen, and than any that this node has
+// given: so no two writes of one node have the same.
+func (s *Store) tick(seen uint64) uint64 {
+	for {
+		last := s.counter.Load()
+		next := max(last, seen) + 1
+		if s.counter.CompareAndSwap(last, next) {
+			return next
+		}
+	}
+}
+
+func appendKey[T string | []byte](b []byte, key T) []byte {
+	b = binary.AppendUvarint(b, uint64(len(key)))
+	return append(b, key...)
+}
