@@ -94,10 +94,9 @@ func appendBallot(b []byte, x ballot) []byte {
 
 func (d *decoder) ballot() ballot { return ballot{d.uvarint(), d.uint64()} }
 
-// propose has the members of the present view agree on those of the next. It
-// need not be these in the end.
-func (s *Store) propose(members []member) {
-	st := s.state.Load()
+// propose has the members of a view agree on those of the next. It need not be
+// these in the end.
+func (s *Store) propose(st *state, members []member) {
 	names := make([]string, len(st.view.members))
 	for i, m := range st.view.members {
 		names[i] = m.name

@@ -30,10 +30,10 @@ func (s *Store) keep() {
 	defer clock.Stop()
 	for {
 		s.beat()
-		if s.state.Load().view == nil {
+		if st := s.state.Load(); st.view == nil {
 			s.foundCluster()
-		} else if members := s.wanted(time.Now()); members != nil {
-			s.propose(members)
+		} else if members := s.wanted(st, time.Now()); members != nil && s.present(st, members) {
+			s.propose(st, members)
 		}
 		select {
 		case <-clock.C:
@@ -202,13 +202,10 @@ func (s *Store) adopt(told chain, by ballot) {
 	s.tell()
 }
 
-// wanted returns the members that the next view should have, or nil if the
-// present one will do, if it is too early to tell, or if it is for another node
+// wanted returns the members that the view after this one should have, or nil
+// if this one will do, if it is too early to tell, or if it is for another node
 // to propose it.
-//
-// A view follows only once all members that are alive have caught up with the
-// one before: so no partition ever waits for more than one newcomer.
-func (s *Store) wanted(now time.Time) []member {
+func (s *Store) wanted(st *state, now time.Time) []member {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, name := range s.cfg.Nodes {
@@ -218,7 +215,6 @@ func (s *Store) wanted(now time.Time) []member {
 			s.down[name] = now
 		}
 	}
-	st := s.state.Load()
 	members := s.next(st, now)
 	if members == nil {
 		s.wanting = time.Time{}
@@ -239,29 +235,59 @@ func (s *Store) wanted(now time.Time) []member {
 	return members
 }
 
+// present asks those who are to become members whether they still are who they
+// were: what was heard of them may be older than their death.
+func (s *Store) present(st *state, members []member) bool {
+	for _, m := range members {
+		if st.view.index(m.instance) >= 0 || m.name == s.cfg.Name {
+			continue
+		}
+		p := s.peers[m.name]
+		reply, err := p.call(s.appendStanding([]byte{msgBeat}))
+		d := &decoder{rest: reply, bad: err != nil}
+		about, _ := d.standing(), d.chain()
+		if d.end() != nil {
+			return false
+		}
+		s.hear(m.name, about)
+		if about.instance != m.instance {
+			return false
+		}
+	}
+	return true
+}
+
 func (s *Store) alive(name string) bool { return name == s.cfg.Name || s.net.Alive(name) }
 
 // next is the members of the next view, or nil.
+//
+// A view follows only once the members of the one before have caught up: so no
+// partition waits for more than one newcomer. Nobody waits for a member that is
+// dead, except those that have been thought dead themselves: as they forget what
+// they know when they join, they leave it time to come back and ask them.
 func (s *Store) next(st *state, now time.Time) []member {
-	lost := ""
+	lost, joins := "", true
 	for i, m := range st.view.members {
 		about := s.heard[m.name]
-		switch {
+		complete := about == standing{m.instance, st.view.epoch, true}
+		switch dead := now.Sub(s.down[m.name]); {
 		case i == st.self:
 			if !st.complete.Load() {
 				return nil
 			}
 		case !s.alive(m.name):
-			if lost == "" && now.Sub(s.down[m.name]) >= s.cfg.RepairAfter {
+			if lost == "" && dead >= s.cfg.RepairAfter {
 				lost = m.name
 			}
-		case about.instance == m.instance && (about.epoch != st.view.epoch || !about.complete):
+			joins = joins && (complete || dead >= goodbye*s.cfg.RepairAfter)
+		case about.instance == m.instance && !complete:
 			return nil
 		}
 	}
 	for _, name := range s.cfg.Nodes {
-		about, heard := s.heard[name]
-		if heard && s.alive(name) && st.view.index(about.instance) < 0 {
+		// Who knows this view and that it is not in it wants to be in the next.
+		about := s.heard[name]
+		if joins && s.alive(name) && about.epoch == st.view.epoch && st.view.index(about.instance) < 0 {
 			return st.view.with(member{name, about.instance})
 		}
 	}
@@ -270,6 +296,10 @@ func (s *Store) next(st *state, now time.Time) []member {
 	}
 	return nil
 }
+
+// goodbye is how many times RepairAfter a member that had not caught up must be
+// dead before nobody reckons with its return.
+const goodbye = 10
 
 // Replicated waits until every session has all its replicas among the nodes
 // named, and each of these nodes has its share: so as far as this node knows,

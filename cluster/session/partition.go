@@ -22,6 +22,10 @@ type partition struct {
 	changes uint64 // of records, ever
 	digest  uint64 // of records
 	current bool   // digest is that of the records as they are
+	// floor is the highest counter in the version of a record that was forgotten.
+	// What is written to a key of which nothing is left gets a higher one: so
+	// versions rise across that, too.
+	floor uint64
 }
 
 // everyone is the set of all ranks.
@@ -110,7 +114,11 @@ func (p *partition) perform(kind byte, epoch uint64, key []byte, r record, secon
 		p.put(key, r, second)
 		return statusDone, epoch, record{}
 	}
-	return statusDone, epoch, p.records[string(key)]
+	found, ok := p.records[string(key)]
+	if !ok && kind == opVersion {
+		found.version.Counter = p.floor
+	}
+	return statusDone, epoch, found
 }
 
 // sum is the digest of the records: the same in two replicas if they hold the
@@ -136,6 +144,7 @@ func (p *partition) forget(h horizon) {
 	for key, r := range p.records {
 		if r.keptBeyond(h) && r.known|1<<p.rank == everyone {
 			delete(p.records, key)
+			p.floor = max(p.floor, r.version.Counter)
 			p.changed()
 		}
 	}

@@ -130,7 +130,7 @@ func (s *Store) answered(from *peer, waiters []waiter, reply []byte, err error) 
 // operations answers a batch. Each operation stands for itself, so those before
 // one that is garbled have been carried out.
 func (s *Store) operations(from string, d *decoder) ([]byte, error) {
-	reply := make([]byte, 0, 4<<10)
+	reply := make([]byte, 0, len(d.rest))
 	behind, second := false, s.second()
 	for len(d.rest) > 0 {
 		kind, epoch := d.byte(), d.uvarint()

@@ -257,9 +257,9 @@ func (p *partition) reply(b []byte, epoch, digest uint64, cursor string) []byte 
 		says |= saysVotes
 	}
 	if p.sum() == digest {
-		return append(b, syncSame, says)
+		return binary.AppendUvarint(append(b, syncSame, says), p.floor)
 	}
-	b = append(b, syncRecords, says)
+	b = binary.AppendUvarint(append(b, syncRecords, says), p.floor)
 	keys := slices.Collect(maps.Keys(p.records))
 	slices.SortFunc(keys, cmp.Compare[string])
 	for _, key := range keys {
@@ -282,13 +282,14 @@ func (p *partition) take(d *decoder, st *state, from string, about *pending, sec
 	if status == syncRefused {
 		return false
 	}
-	says := d.byte()
+	says, floor := d.byte(), d.uvarint()
 	if d.bad || status != syncSame && status != syncRecords {
 		d.fail()
 		return false
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.floor = max(p.floor, floor)
 	unchanged := p.changes == about.changes && len(about.cursor) == 0
 	var older map[string]bool // keys of which the peer has an older record
 	if status == syncRecords {

@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -24,15 +25,22 @@ type world struct {
 	cfg   Config
 	names []string
 
-	mu     sync.Mutex
-	nodes  map[string]*node
-	links  map[[2]string]*link
-	tamper func(from *Store, to *Store, request []byte) (reply []byte, forged bool)
+	mu    sync.Mutex
+	nodes map[string]*node
+	links map[[2]string]*link
+
+	// Faults of the store itself, planted to be found.
+	tamper  func(from *Store, to *Store, request []byte) (reply []byte, forged bool)
+	amnesia bool
+	ended   bool
+
+	background sync.WaitGroup
 }
 
 // node is a name with the life that it has now, if any.
 type node struct {
 	store  *Store
+	last   uint64 // instance of the life before
 	life   int
 	paused bool
 	since  time.Time // of paused
@@ -56,7 +64,7 @@ var (
 
 const (
 	// simTimeout is after what time a lost request or reply is given up.
-	simTimeout = 400 * time.Millisecond
+	simTimeout = 1600 * time.Millisecond
 	// simSuspicion is how long a node is silent before it is believed dead.
 	simSuspicion = 300 * time.Millisecond
 )
@@ -94,6 +102,9 @@ func (w *world) start(name string) *Store {
 	n.life++
 	n.store = s
 	life := n.life
+	if w.amnesia && n.last != 0 {
+		s.instance = n.last
+	}
 	w.mu.Unlock()
 	s.Start(&port{w, name, life})
 	return s
@@ -104,6 +115,9 @@ func (w *world) crash(name string) {
 	w.mu.Lock()
 	n := w.nodes[name]
 	s := n.store
+	if s != nil {
+		n.last = s.instance
+	}
 	n.store, n.paused, n.held = nil, false, nil
 	n.life++
 	w.mu.Unlock()
@@ -113,9 +127,19 @@ func (w *world) crash(name string) {
 }
 
 func (w *world) close() {
+	w.mu.Lock()
+	w.ended = true
+	w.mu.Unlock()
+	w.background.Wait()
 	for _, name := range w.names {
 		w.crash(name)
 	}
+}
+
+func (w *world) over() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.ended
 }
 
 // store is that of a node, or nil while it is down.
@@ -173,7 +197,9 @@ func (w *world) shape(change func(*link)) {
 
 // heal undoes everything but crashes.
 func (w *world) heal() {
-	w.shape(func(l *link) { l.cut, l.min, l.max, l.loss, l.double = false, 100*time.Microsecond, time.Millisecond, 0, 0 })
+	w.shape(func(l *link) {
+		l.cut, l.min, l.max, l.loss, l.double = false, 100*time.Microsecond, time.Millisecond, 0, 0
+	})
 	for _, name := range w.names {
 		w.resume(name)
 	}
@@ -181,11 +207,39 @@ func (w *world) heal() {
 
 // replicated waits until everything is replicated over exactly these nodes.
 func (w *world) replicated(on ...string) {
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	for _, name := range on {
-		require.NoError(w.t, w.store(name).Replicated(ctx, on...), "seed %d", w.seed)
+		err := w.store(name).Replicated(ctx, on...)
+		require.NoError(w.t, err, "seed %d\n%s", w.seed, w.describe())
 	}
+}
+
+// replicasOf is the nodes that hold a key, as the first node sees it.
+func (w *world) replicasOf(key string) (names []string) {
+	v := w.store(w.names[0]).state.Load().view
+	for _, at := range v.table[partitionOf(key)] {
+		names = append(names, v.members[at].name)
+	}
+	return names
+}
+
+// describe says how far each node is.
+func (w *world) describe() (text string) {
+	for _, name := range w.names {
+		s := w.store(name)
+		if s == nil {
+			text += name + " is down\n"
+			continue
+		}
+		st := s.state.Load()
+		text += fmt.Sprintf("%s#%x: lacks %d partitions, heard %v, ", name, s.instance>>48, len(s.lacking(st.chain.epoch())), s.heard)
+		for _, v := range st.chain {
+			text += v.String() + "; "
+		}
+		text += "\n"
+	}
+	return text
 }
 
 // port is the Network of one life of a node.
@@ -216,7 +270,7 @@ func (p *port) Go(to string, request []byte, done func([]byte, error)) {
 			}
 		})
 	}
-	timeout := time.AfterFunc(simTimeout*4, func() { finish(nil, errLost) })
+	timeout := time.AfterFunc(simTimeout, func() { finish(nil, errLost) })
 	end := func(reply []byte, err error) {
 		timeout.Stop()
 		finish(reply, err)
