@@ -139,7 +139,7 @@ func (o *operation) send(st *state, kind byte, payload []byte, r record) *call {
 			continue
 		}
 		status, _, found := o.store.parts[o.part].perform(kind, st.view.epoch, o.wire[len(o.wire)-len(o.key):], r, o.store.second())
-		if status != statusDone {
+		if status != statusDone || kind == opRead && !found.intact(o.key) {
 			c.fail()
 			continue
 		}

@@ -98,6 +98,11 @@ func sealRecord(key string, r *record) []byte {
 	return binary.LittleEndian.AppendUint32(b, r.sum)
 }
 
+// intact tells whether the record is as its writer encoded it.
+func (r *record) intact(key string) bool {
+	return r.version == Version{} || r.sum == crc32.Checksum(appendBody(make([]byte, 0, len(key)+len(r.value)+recordOverhead), key, r), castagnoli)
+}
+
 // record decodes what appendRecord encoded. Key and value lie in the message.
 // A record with a wrong checksum spoils the message.
 func (d *decoder) record() (key []byte, r record) {

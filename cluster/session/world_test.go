@@ -116,7 +116,7 @@ func (w *world) crash(name string) {
 	n := w.nodes[name]
 	s := n.store
 	if s != nil {
-		n.last = s.instance
+		n.last = s.standing().instance
 	}
 	n.store, n.paused, n.held = nil, false, nil
 	n.life++
@@ -210,8 +210,9 @@ func (w *world) replicated(on ...string) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	for _, name := range on {
-		err := w.store(name).Replicated(ctx, on...)
-		require.NoError(w.t, err, "seed %d\n%s", w.seed, w.describe())
+		if err := w.store(name).Replicated(ctx, on...); err != nil {
+			require.NoError(w.t, err, "seed %d\n%s", w.seed, w.describe())
+		}
 	}
 }
 
@@ -233,7 +234,9 @@ func (w *world) describe() (text string) {
 			continue
 		}
 		st := s.state.Load()
+		s.mu.Lock()
 		text += fmt.Sprintf("%s#%x: lacks %d partitions, heard %v, ", name, s.instance>>48, len(s.lacking(st.chain.epoch())), s.heard)
+		s.mu.Unlock()
 		for _, v := range st.chain {
 			text += v.String() + "; "
 		}
