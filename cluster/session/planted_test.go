@@ -20,15 +20,15 @@ func TestFaultsAreFound(t *testing.T) {
 		plant func(*world)
 	}{
 		{"answers reads from one replica", func(w *world) {
-			w.tamper = func(from, _ *Store, request []byte) ([]byte, bool) {
+			w.intercept(func(from, _ *Store, request []byte) ([]byte, bool) {
 				return forge(from, request, func(kind byte, _ record) bool { return kind == opRead })
-			}
+			})
 		}},
 		{"acknowledges before the majority has it", acknowledgesEarly},
 		{"skips the write-back", func(w *world) {
-			w.tamper = func(from, _ *Store, request []byte) ([]byte, bool) {
+			w.intercept(func(from, _ *Store, request []byte) ([]byte, bool) {
 				return forge(from, request, func(kind byte, r record) bool { return kind == opStore && r.version.Writer != from.writer })
-			}
+			})
 		}},
 		{"forgets tombstones at once", forgetsTombstones},
 	} {
@@ -84,11 +84,11 @@ func TestAmnesia(t *testing.T) {
 
 // acknowledgesEarly has two of a node's three peers never get what it writes.
 func acknowledgesEarly(w *world) {
-	w.tamper = func(from, to *Store, request []byte) ([]byte, bool) {
+	w.intercept(func(from, to *Store, request []byte) ([]byte, bool) {
 		return forge(from, request, func(kind byte, _ record) bool {
 			return kind == opStore && (from.cfg.Name[0]+to.cfg.Name[0])%3 != 0
 		})
-	}
+	})
 }
 
 func forgetsTombstones(w *world) {

@@ -161,13 +161,13 @@ func TestUncertain(t *testing.T) {
 		const key = "k"
 		has := w.replicasOf(key)
 		writer := w.store(has[0])
-		w.tamper = func(from, _ *Store, request []byte) ([]byte, bool) {
+		w.intercept(func(from, _ *Store, request []byte) ([]byte, bool) {
 			if from != writer || request[0] != msgOperations || request[1] != opStore {
 				return nil, false
 			}
 			w.isolate(has[0], true)
 			return nil, true
-		}
+		})
 		err := putOnly(t, writer, key, []byte("v"), 0)
 		assert.ErrorIs(t, err, ErrUncertain)
 		assert.NotErrorIs(t, err, ErrNoQuorum)

@@ -136,6 +136,13 @@ func (w *world) close() {
 	}
 }
 
+// intercept has tamper answer requests in the place of those they are meant for.
+func (w *world) intercept(tamper func(from, to *Store, request []byte) (reply []byte, forged bool)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.tamper = tamper
+}
+
 func (w *world) over() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
