@@ -1,4 +1,4 @@
-.PHONY: stress quick bench peers test race lint
+.PHONY: stress quick bench peers museum test race lint
 
 stress: ## every scenario there is, at N = 100,000
 	go test -count=1 -run Stress ./...
@@ -12,6 +12,9 @@ bench:
 peers: ## ours beside others, into docs/PEERS.md; downloads the others
 	mkdir -p docs
 	go -C stress/peers run . -page ../../docs/PEERS.md -samples ../../docs/peers.txt
+
+museum: ## real bugs of real libraries; downloads them
+	go -C stress/museum test -count=1 -v -run Museum .
 
 test:
 	go test ./...
