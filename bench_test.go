@@ -5,6 +5,7 @@ import (
 	"net"
 	"testing"
 
+	"tensile/chaos"
 	"tensile/cluster/balance"
 	"tensile/pool"
 	"tensile/registry"
@@ -84,3 +85,19 @@ func (b balancing) Pick(key uint64) (stress.Pick, error) {
 
 func (b balancing) Join(n stress.BalancerNode) error { return b.Balancer.Join(balance.Node(n)) }
 func (b balancing) NoNodes() error                   { return balance.ErrNoNodes }
+
+func BenchmarkChaos(b *testing.B) {
+	stress.BenchmarkWorkers(b, func(tb testing.TB, cfg stress.WorkersConfig) stress.Workers {
+		w, err := chaos.NewWorkers(chaos.WorkersConfig[uint64]{
+			Workers: cfg.Workers, Restarts: cfg.Restarts, Within: cfg.Within, Hung: cfg.Hung,
+			Start: func(worker int) chaos.Handler[uint64] {
+				handle := cfg.Start(worker)
+				return func(_ context.Context, op uint64) error { return handle(op) }
+			},
+		})
+		if err != nil {
+			tb.Fatal(err)
+		}
+		return w
+	})
+}

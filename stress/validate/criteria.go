@@ -216,14 +216,21 @@ var messaging = []Criterion{
 }
 
 var chaos = []Criterion{
+	must(Chaos, "serving", "workers that serve after a tenth of 1,000 was killed at once", Equal, 1000, "workers"),
 	must(Chaos, "recovery", "time until all workers serve again", Below, 2000, "ms", WithShare),
-	must(Chaos, "cascades", "cascading failures", Equal, 0, "failures"),
+	must(Chaos, "cascades", "cascading failures: restarts of what was not hit", Equal, 0, "failures"),
 	must(Chaos, "lost", "operations lost by workers not hit", Equal, 0, "operations"),
-	must(Chaos, "p99", "p99 of workers not hit by their steady one", AtMost, 2, "times"),
-	shown(Chaos, "hypothesis", "steady-state hypotheses that did not hold before or after"),
-	shown(Chaos, "intensity", "crash loops that the restart intensity did not stop"),
+	must(Chaos, "p99", "p99 of workers not hit by their steady one, or by 5 ms if that is less", AtMost, 2, "times", WithShare),
+	shown(Chaos, "answers", "operations answered wrongly, or never"),
+	shown(Chaos, "hypothesis", "times the steady state did not hold before or after"),
+	shown(Chaos, "intensity", "crash loops that the restart intensity did not stop, or not contain"),
+	shown(Chaos, "hung", "workers that hang and were not replaced"),
 	shown(Chaos, "blast_radius", "times the blast radius was exceeded"),
-	shown(Chaos, "plan", "plans that differ for the same seed"),
+	shown(Chaos, "plan", "plans that differ for the same seed, or are not what was asked for"),
+	shown(Chaos, "dry_run", "faults that a dry run does not show"),
+	shown(Chaos, "undone", "faults left behind, however a run ends"),
+	shown(Chaos, "gate", "faults injected, or runs passed, without a steady state"),
+	must(Chaos, "leaks", "goroutines, descriptors and processes left behind", Equal, 0, "leaks"),
 	reach(Chaos, "recovery_reach", "time until all workers serve again", Below, 103, "ms"),
 }
 

@@ -1,0 +1,79 @@
+package stress
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"tensile/stress/validate"
+)
+
+// ChaosSubjects are what the chaos scenario drives. Those that are nil are not
+// offered.
+type ChaosSubjects struct {
+	// Workers opens supervised workers, see TestWorkers.
+	Workers func(testing.TB, WorkersConfig) Workers
+	// Engine opens what plans faults and carries plans out.
+	Engine func(testing.TB) Engine
+}
+
+// Engine is what plans faults and carries plans out. The kit gives it the
+// world that the faults are injected into, and counts there.
+type Engine interface {
+	// Plan draws a plan. The same EngineSpec gives the same plan.
+	Plan(EngineSpec) ([]ChaosStep, error)
+	// DryRun is a plan as text. It injects nothing.
+	DryRun([]ChaosStep) string
+	// Run carries out a plan that may be anybody's. It injects nothing unless
+	// the steady state holds, lets no more than bound targets be hit at once
+	// whatever the plan says, and has undone everything when it returns or
+	// panics. The error says that the bound would have been exceeded, that the
+	// steady state did not hold before or after, that an injection failed, or
+	// that the context ended.
+	Run(ctx context.Context, bound int, plan []ChaosStep, world World) error
+}
+
+// EngineSpec is what a plan is drawn from.
+type EngineSpec struct {
+	Seed     uint64
+	Faults   []string
+	Targets  []string // each fault may hit each of them
+	Steps    int
+	Spread   time.Duration // over which faults begin
+	Min, Max time.Duration // how long each lasts
+	Bound    int           // most targets hit at once
+}
+
+// ChaosStep is one fault of a plan.
+type ChaosStep struct {
+	Fault, Target string
+	At, For       time.Duration
+}
+
+// World is what faults are injected into.
+type World struct {
+	Inject func(fault, target string) (undo func() error, err error)
+	Steady func(context.Context) error // nil while the steady state holds
+}
+
+// TestChaos takes subjects through the chaos scenario.
+func TestChaos(t *testing.T, subjects ChaosSubjects) {
+	s := begin(t, validate.Chaos)
+	if subjects.Engine != nil {
+		(&engineKit{s, subjects.Engine}).take()
+	} else {
+		for _, c := range []string{"plan", "dry_run", "blast_radius", "undone", "gate"} {
+			s.notOffered(c, "no engine was handed to the kit")
+		}
+	}
+	if subjects.Workers != nil {
+		(&workersKit{scenario: s, open: subjects.Workers, worst: 1}).take()
+	} else {
+		for _, c := range []string{"serving", "recovery", "recovery_reach", "cascades", "lost", "p99", "answers", "hypothesis", "intensity", "hung"} {
+			s.notOffered(c, "no workers were handed to the kit")
+		}
+	}
+	if !s.aborted {
+		s.audit(0)
+	}
+}

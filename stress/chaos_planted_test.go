@@ -1,0 +1,220 @@
+package stress_test
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"tensile/chaos"
+	"tensile/stress"
+)
+
+func TestPlantedWorkers(t *testing.T) {
+	mustBeCaught(t, "TestStressChaos", []fault{
+		{"restarts 999 of 1,000", "others and does not serve again"},
+		{"restarts one that was not hit", "chaos.cascades: after 100 of 1000"},
+		{"restarts all when one dies", "was restarted 1 times, and nothing was done to it"},
+		{"loses work of others", "was answered as handled and was not"},
+		{"refuses work of others", "which was not hit, returned"},
+		{"handles one twice", "was handled 2 times"},
+		{"restarts slowly", "although no operation of the others took more than"},
+		{"restarts a crash loop for ever", "nothing stops the crash loop"},
+		{"waits for ever for one that hangs", "hangs over an operation and was not replaced"},
+		{"answers a death as handled", "was answered as handled"},
+		{"holds up everybody after a death", "operations of workers that were not hit took up to"},
+		{"swallows the handler's error", "the handler's error"},
+		{"leaves workers behind", "left behind"},
+	})
+}
+
+func TestPlantedEngines(t *testing.T) {
+	mustBeCaught(t, "TestStressChaos", []fault{
+		{"lets a twelfth more go", "hit at once, the bound is"},
+		{"plans a twelfth more", "targets at once, the bound is"},
+		{"plans by the clock", "two plans from seed"},
+		{"always plans the same", "seeds give the same plan"},
+		{"dry run hides a target", "the dry run does not show"},
+		{"leaves a target hit", "are still hit"},
+		{"undoes twice", "faults were undone more than once"},
+		{"does not ask first", "although the steady state did not hold"},
+		{"does not ask afterwards", "did not return after the faults"},
+		{"skips what exceeds the bound", "and no error says so"},
+	})
+}
+
+// faultyWorkers are sound workers with a fault on top.
+type faultyWorkers struct {
+	subjectWorkers
+	operations, deaths atomic.Int64
+	refuse             atomic.Int64 // operations that are still to be refused, or lost
+	mu                 sync.Mutex
+	mute               map[int]time.Time // until when a worker does not serve
+	all                sync.RWMutex      // held by what holds up everybody
+}
+
+func plantInWorkers(w subjectWorkers) stress.Workers {
+	return &faultyWorkers{subjectWorkers: w, mute: make(map[int]time.Time)}
+}
+
+var errMute = errors.New("does not serve")
+
+func (f *faultyWorkers) Do(ctx context.Context, worker int, op uint64) error {
+	f.all.RLock()
+	f.mu.Lock()
+	until, muted := f.mute[worker]
+	f.mu.Unlock()
+	f.all.RUnlock()
+	if muted && time.Now().Before(until) {
+		return errMute
+	}
+	n := f.operations.Add(1)
+	if op>>56 == 0 && f.refuse.Load() > 0 && !muted && f.refuse.Add(-1) >= 0 {
+		if planted == "loses work of others" {
+			return nil
+		}
+		return errMute
+	}
+	err := f.subjectWorkers.Do(ctx, worker, op)
+	if err != nil && planted == "swallows the handler's error" && !errors.Is(err, chaos.ErrCrashed) {
+		return nil
+	}
+	if planted == "handles one twice" && n%5000 == 0 {
+		return f.subjectWorkers.Do(ctx, worker, op)
+	}
+	if errors.Is(err, chaos.ErrCrashed) {
+		return f.died(ctx, worker, err)
+	}
+	return err
+}
+
+// died is called after each death, with what is to be answered.
+func (f *faultyWorkers) died(ctx context.Context, worker int, err error) error {
+	n := f.deaths.Add(1)
+	switch planted {
+	case "restarts 999 of 1,000":
+		if n == 57 {
+			f.silence(worker, time.Hour)
+		}
+	case "restarts slowly":
+		f.silence(worker, 8*time.Second)
+	case "restarts one that was not hit":
+		if n == 57 {
+			f.harm(ctx, (worker+1)%1000)
+		}
+	case "restarts all when one dies":
+		for i := 0; f.harm(ctx, i); i++ {
+		}
+	case "loses work of others", "refuses work of others":
+		if n > 10 { // before there are but a few workers
+			f.silence(worker, 0) // not one that was hit
+			f.refuse.Store(1)
+		}
+	case "answers a death as handled":
+		return nil
+	case "holds up everybody after a death":
+		if n == 10 {
+			f.all.Lock()
+			time.Sleep(3 * time.Second)
+			f.all.Unlock()
+		}
+	}
+	return err
+}
+
+func (f *faultyWorkers) silence(worker int, d time.Duration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.mute[worker] = time.Now().Add(d)
+}
+
+// harm restarts a worker, and tells whether it exists.
+func (f *faultyWorkers) harm(ctx context.Context, worker int) bool {
+	_, err := f.Injectors()[chaos.Panic](ctx, strconv.Itoa(worker))
+	return err == nil
+}
+
+func (f *faultyWorkers) Close() error {
+	if planted == "leaves workers behind" {
+		return nil
+	}
+	return f.subjectWorkers.Close()
+}
+
+// faultyEngine is a sound engine with a fault on top.
+type faultyEngine struct{ subjectEngine }
+
+func (f faultyEngine) Plan(s stress.EngineSpec) ([]stress.ChaosStep, error) {
+	switch planted {
+	case "plans a twelfth more":
+		s.Bound++
+	case "plans by the clock":
+		s.Seed = uint64(time.Now().UnixNano())
+	case "always plans the same":
+		s.Seed, s.Bound = 1, 1
+	}
+	return f.subjectEngine.Plan(s)
+}
+
+func (f faultyEngine) DryRun(steps []stress.ChaosStep) string {
+	if planted == "dry run hides a target" {
+		steps = steps[1:]
+	}
+	return f.subjectEngine.DryRun(steps)
+}
+
+func (f faultyEngine) Run(ctx context.Context, bound int, steps []stress.ChaosStep, world stress.World) error {
+	inject, steady := world.Inject, world.Steady
+	switch planted {
+	case "lets a twelfth more go":
+		return f.unguarded(ctx, bound+1, steps, world)
+	case "skips what exceeds the bound":
+		return f.unguarded(ctx, bound, steps, world)
+	case "leaves a target hit":
+		world.Inject = func(fault, target string) (func() error, error) {
+			undo, err := inject(fault, target)
+			if target == "node-1" {
+				undo = nil
+			}
+			return undo, err
+		}
+	case "undoes twice":
+		world.Inject = func(fault, target string) (func() error, error) {
+			undo, err := inject(fault, target)
+			return func() error { return errors.Join(undo(), undo()) }, err
+		}
+	case "does not ask first":
+		world.Steady = func(context.Context) error { return nil }
+	case "does not ask afterwards":
+		world.Steady = func(ctx context.Context) error {
+			if err := steady(ctx); err == nil || ctx.Err() != nil {
+				return err
+			}
+			return nil
+		}
+		if steady(ctx) != nil {
+			return errMute
+		}
+	}
+	return f.subjectEngine.Run(ctx, bound, steps, world)
+}
+
+// unguarded carries out what its bound allows, and leaves out the rest.
+func (f faultyEngine) unguarded(ctx context.Context, bound int, steps []stress.ChaosStep, world stress.World) error {
+	var allowed []stress.ChaosStep
+	for _, s := range steps {
+		hit := map[string]bool{s.Target: true}
+		for _, o := range allowed {
+			if s.At < o.At+o.For {
+				hit[o.Target] = true
+			}
+		}
+		if len(hit) <= bound {
+			allowed = append(allowed, s)
+		}
+	}
+	return f.subjectEngine.Run(ctx, max(bound, len(allowed)), allowed, world)
+}

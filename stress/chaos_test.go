@@ -1,0 +1,91 @@
+package stress_test
+
+import (
+	"context"
+	"testing"
+
+	"tensile/chaos"
+	"tensile/stress"
+)
+
+func TestStressChaos(t *testing.T) {
+	stress.TestChaos(t, stress.ChaosSubjects{Workers: openWorkers, Engine: openEngine})
+}
+
+func BenchmarkWorkers(b *testing.B) { stress.BenchmarkWorkers(b, openWorkers) }
+
+// subjectWorkers is chaos.Workers behind the interface of the kit.
+type subjectWorkers struct{ *chaos.Workers[uint64] }
+
+func openWorkers(tb testing.TB, cfg stress.WorkersConfig) stress.Workers {
+	switch planted {
+	case "restarts a crash loop for ever":
+		cfg.Restarts = 1 << 30
+	case "waits for ever for one that hangs":
+		cfg.Hung = 0
+	}
+	w, err := chaos.NewWorkers(chaos.WorkersConfig[uint64]{
+		Workers: cfg.Workers, Restarts: cfg.Restarts, Within: cfg.Within, Hung: cfg.Hung,
+		Start: func(worker int) chaos.Handler[uint64] {
+			handle := cfg.Start(worker)
+			return func(_ context.Context, op uint64) error { return handle(op) }
+		},
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if planted != "" {
+		return plantInWorkers(subjectWorkers{w})
+	}
+	return subjectWorkers{w}
+}
+
+func (subjectWorkers) Watched() {}
+
+// subjectEngine is chaos.Draw and chaos.Experiment behind the interface of the
+// kit.
+type subjectEngine struct{}
+
+func openEngine(testing.TB) stress.Engine {
+	if planted != "" {
+		return faultyEngine{}
+	}
+	return subjectEngine{}
+}
+
+func (subjectEngine) Plan(s stress.EngineSpec) ([]stress.ChaosStep, error) {
+	spec := chaos.Spec{Targets: make(map[chaos.Fault][]string), Steps: s.Steps, Spread: s.Spread, Min: s.Min, Max: s.Max, Bound: s.Bound}
+	for _, fault := range s.Faults {
+		spec.Targets[chaos.Fault(fault)] = s.Targets
+	}
+	plan, err := chaos.Draw(s.Seed, spec)
+	steps := make([]stress.ChaosStep, len(plan.Steps))
+	for i, s := range plan.Steps {
+		steps[i] = stress.ChaosStep{Fault: string(s.Fault), Target: s.Target, At: s.At, For: s.For}
+	}
+	return steps, err
+}
+
+func planOf(bound int, steps []stress.ChaosStep) chaos.Plan {
+	plan := chaos.Plan{Bound: bound}
+	for _, s := range steps {
+		plan.Steps = append(plan.Steps, chaos.Step{Fault: chaos.Fault(s.Fault), Target: s.Target, At: s.At, For: s.For})
+	}
+	return plan
+}
+
+func (subjectEngine) DryRun(steps []stress.ChaosStep) string { return planOf(1, steps).String() }
+
+func (subjectEngine) Run(ctx context.Context, bound int, steps []stress.ChaosStep, world stress.World) error {
+	e := chaos.Experiment{
+		Plan: planOf(bound, steps), Injectors: make(map[chaos.Fault]chaos.Injector),
+		Hypothesis: chaos.Hypothesis{Name: "steady", Check: world.Steady},
+	}
+	for _, s := range steps {
+		e.Injectors[chaos.Fault(s.Fault)] = func(_ context.Context, target string) (func() error, error) {
+			return world.Inject(s.Fault, target)
+		}
+	}
+	_, err := e.Run(ctx)
+	return err
+}

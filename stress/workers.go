@@ -1,0 +1,264 @@
+package stress
+
+import (
+	"context"
+	"errors"
+	"math"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// Workers is what the part of the chaos scenario drives that has workers die: a
+// number of workers under supervision, each of which handles one operation
+// after the other.
+type Workers interface {
+	// Do has a worker handle an operation and waits for it. A nil error means
+	// that it was handled, once. Otherwise the error is that of the handler, or
+	// says why it was not handled, or only in part: the worker died of it, or
+	// hangs, or does not serve any more. Then, and for other workers never.
+	Do(ctx context.Context, worker int, op uint64) error
+	// Close returns when nothing of the workers is left.
+	Close() error
+}
+
+// WatchedWorkers are Workers that replace one that does not return from an
+// operation within WorkersConfig.Hung.
+type WatchedWorkers interface {
+	Workers
+	Watched()
+}
+
+// WorkersConfig is what the kit asks of workers.
+type WorkersConfig struct {
+	Workers int // numbered from 0
+	// Start is called whenever a worker starts, first and again after its
+	// death, and returns what handles its operations. Both may panic: that is
+	// how the kit kills. There the kit counts restarts.
+	Start func(worker int) (handle func(op uint64) error)
+	// A worker is restarted up to Restarts times within Within, and then is not,
+	// or not before that time has passed.
+	Restarts int
+	Within   time.Duration
+	Hung     time.Duration // 0 for ever; only asked of WatchedWorkers
+}
+
+// TestWorkers takes the workers that open returns through their part of the
+// chaos scenario.
+func TestWorkers(t *testing.T, open func(testing.TB, WorkersConfig) Workers) {
+	TestChaos(t, ChaosSubjects{Workers: open})
+}
+
+// The shape of the scenario.
+const (
+	crewSize     = 1000
+	crewVictims  = crewSize / 10
+	fewWorkers   = 8
+	crewRestarts = 5
+	crewWithin   = time.Minute
+	crewHung     = 400 * time.Millisecond
+)
+
+// workersKit is the part of the chaos scenario with workers.
+type workersKit struct {
+	*scenario
+	open  func(testing.TB, WorkersConfig) Workers
+	worst float64 // least share of the processors in a moment under load
+}
+
+// take takes the subject through that part.
+func (k *workersKit) take() {
+	ok := k.phase("workers: a death", k.within(settleBound, k.death))
+	ok = k.phase("workers: a crash loop", k.within(2*settleBound, k.crashLoop)) && ok
+	ok = k.phase("workers: a hang", k.within(2*settleBound, k.hang)) && ok
+	if ok {
+		k.phase("workers: a tenth dies", k.tenth)
+	} else {
+		k.note("No load was offered to the workers, as correctness failed with a few.")
+	}
+	k.shown("answers")
+}
+
+// crew is the workers of the subject with what the kit saw of them.
+type crew struct {
+	*workersKit
+	Workers
+	lives   []atomic.Int64  // starts of each worker
+	broken  []atomic.Bool   // workers that can not start again
+	handled []atomic.Uint32 // how often each work operation was
+	release chan struct{}   // closed to let go of what hangs
+}
+
+// An operation is a kind and a number.
+const (
+	opWork  = iota << 56 // counted in handled
+	opProbe              // does nothing
+	opFail               // returns errHandler
+	opDie                // panics
+	opHang               // does not return before release
+	opKinds = 0xff << 56
+)
+
+var errHandler = errors.New("the handler's own error")
+
+// deadly is the value of the panics, which stands in a crash should a subject
+// let one through.
+const deadly = "tensile: deliberate panic of a worker, which its supervisor must survive"
+
+// start opens n workers for that many work operations.
+func (k *workersKit) start(t testing.TB, n, operations, restarts int, hung time.Duration) *crew {
+	c := &crew{workersKit: k, lives: make([]atomic.Int64, n), broken: make([]atomic.Bool, n),
+		handled: make([]atomic.Uint32, operations), release: make(chan struct{})}
+	c.Workers = k.open(t, WorkersConfig{Workers: n, Start: c.begin, Restarts: restarts, Within: crewWithin, Hung: hung})
+	k.subject(c.Workers)
+	return c
+}
+
+// begin is the Start of all workers.
+func (c *crew) begin(worker int) func(op uint64) error {
+	c.lives[worker].Add(1)
+	if c.broken[worker].Load() {
+		panic(deadly)
+	}
+	return func(op uint64) error {
+		switch op & opKinds {
+		case opWork:
+			c.handled[op].Add(1)
+		case opFail:
+			return errHandler
+		case opDie:
+			panic(deadly)
+		case opHang:
+			<-c.release
+		}
+		return nil
+	}
+}
+
+// close ends the workers.
+func (c *crew) close() {
+	if err := c.Close(); err != nil {
+		c.fail("chaos: Close of the workers returned %v", err)
+	}
+}
+
+// serves waits until a worker serves, trying again while it returns errors. It
+// returns false if ctx ended first.
+func (c *crew) serves(ctx context.Context, worker int) bool {
+	pause := time.NewTicker(time.Millisecond)
+	defer pause.Stop()
+	for {
+		if c.Do(ctx, worker, opProbe) == nil {
+			return true
+		}
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+// allServe asks every worker at once, and returns those that do not serve.
+func (c *crew) allServe(ctx context.Context) (silent []int) {
+	ctx, cancel := context.WithTimeout(ctx, settleBound)
+	defer cancel()
+	var mu sync.Mutex
+	var all sync.WaitGroup
+	for worker := range c.lives {
+		all.Go(func() {
+			defer c.recovered("probing")
+			if !c.serves(ctx, worker) {
+				mu.Lock()
+				defer mu.Unlock()
+				silent = append(silent, worker)
+			}
+		})
+	}
+	all.Wait()
+	return silent
+}
+
+// untouched checks that none but the workers that were hit was restarted, and
+// those once for each time.
+func (c *crew) untouched(when string, hits map[int]int) {
+	for worker := range c.lives {
+		switch more := int(c.lives[worker].Load()) - 1 - hits[worker]; {
+		case more > 0 && hits[worker] == 0:
+			c.violate("cascades", "%s: worker %d was restarted %d times, and nothing was done to it", when, worker, more)
+		case more > 0:
+			c.violate("cascades", "%s: worker %d died %d times and was restarted %d times", when, worker, hits[worker], more+hits[worker])
+		}
+	}
+}
+
+// subject names what is tested in the report.
+func (s *scenario) subject(subject any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	name := typeName(subject)
+	switch {
+	case s.result.Subject == "":
+		s.result.Subject = name
+	case !strings.Contains(s.result.Subject, name):
+		s.result.Subject += ", " + name
+	}
+}
+
+// BenchmarkWorkers measures operations on 1,000 workers, and the time until
+// all serve again of which a tenth was killed at once.
+func BenchmarkWorkers(b *testing.B, open func(testing.TB, WorkersConfig) Workers) {
+	start := func(b *testing.B) Workers {
+		return open(b, WorkersConfig{Workers: crewSize, Restarts: math.MaxInt32, Within: crewWithin, Start: func(int) func(uint64) error {
+			return func(op uint64) error {
+				if op&opKinds == opDie {
+					panic(deadly)
+				}
+				return nil
+			}
+		}})
+	}
+	b.Run("operations", func(b *testing.B) {
+		w := start(b)
+		b.ReportAllocs()
+		b.SetParallelism(crewClosed / 2)
+		var caller atomic.Int64
+		b.ResetTimer()
+		b.RunParallel(func(pb *testing.PB) {
+			for i := int(caller.Add(1)) * 31; pb.Next(); i++ {
+				if err := w.Do(context.Background(), i%crewSize, opWork); err != nil {
+					panic(err)
+				}
+			}
+		})
+		b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "ops/s")
+		closeWorkers(b, w)
+	})
+	b.Run("recovery", func(b *testing.B) {
+		w := start(b)
+		for b.Loop() {
+			var all sync.WaitGroup
+			for i := range crewVictims {
+				all.Go(func() {
+					worker := i * crewSize / crewVictims
+					_ = w.Do(context.Background(), worker, opDie) // it dies of it
+					for w.Do(context.Background(), worker, opProbe) != nil {
+						runtime.Gosched()
+					}
+				})
+			}
+			all.Wait()
+		}
+		closeWorkers(b, w)
+	})
+}
+
+func closeWorkers(b *testing.B, w Workers) {
+	b.StopTimer()
+	if err := w.Close(); err != nil {
+		b.Fatal(err)
+	}
+}

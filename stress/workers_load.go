@@ -1,0 +1,279 @@
+package stress
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"tensile/stress/load"
+	"tensile/stress/measure"
+	"tensile/stress/report"
+	"tensile/stress/validate"
+)
+
+// The load on the crew: N operations in all, over windows in which nothing
+// happens and windows in which a tenth of the workers dies.
+const (
+	crewRounds   = 3
+	crewWindow   = time.Second
+	crewClosed   = 64 // callers that measure what the workers can do
+	crewWarmUp   = 20_000
+	latencyFloor = 5 * time.Millisecond
+	// However busy the machine is: what takes so long, and so many times longer
+	// than anything else, is slow by itself.
+	tooSlow     = 2 * time.Second
+	beyondBlame = 10
+)
+
+// window is an open load on all workers.
+type window struct {
+	out    load.Open
+	rest   measure.Latency // of the workers that were not hit
+	lost   int             // operations on those that failed
+	series []measure.Bin
+}
+
+// tenth kills a tenth of the workers at once, in rounds, under load.
+func (k *workersKit) tenth(ctx context.Context, t *testing.T) {
+	rounds, length := crewRounds, crewWindow
+	if testing.Short() {
+		rounds, length = 1, crewWindow/2
+	}
+	each := max(k.n/(rounds+1), 1)
+	// Nobody watches for hangs here: on a busy machine a worker may well not have
+	// the processor for a while.
+	c := k.start(t, crewSize, crewWarmUp+each*(rounds+1), crewRestarts, 0)
+	defer c.close()
+	k.steadyState(ctx, c, "before")
+	if k.failed() {
+		return
+	}
+	var rate float64
+	k.underLoad(func() { rate = c.capacity(ctx, crewWarmUp) })
+	rate = min(k.steadyRate(rate), float64(each)/length.Seconds())
+	calm := c.window(ctx, crewWarmUp, each, rate, nil, func(time.Time) {})
+	if k.saturated(calm.out) || k.failed() {
+		return
+	}
+	hits := make(map[int]int)
+	var times, ratios []float64
+	longest := time.Duration(0)
+	for round := range rounds {
+		victims := pickVictims(k.seed, round, crewSize, crewVictims)
+		hit := make(map[int]bool)
+		for _, v := range victims {
+			hit[v] = true
+			hits[v]++
+		}
+		k.run.folder.Logf("%s: round %d kills workers %v", k.id, round, victims)
+		var again []time.Duration
+		var died, lines time.Time
+		w := c.window(ctx, crewWarmUp+each*(round+1), each, rate, hit, func(began time.Time) {
+			lines, died = began, time.Now()
+			again = c.kill(ctx, victims)
+		})
+		k.timeline(round, died.Sub(lines), again)
+		slowest := slices.Max(again)
+		if i := slices.Index(again, -1); i >= 0 {
+			k.fail("chaos.serving: worker %d was killed with %d others and does not serve again", victims[i], len(victims)-1)
+		} else if rest := time.Duration(w.rest.Max); slowest > tooSlow && slowest > beyondBlame*rest {
+			k.fail("chaos.recovery: worker %d served again %v after it was killed, although no operation of the others took more than %v",
+				victims[slices.Index(again, slowest)], slowest.Round(time.Millisecond), rest.Round(time.Millisecond))
+		}
+		longest = max(longest, slowest)
+		for _, d := range again {
+			times = append(times, float64(d)/1e6)
+		}
+		if most, usual := time.Duration(w.rest.Max), time.Duration(calm.rest.Max); most > tooSlow && most > beyondBlame*usual {
+			k.fail("chaos.p99: operations of workers that were not hit took up to %v, and up to %v while nothing happened",
+				most.Round(time.Millisecond), usual.Round(time.Millisecond))
+		}
+		c.untouched(fmt.Sprintf("after %d of %d workers were killed at once", len(victims), crewSize), hits)
+		ratios = append(ratios, float64(w.rest.P99)/max(float64(calm.rest.P99), float64(latencyFloor)))
+		k.note("Round %d: p99 of the workers not hit was %v, and %v while nothing happened; all killed served again after %v.", round,
+			time.Duration(w.rest.P99).Round(10*time.Microsecond), time.Duration(calm.rest.P99).Round(10*time.Microsecond), slowest.Round(10*time.Microsecond))
+		k.mu.Lock()
+		k.result.Operations += w.out.N
+		k.result.Steady = &report.Steady{Arrivals: k.run.settings.Arrivals.String(), Asked: w.out.Asked, Offered: w.out.Offered, N: w.out.N,
+			Peak: w.out.Peak, Seconds: w.out.Took.Seconds(), Latency: w.rest, LateP50: w.out.LateP50, LateP99: w.out.LateP99, LateMax: w.out.LateMax, Series: w.series}
+		k.mu.Unlock()
+		if k.aborted || ctx.Err() != nil {
+			return
+		}
+	}
+	k.steadyState(ctx, c, "after")
+	c.untouched("after all rounds", hits)
+	target := 103.0
+	k.mu.Lock()
+	k.result.Repeats = append(k.result.Repeats, report.Repeats{Name: "time until a killed worker serves again", Unit: "ms", Values: times, Target: &target})
+	k.mu.Unlock()
+	k.shown("lost", "cascades", "hypothesis")
+	k.timed("recovery", float64(longest)/1e6)
+	k.timed("recovery_reach", float64(longest)/1e6)
+	slices.Sort(ratios)
+	k.relative("p99", ratios[len(ratios)/2])
+}
+
+// relative judges one latency by another, unless there was a moment in which
+// other work left too little to serve the load at all.
+func (k *workersKit) relative(criterion string, times float64) {
+	if k.worst < enoughShare*k.shares.sized {
+		k.list.Leave(k.id+"."+criterion, validate.NotMeasured, fmt.Sprintf(
+			"other work left %.0f %% of the processors for a moment; the figure was %s", 100*k.worst, validate.With(times, "times")))
+		return
+	}
+	k.timedAt(criterion, times, k.worst)
+}
+
+// steadyState checks the hypothesis: every worker serves.
+func (k *workersKit) steadyState(ctx context.Context, c *crew, when string) {
+	silent := c.allServe(ctx)
+	if len(silent) > 0 {
+		k.violate("hypothesis", "%d of %d workers do not serve %s the faults, such as worker %d", len(silent), crewSize, when, silent[0])
+	}
+	k.measured("serving", float64(crewSize-len(silent)))
+}
+
+// pickVictims draws n of so many workers from the seed.
+func pickVictims(seed uint64, round, of, n int) []int {
+	victims := rand.New(rand.NewPCG(seed, uint64(round))).Perm(of)[:n]
+	slices.Sort(victims)
+	return victims
+}
+
+// capacity has a few callers offer operations one after the other, and returns
+// how many a second were handled.
+func (c *crew) capacity(ctx context.Context, n int) float64 {
+	var next atomic.Int64
+	var callers sync.WaitGroup
+	began := time.Now()
+	for range crewClosed {
+		callers.Go(func() {
+			defer c.recovered("load")
+			for i := next.Add(1) - 1; i < int64(n) && ctx.Err() == nil; i = next.Add(1) - 1 {
+				if err := c.Do(ctx, int(i)%crewSize, opWork|uint64(i)); err != nil {
+					c.violate("lost", "operation %d of worker %d, which nothing was done to, returned %v", i, int(i)%crewSize, err)
+					return
+				}
+			}
+		})
+	}
+	callers.Wait()
+	took := time.Since(began)
+	for op := range min(int(next.Load()), n) {
+		c.accounted(op%crewSize, uint64(op), nil)
+	}
+	return float64(min(next.Load(), int64(n))) / took.Seconds()
+}
+
+// window offers n operations, numbered from first, to all workers in turn, and
+// calls fault when a third of the time has passed. It returns when both are over.
+func (c *crew) window(ctx context.Context, first, n int, rate float64, hit map[int]bool, fault func(began time.Time)) window {
+	rec := measure.NewRecorder(n)
+	errs := make([]error, n)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var faults sync.WaitGroup
+	var out load.Open
+	c.underLoad(func() {
+		out = load.Steady(ctx, load.Plan{Rate: rate, Count: n, Arrivals: c.run.settings.Arrivals, Seed: c.seed + uint64(first)},
+			func(began time.Time, f *load.InFlight) {
+				rec.Begin(began)
+				c.follow(n, f.Ended, f.Now)
+				faults.Go(func() {
+					defer c.recovered("killing")
+					third := time.NewTimer(time.Duration(float64(n) / rate / 3 * float64(time.Second)))
+					defer third.Stop()
+					select {
+					case <-third.C:
+						fault(began)
+					case <-ctx.Done():
+					}
+				})
+			}, func(i int, due int64) {
+				defer c.recovered("load")
+				worker := (first + i) % crewSize
+				errs[i] = c.Do(ctx, worker, opWork|uint64(first+i))
+				if !hit[worker] {
+					rec.Done(i, due)
+				}
+			})
+		faults.Wait()
+	})
+	c.worst = min(c.worst, c.shares.worst)
+	if out.Unfinished > 0 {
+		c.aborted = true
+		c.fail("chaos: %d of %d operations on workers never ended: %v", out.Unfinished, n, context.Cause(ctx))
+		return window{out: out}
+	}
+	for i, err := range errs {
+		worker, op := (first+i)%crewSize, uint64(first+i)
+		c.accounted(worker, op, err)
+		if err != nil && !hit[worker] {
+			c.violate("lost", "operation %d of worker %d, which was not hit, returned %v", op, worker, err)
+		}
+	}
+	return window{out: out, rest: rec.Latency(), series: rec.Series()}
+}
+
+// kill has workers die at once, and returns after which time each served again;
+// it is negative for one that does not.
+func (c *crew) kill(ctx context.Context, victims []int) []time.Duration {
+	again := make([]time.Duration, len(victims))
+	before := make([]int64, len(victims))
+	for i, v := range victims {
+		before[i] = c.lives[v].Load()
+	}
+	gate := make(chan struct{})
+	var began time.Time
+	var all sync.WaitGroup
+	for i, v := range victims {
+		all.Go(func() {
+			defer c.recovered("killing")
+			<-gate
+			ctx, cancel := context.WithTimeout(ctx, settleBound)
+			defer cancel()
+			c.fatal(v, c.Do(ctx, v, opDie))
+			if again[i] = -1; !c.serves(ctx, v) {
+				return
+			}
+			again[i] = time.Since(began)
+			if c.lives[v].Load() == before[i] {
+				c.violate("answers", "worker %d died of an operation, and serves though it was not started again", v)
+			}
+		})
+	}
+	began = time.Now()
+	close(gate)
+	all.Wait()
+	return again
+}
+
+// timeline keeps a round for the report: when workers died, and when how many
+// served.
+func (k *workersKit) timeline(round int, at time.Duration, again []time.Duration) {
+	if round > 0 {
+		return // one is enough to see what happens
+	}
+	again = slices.DeleteFunc(slices.Clone(again), func(d time.Duration) bool { return d < 0 })
+	slices.Sort(again)
+	dead := crewVictims
+	line := report.Line{Name: "workers that serve", Points: []report.Point{{0, crewSize}, {at.Seconds(), crewSize}, {at.Seconds(), float64(crewSize - dead)}}}
+	events := []report.Event{{At: at.Seconds(), Kind: report.Fault, Target: "workers", What: fmt.Sprintf("%d of %d killed", dead, crewSize)}}
+	for _, d := range again {
+		dead--
+		line.Points = append(line.Points, report.Point{(at + d).Seconds(), float64(crewSize - dead)})
+	}
+	if dead == 0 {
+		events = append(events, report.Event{At: (at + again[len(again)-1]).Seconds(), Kind: report.Recovered, Target: "workers", What: "all serve again"})
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.result.Timelines = append(k.result.Timelines, report.Timeline{Name: "a tenth of the workers dies", Events: events,
+		Lines: []report.Line{line}, Unit: "workers"})
+}

@@ -1,0 +1,171 @@
+package stress
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+)
+
+// death kills one of a few workers, with work behind the operation that kills
+// it.
+func (k *workersKit) death(ctx context.Context, t *testing.T) {
+	const victim, behind = 3, 16
+	c := k.start(t, fewWorkers, fewWorkers+behind, crewRestarts, 0)
+	defer c.close()
+	for worker := range fewWorkers {
+		if err := c.Do(ctx, worker, opWork|uint64(worker)); err != nil {
+			k.fail("chaos: worker %d, which nothing was done to, returned %v", worker, err)
+		}
+	}
+	if err := c.Do(ctx, victim, opFail); !errors.Is(err, errHandler) {
+		k.violate("answers", "Do returned %v, accepted is the handler's error %q", err, errHandler)
+	}
+
+	// The worker is held, so that work stands in line when it dies.
+	held, id := make(chan error, 1), make(chan string, 1)
+	go func() {
+		id <- goroutineID()
+		held <- c.Do(ctx, victim, opHang)
+	}()
+	parked(ctx, <-id)
+	died := make(chan error, 1)
+	go func() {
+		id <- goroutineID()
+		died <- c.Do(ctx, victim, opDie)
+	}()
+	parked(ctx, <-id)
+	errs := make([]error, behind)
+	var line sync.WaitGroup
+	for i := range errs {
+		line.Go(func() { errs[i] = c.Do(ctx, victim, opWork|uint64(fewWorkers+i)) })
+	}
+	close(c.release)
+	if err := <-held; err != nil {
+		k.violate("answers", "the operation before the one that killed worker %d returned %v", victim, err)
+	}
+	c.fatal(victim, <-died)
+	line.Wait()
+	for i, err := range errs {
+		c.accounted(victim, uint64(fewWorkers+i), err)
+	}
+	if !c.serves(ctx, victim) {
+		k.fail("chaos.serving: worker %d does not serve again after its death", victim)
+		return
+	}
+	for worker := range fewWorkers {
+		c.accounted(worker, uint64(worker), nil)
+	}
+	c.untouched("after the death of worker 3", map[int]int{victim: 1})
+}
+
+// fatal checks the answer to an operation of which a worker died.
+func (c *crew) fatal(worker int, err error) {
+	switch {
+	case err == nil:
+		c.violate("answers", "the operation of which worker %d died was answered as handled", worker)
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		c.violate("answers", "the operation of which worker %d died was never answered: %v", worker, err)
+	}
+}
+
+// accounted checks that what was answered as handled was, once, and that
+// nothing was handled twice.
+func (c *crew) accounted(worker int, op uint64, err error) {
+	switch n := c.handled[op].Load(); {
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		c.violate("answers", "operation %d of worker %d was never answered: %v", op, worker, err)
+	case err == nil && n == 0:
+		c.violate("answers", "operation %d of worker %d was answered as handled and was not", op, worker)
+	case n > 1:
+		c.violate("answers", "operation %d of worker %d was handled %d times", op, worker, n)
+	}
+}
+
+// crashLoop has a worker that can not start again after its death.
+func (k *workersKit) crashLoop(ctx context.Context, t *testing.T) {
+	const victim, restarts, watched = 0, 3, 400 * time.Millisecond
+	c := k.start(t, fewWorkers, 0, restarts, 0)
+	defer c.close()
+	if silent := c.allServe(ctx); len(silent) > 0 {
+		k.fail("chaos.hypothesis: workers %v do not serve, and nothing was done to them", silent)
+		return
+	}
+	c.broken[victim].Store(true)
+	c.fatal(victim, c.briefly(ctx, victim, opDie))
+	// Nothing is waited for here: for this long it is looked at what happens.
+	end := time.NewTimer(watched)
+	defer end.Stop()
+	look := time.NewTicker(time.Millisecond)
+	defer look.Stop()
+	for over := false; !over; {
+		select {
+		case <-look.C:
+		case <-end.C:
+			over = true
+		}
+		if n := int(c.lives[victim].Load()) - 1; n > restarts {
+			k.violate("intensity", "a worker that can not start was restarted %d times within %v, accepted is %d within %v: nothing stops the crash loop",
+				n, watched, restarts, crewWithin)
+			break
+		}
+	}
+	for worker := range fewWorkers {
+		err := c.briefly(ctx, worker, opProbe)
+		if worker == victim && err == nil {
+			k.violate("answers", "a worker that can not start answered")
+		} else if worker != victim && err != nil {
+			k.violate("intensity", "worker %d returned %v because worker %d is in a crash loop: it is not contained", worker, err, victim)
+		}
+	}
+	c.untouched("beside a crash loop", map[int]int{victim: restarts})
+	k.shown("intensity")
+}
+
+// briefly is Do for an operation whose answer may never come.
+func (c *crew) briefly(ctx context.Context, worker int, op uint64) error {
+	ctx, cancel := context.WithTimeout(ctx, settleBound/4)
+	defer cancel()
+	return c.Do(ctx, worker, op)
+}
+
+// hang has a worker that does not return from an operation.
+func (k *workersKit) hang(ctx context.Context, t *testing.T) {
+	const victim = 2
+	c := k.start(t, fewWorkers, fewWorkers, crewRestarts, crewHung)
+	defer c.close()
+	letGo := sync.OnceFunc(func() { close(c.release) })
+	defer letGo()
+	if _, ok := c.Workers.(WatchedWorkers); !ok {
+		k.notOffered("hung", "the subject does not watch for workers that hang")
+		return
+	}
+	hung := make(chan error, 1)
+	id := make(chan string, 1)
+	go func() {
+		id <- goroutineID()
+		hung <- c.Do(ctx, victim, opHang)
+	}()
+	parked(ctx, <-id)
+	began := time.Now()
+	for worker := range fewWorkers {
+		if worker == victim {
+			continue
+		}
+		if err := c.Do(ctx, worker, opWork|uint64(worker)); err != nil {
+			k.violate("hung", "worker %d returned %v while worker %d hung", worker, err, victim)
+		}
+	}
+	soon, cancel := context.WithTimeout(ctx, settleBound)
+	defer cancel()
+	if !c.serves(soon, victim) {
+		k.violate("hung", "worker %d hangs over an operation and was not replaced within %v, asked was %v", victim, settleBound, crewHung)
+	} else {
+		k.note("A worker that hung was replaced and served again after %v; asked was to notice after %v.", time.Since(began).Round(time.Millisecond), crewHung)
+	}
+	letGo()
+	<-hung // nil if it was waited for, an error if it was given up
+	c.untouched("beside a worker that hung", map[int]int{victim: 1})
+	k.shown("hung")
+}
