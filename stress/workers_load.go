@@ -34,7 +34,6 @@ const (
 type window struct {
 	out    load.Open
 	rest   measure.Latency // of the workers that were not hit
-	lost   int             // operations on those that failed
 	series []measure.Bin
 }
 
