@@ -3,6 +3,7 @@ module tensile
 go 1.26.0
 
 require (
+	github.com/aclements/go-moremath v0.0.0-20210112150236-f10218a38794
 	github.com/montanaflynn/stats v0.14.0
 	github.com/stretchr/testify v1.12.1
 	go.uber.org/goleak v1.3.0

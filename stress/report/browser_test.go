@@ -156,7 +156,7 @@ func (l looked) faults() []string {
 func TestPageInABrowser(t *testing.T) {
 	browser := browser(t)
 	var page strings.Builder
-	require.NoError(t, writePage(&page, sample()))
+	require.NoError(t, writePage(&page, sampleRun()))
 	for _, w := range []window{
 		{"light", 1280, 2400, false}, {"dark", 1280, 2400, true}, {"phone", 360, 2400, false}, {"phone-dark", 360, 2400, true},
 	} {
@@ -192,7 +192,7 @@ func TestPageInABrowser(t *testing.T) {
 func TestBrowserSeesWhatIsWrong(t *testing.T) {
 	browser := browser(t)
 	var text strings.Builder
-	require.NoError(t, writePage(&text, sample()))
+	require.NoError(t, writePage(&text, sampleRun()))
 	noPoints := regexp.MustCompile(`(<path class="line s\d" d=")[^"]*`)
 	replace := func(old, new string) func(string) string {
 		return func(page string) string {

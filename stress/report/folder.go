@@ -78,12 +78,26 @@ func Load(dir string) (*Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	var r Run
-	if err := json.Unmarshal(text, &r); err != nil {
+	r, err := parse(text)
+	if err != nil {
 		return nil, fmt.Errorf("report: %s in %s: %w", resultName, dir, err)
 	}
+	return r, nil
+}
+
+// parse reads a results.json.
+func parse(text []byte) (*Run, error) {
+	var r Run
+	if err := json.Unmarshal(text, &r); err != nil {
+		return nil, err
+	}
 	if r.Schema != Schema {
-		return nil, fmt.Errorf("report: %s in %s has schema %d, accepted is %d", resultName, dir, r.Schema, Schema)
+		return nil, fmt.Errorf("it has schema %d, accepted is %d", r.Schema, Schema)
+	}
+	for i, s := range r.Scenarios {
+		if s == nil || s.ID == "" {
+			return nil, fmt.Errorf("scenario %d has no id", i+1)
+		}
 	}
 	return &r, nil
 }

@@ -48,78 +48,87 @@ func writeCSV(w io.Writer, r *Run) error {
 
 func exact(x float64) string { return strconv.FormatFloat(x, 'f', -1, 64) }
 
-type metric struct {
-	name, unit string
-	value      float64
-}
-
-func latencyMetrics(prefix string, l *measure.Latency) []metric {
-	if l == nil || l.N == 0 {
-		return nil
-	}
-	return []metric{
-		{prefix + ".mean", "ns", l.Mean},
-		{prefix + ".p50", "ns", float64(l.P50)},
-		{prefix + ".p95", "ns", float64(l.P95)},
-		{prefix + ".p99", "ns", float64(l.P99)},
-		{prefix + ".p999", "ns", float64(l.P999)},
-		{prefix + ".max", "ns", float64(l.Max)},
-	}
-}
-
-// metrics are the figures of a scenario beside its checks: only those that
-// were measured.
-func (s *Scenario) metrics() []metric {
-	var m []metric
-	if s.State != NotRun {
-		m = append(m, metric{"seconds", "s", s.Seconds}, metric{"operations", "operations", float64(s.Operations)})
-	}
-	if b := s.Burst; b != nil {
-		m = append(m, metric{"burst.peak_in_flight", "operations", float64(b.Peak)},
-			metric{"burst.throughput", "ops/s", b.Throughput})
-		m = append(m, latencyMetrics("burst", b.Latency)...)
-	}
-	if st := s.Steady; st != nil {
-		m = append(m, metric{"steady.offered", "ops/s", st.Offered})
-		m = append(m, latencyMetrics("steady", &st.Latency)...)
-	}
-	if u := s.Memory; u != nil {
-		m = append(m, metric{"memory.heap_peak", "bytes", float64(u.Peak.Heap)},
-			metric{"memory.stacks_peak", "bytes", float64(u.Peak.Stacks)})
-		if u.Peak.RSS != nil {
-			m = append(m, metric{"memory.rss_peak", "bytes", float64(*u.Peak.RSS)})
-		}
-	}
-	return m
+// benchUnits are the metrics that bench.txt has, by phase, each with its unit
+// there.
+var benchUnits = []struct{ phase, metric, unit string }{
+	{"burst", "burst.throughput", "ops/s"},
+	{"burst", "burst.mean", "mean-ns"}, {"burst", "burst.p50", "p50-ns"}, {"burst", "burst.p95", "p95-ns"},
+	{"burst", "burst.p99", "p99-ns"}, {"burst", "burst.p999", "p999-ns"}, {"burst", "burst.max", "max-ns"},
+	{"steady", "steady.offered", "ops/s"},
+	{"steady", "steady.mean", "mean-ns"}, {"steady", "steady.p50", "p50-ns"}, {"steady", "steady.p95", "p95-ns"},
+	{"steady", "steady.p99", "p99-ns"}, {"steady", "steady.p999", "p999-ns"}, {"steady", "steady.max", "max-ns"},
+	{"memory", "memory.rss_peak", "rss-peak-B"}, {"memory", "memory.heap_peak", "heap-peak-B"},
+	{"memory", "memory.stacks_peak", "stacks-peak-B"},
 }
 
 // writeBench writes the figures as Go benchmark results, which benchstat can
-// compare between runs. See golang.org/design/14313-benchmark-format.
+// compare between runs. See golang.org/design/14313-benchmark-format. What
+// differs from run to run without being a configuration is in comments: else
+// benchstat would put each run in a table of its own.
 func writeBench(w io.Writer, r *Run) error {
 	e := r.Environment
-	fmt.Fprintf(w, "goos: %s\ngoarch: %s\npkg: tensile/stress\ncpu: %s\n", e.OS, e.Arch, e.CPU)
-	fmt.Fprintf(w, "commit: %s\nscale: %d\nseed: %d\n", e.Commit, e.Scale, e.Seed)
+	fmt.Fprintf(w, "goos: %s\ngoarch: %s\npkg: tensile/stress\ncpu: %s\nscale: %d\n", e.OS, e.Arch, e.CPU, e.Scale)
+	fmt.Fprintf(w, "# commit %s, seed %d\n", e.Commit, e.Seed)
 	fmt.Fprint(w, "Unit ops/s better=higher\n")
-	line := func(s *Scenario, phase string, n int, rate float64, l *measure.Latency) {
-		if n == 0 || rate == 0 {
-			return
+	names := r.names()
+	for i, s := range r.Scenarios {
+		values := make(map[string]float64)
+		for _, m := range s.metrics() {
+			values[m.name] = m.value
 		}
-		fmt.Fprintf(w, "Benchmark%s/phase=%s-%d\t%d\t%s ns/op\t%s ops/s", benchName(s.ID), phase,
-			e.GOMAXPROCS, n, exact(1e9/rate), exact(rate))
-		for _, m := range latencyMetrics("", l) {
-			fmt.Fprintf(w, "\t%s %s-ns", exact(m.value), strings.TrimPrefix(m.name, "."))
-		}
-		fmt.Fprintln(w)
-	}
-	for _, s := range r.Scenarios {
-		if s.Burst != nil {
-			line(s, "burst", s.Burst.N, s.Burst.Throughput, s.Burst.Latency)
-		}
-		if s.Steady != nil {
-			line(s, "steady", s.Steady.N, s.Steady.Offered, &s.Steady.Latency)
+		for _, phase := range s.benchPhases() {
+			fields := []string{fmt.Sprintf("Benchmark%s/phase=%s-%d", benchName(names[i]), phase.name, e.GOMAXPROCS), strconv.Itoa(phase.n)}
+			if rate := values[phase.name+".throughput"]; rate > 0 {
+				fields = append(fields, exact(1e9/rate)+" ns/op")
+			}
+			for _, u := range benchUnits {
+				if value, ok := values[u.metric]; ok && u.phase == phase.name {
+					fields = append(fields, exact(value)+" "+u.unit)
+				}
+			}
+			if len(fields) > 2 {
+				fmt.Fprintln(w, strings.Join(fields, "\t"))
+			}
 		}
 	}
 	return nil // w is a buffer
 }
 
+// benchPhase is a line of bench.txt.
+type benchPhase struct {
+	name string
+	n    int // operations
+}
+
+func (s *Scenario) benchPhases() []benchPhase {
+	var phases []benchPhase
+	if s.Burst != nil && s.Burst.N > 0 {
+		phases = append(phases, benchPhase{"burst", s.Burst.N})
+	}
+	if s.Steady != nil && s.Steady.N > 0 {
+		phases = append(phases, benchPhase{"steady", s.Steady.N})
+	}
+	if s.Memory != nil {
+		phases = append(phases, benchPhase{"memory", 1})
+	}
+	return phases
+}
+
 func benchName(id string) string { return strings.ToUpper(id[:1]) + id[1:] }
+
+// benchMetrics are the metrics of a Baseline by phase and unit in bench.txt.
+var benchMetrics = func() map[string]metric {
+	all := make(map[string]metric)
+	// One of everything, for what is known of each metric.
+	some := &measure.Latency{N: 1}
+	s := Scenario{State: Passed, Burst: &Burst{Throughput: 1, Latency: some}, Steady: &Steady{Latency: *some},
+		Memory: &measure.MemoryUse{Peak: measure.Memory{RSS: new(int64)}}}
+	for _, m := range s.metrics() {
+		for _, u := range benchUnits {
+			if u.metric == m.name && m.better != neither {
+				all[u.phase+" "+u.unit] = m
+			}
+		}
+	}
+	return all
+}()

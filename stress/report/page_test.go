@@ -33,7 +33,7 @@ func showsNot(t *testing.T, page, unwanted string) {
 
 // TestPageNeedsNothingElse: no network, no script, no font.
 func TestPageNeedsNothingElse(t *testing.T) {
-	page := pageOf(t, sample())
+	page := pageOf(t, sampleRun())
 	for _, pattern := range []string{`https?://`, `<script`, `<link`, `<iframe`, `src=`, `url\(`, `@import`, `@font-face`, `href="[^#]`} {
 		assert.Empty(t, regexp.MustCompile(pattern).FindString(page), pattern)
 	}
@@ -41,7 +41,7 @@ func TestPageNeedsNothingElse(t *testing.T) {
 }
 
 func TestPageShowsWhatHappened(t *testing.T) {
-	page := pageOf(t, sample())
+	page := pageOf(t, sampleRun())
 	for _, want := range []string{
 		"Failed</h1>", "0 of the 6 criteria hold, 1 failed, 5 were not measured in full.",
 		"routing.lost: messages lost must be exactly 0, measured was 3", "&lt;script&gt;alert", // told, and harmless
@@ -134,7 +134,7 @@ func TestPercentilesAreNamed(t *testing.T) {
 // TestFolderHasEveryFile: whatever a run holds, all files of the folder are
 // written.
 func TestFolderHasEveryFile(t *testing.T) {
-	for name, r := range map[string]*Run{"everything": sample(), "nothing": {}} {
+	for name, r := range map[string]*Run{"everything": sampleRun(), "nothing": {}} {
 		folder, err := Open(t.TempDir())
 		require.NoError(t, err)
 		require.NoError(t, folder.Write(r), name)

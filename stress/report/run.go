@@ -37,6 +37,7 @@ type Run struct {
 	Checks      []validate.Check      `json:"checks"` // of the whole run
 	Scenarios   []*Scenario           `json:"scenarios"`
 	Charts      []Chart               `json:"charts,omitempty"` // over several scenarios or runs
+	Comparison  *Comparison           `json:"comparison,omitempty"`
 }
 
 // Totals are sums over the scenarios that ran.
@@ -54,6 +55,7 @@ type Scenario struct {
 	Number  int     `json:"number"`
 	ID      string  `json:"id"`
 	Title   string  `json:"title"`
+	Test    string  `json:"test,omitempty"`    // name of the Go test
 	Subject string  `json:"subject,omitempty"` // Go type of the implementation
 	State   State   `json:"state"`
 	Seconds float64 `json:"seconds"`

@@ -12,9 +12,9 @@ import (
 
 func pointer[T any](x T) *T { return &x }
 
-// sample is a run with everything a page can show: it is made up, and the same
+// sampleRun is a run with everything a page can show: it is made up, and the same
 // every time.
-func sample() *Run {
+func sampleRun() *Run {
 	random := rand.New(rand.NewPCG(1, 2))
 	r := &Run{Schema: Schema, State: Failed, Started: time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC), Seconds: 63.2,
 		Command: []string{"stress.test", "-test.run=Stress"}, Notes: []string{"Scale cut from 200000 to 100000: not enough memory."},

@@ -1,0 +1,169 @@
+package report
+
+import (
+	"strings"
+
+	"tensile/stress/measure"
+	"tensile/stress/validate"
+)
+
+// direction says which change of a figure is for the better.
+type direction string
+
+const (
+	neither direction = ""
+	higher  direction = "higher"
+	lower   direction = "lower"
+)
+
+// sample is a figure with each value that was measured, one for each time its
+// scenario ran.
+type sample struct {
+	scenario, name, unit string
+	better               direction
+	judged               bool // a change for the worse can fail a run
+	disturbed            int  // values of time that other work, or the race detector, had part in
+	values               []float64
+}
+
+// samples are the figures of one or more runs in the order of their scenarios.
+type samples struct {
+	all   []*sample
+	index map[string]*sample
+}
+
+func newSamples() *samples { return &samples{index: make(map[string]*sample)} }
+
+// add adds a value to the sample of that name.
+func (s *samples) add(one sample, value float64, disturbed bool) {
+	id := one.scenario + "." + one.name
+	known := s.index[id]
+	if known == nil {
+		known = &one
+		s.index[id] = known
+		s.all = append(s.all, known)
+	}
+	known.values = append(known.values, value)
+	if disturbed {
+		known.disturbed++
+	}
+}
+
+// addRun adds the figures of the scenarios that pass keep.
+func (s *samples) addRun(r *Run, keep func(*Scenario) bool) {
+	names := r.names()
+	for i, one := range r.Scenarios {
+		if !keep(one) {
+			continue
+		}
+		disturbed := r.Environment.Race || one.Share != nil && *one.Share < 1
+		for _, m := range one.metrics() {
+			if m.better != neither {
+				s.add(sample{scenario: names[i], name: m.name, unit: m.unit, better: m.better, judged: m.judged},
+					m.value, m.timed && disturbed)
+			}
+		}
+		for _, c := range one.Checks {
+			name := strings.TrimPrefix(c.ID, c.Scenario+".")
+			if better := betterOf(c); better != neither && c.Measured != nil && !alsoMetric[name] {
+				s.add(sample{scenario: names[i], name: name, unit: c.Unit, better: better, judged: true},
+					*c.Measured, c.Scaling == validate.WithShare && disturbed)
+			}
+		}
+	}
+}
+
+// alsoMetric are checks of figures that are metrics too.
+var alsoMetric = map[string]bool{"in_flight": true, "throughput": true, "throughput_reach": true,
+	"mean": true, "p50": true, "p95": true, "p99": true}
+
+// betterOf is the direction in which a figure of a check gets better. One that
+// must be reached exactly has none: it is right or wrong.
+func betterOf(c validate.Check) direction {
+	switch c.Comparison {
+	case validate.AtLeast:
+		return higher
+	case validate.AtMost, validate.Below:
+		return lower
+	}
+	return neither
+}
+
+// names are what the scenarios of a run are called among those of others: by
+// their ID, and where several tests ran the same one, by that of the test too.
+func (r *Run) names() []string {
+	tests := make(map[string]map[string]bool)
+	for _, s := range r.Scenarios {
+		if s.State == NotRun {
+			continue
+		}
+		if tests[s.ID] == nil {
+			tests[s.ID] = make(map[string]bool)
+		}
+		tests[s.ID][s.Test] = true
+	}
+	names := make([]string, len(r.Scenarios))
+	for i, s := range r.Scenarios {
+		names[i] = s.ID
+		if len(tests[s.ID]) > 1 {
+			names[i] += "/test=" + s.Test
+		}
+	}
+	return names
+}
+
+// metric is a figure of a scenario beside its checks.
+type metric struct {
+	name, unit string
+	value      float64
+	better     direction
+	judged     bool // steady enough for a change of it to fail a run
+	timed      bool // other work has part in it
+}
+
+// latencyMetrics are the figures of a distribution. Those of the far tail are
+// shown and never judged: they come from a few operations.
+func latencyMetrics(prefix string, l *measure.Latency, better direction) []metric {
+	if l == nil || l.N == 0 {
+		return nil
+	}
+	judged := better != neither
+	return []metric{
+		{prefix + ".mean", "ns", l.Mean, better, judged, true},
+		{prefix + ".p50", "ns", float64(l.P50), better, judged, true},
+		{prefix + ".p95", "ns", float64(l.P95), better, judged, true},
+		{prefix + ".p99", "ns", float64(l.P99), better, judged, true},
+		{prefix + ".p999", "ns", float64(l.P999), better, false, true},
+		{prefix + ".max", "ns", float64(l.Max), better, false, true},
+	}
+}
+
+// metrics are the figures of a scenario beside its checks: only those that were
+// measured. The latencies of a burst have no direction: they follow from its
+// throughput.
+func (s *Scenario) metrics() []metric {
+	var m []metric
+	if s.State != NotRun {
+		m = append(m, metric{name: "seconds", unit: "s", value: s.Seconds},
+			metric{name: "operations", unit: "operations", value: float64(s.Operations)})
+	}
+	if b := s.Burst; b != nil {
+		m = append(m, metric{name: "burst.peak_in_flight", unit: "operations", value: float64(b.Peak)})
+		if b.Throughput > 0 {
+			m = append(m, metric{"burst.throughput", "ops/s", b.Throughput, higher, true, true})
+		}
+		m = append(m, latencyMetrics("burst", b.Latency, neither)...)
+	}
+	if st := s.Steady; st != nil {
+		m = append(m, metric{name: "steady.offered", unit: "ops/s", value: st.Offered})
+		m = append(m, latencyMetrics("steady", &st.Latency, lower)...)
+	}
+	if u := s.Memory; u != nil {
+		m = append(m, metric{"memory.heap_peak", "bytes", float64(u.Peak.Heap), lower, false, false},
+			metric{"memory.stacks_peak", "bytes", float64(u.Peak.Stacks), lower, false, false})
+		if u.Peak.RSS != nil {
+			m = append(m, metric{"memory.rss_peak", "bytes", float64(*u.Peak.RSS), lower, true, false})
+		}
+	}
+	return m
+}
