@@ -3,6 +3,7 @@ package stress_test
 import (
 	"os"
 	"os/exec"
+	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -43,8 +44,11 @@ func mustBeCaught(t *testing.T, kit string, faults []fault, env ...string) {
 
 // runKit runs a test of this binary in a process of its own, and returns what
 // it printed.
-func runKit(kit string, env ...string) (said string, err error) {
-	child := exec.Command(os.Args[0], "-test.run=^"+kit+"$", "-test.v")
+func runKit(kit string, env ...string) (said string, err error) { return runKitTimes(1, kit, env...) }
+
+// runKitTimes is runKit with -count.
+func runKitTimes(n int, kit string, env ...string) (said string, err error) {
+	child := exec.Command(os.Args[0], "-test.run=^"+kit+"$", "-test.v", "-test.count="+strconv.Itoa(n))
 	child.Env = append(os.Environ(), env...)
 	out, err := child.CombinedOutput()
 	return string(out), err

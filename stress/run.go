@@ -21,6 +21,7 @@ import (
 // and the report that grows in it.
 type run struct {
 	settings settings.Settings
+	baseline *report.Baseline // nil where there is none
 	folder   *report.Folder
 	console  *console
 	progress *progress
@@ -56,11 +57,15 @@ func newRun() (*run, error) {
 	if err != nil {
 		return nil, err
 	}
+	baseline, err := loadBaseline(set)
+	if err != nil {
+		return nil, err
+	}
 	folder, err := report.Open(set.Out)
 	if err != nil {
 		return nil, fmt.Errorf("STRESS_OUT=%q, accepted is a folder that can be written: %w", set.Out, err)
 	}
-	r := &run{settings: set, folder: folder, console: newConsole()}
+	r := &run{settings: set, baseline: baseline, folder: folder, console: newConsole()}
 	r.progress = newProgress(r.console)
 	e := measure.Fingerprint()
 	e.Race, e.Short, e.Scale, e.Seed = raceEnabled, testing.Short(), set.Scale, set.Seed
@@ -147,6 +152,9 @@ func (r *run) update(change func()) error {
 	change()
 	r.report.Seconds = time.Since(r.report.Started).Seconds()
 	derive(r.report)
+	if r.baseline != nil {
+		r.report.Comparison = report.Compare(r.baseline, r.report, r.settings.Regression)
+	}
 	return r.folder.Write(r.report)
 }
 

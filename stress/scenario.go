@@ -90,7 +90,7 @@ func (s *scenario) enter() {
 			}
 			break
 		}
-		s.result.State, s.result.N, s.result.Checks = report.Running, s.n, s.list.Checks()
+		s.result.Test, s.result.State, s.result.N, s.result.Checks = s.t.Name(), report.Running, s.n, s.list.Checks()
 		s.result.Replay = fmt.Sprintf("STRESS_SEED=%d STRESS_SCALE=%d go test -count=1 -run '^%s$' .", s.seed, s.n, s.t.Name())
 	}
 	if err := s.run.update(fill); err != nil {
@@ -117,6 +117,7 @@ func (s *scenario) end() {
 	if over := s.overMemory(); over != "" {
 		s.fail("%s", over)
 	}
+	s.judgeRegressions()
 	state := report.Passed
 	if s.t.Failed() {
 		state = report.Failed

@@ -124,6 +124,15 @@ func (b *Baseline) sameScale(scale int) error {
 	return nil
 }
 
+// Fits tells why a run at that scale can not be compared with the baseline: a
+// burst of another size waits another time.
+func (b *Baseline) Fits(scale int) error {
+	if b.scale != 0 && b.scale != scale {
+		return fmt.Errorf("%w: %s was measured at N = %d, and this run is at N = %d", ErrBaseline, b.source, b.scale, scale)
+	}
+	return nil
+}
+
 // comparable is that part of the environment on which figures depend.
 func comparable(r *Run) [][2]string {
 	e := r.Environment

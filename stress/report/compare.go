@@ -191,3 +191,48 @@ func (c *Comparison) Regressions(scenario, test string) []Difference {
 		return !d.Regressed || d.Scenario != scenario && d.Scenario != scenario+"/test="+test
 	})
 }
+
+// differenceRow is a difference in words.
+type differenceRow struct {
+	Figure, Before, Now, Change, Chance, Verdict, Note string
+}
+
+// regressed is the verdict of a difference that fails the run.
+const regressed = "regressed"
+
+func (c *Comparison) rows() []differenceRow {
+	var rows []differenceRow
+	for _, d := range c.Figures {
+		r := differenceRow{d.Scenario + "." + d.Figure, d.median(d.Before), d.median(d.After), d.change(), d.chance(), string(d.Verdict), d.Note}
+		if d.Regressed {
+			r.Verdict = regressed
+		}
+		rows = append(rows, r)
+	}
+	return rows
+}
+
+// sentence says what is compared, and by which rule.
+func (c *Comparison) sentence() string {
+	n := 0
+	for _, d := range c.Figures {
+		if d.Regressed {
+			n++
+		}
+	}
+	text := fmt.Sprintf("%s, of %d %s: %d figures compared by their medians. ", c.Baseline, c.Runs,
+		map[bool]string{true: "run", false: "runs"}[c.Runs == 1], len(c.Figures))
+	if c.Bound == nil {
+		return text + "Nothing is judged: no bound was set."
+	}
+	return text + fmt.Sprintf("%d have become worse by more than %.3g %%.", n, *c.Bound)
+}
+
+// remarks are what a reader of the differences must know besides.
+func (c *Comparison) remarks() []string {
+	remarks := c.Notes
+	if len(c.Missing) > 0 {
+		remarks = append(slices.Clone(remarks), "Measured before and not now: "+strings.Join(c.Missing, ", ")+".")
+	}
+	return remarks
+}

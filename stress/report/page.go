@@ -39,6 +39,9 @@ func writePage(w io.Writer, r *Run) error {
 	}
 	p.Verdict, p.Sentence, p.Class = verdict(r)
 	p.Facts = facts(r)
+	if r.Comparison != nil {
+		p.Beside, p.Differences, p.Remarks = r.Comparison.sentence(), r.Comparison.rows(), r.Comparison.remarks()
+	}
 	var err error
 	if p.Figures, err = htmls("run", chartsOf(r.Charts)); err != nil {
 		return err
@@ -69,6 +72,9 @@ type page struct {
 	Checks      []checkRow
 	Environment [][2]string
 	Replay      string
+	Beside      string // of the comparison, as are these two
+	Differences []differenceRow
+	Remarks     []string
 }
 
 type fact struct{ Name, Value string }
@@ -233,8 +239,12 @@ func symbol(state any) string {
 	switch fmt.Sprint(state) {
 	case string(validate.Passed), reached:
 		return "✓"
-	case string(validate.Failed), string(Interrupted):
+	case string(validate.Failed), string(Interrupted), regressed:
 		return "✕"
+	case string(Better):
+		return "▲"
+	case string(Worse):
+		return "▼"
 	}
 	return "–"
 }

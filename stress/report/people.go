@@ -47,6 +47,9 @@ func writeMarkdown(w io.Writer, r *Run) error {
 		s.markdown(w)
 	}
 
+	if r.Comparison != nil {
+		r.Comparison.markdown(w)
+	}
 	fmt.Fprint(w, "\n## Aggregate metrics\n\n")
 	head(w, "metric", "value")
 	row(w, "scenarios run", fmt.Sprintf("%d of %d", r.Totals.Scenarios, len(r.Scenarios)))
@@ -130,6 +133,17 @@ func (s *Scenario) markdown(w io.Writer) {
 	head(w, "phase", "state", "seconds")
 	for _, p := range s.Phases {
 		row(w, p.Name, string(p.State), fmt.Sprintf("%.2f", p.Seconds))
+	}
+}
+
+func (c *Comparison) markdown(w io.Writer) {
+	fmt.Fprintf(w, "\n## Beside the baseline\n\n%s\n\n", c.sentence())
+	head(w, "figure", "before", "now", "change", "chance", "verdict", "")
+	for _, d := range c.rows() {
+		row(w, d.Figure, d.Before, d.Now, d.Change, d.Chance, d.Verdict, d.Note)
+	}
+	for _, note := range c.remarks() {
+		fmt.Fprintf(w, "\n%s\n", note)
 	}
 }
 

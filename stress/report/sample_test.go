@@ -55,7 +55,18 @@ func sampleRun() *Run {
 	r.Checks = validate.NewChecklist(validate.Of(validate.WholeRun)).Checks()
 	r.Acceptance = validate.Acceptances(append(all, r.Checks...), broken)
 	r.total()
+	before := sampleBaseline(r)
+	before.figures.index["pooling.burst.throughput"].values = []float64{140_000, 138_000, 142_000}
+	before.figures.index["pooling.steady.p99"].values = []float64{4e6}
+	r.Comparison = Compare(before, r, pointer(10.0))
 	return r
+}
+
+// sampleBaseline is a run as a baseline.
+func sampleBaseline(r *Run) *Baseline {
+	b := &Baseline{source: "last/results.json", runs: 1, scale: r.Environment.Scale, figures: newSamples(), environment: comparable(r)}
+	b.figures.addRun(r, func(s *Scenario) bool { return s.State == Passed })
+	return b
 }
 
 func sampleLoad(s *Scenario, random *rand.Rand, state State) {

@@ -34,7 +34,11 @@ type Settings struct {
 	Engine   string        // of the queue scenario
 	Knee     bool          // raise the rate until a threshold is missed
 	Scaling  bool          // measure how time and memory grow
-	Notes    []string      // what was cut, and why
+	// Baseline is what the run is compared with, and Regression the change for
+	// the worse, in percent, that fails it; nil for none.
+	Baseline   string
+	Regression *float64
+	Notes      []string // what was cut, and why
 }
 
 // Build is what the settings depend on besides the environment.
@@ -42,7 +46,7 @@ type Build struct {
 	Short     bool   // go test -short
 	Race      bool   // built with the race detector
 	Available *int64 // memory in bytes that a run may use; nil where not known
-	Root      string // folder in which the default output folder lies
+	Root      string // folder against which relative names of files are taken
 }
 
 const (
@@ -63,6 +67,7 @@ const (
 	acceptedSeed    = "a whole number from 0 to 18446744073709551615"
 	acceptedArrival = "constant or poisson"
 	acceptedSwitch  = "1 or 0"
+	acceptedPercent = "a percentage above 0, such as 10%, together with STRESS_BASELINE"
 )
 
 // parsers has one entry for each variable; each is given a value that is not
@@ -77,8 +82,20 @@ var parsers = map[string]func(s *Settings, value string, b Build) (accepted stri
 		s.Seed = seed
 		return ""
 	},
-	"STRESS_OUT": func(s *Settings, value string, _ Build) string {
-		s.Out = value
+	"STRESS_OUT": func(s *Settings, value string, b Build) string {
+		s.Out = under(b.Root, value)
+		return ""
+	},
+	"STRESS_BASELINE": func(s *Settings, value string, b Build) string {
+		s.Baseline = under(b.Root, value)
+		return ""
+	},
+	"STRESS_REGRESSION": func(s *Settings, value string, _ Build) string {
+		percent, err := strconv.ParseFloat(strings.TrimSpace(strings.TrimSuffix(value, "%")), 64)
+		if err != nil || !(percent > 0) || math.IsInf(percent, 0) {
+			return acceptedPercent
+		}
+		s.Regression = &percent
 		return ""
 	},
 	"STRESS_RATE": func(s *Settings, value string, _ Build) string {
@@ -171,6 +188,10 @@ func Parse(environ []string, b Build) (Settings, error) {
 			}
 		}
 	}
+	if s.Regression != nil && s.Baseline == "" {
+		wrong = append(wrong, fmt.Errorf("%w: STRESS_REGRESSION=\"%g%%\" without a baseline, accepted is %s",
+			ErrSetting, *s.Regression, acceptedPercent))
+	}
 	if len(wrong) > 0 {
 		return Settings{}, errors.Join(wrong...)
 	}
@@ -184,6 +205,15 @@ func Parse(environ []string, b Build) (Settings, error) {
 
 // FromEnvironment is Parse over the environment of this process.
 func FromEnvironment(b Build) (Settings, error) { return Parse(os.Environ(), b) }
+
+// under takes a relative name against the root of the module: a test runs in the
+// folder of its package, which is not where the name was typed.
+func under(root, name string) string {
+	if filepath.IsAbs(name) {
+		return name
+	}
+	return filepath.Join(root, name)
+}
 
 // parseScale accepts 100000, 100_000 and 1e5, as far as they fit.
 func parseScale(s *Settings, value string, b Build) (accepted string) {

@@ -34,17 +34,19 @@ func TestDefaults(t *testing.T) {
 
 func TestAccepted(t *testing.T) {
 	for entry, want := range map[string]func(Settings) bool{
-		"STRESS_SCALE=100_000":             func(s Settings) bool { return s.Scale == 100_000 },
-		"STRESS_SCALE=2e5":                 func(s Settings) bool { return s.Scale == 200_000 },
-		"STRESS_SCALE=1":                   func(s Settings) bool { return s.Scale == 1 },
-		"STRESS_SEED=18446744073709551615": func(s Settings) bool { return s.Seed == 1<<64-1 },
-		"STRESS_OUT=/a b":                  func(s Settings) bool { return s.Out == "/a b" },
-		"STRESS_RATE=1500.5":               func(s Settings) bool { return s.Rate == 1500.5 },
-		"STRESS_ARRIVALS=poisson":          func(s Settings) bool { return s.Arrivals == load.Poisson },
-		"STRESS_HOLD=30s":                  func(s Settings) bool { return s.Hold == 30*time.Second },
-		"STRESS_ENGINE=memory":             func(s Settings) bool { return s.Engine == "memory" },
+		"STRESS_SCALE=100_000":              func(s Settings) bool { return s.Scale == 100_000 },
+		"STRESS_SCALE=2e5":                  func(s Settings) bool { return s.Scale == 200_000 },
+		"STRESS_SCALE=1":                    func(s Settings) bool { return s.Scale == 1 },
+		"STRESS_SEED=18446744073709551615":  func(s Settings) bool { return s.Seed == 1<<64-1 },
+		"STRESS_OUT=/a b":                   func(s Settings) bool { return s.Out == "/a b" },
+		"STRESS_RATE=1500.5":                func(s Settings) bool { return s.Rate == 1500.5 },
+		"STRESS_ARRIVALS=poisson":           func(s Settings) bool { return s.Arrivals == load.Poisson },
+		"STRESS_HOLD=30s":                   func(s Settings) bool { return s.Hold == 30*time.Second },
+		"STRESS_OUT=ci/out":                 func(s Settings) bool { return s.Out == filepath.Join("root", "ci", "out") },
+		"STRESS_BASELINE=last/results.json": func(s Settings) bool { return s.Baseline == filepath.Join("root", "last", "results.json") },
+		"STRESS_ENGINE=memory":              func(s Settings) bool { return s.Engine == "memory" },
 	} {
-		s, err := Parse([]string{entry}, Build{})
+		s, err := Parse([]string{entry}, Build{Root: "root"})
 		if assert.NoError(t, err, entry) {
 			assert.True(t, want(s), "%s gave %+v", entry, s)
 		}
@@ -68,8 +70,12 @@ func TestRejected(t *testing.T) {
 		{"STRESS_HOLD=10", "from 1s to 24h"},
 		{"STRESS_HOLD=48h", "from 1s to 24h"},
 		{"STRESS_ENGINE=kafka", "memory"},
-		{"STRESS_FOO=1", "STRESS_SCALE, STRESS_SEED"},
-		{"STRESS_FOO=", "STRESS_SCALE, STRESS_SEED"},
+		{"STRESS_REGRESSION=0", "above 0, such as 10%"},
+		{"STRESS_REGRESSION=much", "above 0, such as 10%"},
+		{"STRESS_REGRESSION=NaN%", "above 0, such as 10%"},
+		{"STRESS_REGRESSION=10%", "together with STRESS_BASELINE"},
+		{"STRESS_FOO=1", "STRESS_SCALE, STRESS_SCALING, STRESS_SEED"},
+		{"STRESS_FOO=", "STRESS_SCALE, STRESS_SCALING, STRESS_SEED"},
 	} {
 		_, err := Parse([]string{c.entry}, Build{Available: gigabytes(24)})
 		if !assert.ErrorIs(t, err, ErrSetting, c.entry) {
@@ -86,6 +92,15 @@ func TestAllThatIsWrongIsSaid(t *testing.T) {
 	_, err := Parse([]string{"STRESS_SEED=x", "STRESS_BAR=1"}, Build{})
 	assert.ErrorContains(t, err, "STRESS_SEED")
 	assert.ErrorContains(t, err, "STRESS_BAR")
+}
+
+func TestRegression(t *testing.T) {
+	for _, value := range []string{"10%", "10", "10 %", "1e1"} {
+		s, err := Parse([]string{"STRESS_BASELINE=x", "STRESS_REGRESSION=" + value}, Build{})
+		require.NoError(t, err, value)
+		require.NotNil(t, s.Regression)
+		assert.Equal(t, 10.0, *s.Regression, value)
+	}
 }
 
 func TestRaceCutsTheScaleAndSaysSo(t *testing.T) {
