@@ -68,6 +68,7 @@ func monitor(dir string, input io.Reader) error {
 	folder.Logf("%s", why)
 	derive(r)
 	fmt.Fprintf(os.Stderr, "stress: %s; report in %s\n", why, dir)
+	summarize(folder, r)
 	return errors.Join(folder.Write(r), folder.Close())
 }
 

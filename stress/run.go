@@ -155,6 +155,7 @@ func (r *run) update(change func()) error {
 	if r.baseline != nil {
 		r.report.Comparison = report.Compare(r.baseline, r.report, r.settings.Regression)
 	}
+	summarize(r.folder, r.report)
 	return r.folder.Write(r.report)
 }
 

@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -36,6 +37,7 @@ type scenario struct {
 	baseline measure.Baseline
 	memory   *measure.Sampler
 	began    time.Time
+	place    place // of the test
 
 	evident sync.Once // that evidence of the first failure is kept
 	kept    string    // names its files
@@ -58,7 +60,7 @@ func begin(t *testing.T, id string) *scenario {
 		t.Fatalf("stress: %v", err)
 	}
 	s := &scenario{
-		t: t, run: r, id: id, n: r.settings.Scale, seed: r.settings.Seed, began: time.Now(), shares: undisturbed,
+		t: t, run: r, id: id, n: r.settings.Scale, seed: r.settings.Seed, began: time.Now(), place: caller(), shares: undisturbed,
 		list: validate.NewChecklist(validate.Of(id)), violations: make(map[string]int),
 	}
 	s.enter()
@@ -134,6 +136,7 @@ func (s *scenario) end() {
 	}
 	s.run.folder.Logf("%s ends: %s", s.id, state)
 	s.run.console.printf("%s", s.result.Line())
+	s.annotate()
 }
 
 // overMemory is the sentence of the memory criterion if this scenario misses it.
@@ -152,7 +155,15 @@ func (s *scenario) overMemory() string {
 // failer lets testify fail a scenario.
 type failer struct{ *scenario }
 
-func (f failer) Errorf(format string, args ...any) { f.fail(format, args...) }
+// Errorf keeps the message alone: the trace that testify puts before it is that
+// of the harness.
+func (f failer) Errorf(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	if _, message, ok := strings.Cut(text, "Error:"); ok {
+		text = strings.TrimSpace(message)
+	}
+	f.fail("%s", text)
+}
 
 // fail fails the test and keeps the message for the report.
 func (s *scenario) fail(format string, args ...any) {

@@ -24,6 +24,7 @@ var files = []struct {
 	{"results.csv", writeCSV},
 	{"report.md", writeMarkdown},
 	{"report.html", writePage},
+	{"summary.md", WriteSummary},
 	{"checklist.md", writeChecklist},
 	{"bench.txt", writeBench},
 }
