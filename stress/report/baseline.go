@@ -75,18 +75,8 @@ func resultsUnder(dir string) ([]string, error) {
 	return paths, nil
 }
 
-// mostBaseline bounds what is read of a file, in bytes.
-const mostBaseline = 1 << 28
-
 func (b *Baseline) read(path string) error {
-	info, err := os.Stat(path)
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrBaseline, err)
-	}
-	if info.Size() > mostBaseline {
-		return fmt.Errorf("%w: %s has %d bytes, accepted are up to %d", ErrBaseline, path, info.Size(), mostBaseline)
-	}
-	text, err := os.ReadFile(path)
+	text, err := readFile(path)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrBaseline, err)
 	}

@@ -73,9 +73,29 @@ func open(dir string, flags int) (*Folder, error) {
 	return &Folder{dir: dir, log: log}, nil
 }
 
+// mostRead bounds what is read of a file, in bytes; a run leaves a few hundred
+// thousand.
+const mostRead = 256 << 20
+
+// readFile is os.ReadFile for files of a size that a run could have written.
+func readFile(path string) ([]byte, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	text, err := io.ReadAll(io.LimitReader(file, mostRead+1))
+	if err = errors.Join(err, file.Close()); err != nil {
+		return nil, err
+	}
+	if len(text) > mostRead {
+		return nil, fmt.Errorf("%s is larger than %d bytes, which are accepted", path, mostRead)
+	}
+	return text, nil
+}
+
 // Load reads the results.json that a run left in a folder.
 func Load(dir string) (*Run, error) {
-	text, err := os.ReadFile(filepath.Join(dir, resultName))
+	text, err := readFile(filepath.Join(dir, resultName))
 	if err != nil {
 		return nil, err
 	}

@@ -10,12 +10,25 @@ import (
 	"tensile/stress/validate"
 )
 
+// inCell escapes what would end a cell of a Markdown table, or begin a tag.
+var inCell = strings.NewReplacer(`\`, `\\`, "|", `\|`, "\r", " ", "\n", " ", "< ", "< ", "<=", "<=", "<", "&lt;")
+
 // row writes one line of a Markdown table.
 func row(w io.Writer, cells ...string) {
+	escaped := make([]string, len(cells))
 	for i, c := range cells {
-		cells[i] = strings.NewReplacer("|", `\|`, "\n", " ").Replace(c)
+		escaped[i] = inCell.Replace(c)
 	}
-	fmt.Fprintf(w, "| %s |\n", strings.Join(cells, " | "))
+	fmt.Fprintf(w, "| %s |\n", strings.Join(escaped, " | "))
+}
+
+// block writes text as it is, between fences longer than any in it.
+func block(w io.Writer, text string) {
+	fence := "```"
+	for strings.Contains(text, fence) {
+		fence += "`"
+	}
+	fmt.Fprintf(w, "%s\n%s\n%s\n", fence, strings.TrimSpace(text), fence)
 }
 
 func head(w io.Writer, cells ...string) {
@@ -80,7 +93,7 @@ func (s *Scenario) markdown(w io.Writer) {
 	if len(s.Failures) > 0 {
 		fmt.Fprint(w, "\n### What failed\n\n")
 		for _, f := range s.Failures {
-			fmt.Fprintf(w, "```\n%s\n```\n", strings.TrimSpace(f))
+			block(w, f)
 		}
 		fmt.Fprintf(w, "\nTo repeat it: `%s`\n", s.Replay)
 	}

@@ -1,0 +1,7 @@
+//go:build !unix
+
+package report
+
+const canFillDisk = false
+
+func fillDisk() {}
