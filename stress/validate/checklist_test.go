@@ -246,3 +246,10 @@ func TestAcceptanceNamesAFewOfMany(t *testing.T) {
 	assert.Equal(t, "nothing of it was measured", Acceptances(checks, nil)[1].Note)
 	assert.Equal(t, "failed: balancing", Acceptances(checks, []string{Balancing})[1].Note)
 }
+
+func TestATimeShorterThanTheTurnsOfOthersIsNotJudgedBesideThem(t *testing.T) {
+	short := must("x", "mean", "mean latency", Below, 3, "ms", WithShare)
+	l := NewChecklist([]Criterion{short})
+	assert.Equal(t, Failed, l.Measure("x.mean", 4, Conditions{Scale: BaseScale, Share: 1}).Verdict)
+	assert.Equal(t, NotMeasured, l.Measure("x.mean", 4, Conditions{Scale: BaseScale, Share: 0.8}).Verdict)
+}

@@ -96,8 +96,19 @@ type Conditions struct {
 // of the other work and no longer of the subject.
 const leastShare = 0.1
 
+// turns in ms is how long a process may have to wait for the processor while
+// several others take their turns. It does not shrink with the share of it, so a
+// time that must be shorter can not be judged beside other work.
+const turns = 20
+
 // tells whether a figure for c can be judged under w.
-func (c Criterion) tells(w Conditions) bool { return c.Scaling != WithShare || w.Share >= leastShare }
+func (c Criterion) tells(w Conditions) bool {
+	if c.Scaling != WithShare || w.Share >= 1 {
+		return true
+	}
+	short := c.Unit == "ms" && c.Target < turns
+	return w.Share >= leastShare && !short
+}
 
 // at returns the criterion with its target adjusted, and says so.
 func (c Criterion) at(w Conditions) (Criterion, string) {
