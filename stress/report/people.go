@@ -22,15 +22,6 @@ func row(w io.Writer, cells ...string) {
 	fmt.Fprintf(w, "| %s |\n", strings.Join(escaped, " | "))
 }
 
-// block writes text as it is, between fences longer than any in it.
-func block(w io.Writer, text string) {
-	fence := "```"
-	for strings.Contains(text, fence) {
-		fence += "`"
-	}
-	fmt.Fprintf(w, "%s\n%s\n%s\n", fence, strings.TrimSpace(text), fence)
-}
-
 func head(w io.Writer, cells ...string) {
 	row(w, cells...)
 	fmt.Fprintln(w, "|"+strings.Repeat(" --- |", len(cells)))
@@ -93,7 +84,7 @@ func (s *Scenario) markdown(w io.Writer) {
 	if len(s.Failures) > 0 {
 		fmt.Fprint(w, "\n### What failed\n\n")
 		for _, f := range s.Failures {
-			block(w, f)
+			fmt.Fprintln(w, fenced(strings.TrimSpace(f)))
 		}
 		fmt.Fprintf(w, "\nTo repeat it: `%s`\n", s.Replay)
 	}
