@@ -178,7 +178,7 @@ func (s *Scenario) facts() []fact {
 	if b := s.Burst; b != nil {
 		add("peak in flight", "%s", validate.Number(float64(b.Peak)))
 		if b.Throughput > 0 {
-			add("throughput", "%s ops/s", validate.Number(b.Throughput))
+			add("throughput, ops/s", "%s", validate.Number(b.Throughput))
 		}
 		if b.Latency != nil && b.Latency.N > 0 && b.Little > 0 {
 			add("burst p50", "%s", duration(float64(b.Latency.P50)))
@@ -186,7 +186,7 @@ func (s *Scenario) facts() []fact {
 		}
 	}
 	if st := s.Steady; st != nil && st.Latency.N > 0 {
-		add("steady rate", "%s ops/s", validate.Number(st.Offered))
+		add("steady rate, ops/s", "%s", validate.Number(st.Offered))
 		add("steady p50", "%s", duration(float64(st.Latency.P50)))
 		add("steady p99", "%s", duration(float64(st.Latency.P99)))
 		add("steady p99.9", "%s", duration(float64(st.Latency.P999)))
@@ -197,7 +197,7 @@ func (s *Scenario) facts() []fact {
 		add("peak memory", "%s", size(s.Memory.Peak.RSS))
 	}
 	if s.Share != nil && *s.Share < 1 {
-		add("left by other work", "%.0f %% of the processors", 100**s.Share)
+		add("processors left free", "%.0f %%", 100**s.Share)
 	}
 	return all
 }

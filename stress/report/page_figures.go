@@ -284,7 +284,7 @@ func strips(repeats []Repeats) []chart.Strip {
 			at = len(all)
 			scale := scaleOf(Axis{Name: r.Unit, Unit: r.Unit})
 			scale.Name = r.Unit
-			all = append(all, chart.Strip{Title: "Measured again and again, " + r.Unit, X: scale})
+			all = append(all, chart.Strip{Title: "Repeated measurements, " + r.Unit, X: scale})
 		}
 		all[at].Series = append(all[at].Series, chart.Series{Name: r.Name, Values: r.Values, Target: r.Target})
 	}

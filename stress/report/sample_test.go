@@ -139,6 +139,9 @@ func sampleChaos(s *Scenario, random *rand.Rand) {
 		{2.4, Recovered, "node-3", "taken back"}, {3.1, Fault, "node-1", "partition from node-0, node-2 and node-3"},
 		{3.5, Undone, "node-1", "healed"}, {3.52, Recovered, "node-1", "reads and writes go on"},
 	}}}
+	s.Timelines = append(s.Timelines, Timeline{Name: "Faults close together at the end", Unit: "workers",
+		Lines:  []Line{{Name: "workers that serve", Points: []Point{{0, 10}, {0.33, 9}, {0.34, 10}}}},
+		Events: []Event{{0.33, Fault, "", "one"}, {0.335, Fault, "", "two"}, {0.338, Recovered, "", "one"}, {0.34, Recovered, "", "all"}}})
 	s.Repeats = []Repeats{
 		{Name: "killed node known dead to all", Unit: "ms", Values: []float64{4.1, 5.5, 3.9, 7.2, 4.4}, Target: pointer(100.0)},
 		{Name: "workers serving again", Unit: "ms", Values: []float64{88, 91, 120, 97, 89}, Target: pointer(103.0)},

@@ -138,6 +138,21 @@ func TestEventsAreInOrderAndShadedUntilRecovery(t *testing.T) {
 	assert.Contains(t, f.Note, "The first 24 of 100")
 }
 
+// TestNamesOfPostsDoNotTouch: those that are close stand on both sides and in
+// two rows, and one without a place has its title.
+func TestNamesOfPostsDoNotTouch(t *testing.T) {
+	p := Plot{Lines: []Line{{Points: [][2]float64{{0, 0}, {100, 1}}}}}
+	for i := range 6 {
+		p.Posts = append(p.Posts, Post{95 + float64(i), "recovered"})
+	}
+	f, ok := p.Figure()
+	require.True(t, ok)
+	text := drawing(t, f)
+	assert.Equal(t, 6, strings.Count(text, `<path class="post"`))
+	assert.Equal(t, 6, strings.Count(text, "<title>recovered</title>"))
+	assert.Equal(t, 2, strings.Count(text, `<text class="postname"`))
+}
+
 func TestMedian(t *testing.T) {
 	assert.Zero(t, Median(nil))
 	assert.Equal(t, 3.0, Median([]float64{9, 1, 3}))

@@ -90,12 +90,7 @@ func (p Plot) Figure() (f Figure, ok bool) {
 		}
 		d.Bands = append(d.Bands, band{coord(from), coord(to - from), coord((from + to) / 2), name, b.Name, i%2 == 1})
 	}
-	for _, post := range p.Posts {
-		if !x.drawable(post.At) {
-			continue
-		}
-		d.Posts = append(d.Posts, placed{X: coord(x.at(post.At)), Name: post.Name, End: x.at(post.At) > (x.start+x.end)/2})
-	}
+	d.posts(p.Posts, x)
 	return p.figure(draw("plot", d)), true
 }
 
@@ -229,7 +224,8 @@ type drawn struct {
 type placed struct {
 	X, Y coord
 	Name string
-	End  bool // the name stands to the left
+	Full string // where Name may be missing
+	End  bool   // the name stands to the left
 }
 
 type band struct {
@@ -259,6 +255,32 @@ func (d *plotted) ticks(x, y axis) {
 			free = from + wide + 6
 		}
 		d.XTicks = append(d.XTicks, tick{coord(at), text, anchor})
+	}
+}
+
+// posts puts the names of posts above the plot, in two rows, where none touches
+// another. One that finds no place is told by its title alone.
+func (d *plotted) posts(posts []Post, x axis) {
+	type taken struct{ from, to float64 }
+	rows := [2][]taken{1: {{0, textWidth(d.YName) + 6}}}
+	free := func(row int, from, to float64) bool {
+		return from >= 0 && to <= width && !slices.ContainsFunc(rows[row], func(t taken) bool { return from < t.to && t.from < to })
+	}
+	for _, post := range posts {
+		if !x.drawable(post.At) {
+			continue
+		}
+		at, wide := x.at(post.At), textWidth(post.Name)+6
+		one := placed{X: coord(at), Full: post.Name}
+		for i, place := range []taken{{at, at + wide}, {at - wide, at}, {at, at + wide}, {at - wide, at}} {
+			row := i / 2
+			if free(row, place.from, place.to) {
+				rows[row] = append(rows[row], place)
+				one.Name, one.Y, one.End = post.Name, d.Top-coord(5+12*row), i%2 == 1
+				break
+			}
+		}
+		d.Posts = append(d.Posts, one)
 	}
 }
 
