@@ -34,38 +34,46 @@ func (c *tapped) Write(b []byte) (int, error) {
 	return c.ReadWriter.Write(b)
 }
 
-// shake lets a dialler and an acceptor talk, and returns what each made of it
-// and what each had written.
-func shake(dialler, acceptor keys, diallerBinding, acceptorBinding []byte) (v verdict, p proof, dialErr, acceptErr error, dialled, answered []byte) {
+// shaken is what came of a handshake on both sides.
+type shaken struct {
+	verdict            verdict
+	proof              proof
+	dialErr, acceptErr error
+	dialled, answered  []byte // what each had written
+}
+
+// shake lets a dialler and an acceptor talk.
+func shake(dialler, acceptor keys, diallerBinding, acceptorBinding []byte) (s shaken) {
 	one, other := net.Pipe()
 	a, b := &tapped{ReadWriter: one}, &tapped{ReadWriter: other}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		p, _, acceptErr = receive(b, acceptor, acceptorBinding, func(proof) verdict { return bob })
+		s.proof, _, s.acceptErr = receive(b, acceptor, acceptorBinding, func(proof) verdict { return bob })
 		_ = other.Close()
 	}()
-	v, dialErr = greet(a, dialler, diallerBinding, alice)
+	v, err := greet(a, dialler, diallerBinding, alice)
 	_ = one.Close()
 	<-done
-	return v, p, dialErr, acceptErr, a.wrote.Bytes(), b.wrote.Bytes()
+	s.verdict, s.dialErr, s.dialled, s.answered = v, err, a.wrote.Bytes(), b.wrote.Bytes()
+	return s
 }
 
 func TestHandshake(t *testing.T) {
 	k := derive(t, "a shared secret, long enough")
-	v, p, dialErr, acceptErr, _, _ := shake(k, k, nil, nil)
-	require.NoError(t, dialErr)
-	require.NoError(t, acceptErr)
-	assert.Equal(t, bob, v)
-	assert.Equal(t, alice, p)
+	s := shake(k, k, nil, nil)
+	require.NoError(t, s.dialErr)
+	require.NoError(t, s.acceptErr)
+	assert.Equal(t, bob, s.verdict)
+	assert.Equal(t, alice, s.proof)
 }
 
 func TestAnotherSecretIsRefusedAndLearnsNothing(t *testing.T) {
-	_, _, dialErr, acceptErr, _, answered := shake(derive(t, "a secret of its own, alas"), derive(t, "a shared secret, long enough"), nil, nil)
-	assert.ErrorIs(t, dialErr, ErrUnauthenticated)
-	assert.ErrorIs(t, acceptErr, ErrUnauthenticated)
-	assert.Len(t, answered, nonceSize+1, "a nonce and a byte is all that the acceptor may say")
-	assert.NotContains(t, string(answered), "bob")
+	s := shake(derive(t, "a secret of its own, alas"), derive(t, "a shared secret, long enough"), nil, nil)
+	assert.ErrorIs(t, s.dialErr, ErrUnauthenticated)
+	assert.ErrorIs(t, s.acceptErr, ErrUnauthenticated)
+	assert.Len(t, s.answered, nonceSize+1, "a nonce and a byte is all that the acceptor may say")
+	assert.NotContains(t, string(s.answered), "bob")
 }
 
 func TestAnImpostorThatAcceptsIsNotBelieved(t *testing.T) {
@@ -74,16 +82,15 @@ func TestAnImpostorThatAcceptsIsNotBelieved(t *testing.T) {
 		"another secret":            {dialler: k.dialler, acceptor: derive(t, "another").acceptor},
 		"the key of the other side": {dialler: k.dialler, acceptor: k.dialler},
 	} {
-		_, _, dialErr, _, _, _ := shake(k, keys, nil, nil)
-		assert.ErrorIs(t, dialErr, ErrUnauthenticated, name)
+		assert.ErrorIs(t, shake(k, keys, nil, nil).dialErr, ErrUnauthenticated, name)
 	}
 }
 
 func TestNobodySitsBetweenTwoTLSSessions(t *testing.T) {
 	k := derive(t, "a shared secret, long enough")
-	_, _, dialErr, acceptErr, _, _ := shake(k, k, []byte("one session"), []byte("another session"))
-	assert.ErrorIs(t, dialErr, ErrUnauthenticated)
-	assert.ErrorIs(t, acceptErr, ErrUnauthenticated)
+	s := shake(k, k, []byte("one session"), []byte("another session"))
+	assert.ErrorIs(t, s.dialErr, ErrUnauthenticated)
+	assert.ErrorIs(t, s.acceptErr, ErrUnauthenticated)
 }
 
 // replay plays recorded bytes and swallows what is said to it.
@@ -93,18 +100,18 @@ func (replay) Write(b []byte) (int, error) { return len(b), nil }
 
 func TestAReplayedHandshakeFails(t *testing.T) {
 	k := derive(t, "a shared secret, long enough")
-	_, _, err, _, dialled, answered := shake(k, k, nil, nil)
-	require.NoError(t, err)
+	s := shake(k, k, nil, nil)
+	require.NoError(t, s.dialErr)
 	for range 100 {
-		_, _, err := receive(replay{bytes.NewReader(dialled)}, k, nil, func(proof) verdict {
+		_, _, err := receive(replay{bytes.NewReader(s.dialled)}, k, nil, func(proof) verdict {
 			t.Fatal("a replayed proof was believed")
 			return verdict{}
 		})
 		assert.ErrorIs(t, err, ErrUnauthenticated)
-		_, err = greet(replay{bytes.NewReader(answered)}, k, nil, alice)
+		_, err = greet(replay{bytes.NewReader(s.answered)}, k, nil, alice)
 		assert.ErrorIs(t, err, ErrUnauthenticated)
 		// What the acceptor said is no proof of a dialler, nor the reverse.
-		_, _, err = receive(replay{bytes.NewReader(answered)}, k, nil, func(proof) verdict { return bob })
+		_, _, err = receive(replay{bytes.NewReader(s.answered)}, k, nil, func(proof) verdict { return bob })
 		assert.Error(t, err)
 	}
 }
@@ -165,8 +172,7 @@ func (c *flips) Write(b []byte) (int, error) {
 
 func FuzzReceive(f *testing.F) {
 	k := derive(f, "a shared secret, long enough")
-	_, _, err, _, dialled, _ := shake(k, k, nil, nil)
-	require.NoError(f, err)
+	dialled := shake(k, k, nil, nil).dialled
 	f.Add(dialled)
 	f.Add(dialled[:40])
 	f.Add(append(bytes.Clone(dialled[:nonceSize]), 0xff, 0xff))
@@ -179,8 +185,7 @@ func FuzzReceive(f *testing.F) {
 
 func FuzzGreet(f *testing.F) {
 	k := derive(f, "a shared secret, long enough")
-	_, _, err, _, _, answered := shake(k, k, nil, nil)
-	require.NoError(f, err)
+	answered := shake(k, k, nil, nil).answered
 	f.Add(answered)
 	f.Add(answered[:nonceSize+1])
 	f.Fuzz(func(t *testing.T, said []byte) {
