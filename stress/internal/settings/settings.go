@@ -32,6 +32,8 @@ type Settings struct {
 	Arrivals load.Arrivals // of steady runs
 	Hold     time.Duration // that connections are held in the memory scenario
 	Engine   string        // of the queue scenario
+	Nodes    int           // processes of a cluster
+	Burn     time.Duration // that every processor is kept busy beside a healthy cluster
 	Knee     bool          // raise the rate until a threshold is missed
 	Scaling  bool          // measure how time and memory grow
 	// Baseline is what the run is compared with, and Regression the change for
@@ -60,6 +62,13 @@ const (
 	defaultHold     = 10 * time.Second
 	defaultFolder   = "out"
 	longestHold     = 24 * time.Hour
+	defaultNodes    = 4
+	fewestNodes     = 3
+	mostNodes       = 16
+	defaultBurn     = 5 * time.Second
+	shortBurn       = 500 * time.Millisecond
+	shortestBurn    = 100 * time.Millisecond
+	longestBurn     = 24 * time.Hour
 	engineInMemory  = "memory"
 	prefix          = "STRESS_"
 	acceptedHold    = "a duration from 1s to 24h, such as 30s"
@@ -68,6 +77,8 @@ const (
 	acceptedArrival = "constant or poisson"
 	acceptedSwitch  = "1 or 0"
 	acceptedPercent = "a percentage above 0, such as 10%, together with STRESS_BASELINE"
+	acceptedNodes   = "a whole number from 3 to 16"
+	acceptedBurn    = "a duration from 100ms to 24h, such as 60s"
 )
 
 // parsers has one entry for each variable; each is given a value that is not
@@ -123,6 +134,22 @@ var parsers = map[string]func(s *Settings, value string, b Build) (accepted stri
 		s.Hold = hold
 		return ""
 	},
+	"STRESS_NODES": func(s *Settings, value string, _ Build) string {
+		nodes, err := strconv.Atoi(value)
+		if err != nil || nodes < fewestNodes || nodes > mostNodes {
+			return acceptedNodes
+		}
+		s.Nodes = nodes
+		return ""
+	},
+	"STRESS_BURN": func(s *Settings, value string, _ Build) string {
+		burn, err := time.ParseDuration(value)
+		if err != nil || burn < shortestBurn || burn > longestBurn {
+			return acceptedBurn
+		}
+		s.Burn = burn
+		return ""
+	},
 	"STRESS_ENGINE": func(s *Settings, value string, _ Build) string {
 		if value != engineInMemory {
 			return engineInMemory
@@ -167,9 +194,11 @@ func Parse(environ []string, b Build) (Settings, error) {
 		Out:    filepath.Join(b.Root, defaultFolder),
 		Hold:   defaultHold,
 		Engine: engineInMemory,
+		Nodes:  defaultNodes,
+		Burn:   defaultBurn,
 	}
 	if b.Short {
-		s.Scale = shortScale
+		s.Scale, s.Burn = shortScale, shortBurn
 	}
 	var wrong []error
 	for _, entry := range environ {

@@ -25,11 +25,14 @@ func TestDefaults(t *testing.T) {
 	assert.Equal(t, filepath.Join("x", "out"), s.Out)
 	assert.Equal(t, 10*time.Second, s.Hold)
 	assert.Equal(t, load.Constant, s.Arrivals)
+	assert.Equal(t, 4, s.Nodes)
+	assert.Equal(t, 5*time.Second, s.Burn)
 	assert.Empty(t, s.Notes)
 
 	s, err = Parse(nil, Build{Short: true})
 	require.NoError(t, err)
 	assert.Equal(t, 10_000, s.Scale)
+	assert.Equal(t, 500*time.Millisecond, s.Burn)
 }
 
 func TestAccepted(t *testing.T) {
@@ -44,6 +47,8 @@ func TestAccepted(t *testing.T) {
 		"STRESS_HOLD=30s":                   func(s Settings) bool { return s.Hold == 30*time.Second },
 		"STRESS_OUT=ci/out":                 func(s Settings) bool { return s.Out == filepath.Join("root", "ci", "out") },
 		"STRESS_BASELINE=last/results.json": func(s Settings) bool { return s.Baseline == filepath.Join("root", "last", "results.json") },
+		"STRESS_NODES=16":                   func(s Settings) bool { return s.Nodes == 16 },
+		"STRESS_BURN=1m":                    func(s Settings) bool { return s.Burn == time.Minute },
 		"STRESS_ENGINE=memory":              func(s Settings) bool { return s.Engine == "memory" },
 	} {
 		s, err := Parse([]string{entry}, Build{Root: "root"})
@@ -74,6 +79,11 @@ func TestRejected(t *testing.T) {
 		{"STRESS_REGRESSION=much", "above 0, such as 10%"},
 		{"STRESS_REGRESSION=NaN%", "above 0, such as 10%"},
 		{"STRESS_REGRESSION=10%", "together with STRESS_BASELINE"},
+		{"STRESS_NODES=2", "from 3 to 16"},
+		{"STRESS_NODES=17", "from 3 to 16"},
+		{"STRESS_NODES=four", "from 3 to 16"},
+		{"STRESS_BURN=60", "from 100ms to 24h"},
+		{"STRESS_BURN=-1s", "from 100ms to 24h"},
 		{"STRESS_FOO=1", "STRESS_SCALE, STRESS_SCALING, STRESS_SEED"},
 		{"STRESS_FOO=", "STRESS_SCALE, STRESS_SCALING, STRESS_SEED"},
 	} {
@@ -128,7 +138,8 @@ func FuzzParse(f *testing.F) {
 			}
 			return
 		}
-		if s.Scale < 1 || s.Scale > 1_000_000 || s.Rate < 0 || s.Hold < time.Second || s.Hold > longestHold {
+		if s.Scale < 1 || s.Scale > 1_000_000 || s.Rate < 0 || s.Hold < time.Second || s.Hold > longestHold ||
+			s.Nodes < fewestNodes || s.Nodes > mostNodes || s.Burn < shortestBurn {
 			t.Fatalf("%q was accepted as %+v", entry, s)
 		}
 	})
