@@ -39,7 +39,8 @@ const (
 	kindOneWay
 	kindBeat  // tells only that the sender is alive
 	kindLeave // like a request: the sender is about to leave
-	// The payload of these is a name and an incarnation.
+	// The payload of these is the identity of another node.
+	kindKnown   // the sender is connected to it
 	kindAccuse  // the sender does not hear it
 	kindConfirm // answers an accusation: the sender takes it to be dead
 	kindEnd

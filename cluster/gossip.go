@@ -122,10 +122,9 @@ func (g *gossip) take(conn net.Conn) {
 // NotifyJoin implements memberlist.EventDelegate.
 func (g *gossip) NotifyJoin(m *memberlist.Node) {
 	name, incarnation, ok := parseGossipName(m.Name)
-	if !ok || name == g.node.cfg.Name {
-		return
+	if ok {
+		g.node.heardOf(identity{name, incarnation, m.Address()})
 	}
-	g.node.heardOf(identity{name, incarnation, m.Address()})
 }
 
 // NotifyLeave implements memberlist.EventDelegate. It is no evidence: a node

@@ -25,10 +25,15 @@ func (n *Node) join(ctx context.Context) error {
 	cfg.Events = n.gossip
 	cfg.Logger = slog.NewLogLogger(n.cfg.Log.Handler(), slog.LevelDebug)
 	cfg.TCPTimeout = handshakeTimeout
-	// News must be fast. Death is not: that is our own part, and gossip's view
-	// of it comes second.
+	// News must be fast. Death is our own part: gossip's view of it only sees to
+	// it that nobody is told of the dead for ever, so its probes are short, which
+	// lets them end with the node, and its suspicions long.
 	cfg.GossipInterval = 20 * time.Millisecond
 	cfg.PushPullInterval = 10 * time.Second
+	cfg.ProbeInterval, cfg.ProbeTimeout = 250*time.Millisecond, 100*time.Millisecond
+	cfg.AwarenessMaxMultiplier = 1
+	cfg.SuspicionMult, cfg.SuspicionMaxTimeoutMult = 20, 2 // 5 to 10 s
+	cfg.DisableTcpPings = true
 	list, err := memberlist.Create(cfg)
 	if err != nil {
 		return fmt.Errorf("cluster: gossip: %w", err)

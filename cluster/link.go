@@ -377,12 +377,16 @@ func (l *link) requests(body []byte) error {
 		case kindLeave:
 			l.node.left(l)
 			_ = l.reply(kindReply, m.id, nil) // it may be gone already
-		case kindAccuse, kindConfirm:
-			accused, rest, err := cutIdentity(m.payload)
-			if err != nil || len(rest) != 0 {
-				return fmt.Errorf("%w: accusation: %w", errGarbled, errHandshake)
+		case kindKnown, kindAccuse, kindConfirm:
+			who, rest, err := cutIdentity(m.payload)
+			if err != nil || len(rest) != 0 || checkName(who.name) != nil {
+				return fmt.Errorf("%w: %x is no identity", errGarbled, m.payload)
 			}
-			l.node.accused(l.member, accused, m.kind == kindAccuse)
+			if m.kind == kindKnown {
+				l.node.heardOf(who)
+			} else {
+				l.node.accused(l.member, who, m.kind == kindAccuse)
+			}
 		default:
 			return fmt.Errorf("%w: message of kind %d where requests are expected", errGarbled, m.kind)
 		}

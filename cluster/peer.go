@@ -137,13 +137,13 @@ func (n *Node) left(l *link) {
 	}
 }
 
-// heardOf takes in what gossip tells of another node.
+// heardOf takes in what gossip or a member tells of another node.
 func (n *Node) heardOf(who identity) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	p := n.peers[who.name]
 	switch {
-	case n.err != nil || n.leaving:
+	case n.err != nil || n.leaving || who.name == n.cfg.Name:
 	case p == nil:
 		n.learn(who, nil)
 	case who.incarnation > p.incarnation && (p.state != Alive || p.joining):
@@ -252,6 +252,12 @@ func (n *Node) connected(p *peer, l *link) bool {
 	p.out = l
 	p.silence = 0
 	l.run()
+	// Gossip may have missed one of the two: so it is told whom this node knows.
+	for _, q := range n.peers {
+		if q != p && q.state == Alive && !q.joining {
+			l.signal(kindKnown, appendIdentity(nil, q.identity))
+		}
+	}
 	n.reroute(p.name, l)
 	if p.joining || p.state != Alive {
 		p.joining, p.state, p.since = false, Alive, n.clock.Load()
