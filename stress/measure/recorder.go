@@ -1,6 +1,7 @@
 package measure
 
 import (
+	"encoding/binary"
 	"math"
 	"slices"
 	"time"
@@ -48,6 +49,24 @@ func (r *Recorder) Done(i int, from int64) {
 // the summary as failed and adds no latency.
 func (r *Recorder) Failed(i int) {
 	r.slots[i] = slot{ended: max(r.Since(), 1), latency: failed}
+}
+
+// Export returns what was recorded, for a Recorder in another process.
+func (r *Recorder) Export() []byte {
+	b := make([]byte, 0, 16*len(r.slots))
+	for _, s := range r.slots {
+		b = binary.LittleEndian.AppendUint64(b, uint64(s.ended))
+		b = binary.LittleEndian.AppendUint64(b, uint64(s.latency))
+	}
+	return b
+}
+
+// Import adds the operations that another Recorder exported. Both count from
+// the same instant, for all that is said of when an operation ended.
+func (r *Recorder) Import(b []byte) {
+	for ; len(b) >= 16; b = b[16:] {
+		r.slots = append(r.slots, slot{int64(binary.LittleEndian.Uint64(b)), int64(binary.LittleEndian.Uint64(b[8:]))})
+	}
 }
 
 // Latency sums up the samples of a recorder. All times are in ns.

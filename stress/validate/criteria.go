@@ -78,10 +78,13 @@ var formation = []Criterion{
 	shown(Formation, "conflict", "taken ports and duplicate names without a clear error"),
 	must(Formation, "formed", "time until formed", Below, 2000, "ms", WithShare),
 	must(Formation, "death", "median time until a killed node is known dead to all", Below, 100, "ms", WithShare),
+	must(Formation, "kills", "nodes killed", AtLeast, 5, "kills"),
 	must(Formation, "false_deaths", "healthy nodes declared dead", Equal, 0, "nodes"),
+	must(Formation, "leaks", "goroutines, descriptors and processes left behind", Equal, 0, "leaks"),
 	reach(Formation, "formed_reach", "time until formed", Below, 250, "ms"),
-	reach(Formation, "death_reach", "time until a killed node is known dead to all", Below, 10, "ms"),
-	reach(Formation, "hung_reach", "time until a hung node is known dead to all", Below, 500, "ms"),
+	reach(Formation, "death_reach", "median time until a killed node is known dead to all", Below, 10, "ms"),
+	reach(Formation, "death_worst", "longest time until a killed node was known dead to all", Below, 100, "ms"),
+	reach(Formation, "hung_reach", "longest time until a hung node was known dead to all", Below, 500, "ms"),
 }
 
 var pooling = []Criterion{
@@ -205,14 +208,20 @@ var messaging = []Criterion{
 	must(Messaging, "p95", "steady latency p95", Below, 75, "ms", WithShare),
 	must(Messaging, "p99", "steady latency p99", Below, 100, "ms", WithShare),
 	must(Messaging, "answered", "calls answered or reported", Equal, 100, "%"),
-	must(Messaging, "lost", "replies lost", Equal, 0, "messages"),
-	must(Messaging, "duplicated", "replies duplicated", Equal, 0, "messages"),
-	must(Messaging, "misrouted", "replies to another request", Equal, 0, "messages"),
+	must(Messaging, "lost", "messages lost", Equal, 0, "messages"),
+	must(Messaging, "duplicated", "messages duplicated", Equal, 0, "messages"),
+	must(Messaging, "misrouted", "messages that reached another", Equal, 0, "messages"),
+	must(Messaging, "corrupted", "messages that arrived with another content", Equal, 0, "messages"),
+	must(Messaging, "phantom", "messages that arrived and were never sent", Equal, 0, "messages"),
+	shown(Messaging, "sizes", "sizes of messages that were not carried"),
 	shown(Messaging, "isolation", "peers slowed by another that is slow or stopped"),
 	shown(Messaging, "back_pressure", "buffers that grew beyond their bound"),
 	shown(Messaging, "dead_peer", "calls to a dead peer without an error at once"),
 	shown(Messaging, "secret", "unauthenticated peers that were served"),
-	shown(Messaging, "garbled", "connections harmed by a garbled frame on another"),
+	shown(Messaging, "garbled", "garbled frames believed, or that harmed another connection"),
+	must(Messaging, "leaks", "goroutines, descriptors and processes left behind", Equal, 0, "leaks"),
+	reach(Messaging, "throughput_reach", "throughput", AtLeast, 500_000, "msgs/s"),
+	reach(Messaging, "throughput_aim", "throughput", AtLeast, 1_000_000, "msgs/s"),
 }
 
 var chaos = []Criterion{

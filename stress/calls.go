@@ -1,0 +1,476 @@
+package stress
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"tensile/stress/load"
+	"tensile/stress/measure"
+)
+
+// nodeLoad is a load that one node process offers, or its part of one.
+type nodeLoad struct {
+	ID       int           `json:"id"` // unlike that of any other load of the scenario, from 1 to 255
+	At       int64         `json:"at"` // when it begins, in ns of the wall clock, which all processes share
+	Size     int           `json:"size"`
+	Each     int           `json:"each"` // messages to each member
+	InFlight int           `json:"in_flight,omitempty"`
+	Hold     bool          `json:"hold,omitempty"`
+	Rate     float64       `json:"rate,omitempty"`
+	Arrivals load.Arrivals `json:"arrivals,omitempty"`
+	Seed     uint64        `json:"seed,omitempty"`
+	For      time.Duration `json:"for,omitempty"`
+	// Sent is how many messages each node has sent to the one that is asked what
+	// has arrived.
+	Sent map[string]int `json:"sent,omitempty"`
+}
+
+// loadResult is what came of the calls of one node.
+type loadResult struct {
+	Account measure.Account // of replies; Refused are calls that ended with an error
+	First   string          // the first error
+	Sent    map[string]int  // messages that were numbered, by member
+	Peak    int             // most in flight
+	Began   int64           // by the wall clock
+	Ended   int64
+	Open    load.Open // of an open load
+	Samples []byte    // of an open load, as a Recorder exports them
+}
+
+// calls keeps the account of all calls of a node process.
+type calls struct {
+	load.InFlight
+}
+
+// callSet keeps the account of the calls of one load.
+type callSet struct {
+	t       *traffic
+	load    nodeLoad
+	flags   uint64
+	members []calledMember
+	waits   bool // Call waits for room: it must not be called where others wait
+
+	delivered, failed, duplicated atomic.Int64
+	oddities
+	first  atomic.Pointer[error]
+	flight load.InFlight
+}
+
+type calledMember struct {
+	name  string
+	next  atomic.Int64    // number of the next message
+	ended []atomic.Uint32 // how often each call has
+}
+
+func newCallSet(t *traffic, l nodeLoad, to []string) *callSet {
+	c := &callSet{t: t, load: l, members: make([]calledMember, len(to)), waits: t.node.Errors().Overloaded == nil}
+	if l.Hold {
+		c.flags |= flagHold
+	}
+	for i, name := range to {
+		c.members[i].name, c.members[i].ended = name, make([]atomic.Uint32, l.Each)
+	}
+	return c
+}
+
+func (c *callSet) overloaded(err error) bool {
+	return !c.waits && errors.Is(err, c.t.node.Errors().Overloaded)
+}
+
+// call is one that is on its way.
+type call struct {
+	c       *callSet
+	member  *calledMember
+	seq     uint64
+	current atomic.Uint64 // id of the request + 1; 0 while nothing is on its way
+	request []byte
+}
+
+func (k *call) id() requestID {
+	return newID(k.c.load.ID, nodeNumber(k.c.t.self), nodeNumber(k.member.name), k.seq)
+}
+
+// send makes the call with the number in seq. done is handed on to Call.
+func (k *call) send(done func([]byte, error)) {
+	id := k.id()
+	fillRequest(k.request, id, k.c.flags)
+	k.current.Store(uint64(id) + 1)
+	k.c.flight.Start()
+	k.c.t.calls.Start()
+	k.c.t.node.Call(k.member.name, k.request, done)
+}
+
+// ends takes in how a call has ended, and tells whether it has: not if this is
+// the reply to an earlier one once more, or if there was no room for it.
+func (k *call) ends(got []byte, err error) (ended, refused bool) {
+	c, now := k.c, k.current.Load()
+	var id requestID
+	var odd func()
+	if err == nil {
+		var ok bool
+		id, _, ok = readRequest(got, reply)
+		switch {
+		case !ok:
+			odd = func() { c.odd(&c.corrupted, "the reply to %v is %d bytes that are no reply to any", k.id(), len(got)) }
+		case uint64(id)+1 == now:
+		case c.hasEnded(id):
+			c.twice("the reply to %v came again", id)
+			return false, false
+		default:
+			odd = func() { c.odd(&c.misrouted, "the caller of %v was given the reply to %v", k.id(), id) }
+		}
+	}
+	if now == 0 || !k.current.CompareAndSwap(now, 0) {
+		c.twice("%v was answered twice", k.id())
+		return false, false
+	}
+	c.flight.End()
+	c.t.calls.End()
+	switch {
+	case c.overloaded(err):
+		return false, true
+	case err != nil:
+		c.failed.Add(1)
+		c.first.CompareAndSwap(nil, &err)
+	case odd != nil:
+		odd()
+	default:
+		c.delivered.Add(1)
+	}
+	k.member.ended[k.seq].Add(1)
+	return true, false
+}
+
+func (c *callSet) twice(format string, args ...any) { c.odd(&c.duplicated, format, args...) }
+
+func (c *callSet) hasEnded(id requestID) bool {
+	for i := range c.members {
+		m := &c.members[i]
+		if nodeNumber(m.name) == id.to() && id.load() == c.load.ID && id.seq() < uint64(len(m.ended)) {
+			return m.ended[id.seq()].Load() > 0
+		}
+	}
+	return false
+}
+
+// settle waits until finished is closed, or no call has ended for as long as
+// one may take.
+func (c *callSet) settle(finished <-chan struct{}) {
+	clock := time.NewTicker(callWithin / 100)
+	defer clock.Stop()
+	last, since := -1, time.Now()
+	for {
+		select {
+		case <-finished:
+			return
+		case <-clock.C:
+		}
+		if now := c.flight.Ended(); now != last {
+			last, since = now, time.Now()
+		} else if time.Since(since) > callWithin {
+			return
+		}
+	}
+}
+
+// result is the account, with what is still on its way as lost.
+func (c *callSet) result(began time.Time) loadResult {
+	r := loadResult{Account: c.take(), Sent: make(map[string]int), Peak: c.flight.Peak(), Began: began.UnixNano(), Ended: time.Now().UnixNano()}
+	a := &r.Account
+	a.Delivered, a.Refused, a.Lost, a.Duplicated = int(c.delivered.Load()), int(c.failed.Load()), c.flight.Now(), int(c.duplicated.Load())
+	for i := range c.members {
+		m := &c.members[i]
+		r.Sent[m.name] = min(int(m.next.Load()), c.load.Each)
+		a.Sent += r.Sent[m.name]
+	}
+	if first := c.first.Load(); first != nil {
+		r.First = (*first).Error()
+	}
+	if a.Lost > 0 {
+		a.Examples = append(a.Examples, fmt.Sprintf("%d calls never ended", a.Lost))
+	}
+	return r
+}
+
+// closedLoop keeps a number of calls in flight: each that ends begins the next.
+type closedLoop struct {
+	*callSet
+	running  sync.WaitGroup // slots
+	mu       sync.Mutex
+	noRoom   []*slot // those whose call was refused for want of room
+	finished chan struct{}
+}
+
+// slot is one of the calls in flight, over and over.
+type slot struct {
+	call
+	loop *closedLoop
+	done func([]byte, error)
+	wake chan struct{} // of the slot's goroutine, if Call waits
+}
+
+// closedLoad offers a closed load.
+func (c *nodeChild) closedLoad(o nodeOrder) (any, error) {
+	l := &closedLoop{callSet: newCallSet(&c.traffic, *o.Load, o.To), finished: make(chan struct{})}
+	slots := make([]*slot, o.Load.InFlight)
+	for i := range slots {
+		s := &slot{loop: l, call: call{c: l.callSet, member: &l.members[i%len(l.members)], request: make([]byte, o.Load.Size)}}
+		s.done = s.ended
+		slots[i] = s
+	}
+	l.running.Add(len(slots))
+	go func() { l.running.Wait(); close(l.finished) }()
+	time.Sleep(time.Until(time.Unix(0, o.Load.At)))
+	began := time.Now()
+	for _, s := range slots {
+		if l.waits {
+			s.wake = make(chan struct{}, 1)
+			go s.wait()
+			s.wake <- struct{}{}
+		} else {
+			s.next()
+		}
+	}
+	go l.retry()
+	l.settle(l.finished)
+	return l.result(began), nil
+}
+
+// next makes the slot's next call, if one is left.
+func (s *slot) next() {
+	seq := s.member.next.Add(1) - 1
+	if seq >= int64(s.c.load.Each) {
+		if s.wake != nil {
+			close(s.wake)
+		}
+		s.loop.running.Done()
+		return
+	}
+	s.seq = uint64(seq)
+	s.send(s.done)
+}
+
+// wait makes the calls of a slot whose Call waits.
+func (s *slot) wait() {
+	for range s.wake {
+		s.next()
+	}
+}
+
+func (s *slot) ended(got []byte, err error) {
+	switch ended, refused := s.ends(got, err); {
+	case refused:
+		s.loop.mu.Lock()
+		s.loop.noRoom = append(s.loop.noRoom, s)
+		s.loop.mu.Unlock()
+	case !ended:
+	case s.wake != nil:
+		s.wake <- struct{}{}
+	default:
+		s.next()
+	}
+}
+
+// retryPause is after how long a call is tried again for which there was no
+// room.
+const retryPause = time.Millisecond
+
+// retry makes the calls again for which there was no room.
+func (l *closedLoop) retry() {
+	clock := time.NewTicker(retryPause)
+	defer clock.Stop()
+	for {
+		select {
+		case <-l.finished:
+			return
+		case <-clock.C:
+		}
+		l.mu.Lock()
+		again := l.noRoom
+		l.noRoom = nil
+		l.mu.Unlock()
+		for _, s := range again {
+			s.send(s.done)
+		}
+	}
+}
+
+// openLoad offers an open load.
+func (c *nodeChild) openLoad(o nodeOrder) (any, error) {
+	l := newCallSet(&c.traffic, *o.Load, o.To)
+	n := o.Load.Each * len(o.To)
+	rec := measure.NewRecorder(n)
+	var running sync.WaitGroup
+	running.Add(1)
+	finished := make(chan struct{})
+	go func() { running.Wait(); close(finished) }()
+	request := make([]byte, o.Load.Size)
+	time.Sleep(time.Until(time.Unix(0, o.Load.At)))
+	began := time.Now()
+	out := load.Steady(context.Background(), load.Plan{Rate: o.Load.Rate, Count: n, Arrivals: o.Load.Arrivals, Seed: o.Load.Seed, Inline: true},
+		func(began time.Time, _ *load.InFlight) { rec.Begin(began) },
+		func(i int, due int64) {
+			k := &call{c: l, member: &l.members[i%len(o.To)], seq: uint64(i / len(o.To)), request: request}
+			k.member.next.Add(1)
+			running.Add(1)
+			k.send(func(got []byte, err error) {
+				switch ended, refused := k.ends(got, err); {
+				case refused:
+					l.failed.Add(1)
+					l.first.CompareAndSwap(nil, &err)
+					rec.Failed(i)
+				case !ended:
+					return
+				case err != nil:
+					rec.Failed(i)
+				default:
+					rec.Done(i, due)
+				}
+				running.Done()
+			})
+		})
+	running.Done()
+	l.settle(finished)
+	r := l.result(began)
+	r.Open, r.Samples = out, rec.Export()
+	return r, nil
+}
+
+// oneWay sends messages to which there is no reply.
+func (c *nodeChild) oneWay(o nodeOrder) (any, error) {
+	l := newCallSet(&c.traffic, *o.Load, o.To)
+	request := make([]byte, o.Load.Size)
+	time.Sleep(time.Until(time.Unix(0, o.Load.At)))
+	began := time.Now()
+	for seq := range o.Load.Each {
+		for i := range l.members {
+			k := call{c: l, member: &l.members[i], seq: uint64(seq)}
+			fillRequest(request, k.id(), 0)
+			k.member.next.Add(1)
+			for {
+				err := c.subject.Send(k.member.name, request)
+				if l.overloaded(err) && time.Since(began) < callWithin {
+					time.Sleep(retryPause)
+					continue
+				}
+				if err != nil {
+					return nil, fmt.Errorf("message %d to %s: %w", seq, k.member.name, err)
+				}
+				break
+			}
+		}
+	}
+	return l.result(began), nil
+}
+
+// flight answers how many calls of this node are in flight.
+func (c *nodeChild) flight(nodeOrder) (any, error) { return c.traffic.calls.Now(), nil }
+
+// release gives the replies that were held back.
+func (c *nodeChild) release(nodeOrder) (any, error) {
+	c.traffic.mu.Lock()
+	held := c.traffic.held
+	c.traffic.held = nil
+	c.traffic.mu.Unlock()
+	for _, answer := range held {
+		answer()
+	}
+	return len(held), nil
+}
+
+// flooding is what came of calls to a member that takes nothing.
+type flooding struct {
+	Accepted    int // calls that were not refused
+	Outstanding int // most bytes that were on their way at once
+	Growth      int // of the resident memory, in bytes; -1 where it is not known
+	Lost        int // calls that never ended
+	Stuck       bool
+}
+
+// flood calls a member as fast as it can, for a while.
+func (c *nodeChild) flood(o nodeOrder) (any, error) {
+	l := newCallSet(&c.traffic, *o.Load, o.To)
+	memory := measure.StartSampler(2 * time.Millisecond)
+	deadline := time.Now().Add(o.Load.For)
+	var accepted atomic.Int64
+	stuck := make(chan struct{})
+	go func() {
+		defer close(stuck)
+		request := make([]byte, o.Load.Size)
+		for seq := 0; seq < o.Load.Each && time.Now().Before(deadline); {
+			k := &call{c: l, member: &l.members[0], seq: uint64(seq), request: request}
+			noRoom := make(chan struct{}, 1)
+			k.send(func(got []byte, err error) {
+				if _, refused := k.ends(got, err); refused {
+					noRoom <- struct{}{}
+				}
+			})
+			select {
+			case <-noRoom:
+				time.Sleep(retryPause)
+			default:
+				accepted.Add(1)
+				seq++
+			}
+		}
+	}()
+	f := flooding{Growth: -1}
+	select {
+	case <-stuck:
+	case <-time.After(o.Load.For + callWithin):
+		f.Stuck = true
+	}
+	drained := make(chan struct{})
+	go func() {
+		for l.flight.Now() > 0 {
+			select {
+			case <-drained:
+				return
+			case <-time.After(retryPause):
+			}
+		}
+		close(drained)
+	}()
+	l.settle(drained)
+	use := memory.Stop()
+	if use.Before.RSS != nil && use.Peak.RSS != nil {
+		f.Growth = int(*use.Peak.RSS - *use.Before.RSS)
+	}
+	f.Accepted, f.Outstanding, f.Lost = int(accepted.Load()), l.flight.Peak()*o.Load.Size, l.flight.Now()
+	return f, nil
+}
+
+// refusal is how calls to a member that is dead ended.
+type refusal struct {
+	Slowest     time.Duration
+	Err         string
+	Unreachable bool // all of them
+	Answered    bool // one was
+	NeverEnded  bool // one did not
+}
+
+// refused calls a member that is dead.
+func (c *nodeChild) refused(o nodeOrder) (any, error) {
+	const calls = 20
+	r := refusal{Unreachable: true}
+	for range calls {
+		began := time.Now()
+		err := c.traffic.callOnce(o.To[0], smallSize)
+		r.Slowest = max(r.Slowest, time.Since(began))
+		switch {
+		case err == nil:
+			r.Answered = true
+		case errors.Is(err, errNeverEnded):
+			r.NeverEnded = true
+			return r, nil
+		default:
+			r.Err = err.Error()
+			r.Unreachable = r.Unreachable && errors.Is(err, c.subject.Errors().Unreachable)
+		}
+	}
+	return r, nil
+}

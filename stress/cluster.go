@@ -1,0 +1,394 @@
+package stress
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"tensile/stress/internal/proc"
+	"tensile/stress/report"
+	"tensile/stress/validate"
+)
+
+// TestCluster takes the nodes that start starts through the scenario of cluster
+// formation. start is called in the node processes, which are this test executed
+// again; it returns once the node is a member, or the error for which it is not.
+func TestCluster(t *testing.T, start func(testing.TB, NodeConfig) (Node, error)) {
+	site := proc.At(t, "node")
+	if site.Child() {
+		site.Serve(serveNode(t, start))
+		return
+	}
+	k := &clusterKit{nodes: newNodes(begin(t, validate.Formation), site)}
+	k.random = rand.New(rand.NewPCG(k.seed, 1))
+	defer k.killAll()
+	ok := k.phase("formation", k.formation)
+	ok = ok && k.phase("conflicts", k.conflicts)
+	ok = ok && k.phase("wrong secret", k.wrongSecret)
+	ok = ok && k.longPhase("kills", phaseBound+settleBound*time.Duration(k.kills()), k.killing)
+	ok = ok && k.phase("hung", k.hanging)
+	ok = ok && k.phase("leave", k.leaving)
+	ok = ok && k.longPhase("burn", phaseBound+k.run.settings.Burn, k.burning)
+	if ok {
+		k.phase("close", k.closeAll)
+	}
+	k.killAll()
+	k.mu.Lock()
+	k.result.Timelines = append(k.result.Timelines, k.line)
+	k.mu.Unlock()
+	if !k.aborted {
+		k.audit(k.leaks)
+	}
+}
+
+type clusterKit struct {
+	*nodes
+	random *rand.Rand
+}
+
+// kills is how many nodes are killed: enough for a median.
+func (k *clusterKit) kills() int {
+	if testing.Short() {
+		return 5
+	}
+	return 10
+}
+
+func (k *clusterKit) victim() string {
+	names := k.names()
+	return names[k.random.IntN(len(names))]
+}
+
+func (k *clusterKit) formation(ctx context.Context, _ *testing.T) {
+	var took time.Duration
+	ok := false
+	k.underLoad(func() { took, ok = k.form(ctx, nodeNames(k.run.settings.Nodes)) })
+	if !ok {
+		return
+	}
+	k.event(report.Recovered, "", "formed")
+	k.timed("formed", took.Seconds()*1e3)
+	k.timed("formed_reach", took.Seconds()*1e3)
+	k.shown("views")
+	k.allPairs(ctx, "after formation")
+}
+
+func (k *clusterKit) allPairs(ctx context.Context, when string) {
+	for _, wrong := range k.pairs(ctx, k.names()) {
+		k.violate("pairs", "%s a call failed: %s", when, wrong)
+	}
+	k.shown("pairs")
+}
+
+// pairsAgain waits until all calls succeed, as after connections were lost. It
+// returns a sentence of one that does not.
+func (k *clusterKit) pairsAgain(ctx context.Context) (wrong string) {
+	ctx, cancel := context.WithTimeout(ctx, settleBound)
+	defer cancel()
+	until(ctx, settleBound, func() bool {
+		failed := k.pairs(ctx, k.names())
+		if wrong = ""; len(failed) > 0 {
+			wrong = fmt.Sprintf("after %v a call still failed: %s", settleBound, failed[0])
+		}
+		return wrong == ""
+	})
+	return wrong
+}
+
+// conflicts tries an address and a name that are taken.
+func (k *clusterKit) conflicts(ctx context.Context, _ *testing.T) {
+	names := k.names()
+	host := names[len(names)-1]
+	for _, c := range []struct {
+		what  string
+		start nodeStart
+		named func(intrusion) bool
+	}{
+		{"an address that is taken", nodeStart{Name: "node-100", Bind: k.addr(names[0])}, func(i intrusion) bool { return i.AddressTaken }},
+		{"a name that is taken", nodeStart{Name: names[1], Bind: "127.0.0.1:0"}, func(i intrusion) bool { return i.NameTaken }},
+	} {
+		c.start.Seeds, c.start.Secret = []string{k.addr(names[0])}, nodeSecret(k.seed)
+		var in intrusion
+		if err := k.ask(ctx, host, nodeOrder{Do: "intrude", Start: &c.start}, &in); err != nil {
+			k.violate("conflict", "a node with %s: %v", c.what, err)
+		} else if in.Accepted {
+			k.violate("conflict", "a node with %s was started without an error", c.what)
+		} else if !c.named(in) {
+			k.violate("conflict", "the error of a node with %s is not the one for that: %s", c.what, in.Err)
+		}
+	}
+	k.shown("conflict")
+	k.allPairs(ctx, "after conflicts")
+}
+
+// wrongSecret tries a node with another secret, and reads along.
+func (k *clusterKit) wrongSecret(ctx context.Context, _ *testing.T) {
+	k.intruder(ctx, "node-101")
+	k.shown("secret")
+	k.allPairs(ctx, "after a node with another secret had tried to join")
+}
+
+// intruder has a node with another secret try to join and to call, and reads
+// what it is told.
+func (k *nodes) intruder(ctx context.Context, name string) {
+	names := k.names()
+	k.vm.Lock()
+	k.strange = append(k.strange, name)
+	k.vm.Unlock()
+	tap, err := startTap(k.addr(names[0]))
+	if err != nil {
+		k.fail("%s: %v", k.id, err)
+		return
+	}
+	defer tap.close()
+	var in intrusion
+	err = k.ask(ctx, names[len(names)-1], nodeOrder{Do: "intrude", To: names, Start: &nodeStart{
+		Name: name, Bind: "127.0.0.1:0", Seeds: []string{tap.addr()}, Secret: []byte("another secret, which nobody shares"),
+	}}, &in)
+	switch {
+	case err != nil:
+		k.violate("secret", "a node with a wrong secret: %v", err)
+	case in.Served:
+		k.violate("secret", "a node with a wrong secret was served: its call was answered")
+	case len(in.Members) > 0:
+		k.violate("secret", "a node with a wrong secret was accepted, and learnt of %v", in.Members)
+	case in.Accepted:
+		k.violate("secret", "a node with a wrong secret was started without an error")
+	case !in.Unauthenticated:
+		k.violate("secret", "the error of a node with a wrong secret is not the one for that: %s", in.Err)
+	}
+	told := tap.close()
+	for _, n := range names {
+		if strings.Contains(told, n) || n != names[0] && strings.Contains(told, k.addr(n)) {
+			k.violate("secret", "a node with a wrong secret was told of %s", n)
+		}
+	}
+}
+
+// killing kills nodes, one after the other, and starts them again.
+func (k *clusterKit) killing(ctx context.Context, _ *testing.T) {
+	var took []float64
+	k.underLoad(func() {
+		for range k.kills() {
+			name := k.victim()
+			survivors := others(k.names(), name)
+			began := k.signal(name, syscall.SIGKILL, killed)
+			wrong := k.lists(ctx, survivors, []string{name}, NodeFailed, "")
+			d := time.Since(began)
+			if wrong != "" {
+				k.violate("views", "%s was killed, and %s", name, wrong)
+				return
+			}
+			k.event(report.Detected, name, "known dead to all")
+			took = append(took, d.Seconds()*1e3)
+			k.reap(name)
+			if !k.restart(ctx, name) {
+				return
+			}
+			k.event(report.Recovered, name, "a member again")
+		}
+	})
+	k.shown("views", "rejoin")
+	if len(took) < k.kills() {
+		return
+	}
+	k.measured("kills", float64(len(took)))
+	k.repeats("until a killed node was known dead to all", took, "death")
+	sorted := slices.Sorted(slices.Values(took))
+	median := sorted[(len(sorted)-1)/2]
+	k.timed("death", median)
+	k.timed("death_reach", median)
+	k.timed("death_worst", sorted[len(sorted)-1])
+	k.allPairs(ctx, "after the last of the killed nodes was back")
+}
+
+// repeats keeps a figure that was measured several times.
+func (s *scenario) repeats(name string, values []float64, criterion string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := report.Repeats{Name: name, Unit: "ms", Values: values}
+	for _, c := range validate.Of(s.id) {
+		if c.ID == s.id+"."+criterion {
+			r.Target = &c.Target
+		}
+	}
+	s.result.Repeats = append(s.result.Repeats, r)
+}
+
+// hanging stops nodes until they are known dead, and continues them.
+func (k *clusterKit) hanging(ctx context.Context, _ *testing.T) {
+	rounds := 3
+	if testing.Short() {
+		rounds = 1
+	}
+	var took []float64
+	k.underLoad(func() {
+		for range rounds {
+			name := k.victim()
+			survivors := others(k.names(), name)
+			began := k.signal(name, syscall.SIGSTOP, stopped)
+			wrong := k.lists(ctx, survivors, []string{name}, NodeFailed, "")
+			d := time.Since(began)
+			if wrong == "" {
+				k.event(report.Detected, name, "known dead to all")
+				took = append(took, d.Seconds()*1e3)
+			} else {
+				k.violate("hung", "%s was stopped, and %s", name, wrong)
+			}
+			k.signal(name, syscall.SIGCONT, running)
+			if wrong := k.lists(ctx, survivors, []string{name}, NodeAlive); wrong != "" {
+				k.violate("hung", "%s was continued, and %s", name, wrong)
+				return
+			}
+			if wrong := k.lists(ctx, []string{name}, survivors, NodeAlive); wrong != "" {
+				k.violate("hung", "%s was continued, and %s", name, wrong)
+				return
+			}
+			k.event(report.Recovered, name, "taken back by all")
+			// What it missed must not make it accuse: once calls succeed again it
+			// has seen all there was to see.
+			if wrong := k.pairsAgain(ctx); wrong != "" {
+				k.violate("hung", "%s was continued, and %s", name, wrong)
+				return
+			}
+			k.steady([]string{name}, true)
+		}
+	})
+	k.shown("hung")
+	if len(took) == 0 {
+		return
+	}
+	k.repeats("until a stopped node was known dead to all", took, "hung_reach")
+	k.timed("hung_reach", slices.Max(took))
+}
+
+// leaving has a node leave, and come back.
+func (k *clusterKit) leaving(ctx context.Context, _ *testing.T) {
+	name := k.victim()
+	rest := others(k.names(), name)
+	k.set(name, gone)
+	k.event(report.Fault, name, "told to leave")
+	if !k.end(ctx, name, "leave") {
+		return
+	}
+	if wrong := k.lists(ctx, rest, []string{name}, NodeLeft); wrong != "" {
+		k.violate("leave", "%s has left, and %s", name, wrong)
+	}
+	k.event(report.Detected, name, "left, to all")
+	k.reap(name)
+	// Its connections and its process are gone now, and that must not make it
+	// failed: whoever is going to find out has, once it has called everybody.
+	k.allPairs(ctx, "after a node had left")
+	if wrong := k.lists(ctx, rest, []string{name}, NodeLeft); wrong != "" {
+		k.violate("leave", "%s has left, its process has ended, and %s", name, wrong)
+	}
+	k.shown("leave")
+	if k.restart(ctx, name) {
+		k.event(report.Recovered, name, "a member again")
+	}
+	k.shown("rejoin")
+}
+
+// burning keeps every processor busy beside a cluster to which nothing happens.
+func (k *clusterKit) burning(ctx context.Context, _ *testing.T) {
+	burner, err := proc.Start(burnerRole, nil)
+	if err != nil {
+		k.fail("%s: %v", k.id, err)
+		return
+	}
+	k.onInterrupt(burner.Kill)
+	defer burner.Kill()
+	k.event(report.Fault, "", "every processor is kept busy")
+	for began := time.Now(); time.Since(began) < k.run.settings.Burn && ctx.Err() == nil; {
+		for _, wrong := range k.pairs(ctx, k.names()) {
+			k.violate("pairs", "while every processor was busy a call failed: %s", wrong)
+		}
+		if !until(ctx, min(time.Second, k.run.settings.Burn), k.failed) {
+			continue
+		}
+		break
+	}
+	burner.Kill()
+	k.event(report.Undone, "", "the processors are free")
+	k.allPairs(ctx, "after the burn")
+	k.shown("false_deaths", "pairs")
+}
+
+// tap is a listener that passes on to another address and keeps what comes
+// from there.
+type tap struct {
+	listener net.Listener
+	to       string
+	done     sync.WaitGroup
+
+	mu    sync.Mutex
+	conns []net.Conn
+	told  strings.Builder
+	ended bool
+}
+
+func startTap(to string) (*tap, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, fmt.Errorf("a tap: %w", err)
+	}
+	t := &tap{listener: listener, to: to}
+	t.done.Go(t.accept)
+	return t, nil
+}
+
+func (t *tap) addr() string { return t.listener.Addr().String() }
+
+func (t *tap) accept() {
+	for {
+		from, err := t.listener.Accept()
+		if err != nil {
+			return
+		}
+		to, err := dialer.Dial("tcp", t.to)
+		if err != nil || !t.keep(from, to) {
+			_ = from.Close()
+			continue
+		}
+		t.done.Go(func() { _, _ = io.Copy(to, from); _ = to.Close() })
+		t.done.Go(func() { _, _ = io.Copy(io.MultiWriter(from, t), to); _ = from.Close() })
+	}
+}
+
+func (t *tap) keep(conns ...net.Conn) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.ended {
+		_ = conns[1].Close()
+		return false
+	}
+	t.conns = append(t.conns, conns...)
+	return true
+}
+
+func (t *tap) Write(b []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.told.Write(b)
+}
+
+// close returns what was told through the tap.
+func (t *tap) close() string {
+	_ = t.listener.Close()
+	t.mu.Lock()
+	t.ended = true
+	for _, c := range t.conns {
+		_ = c.Close()
+	}
+	t.mu.Unlock()
+	t.done.Wait()
+	return t.told.String()
+}

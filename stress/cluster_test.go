@@ -1,0 +1,63 @@
+package stress_test
+
+import (
+	"context"
+	"net"
+	"testing"
+	"time"
+
+	"tensile/cluster"
+	"tensile/stress"
+)
+
+func TestStressCluster(t *testing.T) { stress.TestCluster(t, startNode) }
+
+// subjectNode is package cluster behind the interface of the kit.
+type subjectNode struct{ *cluster.Node }
+
+func startNode(_ testing.TB, cfg stress.NodeConfig) (stress.Node, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	n, err := cluster.Start(ctx, cluster.Config{
+		Name: cfg.Name, Bind: cfg.Bind, Seeds: cfg.Seeds, Secret: cfg.Secret, Window: cfg.Window, CallTimeout: cfg.CallTimeout,
+		Handler: func(r cluster.Request) {
+			if r.OneWay() {
+				cfg.Handle(r.From, r.Body, nil)
+				return
+			}
+			cfg.Handle(r.From, r.Body, func(reply []byte) { _ = r.Reply(reply) }) // a caller that is gone is told by its own side
+		},
+		Dial: func(ctx context.Context, to cluster.Member) (net.Conn, error) { return cfg.Dial(ctx, to.Addr) },
+	})
+	if err != nil {
+		return nil, err
+	}
+	return subjectNode{n}, nil
+}
+
+func (n subjectNode) Members() []stress.NodeMember {
+	var all []stress.NodeMember
+	for _, m := range n.Node.Members() {
+		if m.Name != n.Name() {
+			all = append(all, stress.NodeMember{Name: m.Name, State: stress.NodeState(m.State.String())})
+		}
+	}
+	return all
+}
+
+func (n subjectNode) Call(to string, request []byte, done func([]byte, error)) {
+	n.Go(to, request, done)
+}
+
+func (n subjectNode) Send(to string, message []byte) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	return n.Node.Send(ctx, to, message)
+}
+
+func (subjectNode) Errors() stress.NodeErrors {
+	return stress.NodeErrors{
+		Unauthenticated: cluster.ErrUnauthenticated, NameTaken: cluster.ErrNameTaken, AddressTaken: cluster.ErrAddressTaken,
+		Unreachable: cluster.ErrUnreachable, Overloaded: cluster.ErrOverloaded,
+	}
+}

@@ -1,0 +1,57 @@
+package stress
+
+import (
+	"bytes"
+	"context"
+	"net"
+	"sync"
+	"sync/atomic"
+)
+
+// damager dials for a node, and damages what it sends when told to.
+type damager struct {
+	mu    sync.Mutex
+	conns map[string][]*damaged // by address
+}
+
+// damaged is a connection that damages a write when that is asked for.
+type damaged struct {
+	net.Conn
+	armed atomic.Bool
+}
+
+func (d *damager) dial(ctx context.Context, addr string) (net.Conn, error) {
+	conn, err := dialer.DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	c := &damaged{Conn: conn}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.conns == nil {
+		d.conns = make(map[string][]*damaged)
+	}
+	d.conns[addr] = append(d.conns[addr], c)
+	return c, nil
+}
+
+// Write damages one byte in the middle, of a write that carries a request.
+func (c *damaged) Write(b []byte) (int, error) {
+	if len(b) >= smallSize && c.armed.CompareAndSwap(true, false) {
+		b = bytes.Clone(b)
+		b[len(b)/2] ^= 0x40
+	}
+	return c.Conn.Write(b)
+}
+
+// hurt has the next write on each connection to an address damaged, and answers
+// how many there are.
+func (c *nodeChild) hurt(o nodeOrder) (any, error) {
+	c.damage.mu.Lock()
+	defer c.damage.mu.Unlock()
+	conns := c.damage.conns[o.To[0]]
+	for _, conn := range conns {
+		conn.armed.Store(true)
+	}
+	return len(conns), nil
+}
