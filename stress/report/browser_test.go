@@ -76,7 +76,7 @@ func look(t *testing.T, browser, page string, w window) looked {
 	require.NoError(t, err)
 	// The policy of the page forbids all scripts, this one too.
 	policy := regexp.MustCompile(`<meta http-equiv="Content-Security-Policy"[^>]*>`)
-	page = policy.ReplaceAllString(page, "<script>"+string(probe)+"</script>")
+	page = policy.ReplaceAllLiteralString(page, "<script>"+string(probe)+"</script>")
 	frame := fmt.Sprintf(`<!doctype html><body style="margin:0"><iframe src="page.html" style="border:0;display:block;width:%dpx;height:%dpx"></iframe>
 <pre id="told" hidden></pre><script>addEventListener("message", (e) => { document.getElementById("told").textContent = e.data })</script>`, w.width, w.height)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "page.html"), []byte(page), 0o644))

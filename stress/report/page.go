@@ -87,6 +87,7 @@ type card struct {
 	Facts   []fact
 	Figures []template.HTML
 	Ledger  []ledgerRow
+	Grids   []grid
 	Rows    []checkRow
 	Failed  int // checks that must hold and do not
 	Missing []string
@@ -160,7 +161,7 @@ func newCard(s *Scenario, anchor string) (card, error) {
 	if c.Figures, err = htmls(anchor, figures); err != nil {
 		return c, err
 	}
-	c.Facts = s.facts()
+	c.Facts, c.Grids = s.facts(), s.grids()
 	if s.Ledger != nil {
 		c.Ledger = ledgerRows(s.Ledger)
 	}

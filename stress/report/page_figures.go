@@ -56,6 +56,16 @@ func (s *Scenario) figures() (figures []chart.Figure, missing []string) {
 		f, ok := strip.Figure()
 		add(strip.Title, f, ok)
 	}
+	if s.Knee != nil {
+		f, ok := s.Knee.plot(s.target("p99")).Figure()
+		add("where it breaks", f, ok)
+	}
+	if s.Scaling != nil {
+		for _, p := range s.Scaling.plots() {
+			f, ok := p.Figure()
+			add(p.Title, f, ok)
+		}
+	}
 	return append(figures, chartsOf(s.Charts)...), missing
 }
 

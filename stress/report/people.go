@@ -112,11 +112,8 @@ func (s *Scenario) markdown(w io.Writer) {
 				worst.At, validate.Number(float64(worst.Ended)), duration(float64(worst.P99)))
 		}
 	}
-	if s.Knee != nil {
-		s.Knee.markdown(w)
-	}
-	if s.Scaling != nil {
-		s.Scaling.markdown(w)
+	for _, g := range s.grids() {
+		g.markdown(w)
 	}
 	if s.Ledger != nil {
 		fmt.Fprintf(w, "\nLedger: %s.\n", s.Ledger)

@@ -28,6 +28,7 @@ func sampleRun() *Run {
 		switch s.ID {
 		case validate.Pooling:
 			sampleLoad(one, random, Passed)
+			sampleLimits(one)
 		case validate.Routing:
 			sampleLoad(one, random, Failed)
 			one.Ledger.Lost, one.Ledger.Examples = 3, []string{"message 7 of sender 0 to 12 never arrived"}
@@ -119,6 +120,22 @@ func sampleLoad(s *Scenario, random *rand.Rand, state State) {
 	}
 	s.Checks = list.Checks()
 	s.Replay = fmt.Sprintf("STRESS_SEED=42 STRESS_SCALE=100000 go test -count=1 -run '^TestStress%s$' .", benchName(s.ID))
+}
+
+func sampleLimits(s *Scenario) {
+	s.Knee = &Knee{Throughput: 1e5, Rate: 8e4, Missed: "p99 was 240 ms"}
+	for i, rate := range []float64{2e4, 4e4, 8e4, 1.6e5} {
+		l := measure.Summarize([]int64{1e5, 1e6 * int64(i+1), 3e6 * int64(i+1) * int64(i+1) * int64(i+1) * int64(i+1)}, 0)
+		s.Knee.Steps = append(s.Knee.Steps, KneeStep{Asked: rate, Offered: rate - 1, Latency: l})
+	}
+	s.Scaling = &Scaling{Cut: "N = 1,000,000: it does not fit into the memory available", TimeExponent: pointer(1.02),
+		USL: &measure.USL{Lambda: 4e4, Sigma: 0.05, Kappa: 0.001}}
+	for _, n := range []int{1000, 10_000, 100_000} {
+		s.Scaling.Steps = append(s.Scaling.Steps, ScalingStep{n, 1e5 + float64(n), int64(n) * 800})
+	}
+	for _, p := range []int{1, 2, 4} {
+		s.Scaling.Processors = append(s.Scaling.Processors, ProcessorStep{p, 3.9e4 * float64(p)})
+	}
 }
 
 func sampleChaos(s *Scenario, random *rand.Rand) {

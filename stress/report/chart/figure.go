@@ -15,7 +15,7 @@ const (
 	width    = 360.0
 	height   = 230.0
 	fontSize = 13.0
-	charSize = 0.56 * fontSize // what a digit takes on average
+	charSize = 0.63 * fontSize // what a digit takes in a wide font
 )
 
 // Figure is a drawing with its legend and its table.
