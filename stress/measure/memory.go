@@ -143,7 +143,7 @@ func (s *Sampler) Stop() MemoryUse {
 	}
 	gc := readGC()
 	s.use.GCCycles = gc.cycles - s.gc.cycles
-	s.use.GCPause = gc.pauseP99(s.gc)
+	s.use.GCPause = gc.pause(s.gc, 0.99)
 	return s.use
 }
 
@@ -162,9 +162,9 @@ func readGC() gcState {
 	return gcState{samples[0].Value.Uint64(), *samples[1].Value.Float64Histogram()}
 }
 
-// pauseP99 is the upper bound of the bucket with the 99th percentile of the
-// pauses since before, in seconds.
-func (g gcState) pauseP99(before gcState) float64 {
+// pause is the upper bound of the bucket below which that share of the pauses
+// since before lie, in seconds; 0 where there was none.
+func (g gcState) pause(before gcState, share float64) float64 {
 	total := uint64(0)
 	for i, n := range g.pauses.Counts {
 		total += n - before.pauses.Counts[i]
@@ -172,7 +172,7 @@ func (g gcState) pauseP99(before gcState) float64 {
 	seen := uint64(0)
 	for i, n := range g.pauses.Counts {
 		seen += n - before.pauses.Counts[i]
-		if total > 0 && seen*100 >= total*99 {
+		if total > 0 && float64(seen) >= share*float64(total) {
 			if upper := g.pauses.Buckets[i+1]; !math.IsInf(upper, 1) {
 				return upper
 			}
