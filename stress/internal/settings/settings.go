@@ -53,6 +53,7 @@ type Build struct {
 
 const (
 	shortScale = 10_000
+	shortHold  = time.Second
 	// raceScale stays clear of the race detector's limit of 8,128 goroutines.
 	raceScale = 5_000
 	// The memory by which a scale fits or does not: the budget of 500 MB for
@@ -198,7 +199,7 @@ func Parse(environ []string, b Build) (Settings, error) {
 		Burn:   defaultBurn,
 	}
 	if b.Short {
-		s.Scale, s.Burn = shortScale, shortBurn
+		s.Scale, s.Hold, s.Burn = shortScale, shortHold, shortBurn
 	}
 	var wrong []error
 	for _, entry := range environ {

@@ -33,6 +33,7 @@ func TestDefaults(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, 10_000, s.Scale)
 	assert.Equal(t, 500*time.Millisecond, s.Burn)
+	assert.Equal(t, time.Second, s.Hold)
 }
 
 func TestAccepted(t *testing.T) {
