@@ -21,7 +21,8 @@
 //
 // STRESS_SCALE is N (100000, or 10000 with -short), STRESS_SEED repeats a run,
 // STRESS_OUT is the folder of the report (out beside go.mod), STRESS_RATE and
-// STRESS_ARRIVALS shape the steady run. An unknown STRESS_ variable or a bad
+// STRESS_ARRIVALS shape the steady run, STRESS_HOLD is for how long connections
+// are held (10s, or 1s with -short). An unknown STRESS_ variable or a bad
 // value fails before any load.
 //
 // Kits of one process must not run in parallel: each counts the goroutines,

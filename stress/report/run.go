@@ -69,6 +69,8 @@ type Scenario struct {
 	Leaks      *measure.Leaks     `json:"leaks"`
 	Knee       *Knee              `json:"knee,omitempty"`    // where it breaks, if asked for
 	Scaling    *Scaling           `json:"scaling,omitempty"` // how it grows, if asked for
+	// Connections are those of the memory scenario, a kind each.
+	Connections []Connections `json:"connections,omitempty"`
 
 	// Share is the part of the processors that other work, in this process or
 	// others, left during the phases under load.

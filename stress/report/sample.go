@@ -165,5 +165,8 @@ func (s *Scenario) metrics() []metric {
 			m = append(m, metric{"memory.rss_peak", "bytes", float64(*u.Peak.RSS), lower, true, false})
 		}
 	}
+	for _, c := range s.Connections {
+		m = append(m, c.metrics()...)
+	}
 	return m
 }

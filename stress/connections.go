@@ -1,0 +1,223 @@
+package stress
+
+import (
+	"net"
+	"testing"
+
+	"tensile/stress/internal/exchange"
+	"tensile/stress/internal/pipe"
+	"tensile/stress/internal/proc"
+	"tensile/stress/measure"
+	"tensile/stress/report"
+	"tensile/stress/validate"
+)
+
+// Connections is what the memory scenario drives: a server that holds
+// connections with their state. On each come requests of FrameSize bytes; the
+// server has the Session of the connection turn each into its reply, and writes
+// that back, in order.
+type Connections interface {
+	// Serve accepts connections and answers on them until Close. What it
+	// returns then does not matter.
+	Serve(net.Listener) error
+	// Close ends Serve and every connection, and returns when all they took is
+	// given back.
+	Close() error
+}
+
+// ConnectionsConfig is what the kit asks of a server. Where there is none of
+// that kind, open returns nil, and the report says "not offered".
+type ConnectionsConfig struct {
+	// Network is what Serve gets: "tcp" for a *net.TCPListener, or "memory" for
+	// a listener whose connections are EventConns.
+	Network string
+	// Idle asks for a server that keeps no goroutine for a connection on which
+	// nothing happens; otherwise one that may.
+	Idle bool
+}
+
+// EventConn is an in-memory connection. Both ends are in one process, so that
+// what a server takes for a connection can be seen without the kernel's part.
+type EventConn interface {
+	net.Conn
+	// OnReadable has ready called whenever bytes or the end of the stream come
+	// in, and at once if they have: on the goroutine that brings them, so it
+	// must not block, and may be called again before it returns.
+	OnReadable(ready func())
+	// Readable is the number of bytes that can be read without waiting, and
+	// whether the other end is closed, so that none will follow.
+	Readable() (n int, ended bool)
+}
+
+var _ EventConn = (*pipe.Conn)(nil)
+
+// FrameSize is the length of a request and of its reply, in bytes.
+const FrameSize = exchange.Size
+
+// Session is the state of one connection, 80 bytes. Every reply depends on all
+// of it, so that a state that is lost, stale or another connection's shows. The
+// zero value is that of a new connection. It is not safe for concurrent use.
+type Session struct{ state exchange.State }
+
+// Answer turns the request in frame into its reply.
+func (s *Session) Answer(frame *[FrameSize]byte) { s.state.Answer((*exchange.Frame)(frame)) }
+
+// TestConnections takes the servers that open returns through the memory
+// scenario. It holds N connections of each kind that is offered: in memory with
+// a goroutine each, in memory with none while idle, and over TCP between
+// processes. Each kind has processes of its own, in which open is called again:
+// so that what is measured there is the server's alone.
+func TestConnections(t *testing.T, open func(testing.TB, ConnectionsConfig) Connections) {
+	site := siteOfConnections(t, open)
+	if site.Child() {
+		return
+	}
+	k := &connectionsKit{scenario: begin(t, validate.Memory), open: open, site: site}
+	defer k.stop()
+	ok := k.phase("answers", k.answers)
+	if len(k.kinds) == 0 {
+		k.fail("memory: open returned no server at all")
+	}
+	if !ok || len(k.kinds) == 0 {
+		k.note("Nothing was held, as correctness failed with few connections.")
+	} else if k.longPhase("connect", connectBound, k.connect) {
+		if k.longPhase("hold", holdBound(k.run.settings.Hold), k.hold) {
+			k.longPhase("release", connectBound, k.release)
+		}
+	}
+	k.stop()
+	k.conclude()
+	if !k.aborted {
+		k.audit(k.left)
+		k.peaks()
+	}
+}
+
+// connectionsKit is the scenario with the processes that hold connections.
+type connectionsKit struct {
+	*scenario
+	open    func(testing.TB, ConnectionsConfig) Connections
+	site    *proc.Site
+	kinds   []*kind // those that are offered
+	account exchange.Account
+	left    int // goroutines and descriptors that processes left behind
+}
+
+// kind is a kind of connections: what is asked for, where it is held, and what
+// came of it.
+type kind struct {
+	ConnectionsConfig
+	id   string
+	name string // for people
+	// The criteria of this kind.
+	count, reach string
+	n, pairs     int     // connections to hold; over TCP, in how many pairs of processes
+	goroutines   float64 // of a connection, as counted with few
+	faults       int     // that callers have found so far
+	hosts        []*host
+	result       report.Connections
+}
+
+// allKinds are all that can be offered, in the order in which they are asked for.
+// Of the last two only the first that is offered is held.
+func allKinds() []*kind {
+	return []*kind{
+		{ConnectionsConfig: ConnectionsConfig{Network: networkMemory}, id: "goroutine_each", name: "in memory, a goroutine each", count: "connections", reach: "goroutine_reach"},
+		{ConnectionsConfig: ConnectionsConfig{Network: networkMemory, Idle: true}, id: "idle", name: "in memory, none while idle", count: "idle_connections", reach: "idle_reach"},
+		{ConnectionsConfig: ConnectionsConfig{Network: networkTCP}, id: "tcp", name: "TCP, a goroutine each", count: "tcp_connections"},
+		{ConnectionsConfig: ConnectionsConfig{Network: networkTCP, Idle: true}, id: "tcp_idle", name: "TCP, none while idle", count: "tcp_connections"},
+	}
+}
+
+const (
+	networkMemory = "memory"
+	networkTCP    = "tcp"
+)
+
+// book adds what callers in this process say, and names what is wrong.
+func (k *connectionsKit) book(where string, a exchange.Account) {
+	k.account = k.account.Add(a)
+	for _, e := range a.Examples {
+		k.fail("memory, %s: %s", where, e)
+	}
+}
+
+// conclude measures the criteria that all phases add to.
+func (k *connectionsKit) conclude() {
+	a := k.account
+	if a.Sent == 0 {
+		return
+	}
+	for id, n := range map[string]int{"lost": a.Lost, "duplicated": a.Duplicated, "misrouted": a.Misrouted,
+		"corrupted": a.Corrupted, "stale": a.Stale} {
+		k.measured(id, float64(n))
+	}
+	k.measured("survival", 100*(1-float64(a.Broken)/float64(a.Connected)))
+	k.shown("fragments", "close", "idle", "growth")
+	offered := make(map[string]bool)
+	for _, d := range k.kinds {
+		offered[d.count], offered[d.reach] = true, true
+	}
+	for _, d := range allKinds() {
+		for _, criterion := range []string{d.count, d.reach} {
+			if criterion != "" && !offered[criterion] {
+				k.notOffered(criterion, "open returned no server for connections "+d.name)
+			}
+		}
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.result.Operations += a.Sent
+	k.result.Ledger = &measure.Account{Sent: a.Sent, Delivered: a.Answered, Lost: a.Lost, Duplicated: a.Duplicated,
+		Misrouted: a.Misrouted, Corrupted: a.Corrupted + a.Stale, Examples: a.Examples}
+	for _, d := range k.kinds {
+		if d.result.N > 0 {
+			k.result.Connections = append(k.result.Connections, d.result)
+		}
+	}
+	k.result.Charts = append(k.result.Charts, report.HoldChart(k.result.Connections)...)
+}
+
+// stop ends all hosts, and adds up what their callers found.
+func (k *connectionsKit) stop() {
+	each(k.hosts((*kind).all), func(h *host) {
+		if err := h.process.Close(); err != nil && !h.lost {
+			k.fail("memory, %s: %v", h.name, err)
+		}
+	})
+	for _, d := range k.kinds {
+		k.account = k.account.Add(d.held())
+		d.hosts = nil
+	}
+}
+
+// peaks judges the largest process, and has it stand for the scenario: this one
+// only asks.
+func (k *connectionsKit) peaks() {
+	peaks := map[string]*int64{}
+	for _, d := range k.kinds {
+		id := "peak"
+		if d.Network == networkTCP {
+			id = "tcp_peak"
+		}
+		for _, rss := range []*int64{d.result.PeakRSS, d.result.CallerPeakRSS} {
+			if rss != nil && (peaks[id] == nil || *rss > *peaks[id]) {
+				peaks[id] = rss
+			}
+		}
+	}
+	for id, rss := range peaks {
+		k.timed(id, float64(*rss)/1e6)
+		if own := k.result.Memory.Peak.RSS; own != nil && *rss > *own {
+			k.result.Memory.Peak.RSS = rss
+		}
+	}
+}
+
+// hosts are those of all kinds that pick picks.
+func (k *connectionsKit) hosts(pick func(*kind) []*host) (hosts []*host) {
+	for _, d := range k.kinds {
+		hosts = append(hosts, pick(d)...)
+	}
+	return hosts
+}

@@ -1,0 +1,213 @@
+package stress
+
+import (
+	"context"
+	"slices"
+	"testing"
+
+	"tensile/stress/measure"
+	"tensile/stress/report"
+	"tensile/stress/validate"
+)
+
+// The figures that must not grow while connections are held.
+const (
+	heldMemory = iota
+	heldGoroutines
+	heldDescriptors
+	heldFigures
+)
+
+// leakFloor is the growth of memory that is no leak, in bytes a request: whatever
+// keeps something of each request keeps a word of 8 bytes at least, and half of
+// that is less.
+const leakFloor = 4
+
+// rules are what growth of each figure is no leak, and how a leak is reported.
+var rules = [heldFigures]struct {
+	perRequest float64 // this much, for each request
+	own        float64 // or this much in all, for each process: the runtime's own
+	criterion  string
+	rises      string
+	of         func(*report.Hold) *report.Rise
+	level      func(report.Level) float64
+	place      func(measure.Growth) string
+}{
+	heldMemory: {leakFloor, ownHeap, "slope", "memory rises by %s bytes",
+		func(h *report.Hold) *report.Rise { return &h.Memory },
+		func(l report.Level) float64 { return l.Memory },
+		func(g measure.Growth) string { return g.Heap }},
+	heldGoroutines: {0, 2, "growth", "goroutines rise by %s",
+		func(h *report.Hold) *report.Rise { return &h.Goroutines },
+		func(l report.Level) float64 { return l.Goroutines },
+		func(g measure.Growth) string { return g.Goroutine }},
+	heldDescriptors: {0, 2, "growth", "descriptors rise by %s",
+		func(h *report.Hold) *report.Rise { return &h.Descriptors },
+		func(l report.Level) float64 { return l.Descriptors },
+		func(g measure.Growth) string { return g.Descriptor }},
+}
+
+// hold keeps all connections open, touches all of them, and judges whether what
+// they take grows. Growth that is seen is given the chance to stop, since a
+// cache that fills, or a sawtooth longer than the hold, is no leak:
+//
+//   - What rises along a line must do so in a second hold of the same length too.
+//   - What rises in steps, as a map does that doubles, may not step again in that
+//     time. So requests are sent as fast as they are answered, until there have
+//     been more than twice as many, and twice as many again: by then it must have
+//     doubled each time.
+func (k *connectionsKit) hold(ctx context.Context, _ *testing.T) {
+	var seen []*watched
+	ok := false
+	k.underLoad(func() { seen, ok = k.watch(ctx, k.kinds) })
+	if !ok {
+		return
+	}
+	var suspects []*kind
+	for i, d := range k.kinds {
+		d.result.Hold = seen[i].judge(len(seen[i].at) / warmUp)
+		if d.rising(d.result.Hold) != (grown{}) || d.climbing(seen[i].halves()) != (grown{}) {
+			suspects = append(suspects, d)
+		}
+	}
+	beyond := 0.0
+	for _, d := range suspects {
+		k.run.folder.Logf("memory: %s: something grew", d.name)
+		slope, ok := k.suspect(ctx, d)
+		if !ok {
+			return
+		}
+		beyond = max(beyond, slope)
+	}
+	k.measured("slope", beyond)
+	k.holdResults()
+}
+
+// grown is which figures grow.
+type grown [heldFigures]bool
+
+// rising is what goes on growing along a line, beyond its noise.
+func (d *kind) rising(h *report.Hold) (g grown) {
+	for f, rule := range rules {
+		own := rule.own * float64(d.result.Servers)
+		rise := rule.of(h)
+		g[f] = rise.PerSecond.Rises(max(rule.perRequest*h.Rate, own/h.Seconds)) ||
+			rise.PerRequest.Rises(max(rule.perRequest, own/float64(max(h.Operations, 1))))
+	}
+	return g
+}
+
+// climbing is what is higher at every level than at the one before.
+func (d *kind) climbing(levels []report.Level) (g grown) {
+	for f, rule := range rules {
+		own := rule.own * float64(d.result.Servers)
+		g[f] = len(levels) > 1
+		for i := 1; i < len(levels); i++ {
+			requests := float64(levels[i].Requests - levels[i-1].Requests)
+			g[f] = g[f] && rule.level(levels[i])-rule.level(levels[i-1]) > max(rule.perRequest*requests, own)
+		}
+	}
+	return g
+}
+
+// suspect gives what has grown the chance to stop, and fails the scenario if it
+// does not. It returns the slope of memory beyond its noise in bytes/s.
+func (k *connectionsKit) suspect(ctx context.Context, d *kind) (beyond float64, ok bool) {
+	if !k.all(ctx, d.servers(), only(doCensus)) {
+		return 0, false
+	}
+	hold := d.result.Hold
+	var twice, thrice grown
+	if first := d.rising(hold); first != (grown{}) {
+		seen, ok := k.watch(ctx, []*kind{d})
+		if !ok {
+			return 0, false
+		}
+		hold.Again = seen[0].judge(0)
+		for f, again := range d.rising(hold.Again) {
+			twice[f] = first[f] && again
+		}
+	}
+	if twice == (grown{}) {
+		if hold.Levels, ok = k.press(ctx, d); !ok {
+			return 0, false
+		}
+		thrice = d.climbing(hold.Levels)
+	}
+	if !k.all(ctx, d.servers(), only(doCensus)) {
+		return 0, false
+	}
+	for f, rule := range rules {
+		switch {
+		case twice[f]:
+			second, request := rule.of(hold.Again).PerSecond, rule.of(hold.Again).PerRequest
+			k.violate(rule.criterion, "%s: "+rule.rises+" a second (95 %% sure: %s to %s), %s a request, and did so in two holds of %v; most at %s",
+				d.name, validate.Number(second.Slope), validate.Number(second.Low), validate.Number(second.High),
+				validate.Number(request.Slope), k.run.settings.Hold, d.place(rule.place))
+			if f == heldMemory {
+				beyond = max(second.Low, request.Low*hold.Again.Rate)
+			}
+		case thrice[f]:
+			first, last := hold.Levels[0], hold.Levels[len(hold.Levels)-1]
+			each := (rule.level(last) - rule.level(first)) / float64(last.Requests-first.Requests)
+			k.violate(rule.criterion, "%s: "+rule.rises+" a request, in steps, and did not stop within %s requests; most at %s",
+				d.name, validate.Number(each), validate.Number(float64(last.Requests)), d.place(rule.place))
+			if f == heldMemory {
+				beyond = each * hold.Rate
+			}
+		}
+	}
+	if twice == (grown{}) && thrice == (grown{}) {
+		k.note("%s: what grew in the hold did not go on growing; it was looked at until %s requests.", d.name, validate.Number(float64(d.held().Sent)))
+	}
+	return beyond, true
+}
+
+// place is where a server of a kind has grown most.
+func (d *kind) place(of func(measure.Growth) string) string {
+	for _, h := range d.servers() {
+		if place := of(h.now.Growth); place != "" {
+			return place
+		}
+	}
+	return "a place that is not known"
+}
+
+// level is the least that figures were between two readings: whatever is
+// collected or dropped now and then, as in a sawtooth, is not in it.
+func (w *watched) level(from, to int) report.Level {
+	return report.Level{Requests: int(w.sent[to-1]), Memory: slices.Min(w.values[heldMemory][from:to]),
+		Goroutines: slices.Min(w.values[heldGoroutines][from:to]), Descriptors: slices.Min(w.values[heldDescriptors][from:to])}
+}
+
+// halves are the levels of the two halves of a hold.
+func (w *watched) halves() []report.Level {
+	half := len(w.at) / 2
+	return []report.Level{w.level(0, half), w.level(half, len(w.at))}
+}
+
+// press sends requests as fast as they are answered, in three rounds, and
+// returns the level of the last third of each. From one such third to the next
+// the number of requests so far more than doubles.
+func (k *connectionsKit) press(ctx context.Context, d *kind) ([]report.Level, bool) {
+	const parts = 12
+	var levels []report.Level
+	for range 3 {
+		w := new(watched)
+		more := d.held().Sent * 3 / 2
+		if len(levels) == 0 {
+			more /= 3 // only to know where it is now
+		}
+		for range parts {
+			ok := k.all(ctx, d.callers(), func(h *host) hostRequest {
+				return hostRequest{Do: doTouch, N: max(more*h.N/d.n/parts, 1)}
+			}) && k.all(ctx, d.servers(), only(doRead)) && k.sound(d, "hold")
+			if !ok {
+				return nil, false
+			}
+			w.add(0, d)
+		}
+		levels = append(levels, w.level(parts*2/3, parts))
+	}
+	return levels, true
+}

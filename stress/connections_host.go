@@ -1,0 +1,279 @@
+package stress
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"runtime/debug"
+	"sync"
+	"testing"
+	"time"
+
+	"tensile/stress/internal/exchange"
+	"tensile/stress/internal/pipe"
+	"tensile/stress/internal/proc"
+	"tensile/stress/measure"
+)
+
+// patience is how long a reply may take. It is no target: it is there so that a
+// reply that was lost is told from one that is late.
+const patience = 10 * time.Second
+
+// A host is a process that has one end of connections, or both: the server of
+// the subject, the callers of the kit. hostConfig is what it is told when it
+// starts.
+type hostConfig struct {
+	ConnectionsConfig
+	Serves, Calls bool
+	First         uint64  // number of the first connection
+	Pair          int     // over TCP, which pair of processes it is in, from 1
+	N             int     // connections
+	Goroutines    float64 // that a connection is known to take
+}
+
+// hostRequest is what a host is asked to do. Every reply says how things are
+// afterwards; only that to doTouch repeats what was read before.
+type hostRequest struct {
+	Do     string
+	Server string        // address, for doConnect over TCP
+	N      int           // requests, for doTouch
+	Over   time.Duration // for doTouch
+}
+
+const (
+	doOpen    = "open"    // take the baseline, and have the server serve
+	doRead    = "read"    // only the figures
+	doConnect = "connect" // open all connections
+	doTouch   = "touch"   // send requests
+	doHold    = "hold"    // a hold begins: no connection was touched in it yet
+	doCensus  = "census"  // count by place in the program; the second time, say what grew
+	doClose   = "close"   // close the server
+	doFinish  = "finish"  // expect the end of every connection
+	doAudit   = "audit"   // say what is left
+)
+
+type hostReply struct {
+	Subject string          // type of the server
+	Address string          // where it listens
+	Fresh   measure.Holding // before anything
+	Base    measure.Holding // to which all must return
+	Now     measure.Holding
+	Pauses  measure.Pauses // since the hold began
+	Account exchange.Account
+	Growth  measure.Growth // by the second doCensus
+	Leaks   measure.Leaks  // by doAudit
+}
+
+// hostState is a host from within.
+type hostState struct {
+	hostConfig
+	reply    hostReply
+	subject  Connections
+	pauses   measure.PauseMeter
+	baseline measure.Baseline
+	memory   *pipe.Listener // nil over TCP
+	server   *served
+	callers  *exchange.Callers
+	census   *measure.Census
+	coarse   func() // ends the fine profile
+}
+
+// siteOfConnections is where the test is executed again to be a host.
+func siteOfConnections(tb testing.TB, open func(testing.TB, ConnectionsConfig) Connections) *proc.Site {
+	site := proc.At(tb, "connections")
+	if site.Child() {
+		site.Serve(func(link *proc.Link) error { return hostConnections(tb, open, link) })
+	}
+	return site
+}
+
+// hostConnections is the whole life of a host.
+func hostConnections(tb testing.TB, open func(testing.TB, ConnectionsConfig) Connections, link *proc.Link) error {
+	h := &hostState{}
+	if err := link.Config(&h.hostConfig); err != nil {
+		return err
+	}
+	if h.Serves {
+		// On the goroutine of the test, so that open can end it.
+		if h.subject = open(tb, h.ConnectionsConfig); h.subject == nil {
+			return fmt.Errorf("open returned no server for %+v, though it did before", h.ConnectionsConfig)
+		}
+		h.reply.Subject = typeName(h.subject)
+	}
+	var one sync.Mutex
+	return link.Serve(func(body json.RawMessage) (any, error) {
+		one.Lock()
+		defer one.Unlock()
+		var r hostRequest
+		if err := json.Unmarshal(body, &r); err != nil {
+			return nil, err
+		}
+		if err := h.do(r); err != nil {
+			return nil, err
+		}
+		return h.reply, nil
+	})
+}
+
+func (h *hostState) do(r hostRequest) error {
+	ctx := context.Background() // every wait below has a bound of its own
+	switch r.Do {
+	case doOpen:
+		if err := h.begin(); err != nil {
+			return err
+		}
+	case doConnect:
+		if err := h.callers.Connect(ctx, h.N, h.dialler(r.Server)); err != nil {
+			return err
+		}
+	case doTouch:
+		h.callers.Touch(ctx, r.N, r.Over)
+	case doHold:
+		h.pauses = measure.StartPauses()
+		if h.callers != nil {
+			h.callers.Forget()
+		}
+	case doCensus:
+		h.count()
+	case doClose:
+		if err := h.server.close(); err != nil {
+			return err
+		}
+		h.server, h.memory = nil, nil
+	case doFinish:
+		h.callers.Finish(ctx)
+	case doAudit:
+		settle, cancel := context.WithTimeout(ctx, settleBound)
+		defer cancel()
+		h.reply.Leaks = h.baseline.Leaks(settle)
+	}
+	if h.callers != nil {
+		h.reply.Account = h.callers.Account()
+	}
+	if r.Do != doTouch { // a collection each would be a load of its own
+		h.reply.Now, h.reply.Pauses = measure.ReadHolding(), h.pauses.Read()
+	}
+	return nil
+}
+
+func (h *hostState) begin() error {
+	if h.Calls {
+		h.callers = exchange.NewCallers(h.First, h.N, patience)
+	}
+	h.pauses = measure.StartPauses()
+	h.reply.Fresh = measure.ReadHolding()
+	rehearse(int(float64(h.N)*h.Goroutines) + ownGoroutines)
+	if _, err := json.Marshal(h.reply); err != nil { // what the encoder learns it keeps too
+		return err
+	}
+	h.baseline, h.reply.Base = measure.TakeBaseline(), measure.ReadHolding()
+	if !h.Serves {
+		return nil
+	}
+	l, err := h.listen()
+	if err != nil {
+		return err
+	}
+	h.server, h.subject = serve(h.subject, l), nil
+	h.reply.Address = l.Addr().String()
+	return nil
+}
+
+func (h *hostState) count() {
+	now := measure.TakeCensus()
+	if h.census == nil {
+		h.census, h.coarse = &now, measure.FineProfile()
+		return
+	}
+	h.reply.Growth = now.Since(*h.census)
+	h.coarse()
+	h.census = nil
+}
+
+func (h *hostState) listen() (net.Listener, error) {
+	if h.Network == networkTCP {
+		return listenTCP()
+	}
+	h.memory = pipe.Listen()
+	return h.memory, nil
+}
+
+// listenTCP listens on the loopback. No probes are sent on idle connections:
+// 100,000 timers of the kernel would be part of what is measured.
+func listenTCP() (net.Listener, error) {
+	config := net.ListenConfig{KeepAlive: -1}
+	return config.Listen(context.Background(), "tcp", "127.0.0.1:0")
+}
+
+// ownGoroutines is more than the kit itself has in a host at any time.
+const ownGoroutines = 200
+
+// rehearse runs n goroutines at once. The runtime keeps the descriptor of a
+// goroutine that has ended, for the next one, and never gives it back: a heap that
+// is to return to its baseline must have them in the baseline.
+func rehearse(n int) {
+	var all sync.WaitGroup
+	end := make(chan struct{})
+	for range n {
+		all.Go(func() { <-end })
+	}
+	close(end)
+	all.Wait()
+	debug.FreeOSMemory()
+}
+
+// dialler opens connections to the server: in memory, or over TCP from as many
+// addresses of the loopback as it takes, of which no two hosts share one.
+func (h *hostState) dialler(server string) func(context.Context, int) (net.Conn, error) {
+	if l := h.memory; l != nil {
+		return func(context.Context, int) (net.Conn, error) { return l.Dial() }
+	}
+	each := portsOfAddress()
+	return func(ctx context.Context, i int) (net.Conn, error) {
+		d := net.Dialer{Timeout: patience, KeepAlive: -1}
+		if addresses > 1 {
+			d.LocalAddr = &net.TCPAddr{IP: net.IPv4(127, 0, byte(h.Pair), byte(1+i/each))}
+		}
+		return d.DialContext(ctx, "tcp", server)
+	}
+}
+
+// served is a server of the subject at work.
+type served struct {
+	subject  Connections
+	listener net.Listener
+	ended    chan struct{} // closed when Serve has returned
+}
+
+func serve(subject Connections, l net.Listener) *served {
+	s := &served{subject: subject, listener: l, ended: make(chan struct{})}
+	go func() {
+		defer close(s.ended)
+		_ = s.subject.Serve(l) // what it returns does not matter
+	}()
+	return s
+}
+
+// close closes the server and waits until it has returned.
+func (s *served) close() error {
+	closed := make(chan error, 1)
+	go func() { closed <- s.subject.Close() }()
+	late := time.NewTimer(settleBound)
+	defer late.Stop()
+	select {
+	case err := <-closed:
+		if err != nil {
+			return fmt.Errorf("the call of Close returned %w", err)
+		}
+	case <-late.C:
+		return fmt.Errorf("the call of Close has not returned within %v", settleBound)
+	}
+	_ = s.listener.Close() // the subject may have done it
+	select {
+	case <-s.ended:
+	case <-late.C:
+		return fmt.Errorf("the call of Serve has not returned within %v of Close", settleBound)
+	}
+	return nil
+}

@@ -1,0 +1,140 @@
+package stress
+
+import (
+	"context"
+	"math"
+	"net"
+	"runtime"
+	"testing"
+	"time"
+
+	"tensile/stress/internal/exchange"
+	"tensile/stress/internal/pipe"
+	"tensile/stress/measure"
+)
+
+// few is how many connections are enough to see that a server is correct.
+const few = 64
+
+// answers asks for each kind of server, and puts those that are offered to the
+// test with few connections, in this process.
+func (k *connectionsKit) answers(ctx context.Context, t *testing.T) {
+	for _, d := range allKinds() {
+		if n := len(k.kinds); d.Network == networkTCP && n > 0 && k.kinds[n-1].Network == networkTCP {
+			continue // one kind over TCP is enough
+		}
+		baseline := measure.TakeBaseline()
+		subject := k.open(t, d.ConnectionsConfig)
+		if subject == nil {
+			continue
+		}
+		k.kinds = append(k.kinds, d)
+		k.mu.Lock()
+		k.result.Subject = typeName(subject)
+		k.mu.Unlock()
+		l, dial, err := listenFew(d.Network)
+		if err != nil {
+			k.fail("memory: %v", err)
+			return
+		}
+		before := runtime.NumGoroutine()
+		callers := exchange.NewCallers(0, few, patience)
+		server := serve(subject, l)
+		if err := callers.Connect(ctx, few, dial); err != nil {
+			k.fail("memory, %s: %v", d.name, err)
+		}
+		connected := runtime.NumGoroutine()
+		d.goroutines = math.Round(2*float64(connected-before)/few) / 2
+		callers.Touch(ctx, 5*few, 0)
+		if callers.Account().Faults() == 0 && k.steadyGoroutines(ctx, d, connected) {
+			if err := callers.Fragments(ctx); err != nil {
+				k.violate("fragments", "%s: %v", d.name, err)
+			}
+			k.hangUp(ctx, d, callers)
+		}
+		k.closeFew(ctx, d, server, callers, baseline)
+		k.book(d.name, callers.Account())
+	}
+}
+
+// listenFew listens in this process, and says how to call.
+func listenFew(network string) (net.Listener, func(context.Context, int) (net.Conn, error), error) {
+	if network == networkMemory {
+		l := pipe.Listen()
+		return l, func(context.Context, int) (net.Conn, error) { return l.Dial() }, nil
+	}
+	l, err := listenTCP()
+	if err != nil {
+		return nil, nil, err
+	}
+	return l, func(ctx context.Context, _ int) (net.Conn, error) {
+		return (&net.Dialer{Timeout: patience}).DialContext(ctx, "tcp", l.Addr().String())
+	}, nil
+}
+
+// steadyGoroutines waits until there are no more goroutines than when the
+// connections were opened, or for each of them half a one more.
+func (k *connectionsKit) steadyGoroutines(ctx context.Context, d *kind, connected int) bool {
+	if settled(ctx, func() bool { return runtime.NumGoroutine() <= connected+few/2 }) {
+		return true
+	}
+	k.violate("growth", "%s: when %d connections were open there were %d goroutines, and after five requests on each of them %d",
+		d.name, few, connected, runtime.NumGoroutine())
+	return false
+}
+
+// settled waits until something holds, and returns whether it did in time.
+func settled(ctx context.Context, holds func() bool) bool {
+	ctx, cancel := context.WithTimeout(ctx, settleBound)
+	defer cancel()
+	pause := time.NewTicker(time.Millisecond)
+	defer pause.Stop()
+	for !holds() {
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			return holds()
+		}
+	}
+	return true
+}
+
+// hangUp closes half of the connections from the calling side: what the server
+// holds for them must go, and the others must not notice.
+func (k *connectionsKit) hangUp(ctx context.Context, d *kind, callers *exchange.Callers) {
+	before := measure.ReadHolding()
+	callers.HangUp(few / 2)
+	goroutinesOf, descriptorsOf := int(d.goroutines*few/2), 0
+	if d.Network == networkTCP && before.Descriptors != nil {
+		descriptorsOf = 2 * few / 2 // both ends are in this process
+	}
+	goroutines, descriptors := 0, 0
+	if !settled(ctx, func() bool {
+		now := measure.ReadHolding()
+		goroutines = now.Goroutines - (before.Goroutines - goroutinesOf)
+		if descriptorsOf > 0 {
+			descriptors = *now.Descriptors - (*before.Descriptors - descriptorsOf)
+		}
+		return goroutines <= 0 && descriptors <= 0
+	}) {
+		k.violate("close", "%s: %d of %d callers hung up, and %v later there are still %d goroutines and %d descriptors for them",
+			d.name, few/2, few, settleBound, max(goroutines, 0), max(descriptors, 0))
+		return
+	}
+	callers.Touch(ctx, few, 0)
+}
+
+// closeFew closes the server: all connections must end, and everything must go.
+func (k *connectionsKit) closeFew(ctx context.Context, d *kind, server *served, callers *exchange.Callers, baseline measure.Baseline) {
+	if err := server.close(); err != nil {
+		k.violate("close", "%s: %v", d.name, err)
+		callers.Close()
+		return
+	}
+	callers.Finish(ctx)
+	ctx, cancel := context.WithTimeout(ctx, settleBound)
+	defer cancel()
+	if l := baseline.Leaks(ctx); !l.None() {
+		k.violate("close", "%s: after Close %s", d.name, l)
+	}
+}

@@ -1,0 +1,253 @@
+package stress_test
+
+import (
+	"io"
+	"net"
+	"runtime"
+	"sync"
+	"testing"
+
+	"tensile/stress"
+)
+
+func TestStressConnections(t *testing.T) { stress.TestConnections(t, openConnections) }
+
+func BenchmarkConnections(b *testing.B) { stress.BenchmarkConnections(b, openConnections) }
+
+func openConnections(tb testing.TB, cfg stress.ConnectionsConfig) stress.Connections {
+	if s, ok := openPlanted(cfg); ok {
+		return s
+	}
+	switch {
+	case !cfg.Idle:
+		return &goroutineEach{}
+	case cfg.Network == "memory":
+		return newEventDriven()
+	}
+	return nil
+}
+
+// goroutineEach is a server with a goroutine for each connection.
+type goroutineEach struct {
+	mu       sync.Mutex
+	listener net.Listener
+	open     heldConn // ring of all
+	closed   bool
+	done     sync.WaitGroup
+	before   func(*heldConn) // what a fault does before a request is answered
+}
+
+// heldConn is a connection with its state, in a ring: a map would take more.
+type heldConn struct {
+	net.Conn
+	session    stress.Session
+	prev, next *heldConn
+}
+
+func (s *goroutineEach) Serve(l net.Listener) error {
+	s.mu.Lock()
+	s.listener = l
+	s.open.prev, s.open.next = &s.open, &s.open
+	s.mu.Unlock()
+	for {
+		conn, err := l.Accept()
+		if err != nil {
+			return err
+		}
+		c := &heldConn{Conn: conn}
+		if !s.add(c) {
+			_ = conn.Close() // it has come too late
+			return net.ErrClosed
+		}
+		go s.answer(c)
+	}
+}
+
+func (s *goroutineEach) add(c *heldConn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	s.done.Add(1)
+	c.prev, c.next = s.open.prev, &s.open
+	c.prev.next, c.next.prev = c, c
+	return true
+}
+
+func (s *goroutineEach) answer(c *heldConn) {
+	defer s.done.Done()
+	defer func() {
+		_ = c.Close() // the other end has gone, or Close did it
+		s.mu.Lock()
+		c.prev.next, c.next.prev = c.next, c.prev
+		s.mu.Unlock()
+	}()
+	var frame [stress.FrameSize]byte
+	for {
+		if _, err := io.ReadFull(c.Conn, frame[:]); err != nil {
+			return
+		}
+		if s.before != nil {
+			s.before(c)
+		}
+		c.session.Answer(&frame)
+		if _, err := c.Conn.Write(frame[:]); err != nil {
+			return
+		}
+	}
+}
+
+func (s *goroutineEach) Close() error {
+	s.mu.Lock()
+	s.closed = true
+	_ = s.listener.Close() // no more come in
+	for c := s.open.next; c != &s.open; c = c.next {
+		_ = c.Conn.Close() // its goroutine ends by it
+	}
+	s.mu.Unlock()
+	s.done.Wait()
+	return nil
+}
+
+// eventDriven is a server of in-memory connections that keeps a goroutine for
+// each processor and none for a connection: one with requests on it stands in
+// line for them.
+type eventDriven struct {
+	mu       sync.Mutex
+	listener net.Listener
+	open     eventConn // ring of all
+	line     *eventConn
+	last     *eventConn
+	work     sync.Cond
+	closed   bool
+	done     sync.WaitGroup
+}
+
+type eventConn struct {
+	stress.EventConn
+	session    stress.Session
+	server     *eventDriven
+	prev, next *eventConn // in the ring
+	behind     *eventConn // in the line
+	waits      bool       // in the line
+	served     bool       // by a goroutine, which will look again
+	again      bool       // something came in meanwhile
+}
+
+func newEventDriven() *eventDriven {
+	s := &eventDriven{}
+	s.work.L = &s.mu
+	s.open.prev, s.open.next = &s.open, &s.open
+	return s
+}
+
+func (s *eventDriven) Serve(l net.Listener) error {
+	s.mu.Lock()
+	s.listener = l
+	s.mu.Unlock()
+	for range runtime.GOMAXPROCS(0) {
+		s.done.Go(s.serve)
+	}
+	for {
+		conn, err := l.Accept()
+		if err != nil {
+			return err
+		}
+		c := &eventConn{EventConn: conn.(stress.EventConn), server: s}
+		s.mu.Lock()
+		if s.closed {
+			s.mu.Unlock()
+			_ = conn.Close() // it has come too late
+			return net.ErrClosed
+		}
+		c.prev, c.next = s.open.prev, &s.open
+		c.prev.next, c.next.prev = c, c
+		s.mu.Unlock()
+		c.OnReadable(c.ready)
+	}
+}
+
+// ready puts a connection in line.
+func (c *eventConn) ready() {
+	s := c.server
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.closed || c.waits:
+	case c.served:
+		c.again = true
+	default:
+		s.join(c)
+	}
+}
+
+func (s *eventDriven) join(c *eventConn) {
+	c.waits = true
+	if s.last != nil {
+		s.last.behind = c
+	} else {
+		s.line = c
+	}
+	s.last = c
+	s.work.Signal()
+}
+
+func (s *eventDriven) serve() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for {
+		for s.line == nil {
+			if s.closed {
+				return
+			}
+			s.work.Wait()
+		}
+		c := s.line
+		if s.line = c.behind; s.line == nil {
+			s.last = nil
+		}
+		c.behind, c.waits, c.served, c.again = nil, false, true, false
+		s.mu.Unlock()
+		ended := c.answer()
+		s.mu.Lock()
+		c.served = false
+		if ended {
+			c.prev.next, c.next.prev = c.next, c.prev
+			_ = c.Close() // the other end has gone
+		} else if c.again && !s.closed {
+			s.join(c)
+		}
+	}
+}
+
+// answer answers what is complete, and says whether the connection has ended.
+func (c *eventConn) answer() (ended bool) {
+	var frame [stress.FrameSize]byte
+	for {
+		n, last := c.Readable()
+		if n < len(frame) {
+			return last
+		}
+		if _, err := io.ReadFull(c.EventConn, frame[:]); err != nil {
+			return true
+		}
+		c.session.Answer(&frame)
+		if _, err := c.Write(frame[:]); err != nil {
+			return true
+		}
+	}
+}
+
+func (s *eventDriven) Close() error {
+	s.mu.Lock()
+	s.closed = true
+	_ = s.listener.Close() // no more come in
+	for c := s.open.next; c != &s.open; c = c.next {
+		_ = c.EventConn.Close() // what was in line gets an error
+	}
+	s.work.Broadcast()
+	s.mu.Unlock()
+	s.done.Wait()
+	return nil
+}

@@ -1,0 +1,198 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"math"
+
+	"tensile/stress/measure"
+	"tensile/stress/validate"
+)
+
+// Connections is what came of holding one kind of connections. What one of them
+// takes is the growth of its server's processes from before anything to when all
+// were open, by their number.
+type Connections struct {
+	ID      string `json:"id"` // for the names of metrics
+	Name    string `json:"name"`
+	Subject string `json:"subject"` // Go type of the server
+	N       int    `json:"n"`       // after any cut
+	Servers int    `json:"server_processes"`
+	// Callers is 0 where the callers are in the same process, as in memory.
+	Callers int `json:"caller_processes"`
+
+	Goroutines float64  `json:"goroutines_per_connection"`
+	Heap       float64  `json:"heap_bytes_per_connection"`
+	Stacks     float64  `json:"stack_bytes_per_connection"`
+	RSS        *float64 `json:"rss_bytes_per_connection"`
+	// Kernel is for both ends together; nil in memory, or where not known.
+	Kernel       *float64 `json:"kernel_bytes_per_connection"`
+	KernelSource string   `json:"kernel_source,omitempty"`
+	// CallerMemory is the heap and stack of the calling end.
+	CallerMemory float64 `json:"caller_bytes_per_connection"`
+	// The largest of its processes.
+	PeakRSS       *int64 `json:"server_peak_rss_bytes"`
+	CallerPeakRSS *int64 `json:"caller_peak_rss_bytes"`
+
+	Hold *Hold `json:"hold"`
+
+	// Heaps of the servers' processes, before and after; 0 where not read.
+	HeapBase  int64 `json:"heap_baseline_bytes"`
+	HeapAfter int64 `json:"heap_after_close_bytes"`
+}
+
+// Hold is what was seen while connections were held.
+type Hold struct {
+	Seconds     float64        `json:"seconds"`
+	Operations  int            `json:"operations"`
+	Rate        float64        `json:"ops_per_s"`
+	Memory      Rise           `json:"memory"` // heap and stacks, in bytes
+	Goroutines  Rise           `json:"goroutines"`
+	Descriptors Rise           `json:"descriptors"`
+	Pauses      measure.Pauses `json:"pauses"`
+	Series      []Reading      `json:"series"`
+	// Again is a second hold, where something grew in the first.
+	Again *Hold `json:"again,omitempty"`
+	// Levels are what memory fell back to while many more requests were sent,
+	// where it had risen in steps.
+	Levels []Level `json:"levels,omitempty"`
+}
+
+// Rise is a line through all readings of a figure but the first few, laid over
+// time and over the requests sent.
+type Rise struct {
+	PerSecond  measure.Trend `json:"per_second"`
+	PerRequest measure.Trend `json:"per_request"`
+}
+
+// Level is the least that figures were up to a number of requests.
+type Level struct {
+	Requests    int     `json:"requests"`
+	Memory      float64 `json:"memory_bytes"`
+	Goroutines  float64 `json:"goroutines"`
+	Descriptors float64 `json:"descriptors"`
+}
+
+// Reading is one instant of a hold, all processes of the servers together.
+type Reading struct {
+	At          float64 `json:"at_s"`
+	Memory      float64 `json:"memory_bytes"` // reachable heap, and stacks
+	Goroutines  float64 `json:"goroutines"`
+	Descriptors float64 `json:"descriptors"`
+}
+
+// HoldChart draws what the readings of holds are above their first, for each
+// kind of connections.
+func HoldChart(all []Connections) []Chart {
+	c := Chart{Name: "memory while held", X: Axis{Name: "time", Unit: "s"}, Y: Axis{Name: "heap and stacks above the first reading", Unit: "bytes"},
+		Note: "Reachable heap after a collection, and stacks, of all server processes of a kind."}
+	for _, k := range all {
+		if k.Hold == nil {
+			continue
+		}
+		line := Line{Name: k.Name}
+		for _, r := range k.Hold.Series {
+			line.Points = append(line.Points, Point{r.At, r.Memory - k.Hold.Series[0].Memory})
+		}
+		c.Lines = append(c.Lines, line)
+	}
+	if len(c.Lines) == 0 {
+		return nil
+	}
+	return []Chart{c}
+}
+
+// connections writes what holding them has shown.
+func connections(w io.Writer, all []Connections) {
+	if len(all) == 0 {
+		return
+	}
+	fmt.Fprint(w, "\nWhat one connection takes, in bytes:\n\n")
+	head(w, "connections", "N", "processes", "goroutines", "heap", "stack", "resident", "kernel, both ends", "callers' heap and stack", "largest process", "largest of the callers")
+	for _, c := range all {
+		processes := fmt.Sprint(c.Servers)
+		if c.Callers > 0 {
+			processes = fmt.Sprintf("%d + %d", c.Servers, c.Callers)
+		}
+		row(w, c.Name, whole(float64(c.N)), processes, fmt.Sprintf("%.2f", c.Goroutines), whole(c.Heap), whole(c.Stacks),
+			wholeIf(c.RSS), wholeIf(c.Kernel), callersOf(c), size(c.PeakRSS), sizeIf(c.CallerPeakRSS))
+	}
+	for _, c := range all {
+		if c.KernelSource != "" {
+			fmt.Fprintf(w, "\nThe kernel's part is the growth of %s, while they were opened.\n", c.KernelSource)
+			break
+		}
+	}
+	for _, c := range all {
+		if c.Hold != nil {
+			c.Hold.markdown(w, c.Name)
+		}
+		if c.HeapBase > 0 {
+			fmt.Fprintf(w, "\nAfter close the heap was %s, before it was %s.\n", size(&c.HeapAfter), size(&c.HeapBase))
+		}
+	}
+}
+
+func (h *Hold) markdown(w io.Writer, name string) {
+	m := h.Memory.PerSecond
+	fmt.Fprintf(w, "\nHeld %s: %.1f s, %s operations; memory changed by %s bytes/s (95 %% confidence: %s to %s, %d readings worth %.1f independent ones), goroutines by %s/s, descriptors by %s/s; %d collections, pause p99 ≤ %s, longest ≤ %s.\n",
+		name, h.Seconds, whole(float64(h.Operations)), whole(m.Slope), whole(m.Low), whole(m.High), m.Samples, m.Independent,
+		validate.Number(h.Goroutines.PerSecond.Slope), validate.Number(h.Descriptors.PerSecond.Slope),
+		h.Pauses.Cycles, duration(h.Pauses.P99*1e9), duration(h.Pauses.Max*1e9))
+	if h.Again != nil {
+		h.Again.markdown(w, name+", again")
+	}
+}
+
+func whole(x float64) string { return validate.Number(math.Round(x)) }
+
+func wholeIf(x *float64) string {
+	if x == nil {
+		return ""
+	}
+	return whole(*x)
+}
+
+func sizeIf(n *int64) string {
+	if n == nil {
+		return ""
+	}
+	return size(n)
+}
+
+// callersOf is empty where callers are in the process of the server, and part of
+// its memory.
+func callersOf(c Connections) string {
+	if c.Callers == 0 {
+		return ""
+	}
+	return whole(c.CallerMemory)
+}
+
+// metrics are the figures for a table program.
+func (c *Connections) metrics() []metric {
+	m := []metric{
+		{name: c.ID + ".n", unit: "connections", value: float64(c.N)},
+		{c.ID + ".heap", "bytes/connection", c.Heap, lower, true, false},
+		{c.ID + ".stacks", "bytes/connection", c.Stacks, lower, true, false},
+	}
+	if c.RSS != nil {
+		m = append(m, metric{c.ID + ".rss", "bytes/connection", *c.RSS, lower, false, false})
+	}
+	if c.Kernel != nil {
+		m = append(m, metric{c.ID + ".kernel", "bytes/connection", *c.Kernel, lower, false, false})
+	}
+	if c.Callers > 0 {
+		m = append(m, metric{name: c.ID + ".callers", unit: "bytes/connection", value: c.CallerMemory})
+	}
+	if c.PeakRSS != nil {
+		m = append(m, metric{c.ID + ".peak_rss", "bytes", float64(*c.PeakRSS), lower, false, false})
+	}
+	if h := c.Hold; h != nil {
+		t := h.Memory.PerSecond
+		m = append(m, metric{name: c.ID + ".slope", unit: "bytes/s", value: t.Slope},
+			metric{name: c.ID + ".slope_low", unit: "bytes/s", value: t.Low}, metric{name: c.ID + ".slope_high", unit: "bytes/s", value: t.High},
+			metric{name: c.ID + ".gc_pause_p99", unit: "s", value: h.Pauses.P99}, metric{name: c.ID + ".gc_pause_max", unit: "s", value: h.Pauses.Max})
+	}
+	return m
+}
