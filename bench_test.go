@@ -2,7 +2,9 @@ package tensile
 
 import (
 	"context"
+	"io"
 	"net"
+	"sync"
 	"testing"
 
 	"tensile/chaos"
@@ -100,4 +102,74 @@ func BenchmarkChaos(b *testing.B) {
 		}
 		return w
 	})
+}
+
+func BenchmarkMemory(b *testing.B) {
+	stress.BenchmarkConnections(b, func(_ testing.TB, cfg stress.ConnectionsConfig) stress.Connections {
+		if cfg.Idle {
+			return nil
+		}
+		return &holder{open: make(map[net.Conn]bool)}
+	})
+}
+
+// holder is a server with a goroutine for each connection.
+type holder struct {
+	mu     sync.Mutex
+	open   map[net.Conn]bool
+	closed bool
+	end    func() error
+	done   sync.WaitGroup
+}
+
+func (h *holder) Serve(l net.Listener) error {
+	h.mu.Lock()
+	h.end = l.Close
+	h.mu.Unlock()
+	for {
+		conn, err := l.Accept()
+		if err != nil {
+			return err
+		}
+		h.mu.Lock()
+		if h.closed {
+			h.mu.Unlock()
+			return conn.Close()
+		}
+		h.open[conn] = true
+		h.done.Go(func() { h.answer(conn) })
+		h.mu.Unlock()
+	}
+}
+
+func (h *holder) answer(conn net.Conn) {
+	defer func() {
+		_ = conn.Close() // the other end has gone, or Close did it
+		h.mu.Lock()
+		delete(h.open, conn)
+		h.mu.Unlock()
+	}()
+	var session stress.Session
+	var frame [stress.FrameSize]byte
+	for {
+		if _, err := io.ReadFull(conn, frame[:]); err != nil {
+			return
+		}
+		session.Answer(&frame)
+		if _, err := conn.Write(frame[:]); err != nil {
+			return
+		}
+	}
+}
+
+func (h *holder) Close() error {
+	h.mu.Lock()
+	h.closed = true
+	err := h.end()
+	for conn := range h.open {
+		_ = conn.Close() // its goroutine ends by it
+	}
+	h.mu.Unlock()
+	h.done.Wait()
+	return err
 }
