@@ -243,6 +243,7 @@ func wholeRun(scenarios []*report.Scenario, scale int) []validate.Check {
 // name or else by the part behind the scenario.
 var partOf = map[string]string{
 	validate.Pooling + ".survival": "connections", validate.Balancing + ".survival": "connections",
+	validate.Memory + ".survival": "connections", validate.Memory + ".peak": "memory", validate.Memory + ".tcp_peak": "memory",
 	validate.Sessions + ".survival":     "sessions",
 	validate.Queueing + ".durable_lost": "loss",
 	validate.Chaos + ".p99":             "", // a ratio
