@@ -18,7 +18,7 @@ type Connections struct {
 	Subject string `json:"subject"` // Go type of the server
 	N       int    `json:"n"`       // after any cut
 	Servers int    `json:"server_processes"`
-	// Callers is 0 where the callers are in the same process, as in memory.
+	// Callers are 0 where they are in the process of the server, as in memory.
 	Callers int `json:"caller_processes"`
 
 	Goroutines float64  `json:"goroutines_per_connection"`
@@ -81,6 +81,19 @@ type Reading struct {
 	Descriptors float64 `json:"descriptors"`
 }
 
+// largest is the resident memory of the largest process of a scenario.
+func (s *Scenario) largest() *int64 {
+	most := s.Memory.Peak.RSS
+	for _, c := range s.Connections {
+		for _, rss := range []*int64{c.PeakRSS, c.CallerPeakRSS} {
+			if rss != nil && (most == nil || *rss > *most) {
+				most = rss
+			}
+		}
+	}
+	return most
+}
+
 // HoldChart draws what the readings of holds are above their first, for each
 // kind of connections.
 func HoldChart(all []Connections) []Chart {
@@ -123,24 +136,23 @@ func connections(w io.Writer, all []Connections) {
 			break
 		}
 	}
+	fmt.Fprint(w, "\nWhile they were held, heap and stacks of all processes of their server:\n\n")
+	head(w, "connections", "time", "requests", "bytes/s", "95 % from", "to", "readings", "worth independent", "goroutines/s", "descriptors/s",
+		"collections", "pause p99 ≤", "longest ≤", "heap before", "heap after close")
 	for _, c := range all {
-		if c.Hold != nil {
-			c.Hold.markdown(w, c.Name)
-		}
+		before, after := "", ""
 		if c.HeapBase > 0 {
-			fmt.Fprintf(w, "\nAfter close the heap was %s, before it was %s.\n", size(&c.HeapAfter), size(&c.HeapBase))
+			before, after = size(&c.HeapBase), size(&c.HeapAfter)
 		}
-	}
-}
-
-func (h *Hold) markdown(w io.Writer, name string) {
-	m := h.Memory.PerSecond
-	fmt.Fprintf(w, "\nHeld %s: %.1f s, %s operations; memory changed by %s bytes/s (95 %% confidence: %s to %s, %d readings worth %.1f independent ones), goroutines by %s/s, descriptors by %s/s; %d collections, pause p99 ≤ %s, longest ≤ %s.\n",
-		name, h.Seconds, whole(float64(h.Operations)), whole(m.Slope), whole(m.Low), whole(m.High), m.Samples, m.Independent,
-		validate.Number(h.Goroutines.PerSecond.Slope), validate.Number(h.Descriptors.PerSecond.Slope),
-		h.Pauses.Cycles, duration(h.Pauses.P99*1e9), duration(h.Pauses.Max*1e9))
-	if h.Again != nil {
-		h.Again.markdown(w, name+", again")
+		name := c.Name
+		for h := c.Hold; h != nil; h = h.Again {
+			t := h.Memory.PerSecond
+			row(w, name, duration(h.Seconds*1e9), whole(float64(h.Operations)), whole(t.Slope), whole(t.Low), whole(t.High),
+				fmt.Sprint(t.Samples), fmt.Sprintf("%.1f", t.Independent), validate.Number(h.Goroutines.PerSecond.Slope),
+				validate.Number(h.Descriptors.PerSecond.Slope), fmt.Sprint(h.Pauses.Cycles), duration(h.Pauses.P99*1e9),
+				duration(h.Pauses.Max*1e9), before, after)
+			name += ", again"
+		}
 	}
 }
 

@@ -217,7 +217,8 @@ func TestEveryColumnAndMetricIsDocumented(t *testing.T) {
 	}
 	assert.Len(t, columns, strings.Count(header, ",")+1)
 	s := &Scenario{Burst: &Burst{Latency: &measure.Latency{N: 1}}, Steady: &Steady{Latency: measure.Latency{N: 1}},
-		Memory: &measure.MemoryUse{Peak: measure.Memory{RSS: pointer(int64(1))}}}
+		Memory:      &measure.MemoryUse{Peak: measure.Memory{RSS: pointer(int64(1))}},
+		Connections: []Connections{{ID: "tcp", Callers: 1, RSS: pointer(1.0), Kernel: pointer(1.0), PeakRSS: pointer(int64(1)), Hold: &Hold{}}}}
 	for _, m := range s.metrics() {
 		phase, rest, nested := strings.Cut(m.name, ".")
 		if !nested || phase == "memory" || rest == "peak_in_flight" || rest == "throughput" || rest == "offered" {

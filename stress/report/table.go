@@ -31,7 +31,7 @@ func (s *Scenario) cells() []string {
 		cells[9] = validate.Number(float64(s.Ledger.Faults()))
 	}
 	if s.Memory != nil {
-		cells[10] = size(s.Memory.Peak.RSS)
+		cells[10] = size(s.largest())
 	}
 	cells[11] = fmt.Sprintf("%.1f s", s.Seconds)
 	return cells
