@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"math"
 	"strings"
 
 	"tensile/stress/measure"
@@ -43,6 +44,8 @@ func (s *Scenario) figures() (figures []chart.Figure, missing []string) {
 	for _, t := range s.Timelines {
 		f, ok := t.events().Figure()
 		add(t.Name, f, ok)
+		f, ok = t.incidents().Figure()
+		add("", f, ok)
 		if len(t.Lines) > 0 {
 			f, ok = t.plot().Figure()
 			add("", f, ok)
@@ -241,6 +244,15 @@ func (t Timeline) events() chart.Events {
 	return e
 }
 
+// incidents draws how long after each fault it was detected and over.
+func (t Timeline) incidents() chart.Incidents {
+	n := chart.Incidents{Title: t.Name + ": time after each fault", X: chart.Scale{Name: "after the fault", Text: duration}}
+	for _, one := range t.Events {
+		n.Events = append(n.Events, chart.Event{At: one.At * 1e9, Kind: string(one.Kind), Target: one.Target, What: one.What})
+	}
+	return n
+}
+
 func (t Timeline) plot() chart.Plot {
 	x, factor := timeScale(t.seconds())
 	p := chart.Plot{Title: t.Name + ", " + t.Unit, X: x, Y: scaleOf(Axis{Name: t.Unit, Unit: t.Unit})}
@@ -298,7 +310,23 @@ func strips(repeats []Repeats) []chart.Strip {
 		}
 		all[at].Series = append(all[at].Series, chart.Series{Name: r.Name, Values: r.Values, Target: r.Target})
 	}
+	for i := range all {
+		all[i].X.Log = farApart(all[i].Series)
+	}
 	return all
+}
+
+// farApart tells whether values, all above 0, lie so far apart that some would
+// be one point on an even axis.
+func farApart(series []chart.Series) bool {
+	const far = 30
+	least, most := math.Inf(1), 0.0
+	for _, s := range series {
+		for _, v := range s.Values {
+			least, most = min(least, v), max(most, v)
+		}
+	}
+	return least > 0 && most > far*least
 }
 
 // chartsOf draws the charts that can be drawn.

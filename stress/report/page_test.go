@@ -146,3 +146,10 @@ func TestFolderHasEveryFile(t *testing.T) {
 		require.NoError(t, folder.Close())
 	}
 }
+
+func TestValuesFarApartAreOnALogarithmicAxis(t *testing.T) {
+	s := strips([]Repeats{{Unit: "ms", Values: []float64{1, 2}}, {Unit: "ms", Values: []float64{70}}, {Unit: "s", Values: []float64{1, 20}},
+		{Unit: "B", Values: []float64{0, 1000}}})
+	assert.Equal(t, []bool{true, false, false}, []bool{s[0].X.Log, s[1].X.Log, s[2].X.Log})
+	assert.Len(t, s[0].Series, 2)
+}

@@ -159,6 +159,13 @@ func sampleChaos(s *Scenario, random *rand.Rand) {
 	s.Timelines = append(s.Timelines, Timeline{Name: "Faults close together at the end", Unit: "workers",
 		Lines:  []Line{{Name: "workers that serve", Points: []Point{{0, 10}, {0.33, 9}, {0.34, 10}}}},
 		Events: []Event{{0.33, Fault, "", "one"}, {0.335, Fault, "", "two"}, {0.338, Recovered, "", "one"}, {0.34, Recovered, "", "all"}}})
+	many := Timeline{Name: "Kills", Events: []Event{{0, Recovered, "", "formed"}}}
+	for i := range 12 {
+		at, node := float64(i)+1, fmt.Sprintf("node-%d", i%4)
+		many.Events = append(many.Events, Event{at, Fault, node, "SIGKILL"}, Event{at + 0.002 + 0.001*random.Float64(), Detected, node, "known dead to all"},
+			Event{at + 0.05, Undone, node, "restarted"}, Event{at + 0.1 + 0.3*random.Float64(), Recovered, node, "a member again"})
+	}
+	s.Timelines = append(s.Timelines, many)
 	s.Repeats = []Repeats{
 		{Name: "killed node known dead to all", Unit: "ms", Values: []float64{4.1, 5.5, 3.9, 7.2, 4.4}, Target: pointer(100.0)},
 		{Name: "workers serving again", Unit: "ms", Values: []float64{88, 91, 120, 97, 89}, Target: pointer(103.0)},

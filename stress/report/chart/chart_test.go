@@ -128,14 +128,46 @@ func TestEventsAreInOrderAndShadedUntilRecovery(t *testing.T) {
 	assert.Equal(t, 1, strings.Count(drawing(t, f), `class="outage"`), "a never recovered")
 	assert.Equal(t, "4 events from 1 to 5: 2 fault, 1 detected, 1 recovered.", f.Summary)
 
-	many := Events{}
+}
+
+// TestManyEventsHaveARowForEachTarget.
+func TestManyEventsHaveARowForEachTarget(t *testing.T) {
+	many := Events{Events: []Event{{0, "remark", "", "begins"}}}
 	for i := range 100 {
-		many.Events = append(many.Events, Event{float64(i), "fault", "x", "y"})
+		many.Events = append(many.Events, Event{float64(i), "fault", string(rune('a' + i%3)), "y"})
+	}
+	f, ok := many.Figure()
+	require.True(t, ok)
+	text := drawing(t, f)
+	assert.Len(t, f.Rows, 101)
+	assert.Equal(t, 100, strings.Count(text, `class="mark fault" transform`))
+	for _, lane := range []string{">all<", ">a<", ">b<", ">c<"} {
+		assert.True(t, strings.Contains(text, lane), "no row is named %s", lane)
+	}
+	for i := range 100 {
+		many.Events = append(many.Events, Event{float64(i), "fault", strings.Repeat("z", i+2), "y"})
 	}
 	f, _ = many.Figure()
-	assert.Len(t, f.Rows, 100)
-	assert.Equal(t, mostRows, strings.Count(drawing(t, f), `class="mark fault" transform`))
-	assert.Contains(t, f.Note, "The first 24 of 100")
+	assert.Equal(t, mostRows, strings.Count(drawing(t, f), `class="tick name"`), "the rest is in the table")
+	assert.Contains(t, f.Note, "The first 24 of 104 targets")
+	assert.Len(t, f.Rows, 201)
+}
+
+// TestIncidents: what follows a fault is that of the same target, up to its next
+// fault.
+func TestIncidents(t *testing.T) {
+	n := Incidents{Events: []Event{
+		{10, "fault", "a", "killed"}, {11, "fault", "b", "killed"}, {12, "detected", "a", ""}, {13, "detected", "a", "again"},
+		{15, "recovered", "a", ""}, {20, "fault", "a", "killed"}, {21, "detected", "b", ""}, {24, "detected", "a", ""},
+		{25, "recovered", "c", "was not hit"}, {26, "fault", "d", "nobody noticed"}, {27, "remark", "a", ""},
+	}}
+	f, ok := n.Figure()
+	require.True(t, ok)
+	assert.Equal(t, [][]string{{"a: killed", "2", "", "5"}, {"b: killed", "10", "", ""}, {"a: killed", "4", "", ""}}, f.Rows)
+	assert.Equal(t, "3 faults. 3 detected, after 4 in the median and 10 at most. 1 recovered, after 5 in the median and 5 at most.", f.Summary)
+	assert.Equal(t, 4, strings.Count(drawing(t, f), `transform="translate(`))
+	_, ok = Incidents{Events: n.Events[:1]}.Figure()
+	assert.False(t, ok)
 }
 
 // TestNamesOfPostsDoNotTouch: those that are close stand on both sides and in

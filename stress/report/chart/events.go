@@ -21,16 +21,19 @@ func (e Event) words() string {
 	return e.Target + ": " + e.What
 }
 
-// Events draws what happened when, one event a row, in the order of time. From
-// a fault to the recovery of its target the row is shaded.
+// Events draws what happened when. A few events have a row each, in the order of
+// time; many have a row for each target. From a fault to the recovery of its
+// target the row is underlined.
 type Events struct {
 	Title, Note string
 	X           Scale
 	Events      []Event
 }
 
-// mostRows bounds the height of a drawing; the rest is in the table.
-const mostRows = 24
+const (
+	mostEvents = 14 // that have a row each
+	mostRows   = 24 // bounds the height of a drawing; the rest is in the table
+)
 
 // Figure draws the events. ok is false where there is none.
 func (e Events) Figure() (f Figure, ok bool) {
@@ -52,31 +55,43 @@ func (e Events) Figure() (f Figure, ok bool) {
 			f.Legend = append(f.Legend, Entry{kind, "mark " + kind})
 		}
 	}
-	shown := events[:min(len(events), mostRows)]
-	if more := len(events) - len(shown); more > 0 {
-		f.Note = fmt.Sprintf("The first %d of %d events; all are in the table. ", len(shown), len(events)) + f.Note
-	}
 	x, _ := e.X.spread(at, 5)
 	x.low, x.high = slices.Min(at), slices.Max(at)
 	if x.low == x.high {
 		x.high++
 	}
-	x = x.on(12, width-14)
-	bottom := rowTop + rowHeight*float64(len(shown))
+	rows, left := len(events), 12.0
+	lanes := laneOf(events)
+	if rows > mostEvents {
+		rows = min(len(lanes), mostRows)
+		for target := range lanes {
+			left = max(left, min(textWidth(laneName(target)), width/4)+14)
+		}
+		if more := len(lanes) - rows; more > 0 {
+			f.Note = fmt.Sprintf("The first %d of %d targets; all are in the table. ", rows, len(lanes)) + f.Note
+		}
+	}
+	x = x.on(left, width-14)
+	bottom := rowTop + rowHeight*float64(rows)
 	d := happened{ID: idMark, W: width, H: coord(bottom + 40), Top: rowTop, Bottom: coord(bottom),
 		Left: coord(x.start), Right: coord(x.end), XName: x.Name}
 	var p plotted
 	p.ticks(x, axis{})
 	d.XTicks = p.XTicks
-	for i, one := range shown {
-		px := x.at(one.At)
-		row := instant{X: coord(px), Y: coord(rowTop + rowHeight*(float64(i)+0.5)), Kind: one.Kind,
-			Full: x.text(one.At) + " " + one.words(), TextX: coord(px + 10)}
-		room := x.end - px
-		if px > (x.start+x.end)/2 {
-			row.End, row.TextX, room = true, coord(px-10), px-x.start
+	if len(events) > mostEvents {
+		d.lanes(lanes, left)
+	}
+	for i, one := range events {
+		if len(events) > mostEvents {
+			if i = lanes[one.Target]; i >= rows {
+				continue
+			}
 		}
-		row.Text = fit(one.words(), room-6)
+		px := x.at(one.At)
+		row := instant{X: coord(px), Y: coord(rowTop + rowHeight*(float64(i)+0.5)), Kind: one.Kind, Full: x.text(one.At) + " " + one.words()}
+		if len(events) <= mostEvents {
+			row.beside(one.words(), px, x)
+		}
 		if one.Kind == "fault" {
 			if until, ok := recovery(events, one); ok {
 				row.Until = coord(x.at(until) - px)
@@ -94,6 +109,42 @@ func (e Events) Figure() (f Figure, ok bool) {
 	f.Summary += "."
 	f.drawing = draw("events", d)
 	return f, true
+}
+
+// laneOf numbers the targets in the order in which they first occur.
+func laneOf(events []Event) map[string]int {
+	lanes := make(map[string]int)
+	for _, e := range events {
+		if _, seen := lanes[e.Target]; !seen {
+			lanes[e.Target] = len(lanes)
+		}
+	}
+	return lanes
+}
+
+// laneName is how the row of a target is named: events without one are those of
+// everything.
+func laneName(target string) string { return cmp.Or(target, "all") }
+
+// lanes names the rows of targets.
+func (d *happened) lanes(lanes map[string]int, room float64) {
+	names := make([]string, len(lanes))
+	for target, i := range lanes {
+		names[i] = laneName(target)
+	}
+	for i, name := range names[:min(len(names), mostRows)] {
+		d.Lanes = append(d.Lanes, tick{coord(rowTop + rowHeight*(float64(i)+0.5)), fit(name, room-6), ""})
+	}
+}
+
+// beside puts words to the side of an instant where there is more room.
+func (i *instant) beside(words string, px float64, x axis) {
+	room := x.end - px
+	i.TextX = coord(px + 10)
+	if px > (x.start+x.end)/2 {
+		i.End, i.TextX, room = true, coord(px-10), px-x.start
+	}
+	i.Text = fit(words, room-6)
 }
 
 // recovery is when the target of a fault recovered, or else everything did: the
@@ -116,6 +167,7 @@ type happened struct {
 	Left, Right, Top, Bottom coord
 	XName                    string
 	XTicks                   []tick
+	Lanes                    []tick
 	Rows                     []instant
 }
 
