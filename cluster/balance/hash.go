@@ -21,9 +21,12 @@ func mix(h uint64) uint64 {
 	return h ^ h>>33
 }
 
-// draw is the number that a key draws with a node: 52 random bits, which with
-// one half added still fit a float64 exactly.
-func (m *member) draw(key uint64) float64 { return float64(mix(key^m.id)>>12) + 0.5 }
+// drawn are the 52 random bits that a key draws with the ID of a node.
+func drawn(key, id uint64) uint64 { return mix(key^id) >> 12 }
+
+// draw is the number that they make: with one half added they still fit a
+// float64 exactly.
+func (m *member) draw(key uint64) float64 { return float64(drawn(key, m.id)) + 0.5 }
 
 // score is what the node with the highest wins by. With u uniform in (0, 1),
 // -weight / ln u makes it win with a probability in proportion to its weight,
@@ -40,10 +43,25 @@ func (s *set) score(m *member, key uint64) float64 {
 // first is the index of the node with the highest score. Equal scores follow in
 // the order of the members.
 func (s *set) first(key uint64) int {
+	if s.even {
+		return s.highest(key)
+	}
 	best, highest := 0, 0.0
 	for i, m := range s.members {
 		if score := s.score(m, key); score > highest {
 			best, highest = i, score
+		}
+	}
+	return best
+}
+
+// highest is first for nodes that weigh the same: there the bits that were drawn
+// decide, so the nodes themselves need not be looked at.
+func (s *set) highest(key uint64) int {
+	best, highest := 0, uint64(0)
+	for i, id := range s.ids {
+		if bits := drawn(key, id); bits > highest {
+			best, highest = i, bits
 		}
 	}
 	return best

@@ -11,6 +11,7 @@ type set struct {
 	members []*member // sorted by name: the same for every process
 	weight  int       // of all
 	even    bool      // whether all weigh the same
+	ids     []uint64  // of the members
 	// schedule is one round of turns, as indices of members: each has as many
 	// as it weighs. Only strategies without a key have it.
 	schedule []uint32
@@ -20,6 +21,7 @@ func newSet(members []*member, scheduled bool) *set {
 	s := &set{members: members, even: true}
 	unit := 0
 	for _, m := range members {
+		s.ids = append(s.ids, m.id)
 		s.weight += m.Weight
 		s.even = s.even && m.Weight == members[0].Weight
 		unit = divisor(unit, m.Weight)
