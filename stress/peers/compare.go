@@ -30,11 +30,16 @@ type contestant struct {
 	bound bool
 	// lacks says what it does not do and ours does.
 	lacks string
+	// fewer, if set, is how many times fewer operations a sample has, as it
+	// would take too long.
+	fewer int
 	// sample does the work once, n operations, and returns the figure. It sets
 	// up and tears down outside of what it measures, and returns an error where
 	// not all of the work was done.
 	sample func(n int) (float64, error)
 }
+
+func (c contestant) operations(n int) int { return n / max(c.fewer, 1) }
 
 // result is what a comparison came to.
 type result struct {
@@ -53,7 +58,7 @@ func (c comparison) run(rounds int, seed uint64, progress func(string)) (result,
 	for round := range rounds {
 		for _, i := range random.Perm(len(c.contestants)) {
 			debug.FreeOSMemory() // what the last one left is not this one's
-			x, err := c.contestants[i].sample(c.n)
+			x, err := c.contestants[i].sample(c.contestants[i].operations(c.n))
 			if err != nil {
 				return r, fmt.Errorf("%s, %s, %s, round %d: %w", c.scenario, c.work, c.contestants[i].name, round+1, err)
 			}

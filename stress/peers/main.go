@@ -22,6 +22,11 @@ import (
 var scenarios = []func() []comparison{
 	pooling,
 	routing,
+	queueing,
+	balancing,
+	calling,
+	detecting,
+	working,
 }
 
 func main() {

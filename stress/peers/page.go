@@ -104,6 +104,9 @@ func (r result) write(w io.Writer) {
 		if c.bound {
 			name, ahead = "*bound:* "+name, ""
 		}
+		if c.fewer > 0 {
+			name += fmt.Sprintf(" (%s operations)", figure(float64(c.operations(r.n))))
+		}
 		fmt.Fprintf(w, "| %s | %s | %s to %s | %s | %s | %s |\n", name, figure(median(r.samples[i])),
 			figure(slices.Min(r.samples[i])), figure(slices.Max(r.samples[i])), ratio, ahead, c.lacks)
 	}
@@ -154,7 +157,7 @@ func writeSamples(w io.Writer, results []result) {
 		for i, c := range r.contestants {
 			for _, x := range r.samples[i] {
 				fmt.Fprintf(w, "Benchmark%s/%s/%s-%d\t%d\t%s %s\n", strings.ToUpper(r.scenario[:1])+r.scenario[1:], word(r.work),
-					word(c.name), e.GOMAXPROCS, r.n, strconv.FormatFloat(x, 'g', -1, 64), benchUnit(r.unit))
+					word(c.name), e.GOMAXPROCS, c.operations(r.n), strconv.FormatFloat(x, 'g', -1, 64), benchUnit(r.unit))
 			}
 		}
 	}

@@ -18,7 +18,7 @@ func TestEveryContestantDoesTheWork(t *testing.T) {
 		for _, c := range list() {
 			for _, one := range c.contestants {
 				t.Run(c.scenario+"/"+c.work+"/"+one.name, func(t *testing.T) {
-					x, err := one.sample(max(c.n/1000, 100))
+					x, err := one.sample(max(one.operations(c.n)/1000, 100))
 					require.NoError(t, err)
 					assert.GreaterOrEqual(t, x, 0.0)
 				})

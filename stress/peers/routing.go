@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
+	"github.com/nats-io/nats.go"
 	"github.com/puzpuzpuz/xsync/v4"
 
 	"tensile/registry"
@@ -36,7 +38,7 @@ func routing() []comparison {
 		c := comparison{scenario: "routing", unit: "msgs/s", n: 1_000_000,
 			work: fmt.Sprintf("messages to %d names from %d senders", names, senders)}
 		for _, r := range routers {
-			c.contestants = append(c.contestants, contestant{name: r.name, bound: r.bound, lacks: r.lacks,
+			c.contestants = append(c.contestants, contestant{name: r.name, bound: r.bound, lacks: r.lacks, fewer: r.fewer,
 				sample: func(n int) (float64, error) { return r.rate(senders, n) }})
 		}
 		list = append(list, c)
@@ -63,6 +65,7 @@ type routerPeer struct {
 	name  string
 	bound bool
 	lacks string
+	fewer int
 	open  func(table []string, handle func(letter)) (router, error)
 }
 
@@ -230,6 +233,23 @@ var routers = []routerPeer{
 			all.Wait()
 			return nil
 		}}, nil
+	}},
+	{name: "NATS core, in this process", fewer: 5, lacks: "errors for unknown names, a bound that the sender meets", open: func(table []string, handle func(letter)) (router, error) {
+		nc, end, err := natsServer("", false)
+		if err != nil {
+			return router{}, err
+		}
+		for _, name := range table {
+			if _, err := nc.Subscribe(name, func(m *nats.Msg) {
+				handle(letter{binary.BigEndian.Uint64(m.Data), binary.BigEndian.Uint64(m.Data[8:])})
+			}); err != nil {
+				return router{}, errors.Join(err, end())
+			}
+		}
+		return router{func(to int, l letter) error {
+			data := binary.BigEndian.AppendUint64(make([]byte, 0, 16), l.id)
+			return nc.Publish(table[to], binary.BigEndian.AppendUint64(data, l.sender))
+		}, end}, nc.Flush()
 	}},
 	{name: "one channel", bound: true, lacks: "names", open: func(_ []string, handle func(letter)) (router, error) {
 		box := make(chan letter, 1024)
