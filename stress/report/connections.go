@@ -2,7 +2,6 @@ package report
 
 import (
 	"fmt"
-	"io"
 	"math"
 
 	"tensile/stress/measure"
@@ -115,31 +114,26 @@ func HoldChart(all []Connections) []Chart {
 	return []Chart{c}
 }
 
-// connections writes what holding them has shown.
-func connections(w io.Writer, all []Connections) {
+// connectionGrids are what holding them has shown.
+func connectionGrids(all []Connections) []grid {
 	if len(all) == 0 {
-		return
+		return nil
 	}
-	fmt.Fprint(w, "\nWhat one connection takes, in bytes:\n\n")
-	head(w, "connections", "N", "processes", "goroutines", "heap", "stack", "resident", "kernel, both ends", "callers' heap and stack", "largest process", "largest of the callers")
+	one := grid{Title: "What one connection takes, in bytes", Head: []string{"connections", "N", "processes", "goroutines", "heap", "stack",
+		"resident", "kernel, both ends", "callers' heap and stack", "largest process", "largest of the callers"}}
+	held := grid{Title: "While they were held", Before: "Heap and stacks of all processes of their server.",
+		Head: []string{"connections", "time", "requests", "bytes/s", "95 % from", "to", "readings", "worth independent", "goroutines/s",
+			"descriptors/s", "collections", "pause p99 ≤", "longest ≤", "heap before", "heap after close"}}
 	for _, c := range all {
 		processes := fmt.Sprint(c.Servers)
 		if c.Callers > 0 {
 			processes = fmt.Sprintf("%d + %d", c.Servers, c.Callers)
 		}
-		row(w, c.Name, whole(float64(c.N)), processes, fmt.Sprintf("%.2f", c.Goroutines), whole(c.Heap), whole(c.Stacks),
-			wholeIf(c.RSS), wholeIf(c.Kernel), callersOf(c), size(c.PeakRSS), sizeIf(c.CallerPeakRSS))
-	}
-	for _, c := range all {
+		one.Rows = append(one.Rows, []string{c.Name, whole(float64(c.N)), processes, fmt.Sprintf("%.2f", c.Goroutines), whole(c.Heap),
+			whole(c.Stacks), wholeIf(c.RSS), wholeIf(c.Kernel), callersOf(c), size(c.PeakRSS), sizeIf(c.CallerPeakRSS)})
 		if c.KernelSource != "" {
-			fmt.Fprintf(w, "\nThe kernel's part is the growth of %s, while they were opened.\n", c.KernelSource)
-			break
+			one.After = fmt.Sprintf("The kernel's part is the growth of %s, while they were opened.", c.KernelSource)
 		}
-	}
-	fmt.Fprint(w, "\nWhile they were held, heap and stacks of all processes of their server:\n\n")
-	head(w, "connections", "time", "requests", "bytes/s", "95 % from", "to", "readings", "worth independent", "goroutines/s", "descriptors/s",
-		"collections", "pause p99 ≤", "longest ≤", "heap before", "heap after close")
-	for _, c := range all {
 		before, after := "", ""
 		if c.HeapBase > 0 {
 			before, after = size(&c.HeapBase), size(&c.HeapAfter)
@@ -147,13 +141,14 @@ func connections(w io.Writer, all []Connections) {
 		name := c.Name
 		for h := c.Hold; h != nil; h = h.Again {
 			t := h.Memory.PerSecond
-			row(w, name, duration(h.Seconds*1e9), whole(float64(h.Operations)), whole(t.Slope), whole(t.Low), whole(t.High),
-				fmt.Sprint(t.Samples), fmt.Sprintf("%.1f", t.Independent), validate.Number(h.Goroutines.PerSecond.Slope),
-				validate.Number(h.Descriptors.PerSecond.Slope), fmt.Sprint(h.Pauses.Cycles), duration(h.Pauses.P99*1e9),
-				duration(h.Pauses.Max*1e9), before, after)
+			held.Rows = append(held.Rows, []string{name, duration(h.Seconds * 1e9), whole(float64(h.Operations)), whole(t.Slope), whole(t.Low),
+				whole(t.High), fmt.Sprint(t.Samples), fmt.Sprintf("%.1f", t.Independent), validate.Number(h.Goroutines.PerSecond.Slope),
+				validate.Number(h.Descriptors.PerSecond.Slope), fmt.Sprint(h.Pauses.Cycles), duration(h.Pauses.P99 * 1e9),
+				duration(h.Pauses.Max * 1e9), before, after})
 			name += ", again"
 		}
 	}
+	return []grid{one, held}
 }
 
 func whole(x float64) string { return validate.Number(math.Round(x)) }

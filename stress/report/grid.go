@@ -37,7 +37,7 @@ func (g grid) markdown(w io.Writer) {
 
 // grids are the tables of a scenario beside those of its charts and checks.
 func (s *Scenario) grids() []grid {
-	var all []grid
+	all := connectionGrids(s.Connections)
 	if s.Knee != nil {
 		all = append(all, s.Knee.grid())
 	}

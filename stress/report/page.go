@@ -127,8 +127,11 @@ func facts(r *Run) []fact {
 	peak := "not measured"
 	var most *int64
 	for _, s := range r.Scenarios {
-		if s.Memory != nil && s.Memory.Peak.RSS != nil && (most == nil || *s.Memory.Peak.RSS > *most) {
-			most = s.Memory.Peak.RSS
+		if s.Memory == nil {
+			continue
+		}
+		if peak := s.largest(); peak != nil && (most == nil || *peak > *most) {
+			most = peak
 		}
 	}
 	if most != nil {
@@ -194,8 +197,10 @@ func (s *Scenario) facts() []fact {
 		add("steady max", "%s", duration(float64(st.Latency.Max)))
 		add("generator late, p99", "%s", duration(float64(st.LateP99)))
 	}
-	if s.Memory != nil && s.Memory.Peak.RSS != nil {
-		add("peak memory", "%s", size(s.Memory.Peak.RSS))
+	if s.Memory != nil {
+		if peak := s.largest(); peak != nil {
+			add("peak memory", "%s", size(peak))
+		}
 	}
 	if s.Share != nil && *s.Share < 1 {
 		add("processors left free", "%.0f %%", 100**s.Share)

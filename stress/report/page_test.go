@@ -51,6 +51,7 @@ func TestPageShowsWhatHappened(t *testing.T) {
 		"steady p99 below 100 ms", "offered 60K ops/s", "A tenth of the workers killed", "node-3: SIGSTOP", "±2,000 allowed",
 		"All thresholds held up to 80,000 ops/s; at the next rate: p99 was 240 ms.", "held up to here", "Time grows as N^1.02",
 		"Memory grows as N^(not measured)", "Universal Scalability Law: λ = 40,000 ops/s", "N = 1,000,000: it does not fit",
+		"What one connection takes, in bytes", "callers&#39; heap and stack", "memory while held",
 		"Where it breaks", "knee", "killed node known dead to all", "a processor, 2 cores", "processors left free</dt><dd>61 %",
 	} {
 		shows(t, page, want)

@@ -122,7 +122,6 @@ func (s *Scenario) markdown(w io.Writer) {
 		fmt.Fprintf(w, "\nMemory, peak: heap %s, stacks %s, resident %s, control group %s; %d GC cycles, pause p99 ≤ %s.\n",
 			size(&m.Peak.Heap), size(&m.Peak.Stacks), size(m.Peak.RSS), size(m.Peak.Cgroup), m.GCCycles, duration(m.GCPause*1e9))
 	}
-	connections(w, s.Connections)
 	if s.Leaks != nil {
 		fmt.Fprintf(w, "\nAudit: %s.\n", s.Leaks)
 	}

@@ -37,6 +37,8 @@ func sampleRun() *Run {
 			one.Share = pointer(0.61)
 		case validate.Chaos:
 			sampleChaos(one, random)
+		case validate.Memory:
+			sampleConnections(one, random)
 		case validate.Balancing:
 			sampleBalance(one, random)
 		}
@@ -120,6 +122,19 @@ func sampleLoad(s *Scenario, random *rand.Rand, state State) {
 	}
 	s.Checks = list.Checks()
 	s.Replay = fmt.Sprintf("STRESS_SEED=42 STRESS_SCALE=100000 go test -count=1 -run '^TestStress%s$' .", benchName(s.ID))
+}
+
+func sampleConnections(s *Scenario, random *rand.Rand) {
+	s.State, s.N, s.Seconds, s.Operations, s.Subject = Passed, 100_000, 31.5, 300_000, "*conn.Server"
+	for _, name := range []string{"in memory", "in memory, without a goroutine", "TCP"} {
+		c := Connections{ID: "x", Name: name, N: 100_000, Servers: 1, Goroutines: 1, Heap: 900, Stacks: 2048, RSS: pointer(3300.0),
+			Hold: &Hold{Seconds: 10, Operations: 100_000, Rate: 10_000}, HeapBase: 2e6, HeapAfter: 2.1e6}
+		for i := range 60 {
+			c.Hold.Series = append(c.Hold.Series, Reading{At: float64(i) / 6, Memory: 3e8 + float64(random.IntN(40_000)), Goroutines: 1e5, Descriptors: 12})
+		}
+		s.Connections = append(s.Connections, c)
+	}
+	s.Charts = HoldChart(s.Connections)
 }
 
 func sampleLimits(s *Scenario) {

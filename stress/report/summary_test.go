@@ -20,7 +20,7 @@ func TestSummary(t *testing.T) {
 	var text strings.Builder
 	require.NoError(t, WriteSummary(&text, r))
 	for _, want := range []string{
-		"## ✕ Stress: Failed", "N = 100,000, seed 42", "| 3 | Registry routing | ✕ failed |", "5 scenarios were not run.",
+		"## ✕ Stress: Failed", "N = 100,000, seed 42", "| 3 | Registry routing | ✕ failed |", "4 scenarios were not run.",
 		"### 3 Registry routing: what failed", "\n````\n", "and 15 more", "STRESS_SEED=42", "| pooling.burst.throughput | 140,000 ops/s |",
 		"| 1 | the five base scenarios pass: formation, pooling, routing, queueing, memory | ✕ failed | failed: routing, routing.lost |",
 	} {
