@@ -85,8 +85,9 @@ func (c *Config[C]) validate() error {
 	return nil
 }
 
-// tickLength is a quarter of the shortest limit in time, so that each limit
-// acts within a quarter of itself; 0 means that nothing needs ticks.
+// tickLength is an eighth of the shortest limit in time; 0 means that nothing
+// needs ticks. A released connection bears the last tick that was told, which may
+// be almost two ticks ago: so each limit acts within a quarter of itself.
 func (c *Config[C]) tickLength() time.Duration {
 	shortest := time.Duration(0)
 	for _, limit := range []time.Duration{c.MaxIdleTime, c.MaxLifetime, c.CheckAfter} {
@@ -100,5 +101,5 @@ func (c *Config[C]) tickLength() time.Duration {
 	if shortest == 0 {
 		return 0
 	}
-	return max(shortest/4, time.Millisecond)
+	return max(shortest/8, time.Millisecond)
 }

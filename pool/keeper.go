@@ -11,14 +11,38 @@ func (p *Pool[C]) ticks(d time.Duration) int64 {
 	return int64((d-1)/p.tick) + 1
 }
 
+// tickNow is the tick of this instant, where there are ticks. It reads the clock.
+func (p *Pool[C]) tickNow() int64 {
+	if p.tick == 0 {
+		return 0
+	}
+	return int64(time.Since(p.began) / p.tick)
+}
+
 // expiry draws the tick at which a connection dialled now is too old.
-func (p *Pool[C]) expiry() int64 {
+func (p *Pool[C]) expiry(now int64) int64 {
 	life := p.cfg.MaxLifetime
 	if life == 0 {
 		return 0
 	}
 	jitter := time.Duration(rand.Int64N(int64(life)/10 + 1))
-	return p.now + max(p.ticks(life-jitter), 1)
+	return now + max(p.ticks(life-jitter), 1)
+}
+
+// advance sets the tick that released connections are stamped with. Where some
+// were missed, as on a busy machine, what bears the last may have come home only
+// just now, and is not taken for older than that.
+func (p *Pool[C]) advance(now int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if now > p.now+1 {
+		for _, s := range p.idle {
+			if s.since == p.now {
+				s.since = now - 1
+			}
+		}
+	}
+	p.now = now
 }
 
 // keep tells the time, and has the housekeeping done at every tick. It ends when
@@ -39,7 +63,6 @@ func (p *Pool[C]) keep() {
 	defer close(due)
 	due <- struct{}{} // MinIdle is there before anybody asks
 
-	began := time.Now()
 	clock := time.NewTicker(p.tick)
 	defer clock.Stop()
 	for {
@@ -47,10 +70,7 @@ func (p *Pool[C]) keep() {
 		case <-p.ctx.Done():
 			return
 		case <-clock.C:
-			p.mu.Lock()
-			// By the clock and not by one: on a busy machine ticks are missed.
-			p.now = int64(time.Since(began) / p.tick)
-			p.mu.Unlock()
+			p.advance(p.tickNow())
 			select {
 			case due <- struct{}{}:
 			default: // still at the last

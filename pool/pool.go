@@ -18,13 +18,14 @@ type Pool[C any] struct {
 	out     int        // slots lent, being dialled or being closed
 	waiters waitList[C]
 	closed  bool
-	now     int64 // ticks since New; stays 0 where no limit needs them
+	now     int64 // the last tick told; stays 0 where no limit needs them
 	count   Stats // only the totals are kept here
 
 	home    chan struct{} // closed once the pool is closed and nothing is out
 	ctx     context.Context
 	stop    context.CancelFunc // ends the keeper; nil where there is none
 	stopped chan struct{}      // closed when the keeper has ended
+	began   time.Time          // from which ticks are counted
 }
 
 // slot is the right to one connection. MaxSize of them are made at the start;
@@ -63,6 +64,7 @@ func New[C any](cfg Config[C]) (*Pool[C], error) {
 	if p.tick > 0 {
 		p.ctx, p.stop = context.WithCancel(context.Background())
 		p.stopped = make(chan struct{})
+		p.began = time.Now()
 		go p.keep()
 	}
 	return p, nil
@@ -192,6 +194,7 @@ func (p *Pool[C]) fit(ctx context.Context, s *slot[C]) bool {
 // connect dials for s.
 func (p *Pool[C]) connect(ctx context.Context, s *slot[C]) error {
 	conn, err := p.cfg.Dial(ctx)
+	now := p.tickNow()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if err != nil {
@@ -200,8 +203,8 @@ func (p *Pool[C]) connect(ctx context.Context, s *slot[C]) error {
 	}
 	p.count.Dialled++
 	s.conn, s.connected = conn, true
-	s.since = p.now
-	s.expires = p.expiry()
+	s.since = now
+	s.expires = p.expiry(now)
 	return nil
 }
 
