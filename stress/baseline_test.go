@@ -72,6 +72,7 @@ func TestRegressionFailsTheRun(t *testing.T) {
 			require.NoError(t, err)
 			require.NotNil(t, r.Comparison)
 			assert.NotEmpty(t, r.Comparison.Figures)
+			assert.Contains(t, said, " figures compared by their medians. ")
 		})
 	}
 	t.Run("repeated", func(t *testing.T) {

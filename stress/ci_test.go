@@ -52,12 +52,28 @@ func TestGitHubIsTold(t *testing.T) {
 	}
 }
 
+// TestGitHubIsToldOfACrash, by the monitor: the run itself cannot any more.
+func TestGitHubIsToldOfACrash(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a kit is run")
+	}
+	summary := filepath.Join(t.TempDir(), "summary.md")
+	said, err := runKit("TestStressPool", "STRESS_SCALE=1000", "STRESS_OUT="+t.TempDir(), plantedVariable+"=crashes",
+		"GITHUB_ACTIONS=true", "GITHUB_STEP_SUMMARY="+summary)
+	assert.Error(t, err)
+	assert.Regexp(t, `(?m)^::error title=Stress::the process crashed: panic: a goroutine of the subject`, said)
+	text, err := os.ReadFile(summary)
+	require.NoError(t, err)
+	assert.Equal(t, 1, strings.Count(string(text), " Stress: Failed"), "of a run there is one summary, the last")
+	assert.Contains(t, string(text), "the process crashed: panic")
+}
+
 // TestNoAnnotationElsewhere: on another machine nobody reads workflow commands.
 func TestNoAnnotationElsewhere(t *testing.T) {
 	if testing.Short() {
 		t.Skip("a kit is run")
 	}
-	said, err := runKit("TestStressRouter", small, slow, "STRESS_OUT="+t.TempDir(), plantedVariable+"=swaps two", "GITHUB_ACTIONS=")
+	said, err := runKit("TestStressRouter", small, slow, "STRESS_OUT="+t.TempDir(), plantedVariable+"=swaps two")
 	assert.Error(t, err)
 	assert.NotContains(t, said, "::error")
 }
@@ -69,7 +85,7 @@ func TestGoTestJSON(t *testing.T) {
 		t.Skip("runs go test")
 	}
 	cmd := exec.Command("go", "test", "-json", "-count=1", "-run=^TestStressRouter$", ".")
-	cmd.Env = append(os.Environ(), small, slow, "STRESS_OUT="+t.TempDir(), plantedVariable+"=swaps two", "GITHUB_ACTIONS=true")
+	cmd.Env = append(os.Environ(), small, slow, "STRESS_OUT="+t.TempDir(), plantedVariable+"=swaps two", "GITHUB_ACTIONS=true", "GITHUB_STEP_SUMMARY=")
 	var said strings.Builder
 	cmd.Stderr = &said
 	out, err := cmd.Output()

@@ -68,6 +68,9 @@ func monitor(dir string, input io.Reader) error {
 	folder.Logf("%s", why)
 	derive(r)
 	fmt.Fprintf(os.Stderr, "stress: %s; report in %s\n", why, dir)
+	if os.Getenv(actionsVariable) == "true" {
+		fmt.Fprintf(os.Stderr, "::error title=Stress::%s\n", data(why))
+	}
 	summarize(folder, r)
 	return errors.Join(folder.Write(r), folder.Close())
 }

@@ -78,4 +78,7 @@ func WriteTable(w io.Writer, r *Run) {
 	for _, a := range r.Acceptance {
 		fmt.Fprintf(w, "(%d) %s: %s\n", a.Number, a.Name, a.Verdict)
 	}
+	if c := r.Comparison; c != nil {
+		fmt.Fprintf(w, "beside %s\n", c.sentence())
+	}
 }
