@@ -1,0 +1,84 @@
+// Package disk has the disk fail for this process, and for it alone, as the
+// kernel would say it: so whatever writes in it, and however, can be put to the
+// test without a file system of its own and without special rights.
+//
+//   - [LimitFileSize] stands for a full disk: a write beyond the limit is cut
+//     short and then fails.
+//   - [Intercept] puts every fsync, fdatasync and msync in the hands of the
+//     caller, who may hold it up or have it fail (seccomp user notification,
+//     seccomp(2); Linux 5.7 and later).
+//
+// Neither can be undone as a whole: they are for child processes that are
+// killed afterwards.
+package disk
+
+import (
+	"errors"
+	"sync"
+)
+
+// ErrUnsupported says that the system does not let a process do this to itself.
+var ErrUnsupported = errors.New("disk: not supported here")
+
+// Syncs are the calls of this process that bring files to the disk. Safe for
+// concurrent use.
+type Syncs struct {
+	mu      sync.Mutex
+	cond    sync.Cond
+	calls   int // ever made
+	holding bool
+	fail    int // calls that are still to fail; all if negative
+}
+
+func newSyncs() *Syncs {
+	s := &Syncs{}
+	s.cond.L = &s.mu
+	return s
+}
+
+// Calls is the number of calls so far, those under way included.
+func (s *Syncs) Calls() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.calls
+}
+
+// Hold has calls wait until Release.
+func (s *Syncs) Hold() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.holding = true
+}
+
+// Release lets go on what Hold holds up.
+func (s *Syncs) Release() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.holding = false
+	s.cond.Broadcast()
+}
+
+// Fail has the next n calls to be decided fail with EIO, or all from now on if
+// n is negative. One that is held up is decided at its release.
+func (s *Syncs) Fail(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fail = n
+}
+
+// decide tells whether a call goes through, once nobody holds it up.
+func (s *Syncs) decide() (through bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.calls++
+	for s.holding {
+		s.cond.Wait()
+	}
+	if s.fail == 0 {
+		return true
+	}
+	if s.fail > 0 {
+		s.fail--
+	}
+	return false
+}

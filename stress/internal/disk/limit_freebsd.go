@@ -1,0 +1,5 @@
+package disk
+
+import "syscall"
+
+func setLimit(l *syscall.Rlimit, bytes int64) { l.Cur = bytes }
