@@ -3,7 +3,9 @@ package stress_test
 import (
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -30,15 +32,35 @@ func mustBeCaught(t *testing.T, kit string, faults []fault, env ...string) {
 	for _, f := range faults {
 		t.Run(f.name, func(t *testing.T) {
 			t.Parallel()
-			out := t.TempDir()
-			said, err := runKit(kit, append(env, plantedVariable+"="+f.name, "STRESS_SCALE=2000", "STRESS_OUT="+out)...)
-			assert.Error(t, err, "the kit passed")
-			assert.Contains(t, said, f.says)
-			r, err := report.Load(out)
-			if assert.NoError(t, err) {
-				assert.Equal(t, report.Failed, r.State, "the report must say so too")
-			}
+			mustBeCaughtNow(t, kit, f, env...)
 		})
+	}
+}
+
+// mustBeCaughtWaiting is mustBeCaught for faults that have a kit wait for
+// something that never comes: so all of them can go on at once.
+func mustBeCaughtWaiting(t *testing.T, kit string, faults []fault, env ...string) {
+	if testing.Short() {
+		t.Skip("each fault takes a process of its own")
+	}
+	var all sync.WaitGroup
+	for _, f := range faults {
+		all.Go(func() {
+			t.Run(f.name, func(t *testing.T) { mustBeCaughtNow(t, kit, f, env...) })
+		})
+	}
+	all.Wait()
+}
+
+func mustBeCaughtNow(t *testing.T, kit string, f fault, env ...string) {
+	out := t.TempDir()
+	env = append(slices.Clone(env), plantedVariable+"="+f.name, "STRESS_SCALE=2000", "STRESS_OUT="+out)
+	said, err := runKit(kit, env...)
+	assert.Error(t, err, "the kit passed")
+	assert.Contains(t, said, f.says)
+	r, err := report.Load(out)
+	if assert.NoError(t, err) {
+		assert.Equal(t, report.Failed, r.State, "the report must say so too")
 	}
 }
 

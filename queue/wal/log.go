@@ -256,11 +256,12 @@ func (l *Log) write(g *group, last bool) error {
 		g.buf = appendFrame(g.buf, kindSeal, nil, nil)
 	}
 	sealFrames(g.buf, g.segment, l.end, true)
-	if err := writeAt(l.file, g.buf, l.end); err != nil {
-		return err
+	err := writeAt(l.file, g.buf, l.end)
+	if err == nil {
+		err = l.file.Datasync()
 	}
-	if err := l.file.Datasync(); err != nil {
-		return err
+	if err != nil {
+		return fmt.Errorf("%s: %w", filepath.Join(l.dir, segmentName(g.segment)), err)
 	}
 	l.end += int64(len(g.buf))
 	return nil

@@ -87,7 +87,7 @@ func createSegment(fs FS, dir string, h header, parts ...[]byte) (File, int64, e
 		err = fs.SyncDir(dir)
 	}
 	if err != nil {
-		return nil, 0, errors.Join(err, f.Close())
+		return nil, 0, errors.Join(fmt.Errorf("%s: %w", path, err), f.Close())
 	}
 	return f, end, nil
 }

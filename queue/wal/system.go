@@ -2,6 +2,7 @@ package wal
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 )
 
@@ -52,6 +53,17 @@ func (System) SyncDir(dir string) error {
 }
 
 type systemFile struct{ *os.File }
+
+// WriteAt implements File. Its error does not name the file, which may have
+// got another name since it was opened.
+func (f systemFile) WriteAt(p []byte, at int64) (int, error) {
+	n, err := f.File.WriteAt(p, at)
+	var named *fs.PathError
+	if errors.As(err, &named) {
+		err = named.Err
+	}
+	return n, err
+}
 
 func (f systemFile) Size() (int64, error) {
 	info, err := f.Stat()

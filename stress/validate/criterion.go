@@ -62,6 +62,8 @@ const (
 	Fixed Scaling = ""
 	// WithN targets are given for 100,000 and change in proportion.
 	WithN Scaling = "scale"
+	// UpToBase targets shrink with N below 100,000, and do not grow beyond.
+	UpToBase Scaling = "scale up to 100000"
 	// WithShare targets are rates and times for a machine that has nothing
 	// else to do: where other work held part of the processors, rates shrink,
 	// and times grow, by the part that was left. Where next to nothing was
@@ -113,7 +115,7 @@ func (c Criterion) tells(w Conditions) bool {
 // at returns the criterion with its target adjusted, and says so.
 func (c Criterion) at(w Conditions) (Criterion, string) {
 	switch {
-	case c.Scaling == WithN && w.Scale != BaseScale:
+	case c.Scaling == WithN && w.Scale != BaseScale, c.Scaling == UpToBase && w.Scale < BaseScale:
 		full := c.Target
 		c.Target = c.Floor + (c.Target-c.Floor)*float64(w.Scale)/BaseScale
 		return c, fmt.Sprintf("target %s scaled to N = %d", Number(full), w.Scale)

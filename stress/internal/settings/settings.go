@@ -32,6 +32,7 @@ type Settings struct {
 	Arrivals load.Arrivals // of steady runs
 	Hold     time.Duration // that connections are held in the memory scenario
 	Engine   string        // of the queue scenario
+	Kills    int           // of the durable queue; 0 for 20, and fewer below N = 100,000
 	Nodes    int           // processes of a cluster
 	Burn     time.Duration // that every processor is kept busy beside a healthy cluster
 	Knee     bool          // raise the rate until a threshold is missed
@@ -77,6 +78,9 @@ const (
 	acceptedSeed    = "a whole number from 0 to 18446744073709551615"
 	acceptedArrival = "constant or poisson"
 	acceptedSwitch  = "1 or 0"
+	leastKills      = 20 // what the specification asks for
+	mostKills       = 100_000
+	acceptedKills   = "a whole number from 20 to 100000"
 	acceptedPercent = "a percentage above 0, such as 10%, together with STRESS_BASELINE"
 	acceptedNodes   = "a whole number from 3 to 16"
 	acceptedBurn    = "a duration from 100ms to 24h, such as 60s"
@@ -149,6 +153,14 @@ var parsers = map[string]func(s *Settings, value string, b Build) (accepted stri
 			return acceptedBurn
 		}
 		s.Burn = burn
+		return ""
+	},
+	"STRESS_KILLS": func(s *Settings, value string, _ Build) string {
+		kills, err := strconv.Atoi(value)
+		if err != nil || kills < leastKills || kills > mostKills {
+			return acceptedKills
+		}
+		s.Kills = kills
 		return ""
 	},
 	"STRESS_ENGINE": func(s *Settings, value string, _ Build) string {

@@ -50,6 +50,7 @@ func TestAccepted(t *testing.T) {
 		"STRESS_BASELINE=last/results.json": func(s Settings) bool { return s.Baseline == filepath.Join("root", "last", "results.json") },
 		"STRESS_NODES=16":                   func(s Settings) bool { return s.Nodes == 16 },
 		"STRESS_BURN=1m":                    func(s Settings) bool { return s.Burn == time.Minute },
+		"STRESS_KILLS=200":                  func(s Settings) bool { return s.Kills == 200 },
 		"STRESS_ENGINE=memory":              func(s Settings) bool { return s.Engine == "memory" },
 	} {
 		s, err := Parse([]string{entry}, Build{Root: "root"})
@@ -75,6 +76,8 @@ func TestRejected(t *testing.T) {
 		{"STRESS_ARRIVALS=fast", "constant or poisson"},
 		{"STRESS_HOLD=10", "from 1s to 24h"},
 		{"STRESS_HOLD=48h", "from 1s to 24h"},
+		{"STRESS_KILLS=19", "from 20 to 100000"},
+		{"STRESS_KILLS=many", "from 20 to 100000"},
 		{"STRESS_ENGINE=kafka", "memory"},
 		{"STRESS_REGRESSION=0", "above 0, such as 10%"},
 		{"STRESS_REGRESSION=much", "above 0, such as 10%"},

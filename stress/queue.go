@@ -1,0 +1,228 @@
+package stress
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"tensile/stress/internal/proc"
+	"tensile/stress/measure"
+	"tensile/stress/validate"
+)
+
+// Broker is what the queueing scenario drives: queues that are called by their
+// index. Its methods are called concurrently.
+type Broker interface {
+	// Publish puts a message at the end of a queue. With a nil error it is
+	// delivered until it is acknowledged; with any other it may be or not. The
+	// body is never changed afterwards.
+	Publish(ctx context.Context, queue int, body []byte) error
+	// Receive gives the message of a queue that is ready and was published
+	// before all others that are, and waits for one if need be. It is the
+	// caller's alone until the visibility time-out ends.
+	Receive(ctx context.Context, queue int) (Delivery, error)
+	// Close turns those who wait away, and gives back what the broker holds.
+	Close() error
+}
+
+// Delivery is a message that was received.
+type Delivery interface {
+	Body() []byte
+	Attempt() int                  // deliveries of the message so far, this one included
+	Ack(ctx context.Context) error // with a nil error it never comes back
+	Nack() error                   // it comes back at once
+}
+
+// DeadLetterBroker is a Broker that honours QueueConfig.MaxAttempts.
+type DeadLetterBroker interface {
+	Broker
+	// ReceiveDead is Receive from the dead-letter queue of a queue.
+	ReceiveDead(ctx context.Context, queue int) (Delivery, error)
+}
+
+// BoundedBroker is a Broker that honours QueueConfig.MaxLen. Full is the error
+// of Publish where Reject is set, for errors.Is.
+type BoundedBroker interface {
+	Broker
+	Full() error
+}
+
+// DurableBroker is a Broker that honours QueueConfig.Dir: what Publish and Ack
+// confirm is on the disk, and a broker that is opened on the same folder has
+// it, whatever became of the process.
+type DurableBroker interface {
+	Broker
+	Durable()
+}
+
+// RecoveringBroker is a DurableBroker that tells what it could not read when
+// it was opened: writes that were cut short, and other damage.
+type RecoveringBroker interface {
+	DurableBroker
+	Recovered() (torn, damaged []LogGap)
+}
+
+// LogGap is a place in a file that could not be read.
+type LogGap struct {
+	File   string // its path, or what is left of it in the end
+	Offset int64  // of the first byte concerned
+}
+
+// QueueConfig is what the kit asks of a broker.
+type QueueConfig struct {
+	Queues     int           // 0 to Queues-1
+	Visibility time.Duration // how long a message that was received is not given to others
+	// MaxAttempts is how often a message is delivered before it is a dead
+	// letter; 0 is for no limit. Only asked of a DeadLetterBroker.
+	MaxAttempts int
+	// MaxLen bounds the messages of a queue; 0 is for no bound. At the bound
+	// Publish waits, or returns Full if Reject is set. Only asked of a
+	// BoundedBroker.
+	MaxLen int
+	Reject bool
+	// Dir is the folder of a durable broker; "" is for one in memory. Only
+	// asked of a DurableBroker.
+	Dir string
+}
+
+// The shape of the scenario.
+const (
+	queueCount       = 100
+	queueWorkers     = 8
+	shortVisibility  = 300 * time.Millisecond // where time-outs are to end
+	longVisibility   = time.Hour              // where none may
+	queueDeadLetters = 3                      // attempts
+	queueBound       = 8
+)
+
+// TestQueue takes the brokers that open returns through the queueing scenario.
+// The durable part of it executes the test again, in child processes, and kills
+// them.
+func TestQueue(t *testing.T, open func(testing.TB, QueueConfig) Broker) {
+	site := proc.At(t, brokerRole)
+	if site.Child() {
+		site.Serve(func(l *proc.Link) error { return serveBroker(t, l, open) })
+		return
+	}
+	k := &queueKit{scenario: begin(t, validate.Queueing), open: open, site: site}
+	ok := k.phase("order", k.order)
+	ok = k.phase("redelivery", k.within(stallBound, k.redelivery)) && ok
+	ok = k.phase("dead letter", k.within(stallBound, k.deadLetter)) && ok
+	ok = k.phase("bounded", k.within(stallBound, k.bounded)) && ok
+	ok = k.phase("deadline", k.within(phaseBound/2, k.deadline)) && ok
+	ok = k.phase("close", k.within(stallBound, k.closing)) && ok
+	if ok {
+		ok = k.phase("contention", k.contention)
+		ok = ok && k.phase("in flight", k.inFlight)
+		ok = ok && k.phase("throughput", k.throughput)
+		ok = ok && k.phase("steady", k.steady)
+	} else {
+		k.note("No load was offered, as correctness failed at small contention.")
+	}
+	if ok && k.durablePhases(t) {
+		k.explored(t)
+	}
+	k.judge()
+	if !k.aborted {
+		k.audit(0)
+	}
+}
+
+type queueKit struct {
+	*scenario
+	open    func(testing.TB, QueueConfig) Broker
+	site    *proc.Site
+	account measure.Account
+	rate    float64
+}
+
+// start opens a broker of the subject.
+func (k *queueKit) start(t testing.TB, cfg QueueConfig) Broker {
+	if cfg.Visibility == 0 {
+		cfg.Visibility = longVisibility
+	}
+	b := k.open(t, cfg)
+	k.mu.Lock()
+	k.result.Subject = typeName(b)
+	k.mu.Unlock()
+	return b
+}
+
+// close closes a broker that may hold messages; that it says so is no fault.
+func (k *queueKit) close(b Broker) { _ = b.Close() }
+
+// must fails the scenario with what was tried if err is not nil.
+func (k *queueKit) must(err error, what string, args ...any) bool {
+	if err != nil {
+		k.fail("queueing: %s returned %v", fmt.Sprintf(what, args...), err)
+	}
+	return err == nil
+}
+
+// book adds what a ledger says, and names what is wrong.
+func (k *queueKit) book(phase string, a measure.Account) {
+	k.account = k.account.Add(a)
+	if !a.Clean() {
+		k.fail("queueing, %s: %s", phase, a)
+	}
+}
+
+// judge measures the criteria that all phases in memory add to.
+func (k *queueKit) judge() {
+	a := k.account
+	if a.Sent == 0 {
+		return
+	}
+	k.mu.Lock()
+	k.result.Ledger = &a
+	k.mu.Unlock()
+	for id, n := range map[string]int{"lost": a.Lost, "duplicated": a.Duplicated, "reordered": a.Reordered,
+		"corrupted": a.Corrupted, "misrouted": a.Misrouted, "phantom": a.Phantom} {
+		k.measured(id, float64(n))
+	}
+	k.shown("exclusive")
+}
+
+// queueBody is the content of a message: its Message.
+func queueBody(id uint64) []byte { return appendBody(make([]byte, 0, 16), id) }
+
+func appendBody(buf []byte, id uint64) []byte {
+	m := message(id)
+	return binary.LittleEndian.AppendUint64(binary.LittleEndian.AppendUint64(buf, m.ID), m.Sum)
+}
+
+// readBody returns the message that a body is, and whether it is intact.
+func readBody(body []byte) (m Message, intact bool) {
+	if len(body) < 16 {
+		return m, false
+	}
+	m = Message{binary.LittleEndian.Uint64(body), binary.LittleEndian.Uint64(body[8:])}
+	return m, m.intact()
+}
+
+// together runs n workers and returns when they have ended. It returns false,
+// and leaves them behind, if they have not done so a while after ctx has.
+func together(ctx context.Context, n int, work func(i int)) bool {
+	var all sync.WaitGroup
+	for i := range n {
+		all.Go(func() { work(i) })
+	}
+	done := make(chan struct{})
+	go func() { all.Wait(); close(done) }()
+	select {
+	case <-done:
+		return true
+	case <-ctx.Done():
+	}
+	late := time.NewTimer(settleBound)
+	defer late.Stop()
+	select {
+	case <-done:
+		return true
+	case <-late.C:
+		return false
+	}
+}

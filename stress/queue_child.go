@@ -1,0 +1,231 @@
+package stress
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"tensile/stress/internal/disk"
+	"tensile/stress/internal/proc"
+)
+
+// brokerRole is the child process that holds the durable broker.
+const brokerRole = "broker"
+
+// brokerRequest is what the parent asks for.
+type brokerRequest struct {
+	Op    string `json:"op"`
+	Queue int    `json:"q,omitempty"`
+	// IDs are what askPublish publishes, in order, with Pad bytes behind each.
+	IDs []uint64 `json:"ids,omitempty"`
+	Pad int      `json:"pad,omitempty"`
+	// Count is how many askReceive receives, at most; it ends before with the
+	// message Until, or after Patience.
+	Count    int           `json:"n,omitempty"`
+	Until    uint64        `json:"until,omitempty"`
+	Patience time.Duration `json:"patience,omitempty"`
+	// Handles are the deliveries that askAck acknowledges, all at once.
+	Handles []uint64 `json:"h,omitempty"`
+	// Limit is for askLimit, in bytes; Fail for askFail.
+	Limit int64 `json:"limit,omitempty"`
+	Fail  int   `json:"fail,omitempty"`
+}
+
+// The operations.
+const (
+	askPublish   = "publish"
+	askReceive   = "receive"
+	askAck       = "ack"
+	askLimit     = "limit"     // bound the size of files
+	askIntercept = "intercept" // take the syncs over
+	askHold      = "hold"      // and hold them up
+	askFail      = "fail"      // have some of them fail, and let go what is held up
+	askSyncs     = "syncs"     // say how many there were
+)
+
+// brokerReply is what the child answers.
+type brokerReply struct {
+	Done     int           `json:"n,omitempty"`   // published, acknowledged, or syncs
+	Why      string        `json:"why,omitempty"` // no more: what the broker said
+	Messages []wireMessage `json:"m,omitempty"`
+}
+
+// wireMessage is a delivery as the parent sees it.
+type wireMessage struct {
+	Handle  uint64 `json:"h"`
+	ID      uint64 `json:"id"`
+	Attempt int    `json:"a"`
+	Intact  bool   `json:"ok"`
+}
+
+// brokerReady is emitted once the broker is open.
+type brokerReady struct {
+	Reports bool // the broker is a RecoveringBroker
+	Torn    []LogGap
+	Damaged []LogGap
+}
+
+// brokerServer is the child's side.
+type brokerServer struct {
+	b     Broker
+	dir   string
+	syncs *disk.Syncs
+
+	mu   sync.Mutex
+	last uint64
+	held map[uint64]Delivery
+}
+
+// serveBroker opens the broker of the subject and does what the parent says.
+func serveBroker(t *testing.T, l *proc.Link, open func(testing.TB, QueueConfig) Broker) error {
+	var cfg QueueConfig
+	if err := l.Config(&cfg); err != nil {
+		return err
+	}
+	s := &brokerServer{b: open(t, cfg), dir: cfg.Dir, held: make(map[uint64]Delivery)}
+	var ready brokerReady
+	if r, ok := s.b.(RecoveringBroker); ok {
+		ready.Reports = true
+		ready.Torn, ready.Damaged = r.Recovered()
+	}
+	if err := l.Emit(ready); err != nil {
+		return err
+	}
+	return errors.Join(l.Serve(s.answer), s.b.Close())
+}
+
+func (s *brokerServer) answer(body json.RawMessage) (any, error) {
+	var r brokerRequest
+	if err := json.Unmarshal(body, &r); err != nil {
+		return nil, err
+	}
+	switch r.Op {
+	case askPublish:
+		return s.publish(r), nil
+	case askReceive:
+		return s.receive(r), nil
+	case askAck:
+		return s.ack(r), nil
+	case askLimit:
+		return brokerReply{}, disk.LimitFileSize(r.Limit)
+	case askIntercept:
+		return s.intercept(), nil
+	case askHold:
+		s.syncs.Hold()
+	case askFail:
+		s.syncs.Fail(r.Fail)
+		s.syncs.Release()
+	case askSyncs:
+		return brokerReply{Done: s.syncs.Calls()}, nil
+	default:
+		return nil, fmt.Errorf("unknown operation %q", r.Op)
+	}
+	return brokerReply{}, nil
+}
+
+// publish publishes one message after the other, up to the first that fails.
+func (s *brokerServer) publish(r brokerRequest) (out brokerReply) {
+	for _, id := range r.IDs {
+		body := append(queueBody(id), bytes.Repeat([]byte{0xa5}, r.Pad)...)
+		if err := s.b.Publish(context.Background(), r.Queue, body); err != nil {
+			out.Why = err.Error()
+			break
+		}
+		out.Done++
+	}
+	return out
+}
+
+func (s *brokerServer) receive(r brokerRequest) (out brokerReply) {
+	ctx := context.Background()
+	if r.Patience > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, r.Patience)
+		defer cancel()
+	}
+	for range r.Count {
+		d, err := s.b.Receive(ctx, r.Queue)
+		if err != nil {
+			out.Why = err.Error()
+			break
+		}
+		m, intact := readBody(d.Body())
+		s.mu.Lock()
+		s.last++
+		handle := s.last
+		s.held[handle] = d
+		s.mu.Unlock()
+		out.Messages = append(out.Messages, wireMessage{handle, m.ID, d.Attempt(), intact})
+		if m.ID == r.Until {
+			break
+		}
+	}
+	return out
+}
+
+func (s *brokerServer) ack(r brokerRequest) (out brokerReply) {
+	errs := make([]error, len(r.Handles))
+	var all sync.WaitGroup
+	for i, handle := range r.Handles {
+		s.mu.Lock()
+		d := s.held[handle]
+		delete(s.held, handle)
+		s.mu.Unlock()
+		all.Go(func() { errs[i] = d.Ack(context.Background()) })
+	}
+	all.Wait()
+	for _, err := range errs {
+		if err == nil {
+			out.Done++
+		} else {
+			out.Why = err.Error()
+		}
+	}
+	return out
+}
+
+// intercept takes the syncs over. Where that says nothing of the broker, the
+// reply says why.
+func (s *brokerServer) intercept() (out brokerReply) {
+	if file := syncedByItself(s.dir); file != "" {
+		out.Why = fmt.Sprintf("writes to %s sync by themselves (O_DSYNC)", file)
+		return out
+	}
+	syncs, err := disk.Intercept()
+	if err != nil {
+		out.Why = err.Error()
+		return out
+	}
+	s.syncs, out.Done = syncs, 1
+	return out
+}
+
+// syncedByItself returns a file in dir that this process has open for writes
+// that need no sync, if there is one.
+func syncedByItself(dir string) string {
+	const dsync = 0o10000 // O_DSYNC, which O_SYNC contains
+	files, _ := filepath.Glob("/proc/self/fd/*")
+	for _, path := range files {
+		target, err := os.Readlink(path)
+		if err != nil || !strings.HasPrefix(target, dir) {
+			continue
+		}
+		info, err := os.ReadFile(strings.Replace(path, "/fd/", "/fdinfo/", 1))
+		if err != nil {
+			continue
+		}
+		var position, flags int64
+		if _, err := fmt.Sscanf(string(info), "pos:\t%d\nflags:\t%o", &position, &flags); err == nil && flags&dsync != 0 {
+			return target
+		}
+	}
+	return ""
+}

@@ -1,0 +1,271 @@
+package stress
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"tensile/stress/validate"
+)
+
+const (
+	damageMessages = 24
+	damageAtBase   = 240 // trials
+	leastDamage    = 24
+)
+
+// logImage is a log as a killed broker left it, of which spoiled copies are
+// made.
+type logImage struct {
+	files []logFile
+	used  int // bytes of all files
+}
+
+// logFile is one file: its content up to the last byte that is not zero, and
+// where in it the bodies of messages begin.
+type logFile struct {
+	name   string
+	data   []byte
+	size   int64
+	bodies [damageMessages]int // -1 for those that are elsewhere
+}
+
+// readImage reads the files in dir.
+func readImage(dir string) (logImage, error) {
+	var image logImage
+	err := fs.WalkDir(os.DirFS(dir), ".", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || !entry.Type().IsRegular() {
+			return err
+		}
+		data, err := os.ReadFile(filepath.Join(dir, path))
+		if err != nil {
+			return err
+		}
+		f := logFile{name: path, size: int64(len(data)), data: slices.Clone(bytes.TrimRight(data, "\x00"))}
+		for id := range f.bodies {
+			f.bodies[id] = bytes.Index(f.data, queueBody(uint64(id)))
+		}
+		image.files = append(image.files, f)
+		image.used += len(f.data)
+		return nil
+	})
+	return image, err
+}
+
+// injury is what is done to one file.
+type injury struct {
+	what   string // "cut", "torn" or "a bit flipped"
+	file   int
+	offset int
+}
+
+// draw returns one of the injuries there are, each byte as likely as any other.
+func (image logImage) draw(random *rand.Rand) injury {
+	at := random.IntN(image.used)
+	hurt := injury{what: []string{injuryCut, injuryTorn, injuryFlip, injuryFlip}[random.IntN(4)]}
+	for hurt.file = range image.files {
+		if n := len(image.files[hurt.file].data); at >= n {
+			at -= n
+			continue
+		}
+		hurt.offset = at
+		break
+	}
+	return hurt
+}
+
+const (
+	injuryCut  = "cut"           // the file ends there
+	injuryTorn = "torn"          // zeros from there on, as where a write into allocated space was cut short
+	injuryFlip = "a bit flipped" // one bit of the byte
+)
+
+// write writes the image into dir, with an injury.
+func (image logImage) write(dir string, hurt injury) error {
+	for i, f := range image.files {
+		path := filepath.Join(dir, f.name)
+		data, size := f.data, f.size
+		if i == hurt.file {
+			data = slices.Clone(data)
+			switch hurt.what {
+			case injuryCut:
+				data, size = data[:hurt.offset], int64(hurt.offset)
+			case injuryTorn:
+				data = data[:hurt.offset]
+			case injuryFlip:
+				data[hurt.offset] ^= 1 << (hurt.offset % 8)
+			}
+		}
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, data, 0o644), os.Truncate(path, size)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// damage spoils copies of a small log at random places: what is readable comes,
+// in order, and what is not is told.
+func (k *queueKit) damage(ctx context.Context, t *testing.T) {
+	image, err := k.smallLog(ctx, filepath.Join(t.TempDir(), "queues"))
+	if err != nil {
+		k.violate("torn", "%v", err)
+		return
+	}
+	random := rand.New(rand.NewPCG(k.seed, 2))
+	trials := max(damageAtBase*min(k.n, validate.BaseScale)/validate.BaseScale, leastDamage)
+	reports, told := true, 0
+	work := t.TempDir()
+	for trial := range trials {
+		if ctx.Err() != nil || k.failed() {
+			break
+		}
+		dir := filepath.Join(work, fmt.Sprint(trial))
+		hurt := image.draw(random)
+		if err := image.write(dir, hurt); err != nil {
+			k.fail("queueing, damage: %v", err)
+			return
+		}
+		b, gaps := k.spoiled(ctx, t, dir, image, hurt)
+		if _, ok := b.(RecoveringBroker); b != nil && !ok {
+			reports = false
+		}
+		if len(gaps) > 0 {
+			told++
+		}
+		if err := os.RemoveAll(dir); err != nil {
+			k.fail("queueing, damage: %v", err)
+			return
+		}
+	}
+	k.note("A log of %d bytes was cut, torn or had a bit flipped at %d random places; the broker told of %d.", image.used, trials, told)
+	if !reports && !k.failed() {
+		k.notOffered("torn", "the subject does not tell what it could not read; nothing readable was lost")
+		return
+	}
+	k.shown("torn")
+}
+
+// smallLog has a broker take some messages, one after the other, and kills it.
+func (k *queueKit) smallLog(ctx context.Context, dir string) (logImage, error) {
+	l := k.newLives("damage", dir, 1, "torn")
+	defer l.abandon()
+	if _, err := l.open(ctx); err != nil {
+		return logImage{}, err
+	}
+	q := l.queues[0]
+	for range damageMessages {
+		if n, why, err := l.publish(ctx, q, 1, q.draw(100)); err != nil || n == 0 {
+			return logImage{}, errors.Join(err, fmt.Errorf("%w: Publish returned %s", errBroker, why))
+		}
+	}
+	if err := l.kill(); err != nil {
+		return logImage{}, err
+	}
+	image, err := readImage(dir)
+	if err == nil && image.used == 0 {
+		err = fmt.Errorf("%w: there is no file in its folder after %d messages were confirmed", errBroker, damageMessages)
+	}
+	return image, err
+}
+
+// spoiled opens a log with an injury, fetches what is in it and judges that.
+func (k *queueKit) spoiled(ctx context.Context, t *testing.T, dir string, image logImage, hurt injury) (Broker, []LogGap) {
+	f := &image.files[hurt.file]
+	where := fmt.Sprintf("%s %s at offset %d", f.name, hurt.what, hurt.offset)
+	b, said := k.tryOpen(t, QueueConfig{Queues: 1, Visibility: longVisibility, Dir: dir})
+	if b == nil {
+		k.violate("torn", "%s: the broker does not open: %s", where, said)
+		return nil, nil
+	}
+	defer k.close(b)
+	left, ok := k.whatIsLeft(ctx, b, where)
+	if !ok {
+		return b, nil
+	}
+	var lost []int
+	for id := range damageMessages {
+		if !slices.Contains(left, id) {
+			lost = append(lost, id)
+		}
+	}
+	for _, id := range lost {
+		if !f.mayLose(id, hurt) {
+			k.violate("torn", "%s: message %d is lost, which is readable", where, id)
+			return b, nil
+		}
+	}
+	if hurt.what == injuryFlip && len(lost) > 1 {
+		k.violate("torn", "%s: messages %v are lost by one bit", where, lost)
+	}
+	r, ok := b.(RecoveringBroker)
+	if !ok {
+		return b, nil
+	}
+	tornGaps, damaged := r.Recovered()
+	gaps := slices.Concat(tornGaps, damaged)
+	names := func(g LogGap) bool {
+		return filepath.Base(g.File) == filepath.Base(f.name) && g.Offset <= int64(hurt.offset)
+	}
+	if len(lost) > 0 && f.mustTell(hurt) && !slices.ContainsFunc(gaps, names) {
+		k.violate("torn", "%s: messages %v are lost and the broker does not tell of that place: it says %v", where, lost, gaps)
+	}
+	return b, gaps
+}
+
+// mayLose tells whether an injury can have made a message unreadable: not if
+// the next one begins before it, and where one bit was flipped not if the message
+// begins behind the next.
+func (f *logFile) mayLose(id int, hurt injury) bool {
+	if f.bodies[id] < 0 {
+		return true // it is not there as it was sent
+	}
+	if id+1 < damageMessages && f.bodies[id+1] >= 0 && f.bodies[id+1] <= hurt.offset && f.bodies[id+1] > f.bodies[id] {
+		return false
+	}
+	return hurt.what != injuryFlip || id == 0 || f.bodies[id-1] < 0 || f.bodies[id-1] <= hurt.offset || f.bodies[id-1] > f.bodies[id]
+}
+
+// mustTell tells whether what is left of the file shows that something is
+// missing: always where a bit was flipped, and where a cut goes through a message.
+func (f *logFile) mustTell(hurt injury) bool {
+	return hurt.what == injuryFlip || slices.ContainsFunc(f.bodies[:], func(at int) bool {
+		return at >= 0 && at < hurt.offset && hurt.offset < at+len(queueBody(0))
+	})
+}
+
+// whatIsLeft receives all messages of a spoiled log. The log must work, too.
+func (k *queueKit) whatIsLeft(ctx context.Context, b Broker, where string) (left []int, ok bool) {
+	ctx, cancel := context.WithTimeout(ctx, settleBound)
+	defer cancel()
+	const end = damageMessages
+	if err := b.Publish(ctx, 0, queueBody(end)); err != nil {
+		k.violate("torn", "%s: Publish returned %v", where, err)
+		return nil, false
+	}
+	for {
+		d, err := b.Receive(ctx, 0)
+		if err != nil {
+			k.violate("torn", "%s: Receive returned %v", where, err)
+			return nil, false
+		}
+		m, intact := readBody(d.Body())
+		switch {
+		case !intact || m.ID > end:
+			k.violate("torn", "%s: a message came that was never sent", where)
+			return nil, false
+		case len(left) > 0 && int(m.ID) <= left[len(left)-1]:
+			k.violate("torn", "%s: message %d came behind message %d", where, m.ID, left[len(left)-1])
+			return nil, false
+		case m.ID == end:
+			return left, true
+		}
+		left = append(left, int(m.ID))
+	}
+}

@@ -1,0 +1,271 @@
+package stress
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"tensile/stress/internal/disk"
+	"tensile/stress/report"
+	"tensile/stress/validate"
+)
+
+// The shape of the durable part.
+const (
+	killsAtBase       = 20 // and fewer below N = 100,000
+	killTime          = 5 * time.Second
+	leastPerLife      = 250 // messages
+	durableQueues     = 32
+	durablePublishers = 1000
+)
+
+// durableCriteria are those of the durable part.
+var durableCriteria = []string{"kills", "durable_lost", "durable_redelivered", "durable_reordered", "durable_phantom",
+	"durable_throughput", "lock", "torn", "disk"}
+
+// durablePhases takes the broker through what only one on disk can show. It
+// returns false if something was wrong.
+func (k *queueKit) durablePhases(t *testing.T) bool {
+	b := k.start(t, QueueConfig{Queues: 1})
+	_, offered := b.(DurableBroker)
+	k.close(b)
+	if !offered {
+		for _, c := range durableCriteria {
+			k.notOffered(c, "the subject keeps messages in memory only")
+		}
+		return true
+	}
+	kills := k.killCount()
+	ok := k.phase("reopen", k.reopen)
+	ok = ok && k.phase("durable throughput", k.durableThroughput)
+	ok = ok && k.longPhase("kills", phaseBound+time.Duration(kills)*killTime, func(ctx context.Context, t *testing.T) { k.kills(ctx, t, kills) })
+	ok = ok && k.phase("lock", k.within(phaseBound/2, k.lock))
+	ok = ok && k.phase("damage", k.damage)
+	ok = ok && k.phase("disk", k.disk)
+	return ok
+}
+
+// killCount is how often the durable broker is killed.
+func (k *queueKit) killCount() int {
+	if set := k.run.settings.Kills; set > 0 {
+		return set
+	}
+	kills := min((killsAtBase*k.n+validate.BaseScale-1)/validate.BaseScale, killsAtBase)
+	if kills < killsAtBase {
+		k.note("Kills of the durable broker cut from %d to %d, in proportion to N.", killsAtBase, kills)
+	}
+	return kills
+}
+
+// reopen: what a broker holds when it is closed is there when it is opened
+// again, in order; what was acknowledged is not.
+func (k *queueKit) reopen(ctx context.Context, t *testing.T) {
+	const messages, acked, held = 40, 10, 20
+	cfg := QueueConfig{Queues: 1, Visibility: shortVisibility, Dir: filepath.Join(t.TempDir(), "queues")}
+	d := &desk{k, ctx, k.start(t, cfg), "durable_lost"}
+	for id := range uint64(messages) {
+		if !d.publish(id) {
+			return
+		}
+	}
+	for id := range uint64(held) {
+		got, ok := d.take(d.b.Receive, id, 1, "the queue is fresh")
+		if !ok || id < acked && !d.ack(got) {
+			return
+		}
+	}
+	k.close(d.b)
+	d.b = k.start(t, cfg)
+	defer k.close(d.b)
+	for id := uint64(acked); id < messages; id++ {
+		wait, cancel := context.WithTimeout(ctx, settleBound)
+		got, err := d.b.Receive(wait, 0)
+		cancel()
+		if err != nil {
+			k.violate("durable_lost", "after Close and opening again message %d did not come: %v", id, err)
+			return
+		}
+		m, intact := readBody(got.Body())
+		switch {
+		case !intact || m.ID >= messages:
+			k.violate("durable_phantom", "after Close and opening again a message came that was never sent")
+		case m.ID < acked:
+			k.violate("durable_redelivered", "after Close and opening again message %d came back though its acknowledgement had been confirmed", m.ID)
+		case m.ID != id:
+			k.violate("durable_reordered", "after Close and opening again message %d came instead of message %d", m.ID, id)
+		default:
+			if !k.must(got.Ack(ctx), "Ack of message %d", id) {
+				return
+			}
+			continue
+		}
+		return
+	}
+}
+
+// durableThroughput has 1,000 publishers wait for the disk.
+func (k *queueKit) durableThroughput(ctx context.Context, t *testing.T) {
+	b := k.start(t, QueueConfig{Queues: queueCount, Dir: filepath.Join(t.TempDir(), "queues")})
+	defer k.close(b)
+	publishers := min(durablePublishers, k.n)
+	n := k.n / publishers * publishers
+	var confirmed atomic.Int64
+	var failed sync.Once
+	k.follow(n, count(&confirmed), nil)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	done := make(chan struct{})
+	go watchStall(cancel, count(&confirmed), done)
+	ended, took := false, time.Duration(0)
+	k.underLoad(func() {
+		began := time.Now()
+		ended = together(ctx, publishers, func(p int) {
+			defer k.recovered("durable throughput")
+			for i := range n / publishers {
+				if err := b.Publish(ctx, p%queueCount, queueBody(uint64(p*n/publishers+i))); err != nil {
+					failed.Do(func() { k.fail("queueing, durable throughput: Publish returned %v", err) })
+					return
+				}
+				confirmed.Add(1)
+			}
+		})
+		took = time.Since(began)
+	})
+	close(done)
+	if !ended {
+		k.unfinished("durable_throughput", max(n-int(confirmed.Load()), 1), n, settleBound, context.Cause(ctx))
+		return
+	}
+	k.timed("durable_throughput", float64(n)/took.Seconds())
+	k.mu.Lock()
+	k.result.Operations += n
+	k.mu.Unlock()
+	if sync, err := disk.SyncTime(t.TempDir()); err == nil {
+		k.note("%d publishers had %s messages a second confirmed by the disk, whose own sync of 4 KB took %v (median).",
+			publishers, validate.Number(float64(n)/took.Seconds()), sync)
+	}
+}
+
+// kills has the broker killed again and again in the middle of its work, and
+// goes through the ledger after each restart.
+func (k *queueKit) kills(ctx context.Context, t *testing.T, kills int) {
+	l := k.newLives("kills", filepath.Join(t.TempDir(), "queues"), durableQueues, "durable_lost")
+	defer l.abandon()
+	each := max(k.n/kills, leastPerLife)
+	restarts := report.Repeats{Name: "restart of the durable broker after SIGKILL", Unit: "ms"}
+	var done atomic.Int64
+	k.follow(kills, count(&done), nil)
+	err := func() error {
+		for {
+			took, err := l.open(ctx)
+			if err != nil {
+				return err
+			}
+			if l.life > 0 {
+				restarts.Values = append(restarts.Values, float64(took)/1e6)
+				if err := l.checkAll(ctx, ackInCheck); err != nil {
+					return err
+				}
+			}
+			if l.life == kills || k.failed() {
+				break
+			}
+			if err := l.work(ctx, each); err != nil {
+				return err
+			}
+			done.Add(1)
+		}
+		// Twice: what is acknowledged now does not come again.
+		for range 2 {
+			if err := l.checkAll(ctx, 1); err != nil {
+				return err
+			}
+		}
+		return l.leave()
+	}()
+	if err != nil {
+		k.violate("durable_lost", "after %d kills: %v", l.life, err)
+	}
+	confirmed, acked := 0, 0
+	for _, q := range l.queues {
+		c, a := q.totals()
+		confirmed, acked = confirmed+c, acked+a
+	}
+	k.note("%d kills (SIGKILL): %d messages were confirmed, %d acknowledgements.", l.life, confirmed, acked)
+	k.measured("kills", float64(l.life))
+	k.shown("durable_lost", "durable_redelivered", "durable_reordered", "durable_phantom")
+	k.mu.Lock()
+	k.result.Operations += confirmed
+	k.result.Repeats = append(k.result.Repeats, restarts)
+	k.mu.Unlock()
+}
+
+// lock: while a process has the log open, no other can.
+func (k *queueKit) lock(ctx context.Context, t *testing.T) {
+	l := k.newLives("lock", filepath.Join(t.TempDir(), "queues"), 1, "durable_lost")
+	defer l.abandon()
+	if _, err := l.open(ctx); err != nil {
+		k.violate("lock", "%v", err)
+		return
+	}
+	second := make(chan Broker, 1)
+	go func() {
+		b, _ := k.tryOpen(t, QueueConfig{Queues: 1, Visibility: longVisibility, Dir: l.dir})
+		second <- b
+	}()
+	refused := false
+	select {
+	case b := <-second:
+		if refused = b == nil; !refused {
+			k.violate("lock", "a second process opened the log while the first had it open")
+			k.close(b)
+			refused = true
+		}
+	case <-time.After(lockPatience): // it waits, and that is as good
+	}
+	if err := l.kill(); err != nil {
+		k.violate("lock", "%v", err)
+	}
+	if !refused {
+		select {
+		case b := <-second:
+			if b != nil {
+				k.close(b)
+			}
+		case <-time.After(settleBound):
+			k.aborted = true
+			k.violate("lock", "a second process does not open the log %v after the first was killed", settleBound)
+		}
+	}
+	k.shown("lock")
+}
+
+// lockPatience is how long a broker may take to say that the log is open
+// elsewhere; one that takes longer counts as waiting for it.
+const lockPatience = 2 * time.Second
+
+// tryOpen opens a broker and returns what it said if it did not open.
+func (k *queueKit) tryOpen(t testing.TB, cfg QueueConfig) (b Broker, said string) {
+	c := &catcher{TB: t}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer func() {
+			if value := recover(); value != nil {
+				c.say(fmt.Sprint("panic: ", value))
+			}
+		}()
+		b = k.open(c, cfg)
+	}()
+	<-done
+	if c.failed && b == nil {
+		return nil, c.said
+	} else if b == nil {
+		return nil, "it returned nil"
+	}
+	return b, ""
+}

@@ -1,0 +1,462 @@
+package stress
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"tensile/stress/load"
+	"tensile/stress/measure"
+	"tensile/stress/report"
+	"tensile/stress/validate"
+)
+
+// heldMessage is one that a consumer has not acknowledged yet.
+type heldMessage struct {
+	delivery Delivery
+	id       uint64
+}
+
+// queueConsumer receives from some queues in turn, up to the end of each, and holds
+// a number of messages of each before it acknowledges the oldest.
+type queueConsumer struct {
+	book   *queueBook
+	queues []consumedQueue
+	acked  func(id uint64) // nil if nobody wants to know
+}
+
+type consumedQueue struct {
+	queue  int
+	expect int // messages
+	got    int
+	ended  bool
+	ring   []heldMessage
+	oldest int
+}
+
+// run consumes until all queues have ended.
+func (c *queueConsumer) run(ctx context.Context, b Broker) {
+	defer c.book.recovered(c.book.phase)
+	for open := len(c.queues); open > 0; {
+		for i := range c.queues {
+			q := &c.queues[i]
+			if q.ended {
+				continue
+			}
+			ok := c.next(ctx, b, q)
+			if !ok {
+				return
+			}
+			if q.ended {
+				open--
+			}
+		}
+	}
+}
+
+// next receives one message of a queue.
+func (c *queueConsumer) next(ctx context.Context, b Broker, q *consumedQueue) bool {
+	d, id, ended, ok := c.book.receive(ctx, b, q.queue)
+	if !ok {
+		return false
+	}
+	if !ended {
+		q.got++
+		return c.hold(ctx, q, heldMessage{d, id})
+	}
+	q.ended = true
+	if !c.ack(ctx, q, heldMessage{d, id}) || !c.late(ctx, b, q) {
+		return false
+	}
+	for i := range q.ring {
+		if h := q.ring[(q.oldest+i)%len(q.ring)]; h.delivery != nil && !c.ack(ctx, q, h) {
+			return false
+		}
+	}
+	return true
+}
+
+// late gives what was passed by the end of its queue a while to come: so it is
+// called reordered and not lost.
+func (c *queueConsumer) late(ctx context.Context, b Broker, q *consumedQueue) bool {
+	for q.got < q.expect {
+		short, cancel := context.WithTimeout(ctx, pauseBound)
+		d, err := b.Receive(short, q.queue)
+		cancel()
+		if err != nil {
+			return true // the ledger says what is missing
+		}
+		m, intact := readBody(d.Body())
+		c.book.ledger.Arrive(m.ID, q.queue, intact)
+		if !c.ack(ctx, q, heldMessage{d, m.ID}) {
+			return false
+		}
+		q.got++
+	}
+	return true
+}
+
+// hold keeps a message and acknowledges the oldest, if there are enough.
+func (c *queueConsumer) hold(ctx context.Context, q *consumedQueue, h heldMessage) bool {
+	if len(q.ring) == 0 {
+		return c.ack(ctx, q, h)
+	}
+	h, q.ring[q.oldest] = q.ring[q.oldest], h
+	q.oldest = (q.oldest + 1) % len(q.ring)
+	return h.delivery == nil || c.ack(ctx, q, h)
+}
+
+func (c *queueConsumer) ack(ctx context.Context, q *consumedQueue, h heldMessage) bool {
+	if !c.book.ack(ctx, h.delivery, h.id, q.queue) {
+		return false
+	}
+	if c.acked != nil && h.id < uint64(len(c.book.states)) {
+		c.acked(h.id)
+	}
+	return true
+}
+
+// queueTraffic is n messages to some queues. Every queue has one publisher and
+// one consumer, so that its order is known.
+type queueTraffic struct {
+	queues, n int
+	hold      int // messages that a consumer holds of each queue
+	acked     func(id uint64)
+}
+
+// workers is the number of publishers, and of consumers.
+func (t queueTraffic) workers() int { return min(queueWorkers, t.queues) }
+
+// each is the number of messages of a publisher.
+func (t queueTraffic) each() int { return t.n / t.workers() }
+
+// queueOf is where the i-th message of a publisher goes: those of a worker are
+// every so-manieth queue, in turn.
+func (t queueTraffic) queueOf(worker, i int) int {
+	return worker + i%t.queuesOf(worker)*t.workers()
+}
+
+func (t queueTraffic) queuesOf(worker int) int {
+	return (t.queues - worker + t.workers() - 1) / t.workers()
+}
+
+// consumers returns those of the traffic.
+func (t queueTraffic) consumers(book *queueBook) []*queueConsumer {
+	all := make([]*queueConsumer, t.workers())
+	for w := range all {
+		c := &queueConsumer{book: book, acked: t.acked}
+		of := t.queuesOf(w)
+		for i := range of {
+			c.queues = append(c.queues, consumedQueue{queue: t.queueOf(w, i), ring: make([]heldMessage, t.hold),
+				expect: (t.each() - i + of - 1) / of})
+		}
+		all[w] = c
+	}
+	return all
+}
+
+// bodies makes the messages before the clock starts.
+func (t queueTraffic) bodies() func(id int) []byte {
+	buf := make([]byte, 0, 16*t.n)
+	for id := range t.n {
+		buf = appendBody(buf, uint64(id))
+	}
+	return func(id int) []byte { return buf[16*id : 16*id+16 : 16*id+16] }
+}
+
+// publisher publishes the messages of a worker and ends its queues.
+func (t queueTraffic) publisher(ctx context.Context, b Broker, book *queueBook, worker int, body func(id int) []byte) {
+	defer book.recovered(book.phase)
+	for i := range t.each() {
+		id := worker*t.each() + i
+		if !book.publish(ctx, b, uint64(id), t.queueOf(worker, i), body(id)) {
+			return
+		}
+	}
+	for i := range t.queuesOf(worker) {
+		if !book.end(ctx, b, t.queueOf(worker, i)) {
+			return
+		}
+	}
+}
+
+// traffic sends messages from publishers to consumers, all of them at once, and
+// audits them. started is called when the clock starts.
+func (k *queueKit) traffic(ctx context.Context, t *testing.T, phase string, tr queueTraffic, started func()) bool {
+	tr.n = tr.each() * tr.workers()
+	b := k.start(t, QueueConfig{Queues: tr.queues})
+	book := k.newBook(phase, tr.n, tr.each(), tr.queues)
+	body, consumers := tr.bodies(), tr.consumers(book)
+	k.follow(tr.n, count(&book.acked), book.flight.Now)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	done := make(chan struct{})
+	go watchStall(cancel, book.steps, done)
+	began := time.Now()
+	if started != nil {
+		started()
+	}
+	ended := together(ctx, 2*tr.workers(), func(i int) {
+		if w := i / 2; i%2 == 0 {
+			tr.publisher(ctx, b, book, w, body)
+		} else {
+			consumers[w].run(ctx, b)
+		}
+	})
+	close(done)
+	if !book.finished(ctx, began, ended) {
+		return false
+	}
+	k.close(b)
+	k.book(phase, book.ledger.Audit(true))
+	return !k.failed()
+}
+
+// order sends to one queue, from one publisher to one consumer.
+func (k *queueKit) order(ctx context.Context, t *testing.T) {
+	k.traffic(ctx, t, "order", queueTraffic{queues: 1, n: 20_000}, nil)
+}
+
+// inFlight has N messages delivered and not acknowledged at the same moment.
+func (k *queueKit) inFlight(ctx context.Context, t *testing.T) {
+	tr := queueTraffic{queues: min(queueCount, k.n), n: k.n}
+	b := k.start(t, QueueConfig{Queues: tr.queues})
+	book := k.newBook("in flight", k.n, k.n, tr.queues)
+	k.follow(k.n, count(&book.acked), book.flight.Now)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	began, done := time.Now(), make(chan struct{})
+	go watchStall(cancel, book.steps, done)
+	held := make([][]heldMessage, tr.queues)
+	var receiving sync.WaitGroup
+	receiving.Add(tr.workers())
+	everything := make(chan struct{})
+	go func() { receiving.Wait(); close(everything) }()
+	ended := together(ctx, tr.workers(), func(w int) {
+		defer k.recovered("in flight")
+		k.fetch(ctx, b, book, tr, w, held)
+		receiving.Done()
+		<-everything // acknowledging begins when all is in flight
+		for q := w; q < tr.queues; q += tr.workers() {
+			for _, h := range held[q] {
+				if !book.ack(ctx, h.delivery, h.id, q) {
+					return
+				}
+			}
+		}
+	})
+	close(done)
+	if !book.finished(ctx, began, ended) {
+		return
+	}
+	k.close(b)
+	k.book("in flight", book.ledger.Audit(true))
+	k.measured("in_flight", float64(book.flight.Peak()))
+	k.mu.Lock()
+	k.result.Operations += k.n
+	k.result.Burst = &report.Burst{N: k.n, Peak: book.flight.Peak()}
+	k.mu.Unlock()
+}
+
+// fetch publishes the messages of every so-manieth queue, and receives them.
+func (k *queueKit) fetch(ctx context.Context, b Broker, book *queueBook, tr queueTraffic, w int, held [][]heldMessage) {
+	for q := w; q < tr.queues; q += tr.workers() {
+		for id := q; id < tr.n; id += tr.queues {
+			if !book.publish(ctx, b, uint64(id), q, queueBody(uint64(id))) {
+				return
+			}
+		}
+		if !book.end(ctx, b, q) {
+			return
+		}
+	}
+	for q := w; q < tr.queues; q += tr.workers() {
+		for ended := false; !ended; {
+			d, id, end, ok := book.receive(ctx, b, q)
+			if !ok {
+				return
+			}
+			held[q], ended = append(held[q], heldMessage{d, id}), end
+		}
+	}
+}
+
+// messages is how many are sent under load: enough for a fault that strikes
+// once in 100,000 to strike.
+func (k *queueKit) messages() int { return min(max(10*k.n, minMessages), maxMessages) }
+
+func (k *queueKit) throughput(ctx context.Context, t *testing.T) {
+	rec, err := k.full(ctx, t, "throughput", k.n, k.messages())
+	if err != nil {
+		return
+	}
+	k.rate = rec.Throughput()
+	k.timed("throughput", k.rate)
+	k.timed("throughput_reach", k.rate)
+	k.mu.Lock()
+	k.result.Operations += k.messages()
+	b := k.result.Burst
+	b.Seconds, b.Throughput, b.Little = float64(rec.Took())/1e9, k.rate, report.Little(k.n, k.rate)
+	b.Series = rec.Series()
+	k.mu.Unlock()
+}
+
+// full takes messages from publish to acknowledgement as fast as that goes,
+// while consumers hold about n.
+func (k *queueKit) full(ctx context.Context, t *testing.T, phase string, n, messages int) (*measure.Recorder, error) {
+	tr := queueTraffic{queues: min(queueCount, n), n: messages}
+	tr.hold = n / tr.queues
+	rec := measure.NewRecorder(messages)
+	tr.acked = func(id uint64) { rec.Done(int(id), 0) }
+	ok := false
+	k.underLoad(func() {
+		ok = k.traffic(ctx, t, phase, tr, func() { rec.Begin(time.Now()) })
+	})
+	if !ok {
+		return nil, errors.New("messages were not handled as they should")
+	}
+	return rec, ctx.Err()
+}
+
+func (k *queueKit) steady(ctx context.Context, t *testing.T) {
+	rate := k.steadyRate(k.rate)
+	out, latency, series, ok := k.offerSteady(ctx, t, steadyCount(k.messages(), rate), rate)
+	if !ok || k.saturated(out) {
+		return
+	}
+	k.steadyResult(out, latency, series)
+}
+
+// offerSteady publishes n messages at a rate; a message's latency ends with its
+// acknowledgement.
+func (k *queueKit) offerSteady(ctx context.Context, t *testing.T, n int, rate float64) (out load.Open, l measure.Latency, series []measure.Bin, ok bool) {
+	tr := queueTraffic{queues: min(queueCount, max(k.n, queueWorkers)), n: max(n/queueWorkers, 1) * queueWorkers}
+	rec, due := measure.NewRecorder(tr.n), make([]int64, tr.n)
+	tr.acked = func(id uint64) { rec.Done(int(id), due[id]) }
+	b := k.start(t, QueueConfig{Queues: tr.queues})
+	book := k.newBook("steady", tr.n, tr.each(), tr.queues)
+	body, consumers := tr.bodies(), tr.consumers(book)
+	k.follow(tr.n, count(&book.acked), book.flight.Now)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	done := make(chan struct{})
+	go watchStall(cancel, book.steps, done)
+	began, ended := time.Now(), false
+	k.underLoad(func() {
+		var consuming sync.WaitGroup
+		consuming.Add(1)
+		go func() {
+			defer consuming.Done()
+			ended = together(ctx, len(consumers), func(w int) { consumers[w].run(ctx, b) })
+		}()
+		out = load.Steady(ctx, load.Plan{Rate: rate, Count: tr.n, Arrivals: k.run.settings.Arrivals, Seed: k.seed, Generators: generators, Inline: true},
+			func(began time.Time, _ *load.InFlight) { rec.Begin(began) },
+			func(i int, at int64) {
+				// Workers take turns, so that each generator has some of its own.
+				w, i := i%queueWorkers, i/queueWorkers
+				id := w*tr.each() + i
+				due[id] = at
+				book.publish(ctx, b, uint64(id), tr.queueOf(w, i), body(id))
+			})
+		for q := range tr.queues {
+			book.end(ctx, b, q)
+		}
+		consuming.Wait()
+	})
+	close(done)
+	if !book.finished(ctx, began, ended) {
+		return out, l, nil, false
+	}
+	k.close(b)
+	k.book("steady", book.ledger.Audit(true))
+	return out, rec.Latency(), rec.Series(), !k.failed()
+}
+
+// explored lets the broker be taken beyond the scenario.
+func (k *queueKit) explored(t *testing.T) {
+	k.explore(k.rate, probes{
+		burst: func(ctx context.Context, n int) (float64, error) {
+			rec, err := k.full(ctx, t, "scaling", n, max(n, minMessages))
+			if err != nil {
+				return 0, err
+			}
+			return rec.Throughput(), nil
+		},
+		steady: func(ctx context.Context, n int, rate float64) (load.Open, measure.Latency, error) {
+			out, l, _, ok := k.offerSteady(ctx, t, n, rate)
+			if !ok {
+				return out, l, errors.New("messages were not handled as they should")
+			}
+			return out, l, ctx.Err()
+		},
+	})
+}
+
+// BenchmarkQueue measures messages from publish to acknowledgement over 100
+// queues in memory, with 100,000 delivered and not acknowledged all the while.
+func BenchmarkQueue(b *testing.B, open func(testing.TB, QueueConfig) Broker) {
+	broker := open(b, QueueConfig{Queues: queueCount, Visibility: longVisibility})
+	ctx := context.Background()
+	body := queueBody(1)
+	const each = validate.BaseScale / queueCount
+	cycle := func(queue int, rings [][]Delivery, i int) error {
+		if err := broker.Publish(ctx, queue, body); err != nil {
+			return err
+		}
+		d, err := broker.Receive(ctx, queue)
+		if err != nil {
+			return err
+		}
+		ring := rings[queue]
+		d, ring[i%each] = ring[i%each], d
+		if d == nil {
+			return nil
+		}
+		return d.Ack(ctx)
+	}
+	rings := make([][]Delivery, queueCount)
+	for q := range rings {
+		rings[q] = make([]Delivery, each)
+		for i := range each {
+			if err := cycle(q, rings, i); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	b.ReportAllocs()
+	b.ResetTimer()
+	var all sync.WaitGroup
+	failures := make(chan error, queueWorkers)
+	for w := range queueWorkers {
+		all.Go(func() {
+			of := (queueCount - w + queueWorkers - 1) / queueWorkers
+			for i := range (b.N + queueWorkers - 1) / queueWorkers {
+				if err := cycle(w+i%of*queueWorkers, rings, i/of); err != nil {
+					failures <- err
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+	b.StopTimer()
+	select {
+	case err := <-failures:
+		b.Fatal(err)
+	default:
+	}
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "msgs/s")
+	for q := range rings {
+		for _, d := range rings[q] {
+			if err := d.Ack(ctx); err != nil {
+				b.Fatal(fmt.Errorf("queue %d: %w", q, err))
+			}
+		}
+	}
+	if err := broker.Close(); err != nil {
+		b.Fatal(err)
+	}
+}

@@ -1,0 +1,492 @@
+package stress
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// desk is one broker in a phase with a handful of messages.
+type desk struct {
+	*queueKit
+	ctx       context.Context
+	b         Broker
+	criterion string // of what is tried
+}
+
+// takenMessage is a delivery, and the instant at which it was asked for: its lease
+// began at that instant or later.
+type takenMessage struct {
+	Delivery
+	id    uint64
+	asked time.Time
+}
+
+// publish publishes messages in order.
+func (d *desk) publish(ids ...uint64) bool {
+	for _, id := range ids {
+		if !d.must(d.b.Publish(d.ctx, 0, queueBody(id)), "Publish of message %d", id) {
+			return false
+		}
+	}
+	return true
+}
+
+// take receives and expects that message as that attempt. why says what else
+// would be wrong.
+func (d *desk) take(receive func(context.Context, int) (Delivery, error), id uint64, attempt int, why string) (takenMessage, bool) {
+	ctx, cancel := context.WithTimeout(d.ctx, settleBound)
+	defer cancel()
+	asked := time.Now()
+	got, err := receive(ctx, 0)
+	if err != nil {
+		d.violate(d.criterion, "%s: message %d did not come: %v", why, id, err)
+		return takenMessage{}, false
+	}
+	switch m, intact := readBody(got.Body()); {
+	case !intact:
+		d.violate(d.criterion, "%s: a corrupted message came instead of message %d", why, id)
+	case m.ID != id:
+		d.violate(d.criterion, "%s: message %d came instead of message %d", why, m.ID, id)
+	case got.Attempt() != attempt:
+		d.violate(d.criterion, "%s: message %d came as attempt %d and it is its attempt %d", why, id, got.Attempt(), attempt)
+	default:
+		return takenMessage{got, id, asked}, true
+	}
+	return takenMessage{}, false
+}
+
+// takeAll is take for several messages in a row.
+func (d *desk) takeAll(attempt int, why string, ids ...uint64) ([]takenMessage, bool) {
+	all := make([]takenMessage, len(ids))
+	for i, id := range ids {
+		var ok bool
+		if all[i], ok = d.take(d.b.Receive, id, attempt, why); !ok {
+			return nil, false
+		}
+	}
+	return all, true
+}
+
+func (d *desk) ack(all ...takenMessage) bool {
+	for _, t := range all {
+		if !d.must(t.Ack(d.ctx), "Ack of message %d", t.id) {
+			return false
+		}
+	}
+	return true
+}
+
+func (d *desk) nack(t takenMessage) bool { return d.must(t.Nack(), "Nack of message %d", t.id) }
+
+// over publishes a message and expects it: so nothing else was left.
+func (d *desk) over(id uint64, why string) bool {
+	if !d.publish(id) {
+		return false
+	}
+	t, ok := d.take(d.b.Receive, id, 1, why)
+	return ok && d.ack(t)
+}
+
+// back expects that a message whose lease nobody ends comes back when its
+// visibility time-out has ended and not before.
+func (d *desk) back(first takenMessage, attempt int) (takenMessage, bool) {
+	t, ok := d.take(d.b.Receive, first.id, attempt, "the visibility time-out has ended")
+	if after := time.Since(first.asked); ok && after < shortVisibility {
+		d.violate(d.criterion, "message %d was delivered again after %v, its visibility time-out is %v", first.id, after, shortVisibility)
+	}
+	return t, ok
+}
+
+// redelivery: what is refused, or not acknowledged in time, comes back with its
+// attempt; what was acknowledged does not.
+func (k *queueKit) redelivery(ctx context.Context, t *testing.T) {
+	d := &desk{k, ctx, k.start(t, QueueConfig{Queues: 1, Visibility: shortVisibility}), "redelivery"}
+	defer k.close(d.b)
+	defer k.shown("redelivery")
+	if !d.publish(1, 2, 3) {
+		return
+	}
+	held, ok := d.takeAll(1, "the queue is fresh", 1, 2, 3)
+	if !ok || !d.nack(held[1]) {
+		return
+	}
+	again, ok := d.take(d.b.Receive, 2, 2, "it was refused")
+	if !ok || !d.ack(again) {
+		return
+	}
+	first, ok := d.back(held[0], 2)
+	if !ok {
+		return
+	}
+	third, ok := d.back(held[2], 2)
+	if !ok || !d.ack(first, third) || !d.publish(4) {
+		return
+	}
+	last, ok := d.take(d.b.Receive, 4, 1, "all others were acknowledged")
+	for attempt := 2; ok && attempt <= 6; attempt++ {
+		if !d.nack(last) {
+			return
+		}
+		last, ok = d.take(d.b.Receive, 4, attempt, "it was refused again and again")
+	}
+	if ok && d.ack(last) {
+		d.over(5, "all others were acknowledged")
+	}
+}
+
+// deadLetter: what had all of its attempts goes to the dead-letter queue, and
+// nothing else does.
+func (k *queueKit) deadLetter(ctx context.Context, t *testing.T) {
+	b := k.start(t, QueueConfig{Queues: 1, Visibility: shortVisibility, MaxAttempts: queueDeadLetters})
+	defer k.close(b)
+	dead, offered := b.(DeadLetterBroker)
+	if !offered {
+		k.notOffered("dead_letter", "the subject has no dead-letter queue")
+		return
+	}
+	defer k.shown("dead_letter")
+	d := &desk{k, ctx, b, "dead_letter"}
+	if !d.publish(1, 2) {
+		return
+	}
+	for attempt := 1; attempt <= queueDeadLetters; attempt++ {
+		refused, ok := d.take(b.Receive, 1, attempt, "it has attempts left")
+		if !ok || !d.nack(refused) {
+			return
+		}
+	}
+	why := fmt.Sprintf("message 1 was refused %d times", queueDeadLetters)
+	second, ok := d.take(b.Receive, 2, 1, why)
+	if !ok || !d.ack(second) || !d.publish(3) {
+		return
+	}
+	letter, ok := d.takeDead(dead, 1, why)
+	if !ok || !d.ack(letter) {
+		return
+	}
+	// Its time-outs end while nobody asks, and while somebody does.
+	for attempt := 1; attempt <= queueDeadLetters; attempt++ {
+		if _, ok := d.take(b.Receive, 3, attempt, "it has attempts left"); !ok {
+			return
+		}
+	}
+	letter, ok = d.takeDead(dead, 3, fmt.Sprintf("message 3 was not acknowledged in %d attempts", queueDeadLetters))
+	if ok && d.ack(letter) {
+		d.over(4, "all others were acknowledged or are dead letters")
+	}
+}
+
+// takeDead is take from the dead-letter queue, where the count of the attempts
+// is the subject's affair.
+func (d *desk) takeDead(dead DeadLetterBroker, id uint64, why string) (takenMessage, bool) {
+	return d.take(func(ctx context.Context, queue int) (Delivery, error) {
+		got, err := dead.ReceiveDead(ctx, queue)
+		if err != nil {
+			return nil, fmt.Errorf("the dead-letter queue: %w", err)
+		}
+		return deadLetter{got}, nil
+	}, id, 0, why)
+}
+
+type deadLetter struct{ Delivery }
+
+func (deadLetter) Attempt() int { return 0 }
+
+// bounded: at its bound a queue has publishers wait, or refuses.
+func (k *queueKit) bounded(ctx context.Context, t *testing.T) {
+	b := k.start(t, QueueConfig{Queues: 1, MaxLen: queueBound})
+	bounded, offered := b.(BoundedBroker)
+	if !offered {
+		k.close(b)
+		k.notOffered("bounded", "the subject does not bound its queues")
+		return
+	}
+	defer k.shown("bounded")
+	k.blocking(ctx, b)
+	k.close(b)
+	b = k.start(t, QueueConfig{Queues: 1, MaxLen: queueBound, Reject: true})
+	k.refusing(ctx, b, bounded.Full())
+	k.close(b)
+}
+
+// publishing is a Publish that may wait.
+type publishing struct {
+	id   uint64
+	done chan struct{}
+	err  error
+}
+
+// attempt publishes on a goroutine of its own and returns once that waits, or
+// has ended.
+func (d *desk) attempt(ctx context.Context, id uint64) *publishing {
+	a := &publishing{id: id, done: make(chan struct{})}
+	started := make(chan string, 1)
+	go func() {
+		defer close(a.done)
+		started <- goroutineID()
+		a.err = d.b.Publish(ctx, 0, queueBody(id))
+	}()
+	parked(d.ctx, <-started)
+	return a
+}
+
+// ends tells whether a Publish ends in time, and what came of it.
+func (a *publishing) ends(patience time.Duration) bool {
+	late := time.NewTimer(patience)
+	defer late.Stop()
+	select {
+	case <-a.done:
+		return true
+	case <-late.C:
+		return false
+	}
+}
+
+func (k *queueKit) blocking(ctx context.Context, b Broker) {
+	d := &desk{k, ctx, b, "bounded"}
+	for id := range uint64(queueBound) {
+		if a := d.attempt(ctx, id); !a.ends(settleBound) || a.err != nil {
+			k.violate("bounded", "message %d waits or is refused (%v) in a queue that holds %d and is bounded to %d", id, a.err, id, queueBound)
+			return
+		}
+	}
+	giveUp, cancel := context.WithCancel(ctx)
+	defer cancel()
+	leaves, waits := d.attempt(giveUp, queueBound), d.attempt(ctx, queueBound+1)
+	for _, a := range []*publishing{leaves, waits} {
+		if a.ends(pauseBound) {
+			k.violate("bounded", "message %d did not wait in a queue that is full with %d: Publish returned %v", a.id, queueBound, a.err)
+			return
+		}
+	}
+	cancel()
+	if !leaves.ends(settleBound) || leaves.err == nil {
+		k.violate("bounded", "a publisher whose context ended while it waited for room gave %v", leaves.err)
+		return
+	}
+	first, ok := d.take(b.Receive, 0, 1, "the queue is fresh")
+	if !ok || !d.ack(first) {
+		return
+	}
+	if !waits.ends(settleBound) || waits.err != nil {
+		k.violate("bounded", "a publisher that waits was not let in (%v) though a message was acknowledged", waits.err)
+		return
+	}
+	for id := uint64(1); id <= queueBound+1; id++ {
+		if id == leaves.id {
+			continue
+		}
+		next, ok := d.take(b.Receive, id, 1, "the publisher of message 8 gave up")
+		if !ok || !d.ack(next) {
+			return
+		}
+	}
+}
+
+func (k *queueKit) refusing(ctx context.Context, b Broker, full error) {
+	d := &desk{k, ctx, b, "bounded"}
+	var accepted atomic.Int64
+	for range 2 {
+		// Several at once: a bound that is looked at before it is kept lets
+		// one too many in.
+		together(ctx, 4*queueBound, func(i int) {
+			defer k.recovered("bounded")
+			err := b.Publish(ctx, 0, queueBody(uint64(i)))
+			if err == nil {
+				accepted.Add(1)
+			} else if !errors.Is(err, full) {
+				k.violate("bounded", "a full queue that is to refuse returned %v, accepted is %v", err, full)
+			}
+		})
+		if n := accepted.Load(); n != queueBound {
+			k.violate("bounded", "a queue bounded to %d took %d messages", queueBound, n)
+			return
+		}
+		receive, cancel := context.WithTimeout(ctx, settleBound)
+		got, err := b.Receive(receive, 0)
+		cancel()
+		if !k.must(err, "Receive from a full queue") || !k.must(got.Ack(d.ctx), "Ack") {
+			return
+		}
+		accepted.Add(-1)
+	}
+}
+
+// deadline: a consumer whose context ends gets an error and takes no message
+// with it, also in the very instant in which one comes.
+func (k *queueKit) deadline(ctx context.Context, t *testing.T) {
+	const rounds = 40
+	d := &desk{k, ctx, k.start(t, QueueConfig{Queues: 1, Visibility: shortVisibility}), "deadline"}
+	defer k.close(d.b)
+	defer k.shown("deadline")
+	for round := range uint64(rounds) {
+		waiting, giveUp := context.WithCancel(ctx)
+		got, started := make(chan Delivery, 1), make(chan string, 1)
+		go func() {
+			defer close(got)
+			started <- goroutineID()
+			if d, err := d.b.Receive(waiting, 0); err == nil {
+				got <- d
+			}
+		}()
+		parked(ctx, <-started)
+		if round%2 == 0 {
+			giveUp()
+		} else {
+			go giveUp()
+		}
+		if !d.publish(round) {
+			giveUp()
+			return
+		}
+		late := time.NewTimer(settleBound)
+		select {
+		case delivery := <-got:
+			if delivery == nil {
+				ctx, cancel := context.WithTimeout(ctx, settleBound)
+				var err error
+				if delivery, err = d.b.Receive(ctx, 0); err != nil {
+					k.violate("deadline", "a consumer gave up while message %d came, and nobody gets the message: %v", round, err)
+				}
+				cancel()
+			}
+			if delivery != nil && !k.must(delivery.Ack(ctx), "Ack of message %d", round) {
+				return
+			}
+		case <-late.C:
+			k.violate("deadline", "a consumer still waits %v after its context ended", settleBound)
+		}
+		late.Stop()
+		giveUp()
+		if k.failed() {
+			return
+		}
+	}
+}
+
+// closing: Close turns those who wait away, and everybody who comes later.
+func (k *queueKit) closing(ctx context.Context, t *testing.T) {
+	b := k.start(t, QueueConfig{Queues: 2})
+	if !k.must(b.Publish(ctx, 1, queueBody(1)), "Publish") {
+		return
+	}
+	const waiting = 4
+	ended := make(chan error, waiting)
+	for range waiting {
+		started := make(chan string, 1)
+		go func() {
+			started <- goroutineID()
+			_, err := b.Receive(ctx, 0)
+			ended <- err
+		}()
+		parked(ctx, <-started)
+	}
+	closed := make(chan struct{})
+	go func() {
+		k.close(b)
+		close(closed)
+	}()
+	late := time.NewTimer(settleBound)
+	defer late.Stop()
+	for range waiting {
+		select {
+		case err := <-ended:
+			if err == nil {
+				k.violate("close", "a consumer that waited at an empty queue got a message by Close")
+			}
+		case <-late.C:
+			k.violate("close", "a consumer still waits %v after Close was called", settleBound)
+			return
+		}
+	}
+	select {
+	case <-closed:
+	case <-late.C:
+		k.violate("close", "Close has not returned after %v", settleBound)
+		return
+	}
+	short, cancel := context.WithTimeout(ctx, settleBound)
+	defer cancel()
+	if err := b.Publish(short, 0, queueBody(2)); err == nil {
+		k.violate("close", "Publish after Close returned nil")
+	}
+	if _, err := b.Receive(short, 1); err == nil {
+		k.violate("close", "Receive after Close returned a message")
+	}
+	if short.Err() != nil {
+		k.violate("close", "calls after Close did not return within %v", settleBound)
+	}
+	k.shown("close")
+}
+
+// contention: many publishers and consumers at few queues, and some messages
+// are refused once.
+func (k *queueKit) contention(ctx context.Context, t *testing.T) {
+	const queues, refuseEvery = 4, 16
+	each := min(max(k.n/queueWorkers, 250), 5000)
+	n := each * queueWorkers
+	b := k.start(t, QueueConfig{Queues: queues})
+	book := k.newBook("contention", n, each, queues)
+	k.follow(n, count(&book.acked), book.flight.Now)
+	began := time.Now()
+	ctx, settled := context.WithCancelCause(ctx)
+	defer settled(nil)
+	done := make(chan struct{})
+	go watchStall(settled, book.steps, done)
+	ended := together(ctx, 3*queueWorkers, func(w int) {
+		defer k.recovered("contention")
+		if w < queueWorkers {
+			for i := range each {
+				if id := uint64(w*each + i); !book.publish(ctx, b, id, i%queues, queueBody(id)) {
+					return
+				}
+			}
+			return
+		}
+		for {
+			d, id, _, ok := book.receive(ctx, b, w%queues)
+			if !ok {
+				return
+			}
+			if id%refuseEvery == 0 && d.Attempt() == 1 {
+				ok = book.nack(ctx, d, id, w%queues)
+			} else {
+				ok = book.ack(ctx, d, id, w%queues)
+			}
+			if !ok {
+				return
+			}
+			if int(book.acked.Load()) >= n {
+				settled(errSettled)
+			}
+		}
+	})
+	close(done)
+	if !book.finished(ctx, began, ended) {
+		return
+	}
+	k.nothingLeft(book, b, queues)
+	k.close(b)
+	k.book("contention", book.ledger.Audit(false))
+}
+
+// nothingLeft ends the queues and expects nothing else in them.
+func (k *queueKit) nothingLeft(book *queueBook, b Broker, queues int) {
+	ctx, cancel := context.WithTimeout(context.Background(), settleBound)
+	defer cancel()
+	var all sync.WaitGroup
+	for q := range queues {
+		all.Go(func() {
+			defer k.recovered("contention")
+			for ok, ended := book.end(ctx, b, q), false; ok && !ended; {
+				_, _, ended, ok = book.receive(ctx, b, q)
+			}
+		})
+	}
+	all.Wait()
+}

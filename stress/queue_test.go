@@ -1,0 +1,94 @@
+package stress_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+
+	"tensile/queue"
+	"tensile/queue/wal"
+	"tensile/stress"
+)
+
+func TestStressQueue(t *testing.T) { stress.TestQueue(t, openBroker) }
+
+func BenchmarkQueue(b *testing.B) { stress.BenchmarkQueue(b, openBroker) }
+
+// subjectBroker is package queue behind the interface of the kit.
+type subjectBroker struct {
+	*queue.Broker
+	queues, dead []*queue.Queue
+}
+
+func openBroker(tb testing.TB, cfg stress.QueueConfig) stress.Broker {
+	plantInConfig(&cfg)
+	// Small segments: so that there are many under load.
+	b, err := queue.Open(queue.Options{Dir: cfg.Dir, SegmentSize: 1 << 20, FS: plantInDisk()})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	s := subjectBroker{Broker: b}
+	declare := func(name string, c queue.Config) *queue.Queue {
+		q, err := b.Declare(name, c)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		return q
+	}
+	for i := range cfg.Queues {
+		own := queue.Config{Visibility: cfg.Visibility, MaxLen: cfg.MaxLen}
+		if cfg.Reject {
+			own.Overflow = queue.Reject
+		}
+		if cfg.MaxAttempts > 0 {
+			own.MaxAttempts, own.DeadLetter = cfg.MaxAttempts, fmt.Sprintf("dead-%d", i)
+			s.dead = append(s.dead, declare(own.DeadLetter, queue.Config{Visibility: cfg.Visibility}))
+		}
+		s.queues = append(s.queues, declare(fmt.Sprintf("queue-%d", i), own))
+	}
+	if planted != "" {
+		return plantInBroker(tb, s, cfg)
+	}
+	return s
+}
+
+func (s subjectBroker) Publish(ctx context.Context, i int, body []byte) error {
+	_, err := s.queues[i].Publish(ctx, body)
+	return err
+}
+
+func (s subjectBroker) Receive(ctx context.Context, i int) (stress.Delivery, error) {
+	return receiveFrom(ctx, s.queues[i])
+}
+
+func (s subjectBroker) ReceiveDead(ctx context.Context, i int) (stress.Delivery, error) {
+	return receiveFrom(ctx, s.dead[i])
+}
+
+func receiveFrom(ctx context.Context, q *queue.Queue) (stress.Delivery, error) {
+	d, err := q.Receive(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return subjectDelivery{d}, nil
+}
+
+func (subjectBroker) Full() error { return queue.ErrFull }
+func (subjectBroker) Durable()    {}
+
+func (s subjectBroker) Recovered() (torn, damaged []stress.LogGap) {
+	gaps := func(from []wal.Gap) (to []stress.LogGap) {
+		for _, g := range from {
+			to = append(to, stress.LogGap{File: g.File, Offset: g.Offset})
+		}
+		return to
+	}
+	found := s.Recovery()
+	return gaps(found.Torn), gaps(found.Damage)
+}
+
+type subjectDelivery struct{ queue.Delivery }
+
+func (d subjectDelivery) Body() []byte { return d.Delivery.Body }
+func (d subjectDelivery) Attempt() int { return d.Delivery.Attempt }
+func (d subjectDelivery) Nack() error  { return d.Delivery.Nack(0) }
