@@ -1,0 +1,276 @@
+// Package links stands between nodes: every node reaches every other through a
+// link of its own on the loopback, which the harness cuts, in one direction or
+// both, delays and breaks. What TCP has taken it delivers: so a cut holds bytes
+// back, and nothing of a connection is missing afterwards.
+package links
+
+import (
+	"errors"
+	"net"
+	"sync"
+	"time"
+)
+
+// Links are those between nodes that are numbered from 0. Safe for concurrent
+// use.
+type Links struct {
+	n       int
+	links   []*link // from*n + to; nil from a node to itself
+	ways    []*way  // of the traffic from one node to another
+	running sync.WaitGroup
+}
+
+// New makes links between n nodes. They lead nowhere until Target is called.
+func New(n int) (*Links, error) {
+	l := &Links{n: n, links: make([]*link, n*n), ways: make([]*way, n*n)}
+	for i := range l.ways {
+		l.ways[i] = &way{changed: make(chan struct{})}
+	}
+	for from := range n {
+		for to := range n {
+			if from == to {
+				continue
+			}
+			listener, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				return nil, errors.Join(err, l.Close())
+			}
+			k := &link{listener: listener, forth: l.way(from, to), back: l.way(to, from), open: make(map[net.Conn]bool)}
+			l.links[from*n+to] = k
+			l.running.Go(func() { k.accept(&l.running) })
+		}
+	}
+	return l, nil
+}
+
+func (l *Links) way(from, to int) *way { return l.ways[from*l.n+to] }
+
+// Addr is where one node reaches another.
+func (l *Links) Addr(from, to int) string { return l.links[from*l.n+to].listener.Addr().String() }
+
+// Target has connections to a node lead to addr from now on.
+func (l *Links) Target(to int, addr string) {
+	for from := range l.n {
+		if k := l.links[from*l.n+to]; k != nil {
+			k.mu.Lock()
+			k.target = addr
+			k.mu.Unlock()
+		}
+	}
+}
+
+// Cut holds back all that one node sends to another, or lets it go.
+func (l *Links) Cut(from, to int, cut bool) { l.way(from, to).change(func(w *way) { w.cut = cut }) }
+
+// Delay holds back for a time all that one node sends to another.
+func (l *Links) Delay(from, to int, d time.Duration) {
+	l.way(from, to).change(func(w *way) { w.delay = d })
+}
+
+// Break resets the connections between two nodes and returns how many there
+// were.
+func (l *Links) Break(a, b int) int { return l.links[a*l.n+b].reset() + l.links[b*l.n+a].reset() }
+
+// Heal undoes all cuts and delays.
+func (l *Links) Heal() {
+	for _, w := range l.ways {
+		w.change(func(w *way) { w.cut, w.delay = false, 0 })
+	}
+}
+
+// Close ends all links, and returns when nothing is left of them.
+func (l *Links) Close() error {
+	var errs []error
+	for _, k := range l.links {
+		if k != nil {
+			errs = append(errs, k.close())
+		}
+	}
+	l.Heal() // nobody is held any more
+	l.running.Wait()
+	return errors.Join(errs...)
+}
+
+// way is what is wrong with the traffic from one node to another.
+type way struct {
+	mu      sync.Mutex
+	cut     bool
+	delay   time.Duration
+	changed chan struct{}
+}
+
+func (w *way) change(f func(*way)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	f(w)
+	close(w.changed)
+	w.changed = make(chan struct{})
+}
+
+func (w *way) now() (cut bool, delay time.Duration, changed <-chan struct{}) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.cut, w.delay, w.changed
+}
+
+// pass waits until what was sent at an instant may arrive, or until closed.
+func (w *way) pass(sent time.Time, closed <-chan struct{}) {
+	for {
+		cut, delay, changed := w.now()
+		late := time.Until(sent.Add(delay))
+		if !cut && late <= 0 {
+			return
+		}
+		var due <-chan time.Time
+		if !cut {
+			clock := time.NewTimer(late)
+			defer clock.Stop()
+			due = clock.C
+		}
+		select {
+		case <-due:
+		case <-changed:
+		case <-closed:
+			return
+		}
+	}
+}
+
+// link is where one node dials another.
+type link struct {
+	listener    net.Listener
+	forth, back *way
+
+	mu     sync.Mutex
+	target string
+	open   map[net.Conn]bool
+	closed bool
+}
+
+func (k *link) accept(running *sync.WaitGroup) {
+	for {
+		from, err := k.listener.Accept()
+		if err != nil {
+			return
+		}
+		running.Go(func() { k.carry(from) })
+	}
+}
+
+// dial connects to the target. It refuses by a reset what the target refuses.
+func (k *link) dial(from net.Conn, closed <-chan struct{}) net.Conn {
+	began := time.Now()
+	k.forth.pass(began, closed) // a connection needs both directions
+	k.back.pass(began, closed)
+	k.mu.Lock()
+	target := k.target
+	k.mu.Unlock()
+	to, err := net.DialTimeout("tcp", target, time.Second)
+	if err != nil {
+		return nil
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.closed || !k.open[from] {
+		_ = to.Close()
+		return nil
+	}
+	k.open[to] = true
+	return to
+}
+
+func (k *link) carry(from net.Conn) {
+	k.mu.Lock()
+	if k.closed {
+		k.mu.Unlock()
+		_ = from.Close()
+		return
+	}
+	k.open[from] = true
+	k.mu.Unlock()
+	ended := make(chan struct{})
+	end := sync.OnceFunc(func() { close(ended) })
+	to := k.dial(from, ended)
+	if to == nil {
+		k.drop(from)
+		return
+	}
+	var both sync.WaitGroup
+	both.Go(func() { pump(to, from, k.forth, ended); end(); k.drop(from); k.drop(to) })
+	both.Go(func() { pump(from, to, k.back, ended); end(); k.drop(from); k.drop(to) })
+	both.Wait()
+}
+
+// drop ends one side with a reset: what is behind a link that broke, broke.
+func (k *link) drop(c net.Conn) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.open[c] {
+		delete(k.open, c)
+		abort(c)
+	}
+}
+
+func abort(c net.Conn) {
+	_ = c.(*net.TCPConn).SetLinger(0) // it may be gone already
+	_ = c.Close()
+}
+
+func (k *link) reset() (n int) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	n = len(k.open) / 2
+	for c := range k.open {
+		abort(c)
+	}
+	clear(k.open)
+	return n
+}
+
+func (k *link) close() error {
+	k.mu.Lock()
+	k.closed = true
+	k.mu.Unlock()
+	err := k.listener.Close()
+	k.reset()
+	return err
+}
+
+// piece is what was read at once, and when.
+type piece struct {
+	data []byte
+	sent time.Time
+}
+
+// pump carries one direction until either side ends.
+func pump(to, from net.Conn, w *way, ended <-chan struct{}) {
+	pieces := make(chan piece, 64)
+	stop := make(chan struct{})
+	var reading sync.WaitGroup
+	reading.Go(func() {
+		defer close(pieces)
+		for {
+			buf := make([]byte, 16<<10)
+			n, err := from.Read(buf)
+			if n > 0 {
+				select {
+				case pieces <- piece{buf[:n], time.Now()}:
+				case <-stop:
+					return
+				}
+			}
+			if err != nil {
+				return
+			}
+		}
+	})
+	for p := range pieces {
+		w.pass(p.sent, ended)
+		if _, err := to.Write(p.data); err != nil {
+			break
+		}
+	}
+	close(stop)
+	_ = from.Close() // the reader may still wait
+	reading.Wait()
+}
