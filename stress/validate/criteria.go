@@ -213,16 +213,26 @@ var balancing = []Criterion{
 
 var sessions = []Criterion{
 	must(Sessions, "throughput", "throughput", AtLeast, 50_000, "ops/s", WithShare),
+	must(Sessions, "p50", "steady latency p50", Below, 50, "ms", WithShare),
+	must(Sessions, "p95", "steady latency p95", Below, 75, "ms", WithShare),
+	must(Sessions, "p99", "steady latency p99", Below, 100, "ms", WithShare),
 	must(Sessions, "survival", "acknowledged sessions that survived", AtLeast, 99.5, "%"),
 	must(Sessions, "recovery", "time to recover", Below, 2000, "ms", WithShare),
+	must(Sessions, "restored", "time until full replication after a loss or a return", Below, 10_000, "ms", WithShare),
+	must(Sessions, "histories", "histories checked", AtLeast, 1, "histories"),
+	shown(Sessions, "linearizable", "sessions whose history is not linearizable"),
 	shown(Sessions, "latest", "acknowledged writes not readable with their latest value"),
-	shown(Sessions, "linearizable", "histories that are not linearizable"),
-	shown(Sessions, "stale", "stale values served by a restarted node"),
+	shown(Sessions, "phantom", "values read that nobody wrote"),
+	shown(Sessions, "deleted", "deleted sessions that were there, or came back"),
+	shown(Sessions, "stale", "stale values served after a restart"),
 	shown(Sessions, "replication", "sessions not restored to full replication"),
 	shown(Sessions, "expiry", "sessions that outlived or missed their time to live"),
-	shown(Sessions, "minority", "writes accepted by the minority of a partition"),
+	shown(Sessions, "minority", "writes accepted, or overwritten values served, by the minority of a partition"),
+	must(Sessions, "leaks", "goroutines, descriptors and processes left behind", Equal, 0, "leaks"),
+	reach(Sessions, "throughput_reach", "throughput", AtLeast, 100_000, "ops/s"),
 	reach(Sessions, "survival_reach", "acknowledged writes that survived one node killed", AtLeast, 100, "%"),
 	reach(Sessions, "recovery_reach", "time to recover", Below, 500, "ms"),
+	reach(Sessions, "histories_reach", "histories checked, with STRESS_HISTORIES=50", AtLeast, 50, "histories"),
 }
 
 var messaging = []Criterion{

@@ -37,6 +37,8 @@ type Settings struct {
 	Burn     time.Duration // that every processor is kept busy beside a healthy cluster
 	Knee     bool          // raise the rate until a threshold is missed
 	Scaling  bool          // measure how time and memory grow
+	// Histories is how many seeded fault runs of the sessions scenario are checked.
+	Histories int
 	// Baseline is what the run is compared with, and Regression the change for
 	// the worse, in percent, that fails it; nil for none.
 	Baseline   string
@@ -81,9 +83,13 @@ const (
 	leastKills      = 20 // what the specification asks for
 	mostKills       = 100_000
 	acceptedKills   = "a whole number from 20 to 100000"
-	acceptedPercent = "a percentage above 0, such as 10%, together with STRESS_BASELINE"
 	acceptedNodes   = "a whole number from 3 to 16"
 	acceptedBurn    = "a duration from 100ms to 24h, such as 60s"
+	// Histories take about two seconds each.
+	defaultHistories, shortHistories = 5, 2
+	mostHistories                    = 10_000
+	acceptedHistories                = "a whole number from 1 to 10000"
+	acceptedPercent                  = "a percentage above 0, such as 10%, together with STRESS_BASELINE"
 )
 
 // parsers has one entry for each variable; each is given a value that is not
@@ -163,6 +169,14 @@ var parsers = map[string]func(s *Settings, value string, b Build) (accepted stri
 		s.Kills = kills
 		return ""
 	},
+	"STRESS_HISTORIES": func(s *Settings, value string, _ Build) string {
+		n, err := strconv.Atoi(value)
+		if err != nil || n < 1 || n > mostHistories {
+			return acceptedHistories
+		}
+		s.Histories = n
+		return ""
+	},
 	"STRESS_ENGINE": func(s *Settings, value string, _ Build) string {
 		if value != engineInMemory {
 			return engineInMemory
@@ -202,16 +216,17 @@ func Names() []string {
 // variable that is empty counts as not set. All that is wrong is in the error.
 func Parse(environ []string, b Build) (Settings, error) {
 	s := Settings{
-		Scale:  validate.BaseScale,
-		Seed:   rand.Uint64N(1 << 32), // short enough to be typed
-		Out:    filepath.Join(b.Root, defaultFolder),
-		Hold:   defaultHold,
-		Engine: engineInMemory,
-		Nodes:  defaultNodes,
-		Burn:   defaultBurn,
+		Scale:     validate.BaseScale,
+		Histories: defaultHistories,
+		Seed:      rand.Uint64N(1 << 32), // short enough to be typed
+		Out:       filepath.Join(b.Root, defaultFolder),
+		Hold:      defaultHold,
+		Engine:    engineInMemory,
+		Nodes:     defaultNodes,
+		Burn:      defaultBurn,
 	}
 	if b.Short {
-		s.Scale, s.Hold, s.Burn = shortScale, shortHold, shortBurn
+		s.Scale, s.Hold, s.Burn, s.Histories = shortScale, shortHold, shortBurn, shortHistories
 	}
 	var wrong []error
 	for _, entry := range environ {

@@ -1,0 +1,78 @@
+package stress
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"sync/atomic"
+)
+
+// book is what the harness knows of N sessions: the last write of each that was
+// acknowledged, and the last that was tried. Each session is written by one
+// caller at a time, which does not go on before its write is acknowledged.
+type book struct {
+	acked, tried []atomic.Uint32 // numbers of writes, from 1; 0 for none
+}
+
+func newBook(n int) *book { return &book{make([]atomic.Uint32, n), make([]atomic.Uint32, n)} }
+
+// next is the value of the next write of a session.
+func (b *book) next(session int) (number uint32, value []byte) {
+	number = b.acked[session].Load() + 1
+	b.tried[session].Store(number)
+	return number, sessionValue(session, number)
+}
+
+// acknowledged is how many sessions have a write that was acknowledged.
+func (b *book) acknowledged() (n int) {
+	for i := range b.acked {
+		if b.acked[i].Load() > 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// judge says what is wrong with a value that was read of a session after its
+// last write, or "".
+func (b *book) judge(session int, r result) (criterion, what string) {
+	acked, tried := b.acked[session].Load(), b.tried[session].Load()
+	switch number, ok := sessionNumber(session, r.value); {
+	case r.outcome == opAbsent && acked == 0:
+		return "", ""
+	case r.outcome == opAbsent:
+		return "latest", fmt.Sprintf("%s is not there, write %d was acknowledged", sessionKey(session), acked)
+	case r.outcome != opDone:
+		return "latest", fmt.Sprintf("%s can not be read, write %d was acknowledged: %v", sessionKey(session), acked, r.err)
+	case !ok:
+		return "phantom", fmt.Sprintf("%s has a value that nobody wrote to it: %x", sessionKey(session), r.value)
+	case number > tried:
+		return "phantom", fmt.Sprintf("%s has write %d, which was never made", sessionKey(session), number)
+	case number < acked:
+		return "latest", fmt.Sprintf("%s has write %d, after write %d was acknowledged", sessionKey(session), number, acked)
+	}
+	return "", ""
+}
+
+// A value is the session, the number of the write, bytes that follow from the
+// two, and a CRC-32 of all that.
+func sessionValue(session int, number uint32) []byte {
+	v := make([]byte, 0, sessionSize)
+	v = binary.LittleEndian.AppendUint32(v, uint32(session))
+	v = binary.LittleEndian.AppendUint32(v, number)
+	for i := uint64(0); len(v) < sessionSize-8; i++ {
+		v = binary.LittleEndian.AppendUint64(v, scramble(uint64(session)<<32|uint64(number)+i<<56))
+	}
+	v = binary.LittleEndian.AppendUint32(v, 0)
+	return binary.LittleEndian.AppendUint32(v, crc32.ChecksumIEEE(v))
+}
+
+// sessionNumber is the number of the write whose value it is; ok is false if it
+// is none of the session.
+func sessionNumber(session int, v []byte) (number uint32, ok bool) {
+	if len(v) != sessionSize || int(binary.LittleEndian.Uint32(v)) != session ||
+		crc32.ChecksumIEEE(v[:sessionSize-4]) != binary.LittleEndian.Uint32(v[sessionSize-4:]) {
+		return 0, false
+	}
+	return binary.LittleEndian.Uint32(v[4:]), true
+}

@@ -1,0 +1,237 @@
+package stress
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"tensile/stress/internal/proc"
+	"tensile/stress/internal/rpc"
+)
+
+// A node of the sessions scenario is a process. Commands go through its link,
+// operations through a connection of package rpc.
+
+// nodeConfig is what the parent tells a node to be.
+type nodeConfig struct {
+	Name   string            `json:"name"`
+	Nodes  []string          `json:"nodes"`
+	Listen string            `json:"listen"`
+	Seeds  []string          `json:"seeds"`
+	Peers  map[string]string `json:"peers"`
+	Secret []byte            `json:"secret"`
+}
+
+// nodeCommand is one of its fields.
+type nodeCommand struct {
+	Start      bool            `json:"start,omitempty"`
+	Unreached  map[string]bool `json:"unreached,omitempty"` // nodes to which no datagram may go
+	Replicated []string        `json:"replicated,omitempty"`
+	Within     time.Duration   `json:"within,omitempty"` // bound of the latter
+}
+
+// nodeReply answers any command.
+type nodeReply struct {
+	Subject    string `json:"subject"`       // Go type
+	Operations string `json:"operations"`    // where operations are taken
+	Replicates bool   `json:"replicates"`    // the subject is a ReplicatedSessions
+	Why        string `json:"why,omitempty"` // it is not replicated
+}
+
+// sessionSite is where the test of a kit can be executed again as a node. In a
+// node it is nil, and the node has ended.
+func sessionSite(tb testing.TB, start func(testing.TB, SessionConfig) Sessions) *proc.Site {
+	site := proc.At(tb, "session node")
+	if !site.Child() {
+		return site
+	}
+	site.Serve(func(l *proc.Link) error {
+		n := &childNode{tb: tb, start: start, unreached: make(map[string]bool)}
+		err := l.Config(&n.cfg)
+		if err == nil {
+			err = errors.Join(l.Serve(n.command), n.close())
+		}
+		return err
+	})
+	return nil
+}
+
+// childNode is the side of the node.
+type childNode struct {
+	tb    testing.TB
+	start func(testing.TB, SessionConfig) Sessions
+	cfg   nodeConfig
+
+	once       sync.Once
+	err        error // of opening
+	store      Sessions
+	operations net.Listener
+
+	mu        sync.Mutex
+	unreached map[string]bool
+}
+
+func (n *childNode) command(body json.RawMessage) (any, error) {
+	var c nodeCommand
+	if err := json.Unmarshal(body, &c); err != nil {
+		return nil, err
+	}
+	if c.Unreached != nil {
+		n.mu.Lock()
+		n.unreached = c.Unreached
+		n.mu.Unlock()
+		return nodeReply{}, nil
+	}
+	n.once.Do(n.open)
+	if n.err != nil {
+		return nil, n.err
+	}
+	replicated, ok := n.store.(ReplicatedSessions)
+	reply := nodeReply{Subject: typeName(n.store), Operations: n.operations.Addr().String(), Replicates: ok}
+	if c.Replicated != nil && ok {
+		ctx, cancel := context.WithTimeout(context.Background(), c.Within)
+		defer cancel()
+		if err := replicated.Replicated(ctx, c.Replicated); err != nil {
+			reply.Why = err.Error()
+		}
+	}
+	return reply, nil
+}
+
+func (n *childNode) open() {
+	if n.operations, n.err = net.Listen("tcp", "127.0.0.1:0"); n.err != nil {
+		return
+	}
+	n.store = n.start(n.tb, SessionConfig{
+		Name: n.cfg.Name, Nodes: n.cfg.Nodes, Listen: n.cfg.Listen, Seeds: n.cfg.Seeds, Peers: n.cfg.Peers, Secret: n.cfg.Secret,
+		Reach: func(name string) bool {
+			n.mu.Lock()
+			defer n.mu.Unlock()
+			return !n.unreached[name] && (name != "" || len(n.unreached) == 0)
+		},
+	})
+	if n.store == nil {
+		n.err = fmt.Errorf("there is no store")
+		return
+	}
+	errs := n.store.Errors()
+	go rpc.Serve(n.operations, func(body []byte, reply func([]byte)) {
+		op, ok := decodeOp(body)
+		if !ok {
+			panic("tensile: an operation that nobody has sent")
+		}
+		go func() { reply(op.on(n.store, errs)) }()
+	})
+}
+
+func (n *childNode) close() error {
+	if n.store == nil {
+		return nil
+	}
+	return n.store.Close()
+}
+
+// opKind is what an operation does.
+type opKind byte
+
+const (
+	opGet opKind = iota + 1
+	opPut
+	opDelete
+)
+
+// sessionOp is an operation on its way to a node.
+type sessionOp struct {
+	kind   opKind
+	key    string
+	value  []byte
+	ttl    time.Duration
+	within time.Duration
+}
+
+func (o *sessionOp) encode() []byte {
+	b := make([]byte, 0, 1+8+8+2+len(o.key)+len(o.value))
+	b = append(b, byte(o.kind))
+	b = binary.LittleEndian.AppendUint64(b, uint64(o.ttl))
+	b = binary.LittleEndian.AppendUint64(b, uint64(o.within))
+	b = binary.LittleEndian.AppendUint16(b, uint16(len(o.key)))
+	b = append(b, o.key...)
+	return append(b, o.value...)
+}
+
+func decodeOp(b []byte) (o *sessionOp, ok bool) {
+	const head = 1 + 8 + 8 + 2
+	if len(b) < head {
+		return nil, false
+	}
+	n := int(binary.LittleEndian.Uint16(b[17:]))
+	if len(b) < head+n {
+		return nil, false
+	}
+	o = &sessionOp{
+		kind: opKind(b[0]), ttl: time.Duration(binary.LittleEndian.Uint64(b[1:])), within: time.Duration(binary.LittleEndian.Uint64(b[9:])),
+		key: string(b[head : head+n]), value: append([]byte(nil), b[head+n:]...),
+	}
+	return o, true
+}
+
+// outcome is what became of an operation.
+type outcome byte
+
+const (
+	opDone    outcome = iota + 1 // acknowledged, or found
+	opAbsent                     // a read found nothing
+	opRefused                    // it had no effect
+	opFailed                     // a write may have had its effect, or may yet
+)
+
+// on performs the operation on a store and encodes what came of it.
+func (o *sessionOp) on(s Sessions, errs SessionErrors) []byte {
+	ctx, cancel := context.WithTimeout(context.Background(), o.within)
+	defer cancel()
+	var value []byte
+	var err error
+	switch o.kind {
+	case opGet:
+		value, err = s.Get(ctx, o.key)
+	case opPut:
+		err = s.Put(ctx, o.key, o.value, o.ttl)
+	case opDelete:
+		err = s.Delete(ctx, o.key)
+	}
+	switch {
+	case err == nil:
+		return append([]byte{byte(opDone)}, value...)
+	case o.kind == opGet && errs.NotFound != nil && errors.Is(err, errs.NotFound):
+		return []byte{byte(opAbsent)}
+	case errs.Refused != nil && errors.Is(err, errs.Refused):
+		return append([]byte{byte(opRefused)}, err.Error()...)
+	}
+	return append([]byte{byte(opFailed)}, err.Error()...)
+}
+
+// result is what the harness sees of an operation. err is not nil unless it is
+// done or absent.
+type result struct {
+	outcome outcome
+	value   []byte
+	err     error
+}
+
+func decodeResult(b []byte) result {
+	switch o := outcome(append(b, 0)[0]); o {
+	case opDone:
+		return result{outcome: o, value: b[1:]}
+	case opAbsent:
+		return result{outcome: o}
+	case opRefused, opFailed:
+		return result{outcome: o, err: errors.New(string(b[1:]))}
+	}
+	return result{outcome: opFailed, err: fmt.Errorf("a reply of %d bytes that is none", len(b))}
+}

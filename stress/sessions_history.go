@@ -1,0 +1,319 @@
+package stress
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/anishathalye/porcupine"
+
+	"tensile/stress/report"
+)
+
+// The shape of a history: few sessions and many callers, so that they meet.
+const (
+	historyCallers = 8
+	historyKeys    = 5
+	historyOpTime  = 300 * time.Millisecond
+	historyCheck   = 20 * time.Second // for one session
+	historyBound   = 30 * time.Second // for one run, beyond what a phase has
+)
+
+// historyRun is one run of callers and faults, and what came of it.
+type historyRun struct {
+	number     int
+	faults     []report.Event
+	operations int
+	checked    bool // by porcupine, to its end
+	violations int
+}
+
+// recorded is one operation as its caller saw it, in ns of the harness's clock.
+type recorded struct {
+	Caller   int    `json:"caller"`
+	Node     string `json:"node"`
+	Key      string `json:"key"`
+	Write    bool   `json:"write"`
+	Value    string `json:"value"`    // written or read; "" for a deletion, and for nothing there
+	Outcome  string `json:"outcome"`  // "done", or "unknown" of a write that may have had its effect
+	Invoked  int64  `json:"invoked"`  // ns
+	Returned int64  `json:"returned"` // ns; 0 where the outcome is unknown
+}
+
+// histories runs seeded faults under callers, and has porcupine check what they
+// saw.
+func (k *sessionKit) histories(ctx context.Context, t *testing.T) {
+	for number := range k.run.settings.Histories {
+		if ctx.Err() != nil || k.failed() {
+			return
+		}
+		k.history(ctx, number)
+	}
+}
+
+func (k *sessionKit) history(ctx context.Context, number int) {
+	r := historyRun{number: number}
+	random := rand.New(rand.NewPCG(k.seed, uint64(number)))
+	keys := keysNamed(fmt.Sprintf("history-%d", number), historyKeys)
+	var mu sync.Mutex
+	var all []recorded
+	began := time.Now()
+	keep := func(ops ...recorded) {
+		mu.Lock()
+		defer mu.Unlock()
+		all = append(all, ops...)
+	}
+	stop := make(chan struct{})
+	var callers sync.WaitGroup
+	for c := range historyCallers {
+		seed := random.Uint64()
+		callers.Go(func() {
+			defer k.recovered("a caller")
+			random := rand.New(rand.NewPCG(seed, 0))
+			for i := 0; ; i++ {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				op := sessionOp{kind: opGet, key: keys[random.IntN(len(keys))]}
+				switch random.IntN(10) {
+				case 0:
+					op.kind = opDelete
+				case 1, 2, 3:
+					op.kind, op.value = opPut, fmt.Appendf(nil, "%d.%d", c, i)
+				}
+				if o, ok := record(ctx, began, c, k.nodes[random.IntN(len(k.nodes))], op); ok {
+					keep(o)
+				}
+			}
+		})
+	}
+	if number%2 == 0 {
+		k.killOne(ctx, random, began, &r)
+	} else {
+		k.disturb(ctx, random, began, &r)
+	}
+	close(stop)
+	callers.Wait()
+	k.settle(ctx)
+	for i := range len(keys) * len(k.nodes) {
+		n, key := k.nodes[i%len(k.nodes)], keys[i/len(k.nodes)]
+		invoked := time.Since(began)
+		got := k.eventually(ctx, n, sessionOp{kind: opGet, key: key})
+		if got.err != nil {
+			k.violate("latest", "history %d: all faults were undone, and %s can not be read at %s: %v", number, key, n.name, got.err)
+			return
+		}
+		keep(recorded{historyCallers, n.name, key, false, string(got.value), "done", int64(invoked), int64(time.Since(began))})
+	}
+	r.operations = len(all)
+	k.checkHistory(&r, keys, all)
+	k.runs = append(k.runs, r)
+}
+
+// record performs an operation and returns how its caller saw it, unless it is
+// known to have had no effect, and nothing was learnt from it.
+func record(ctx context.Context, began time.Time, caller int, n *sessionNode, op sessionOp) (recorded, bool) {
+	o := recorded{Caller: caller, Node: n.name, Key: op.key, Write: op.kind != opGet, Value: string(op.value), Outcome: "done"}
+	o.Invoked = int64(time.Since(began))
+	r := n.do(ctx, historyOpTime, op)
+	o.Returned = int64(time.Since(began))
+	if !o.Write {
+		o.Value = string(r.value)
+		return o, r.err == nil
+	}
+	if r.outcome == opFailed {
+		o.Outcome, o.Returned = "unknown", 0
+	}
+	if r.outcome == opRefused {
+		// A node that is not there refuses at once: its callers must not spin.
+		time.Sleep(time.Millisecond)
+	}
+	return o, r.outcome != opRefused
+}
+
+func lasts(random *rand.Rand, least, most time.Duration) time.Duration {
+	return least + time.Duration(random.Int64N(int64(most-least)))
+}
+
+func (r *historyRun) event(began time.Time, kind report.EventKind, target, what string) {
+	r.faults = append(r.faults, report.Event{At: time.Since(began).Seconds(), Kind: kind, Target: target, What: what})
+}
+
+// slow delays each direction between nodes for a time of its own, so that what
+// is done at several nodes is not done at once.
+func (k *sessionKit) slow(random *rand.Rand, most time.Duration) {
+	for from := range k.nodes {
+		for to := range k.nodes {
+			if from != to {
+				k.links.Delay(from, to, lasts(random, 0, most))
+			}
+		}
+	}
+}
+
+// killOne kills a node and starts it again, on slow links.
+func (k *sessionKit) killOne(ctx context.Context, random *rand.Rand, began time.Time, r *historyRun) {
+	victim := k.nodes[random.IntN(len(k.nodes))]
+	k.slow(random, lasts(random, time.Millisecond, 10*time.Millisecond))
+	time.Sleep(lasts(random, 100*time.Millisecond, 200*time.Millisecond))
+	r.event(began, report.Fault, victim.name, "SIGKILL")
+	victim.kill()
+	time.Sleep(lasts(random, 0, 400*time.Millisecond))
+	k.must(k.restart(ctx, victim))
+	r.event(began, report.Undone, victim.name, "started again, without its memory")
+	time.Sleep(lasts(random, 100*time.Millisecond, 300*time.Millisecond))
+	k.must(k.heal(ctx))
+}
+
+// disturb pauses nodes, cuts, delays and breaks links, one after the other.
+func (k *sessionKit) disturb(ctx context.Context, random *rand.Rand, began time.Time, r *historyRun) {
+	k.slow(random, lasts(random, time.Millisecond, 5*time.Millisecond))
+	for range 3 {
+		at := random.Perm(len(k.nodes))
+		n, other := k.nodes[at[0]], k.nodes[at[1]]
+		var undo func()
+		target, what := n.name, ""
+		switch random.IntN(5) {
+		case 0:
+			what = "SIGSTOP"
+			_ = n.pause(true) // it is there
+			undo = func() { _ = n.pause(false); k.tell(ctx, n) }
+		case 1:
+			what = "cut off"
+			k.isolate(ctx, n, true)
+			undo = func() { k.isolate(ctx, n, false) }
+		case 2:
+			target, what = n.name+">"+other.name, "cut"
+			k.cut(ctx, n, other, true)
+			undo = func() { k.cut(ctx, n, other, false) }
+		case 3:
+			target, what = n.name+"-"+other.name, fmt.Sprintf("%d connections reset", k.links.Break(n.index, other.index))
+		case 4:
+			target, what = "all links", "slow"
+			k.slow(random, 30*time.Millisecond)
+		}
+		r.event(began, report.Fault, target, what)
+		time.Sleep(lasts(random, 50*time.Millisecond, 500*time.Millisecond))
+		if undo != nil {
+			undo()
+			r.event(began, report.Undone, target, what)
+		}
+	}
+	k.must(k.heal(ctx))
+	time.Sleep(100 * time.Millisecond)
+}
+
+// sessionInput is an operation as the model sees it.
+type sessionInput struct {
+	write bool
+	value string
+}
+
+// sessionModel is the specification of one session: a read sees the write before
+// it. Outputs are the values read.
+var sessionModel = porcupine.Model{
+	Init: func() any { return "" },
+	Step: func(state, in, out any) (bool, any) {
+		if in := in.(sessionInput); in.write {
+			return true, in.value
+		}
+		return out == state, state
+	},
+	DescribeOperation: func(in, out any) string {
+		if in := in.(sessionInput); !in.write {
+			return fmt.Sprintf("get: %q", out)
+		} else if in.value == "" {
+			return fmt.Sprintf("delete (%v)", out)
+		} else {
+			return fmt.Sprintf("put %q (%v)", in.value, out)
+		}
+	},
+}
+
+// checkHistory has porcupine check each session by itself: a history is
+// linearizable if that of each of its objects is (Herlihy, Wing, 1990).
+func (k *sessionKit) checkHistory(r *historyRun, keys []string, all []recorded) {
+	r.checked = true
+	for _, key := range keys {
+		var ops []porcupine.Operation
+		for _, o := range all {
+			if o.Key != key {
+				continue
+			}
+			op := porcupine.Operation{ClientId: o.Caller, Input: sessionInput{o.Write, o.Value}, Call: o.Invoked, Output: o.Value, Return: o.Returned}
+			if o.Write {
+				op.Output = o.Outcome
+			}
+			if o.Outcome == "unknown" {
+				op.Return = math.MaxInt64 // it may have its effect at any time
+			}
+			ops = append(ops, op)
+		}
+		outcome, info := porcupine.CheckOperationsVerbose(sessionModel, ops, historyCheck)
+		switch outcome {
+		case porcupine.Unknown:
+			r.checked = false
+			k.note("History %d of %s, of %d operations, could not be checked within %v.", r.number, key, len(ops), historyCheck)
+		case porcupine.Illegal:
+			r.violations++
+			k.violate("linearizable", "%d operations on %s are not linearizable; faults: %s; %s", len(ops), key, r.describe(), k.saveHistory(key, info, all))
+		}
+	}
+}
+
+// describe is the faults of the run, in words.
+func (r *historyRun) describe() string {
+	var words []string
+	for _, f := range r.faults {
+		words = append(words, fmt.Sprintf("%.0f ms %s %s %s", f.At*1e3, f.Kind, f.Target, f.What))
+	}
+	return strings.Join(words, ", ")
+}
+
+// saveHistory writes a history and porcupine's picture of it to the output
+// folder, and names the files.
+func (k *sessionKit) saveHistory(key string, info porcupine.LinearizationInfo, all []recorded) string {
+	at := k.run.folder.Path(filepath.Join(report.EvidenceFolder, "sessions-"+key))
+	err := os.MkdirAll(filepath.Dir(at), 0o755)
+	if err == nil {
+		var text []byte
+		text, err = json.MarshalIndent(all, "", " ")
+		err = errors.Join(err, os.WriteFile(at+".json", text, 0o644), porcupine.VisualizePath(sessionModel, info, at+".html"))
+	}
+	if err != nil {
+		return fmt.Sprintf("no file was written: %v", err)
+	}
+	return fmt.Sprintf("the history is in %s.json, and as a picture in %s.html", at, at)
+}
+
+// judgeHistories measures how many were checked, and what was found.
+func (k *sessionKit) judgeHistories() {
+	checked, operations := 0, 0
+	for _, r := range k.runs {
+		if r.checked {
+			checked++
+		}
+		operations += r.operations
+		k.mu.Lock()
+		k.result.Timelines = append(k.result.Timelines, report.Timeline{Name: fmt.Sprintf("history %d", r.number), Events: r.faults})
+		k.mu.Unlock()
+	}
+	if len(k.runs) == 0 {
+		return
+	}
+	k.note("%d histories of %d operations in all were checked.", checked, operations)
+	k.shown("linearizable")
+	k.measured("histories", float64(checked))
+	k.measured("histories_reach", float64(checked))
+}

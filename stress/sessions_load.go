@@ -1,0 +1,145 @@
+package stress
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"tensile/stress/load"
+	"tensile/stress/measure"
+	"tensile/stress/report"
+)
+
+// opTime bounds an operation under load. It judges nobody: it is there for one
+// that hangs.
+const opTime = 10 * time.Second
+
+// throughput writes every session, and reads it at another node.
+func (k *sessionKit) throughput(ctx context.Context, t *testing.T) {
+	k.sessions = max(k.n, 2)
+	k.loaded = newBook(k.sessions)
+	rec := measure.NewRecorder(2 * k.sessions)
+	k.underLoad(func() { k.offerClosed(ctx, rec) })
+	l := rec.Latency()
+	if l.Failed > 0 || l.N < 2*k.sessions {
+		k.fail("sessions: %d of %d operations failed without any fault, and %d never ended", l.Failed, 2*k.sessions, 2*k.sessions-l.N-l.Failed)
+		return
+	}
+	k.rate = rec.Throughput()
+	k.mu.Lock()
+	k.result.Operations += 2 * k.sessions
+	k.result.Burst = &report.Burst{N: 2 * k.sessions, Peak: sessionCallers, Seconds: float64(rec.Took()) / 1e9, Throughput: k.rate, Latency: &l,
+		Little: report.Little(sessionCallers, k.rate), Series: rec.Series()}
+	k.mu.Unlock()
+	k.timed("throughput", k.rate)
+	k.timed("throughput_reach", k.rate)
+}
+
+// offerClosed has callers write each session and then read each, one operation
+// after the other.
+func (k *sessionKit) offerClosed(ctx context.Context, rec *measure.Recorder) {
+	var ended atomic.Int64
+	k.follow(2*k.sessions, func() int { return int(ended.Load()) }, nil)
+	rec.Begin(time.Now())
+	ops := func(first int, op func(session int) bool) {
+		k.share(sessionCallers, k.sessions, func(session int) bool {
+			if ctx.Err() != nil {
+				return false
+			}
+			from := rec.Since()
+			if op(session) {
+				rec.Done(first+session, from)
+			} else {
+				rec.Failed(first + session)
+			}
+			ended.Add(1)
+			return true
+		})
+	}
+	ops(0, func(session int) bool { return k.write(ctx, k.nodes[session%len(k.nodes)], session) })
+	ops(k.sessions, func(session int) bool {
+		return k.check(k.nodes[(session+1)%len(k.nodes)].get(ctx, opTime, sessionKey(session)), session)
+	})
+}
+
+// share has callers call op with every number below n. One that gets false ends.
+func (k *sessionKit) share(callers, n int, op func(i int) bool) {
+	var all sync.WaitGroup
+	var next atomic.Int64
+	for range min(callers, n) {
+		all.Go(func() {
+			defer k.recovered("a caller")
+			for i := int(next.Add(1)) - 1; i < n && op(i); i = int(next.Add(1)) - 1 {
+			}
+		})
+	}
+	all.Wait()
+}
+
+// write makes the next write of a session, and tells whether it is acknowledged.
+func (k *sessionKit) write(ctx context.Context, n *sessionNode, session int) bool {
+	number, value := k.loaded.next(session)
+	if n.put(ctx, opTime, sessionKey(session), value).outcome != opDone {
+		return false
+	}
+	k.loaded.acked[session].Store(number)
+	return true
+}
+
+// check tells whether a read returned the last write.
+func (k *sessionKit) check(r result, session int) bool {
+	criterion, what := k.loaded.judge(session, r)
+	if what != "" {
+		k.violate(criterion, "%s", what)
+	}
+	return what == ""
+}
+
+// steady is an open load, half of it writes, without any fault.
+func (k *sessionKit) steady(ctx context.Context, t *testing.T) {
+	rate := k.steadyRate(k.rate)
+	n := steadyCount(k.sessions, rate)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	rec := measure.NewRecorder(n)
+	done := make(chan struct{})
+	var out load.Open
+	k.underLoad(func() {
+		out = load.Steady(ctx, load.Plan{Rate: rate, Count: n, Arrivals: k.run.settings.Arrivals, Seed: k.seed},
+			func(began time.Time, f *load.InFlight) {
+				k.follow(n, f.Ended, f.Now)
+				rec.Begin(began)
+				go watchStall(cancel, f.Ended, done)
+			}, func(i int, due int64) {
+				defer k.recovered("steady")
+				// Even sessions are written and odd ones read: so it is known what
+				// a read must return.
+				session := i % (k.sessions / 2 * 2)
+				node := k.nodes[i/2%len(k.nodes)]
+				var ok bool
+				if session%2 == 0 {
+					ok = k.write(ctx, node, session)
+				} else {
+					ok = k.check(node.get(ctx, opTime, sessionKey(session)), session)
+				}
+				if !ok {
+					rec.Failed(i)
+					return
+				}
+				rec.Done(i, due)
+			})
+		close(done)
+	})
+	if k.unfinished("steady", out.Unfinished, n, out.Took, context.Cause(ctx)) {
+		return
+	}
+	l := rec.Latency()
+	if l.Failed > 0 {
+		k.fail("sessions: %d of %d steady operations failed without any fault", l.Failed, n)
+	}
+	if !k.saturated(out) {
+		k.steadyResult(out, l, rec.Series())
+	}
+}

@@ -1,0 +1,403 @@
+package stress
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"net"
+	"os"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+
+	"tensile/stress/internal/links"
+	"tensile/stress/internal/proc"
+	"tensile/stress/internal/rpc"
+)
+
+// sessionCluster is nodes of a session store, each in a process of its own.
+type sessionCluster struct {
+	site   *proc.Site
+	secret []byte
+	output func(name string) *os.File // for what a node prints
+	onKill func(kill func())          // told how to end each process
+
+	nodes []*sessionNode
+	links *links.Links // nil where nodes reach each other directly
+
+	state struct {
+		sync.Mutex
+		cuts       [sessionNodes][sessionNodes]bool // imposed, by sender and receiver
+		subject    string                           // its type
+		replicates bool                             // it can tell when it is replicated
+	}
+}
+
+// sessionNode is a node, seen from the harness.
+type sessionNode struct {
+	name   string
+	index  int
+	listen string
+	peers  map[string]string
+	seeds  []string
+
+	mu      sync.Mutex
+	process *proc.Process // nil while there is none
+	client  *rpc.Client
+	paused  bool
+}
+
+// grace is what a node is given beyond the time of an operation to say that the
+// time is over.
+const grace = 500 * time.Millisecond
+
+// do has the node perform an operation within d.
+func (n *sessionNode) do(ctx context.Context, d time.Duration, op sessionOp) result {
+	n.mu.Lock()
+	c := n.client
+	n.mu.Unlock()
+	if c == nil {
+		return result{outcome: opRefused, err: rpc.ErrLost} // it was not sent
+	}
+	ctx, cancel := context.WithTimeout(ctx, d+grace)
+	defer cancel()
+	op.within = d
+	reply, err := c.Call(ctx, op.encode())
+	if err != nil {
+		return result{outcome: opFailed, err: err}
+	}
+	return decodeResult(reply)
+}
+
+func (n *sessionNode) get(ctx context.Context, d time.Duration, key string) result {
+	return n.do(ctx, d, sessionOp{kind: opGet, key: key})
+}
+
+func (n *sessionNode) put(ctx context.Context, d time.Duration, key string, value []byte) result {
+	return n.do(ctx, d, sessionOp{kind: opPut, key: key, value: value})
+}
+
+// alive tells whether the node has a process that is not stopped.
+func (n *sessionNode) alive() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.process != nil && !n.paused
+}
+
+// kill ends the node with SIGKILL, and returns when it is gone.
+func (n *sessionNode) kill() {
+	p, client := n.leave()
+	if p != nil {
+		p.Kill()
+	}
+	if client != nil {
+		client.Close()
+	}
+}
+
+// leave takes the process out of the node.
+func (n *sessionNode) leave() (*proc.Process, *rpc.Client) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	p, client := n.process, n.client
+	n.process, n.client, n.paused = nil, nil, false
+	return p, client
+}
+
+// pause stops the process of the node, or has it go on.
+func (n *sessionNode) pause(stop bool) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.process == nil {
+		return nil
+	}
+	n.paused = stop
+	if stop {
+		return n.process.Signal(syscall.SIGSTOP)
+	}
+	return n.process.Signal(syscall.SIGCONT)
+}
+
+// ask has the node carry out a command.
+func (n *sessionNode) ask(ctx context.Context, c nodeCommand) (reply nodeReply, err error) {
+	n.mu.Lock()
+	p := n.process
+	n.mu.Unlock()
+	if p == nil {
+		return reply, fmt.Errorf("node %s is not there", n.name)
+	}
+	err = p.Ask(ctx, c, &reply)
+	return reply, err
+}
+
+// form starts the nodes of a new cluster, with links between them if linked, and
+// returns when all of them take operations.
+func (c *sessionCluster) form(ctx context.Context, linked bool) error {
+	names := nodeNames(sessionNodes)
+	c.nodes, c.links = nil, nil
+	c.state.cuts = [sessionNodes][sessionNodes]bool{}
+	if linked {
+		var err error
+		if c.links, err = links.New(sessionNodes); err != nil {
+			return err
+		}
+	}
+	for i, name := range names {
+		listen, err := freeAddr()
+		if err != nil {
+			return err
+		}
+		c.nodes = append(c.nodes, &sessionNode{name: name, index: i, listen: listen, peers: make(map[string]string)})
+	}
+	for _, n := range c.nodes {
+		for _, peer := range c.nodes {
+			if n == peer {
+				continue
+			}
+			n.peers[peer.name] = peer.listen
+			if linked {
+				c.links.Target(peer.index, peer.listen)
+				n.peers[peer.name] = c.links.Addr(n.index, peer.index)
+			}
+		}
+	}
+	for _, n := range c.nodes[1:] {
+		n.seeds = []string{n.peers[names[0]]}
+	}
+	err := c.restart(ctx, c.nodes...)
+	for _, n := range c.nodes { // for those that come back
+		n.seeds = slices.Sorted(maps.Values(n.peers))
+	}
+	return errors.Join(err, c.ready(ctx))
+}
+
+// restart starts nodes, which must not be there.
+func (c *sessionCluster) restart(ctx context.Context, nodes ...*sessionNode) error {
+	return everyNode(nodes, func(n *sessionNode) error {
+		if err := c.start(ctx, n); err != nil {
+			return fmt.Errorf("node %s did not start: %w", n.name, err)
+		}
+		c.tell(ctx, n)
+		return nil
+	})
+}
+
+// everyNode calls do with all nodes at once.
+func everyNode(nodes []*sessionNode, do func(*sessionNode) error) error {
+	errs := make([]error, len(nodes))
+	var all sync.WaitGroup
+	for i, n := range nodes {
+		all.Go(func() { errs[i] = do(n) })
+	}
+	all.Wait()
+	return errors.Join(errs...)
+}
+
+func (c *sessionCluster) start(ctx context.Context, n *sessionNode) error {
+	p, err := c.site.Start(nodeConfig{n.name, nodeNames(sessionNodes), n.listen, n.seeds, n.peers, c.secret},
+		proc.Options{Output: c.output(n.name)})
+	if err != nil {
+		return err
+	}
+	c.onKill(p.Kill)
+	n.mu.Lock()
+	n.process = p
+	n.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, tries)
+	defer cancel()
+	reply, err := n.ask(ctx, nodeCommand{Start: true})
+	if err != nil {
+		return err
+	}
+	client, err := rpc.Dial(ctx, reply.Operations)
+	if err != nil {
+		return err
+	}
+	n.mu.Lock()
+	n.client = client
+	n.mu.Unlock()
+	c.state.Lock()
+	defer c.state.Unlock()
+	c.state.subject, c.state.replicates = reply.Subject, reply.Replicates
+	return nil
+}
+
+// ready waits until each node takes operations.
+func (c *sessionCluster) ready(ctx context.Context) error {
+	return everyNode(c.running(), func(n *sessionNode) error {
+		if r := c.eventually(ctx, n, sessionOp{kind: opPut, key: "probe-" + n.name, value: []byte("probe")}); r.outcome != opDone {
+			return fmt.Errorf("node %s does not take a write after %v: %w", n.name, tries, r.err)
+		}
+		return nil
+	})
+}
+
+// eventually tries an operation until it is done, or a read finds nothing.
+func (c *sessionCluster) eventually(ctx context.Context, n *sessionNode, op sessionOp) (r result) {
+	ctx, cancel := context.WithTimeout(ctx, tries)
+	defer cancel()
+	pause := time.NewTicker(5 * time.Millisecond)
+	defer pause.Stop()
+	for {
+		r = n.do(ctx, time.Second, op)
+		if r.outcome == opDone || r.outcome == opAbsent {
+			return r
+		}
+		select {
+		case <-ctx.Done():
+			return r
+		case <-pause.C:
+		}
+	}
+}
+
+// disband ends all nodes, as they end by themselves when they are told to.
+func (c *sessionCluster) disband() error {
+	err := everyNode(c.nodes, func(n *sessionNode) error {
+		p, client := n.leave()
+		if client != nil {
+			client.Close()
+		}
+		if p == nil {
+			return nil
+		}
+		if err := p.Close(); err != nil {
+			return fmt.Errorf("node %s did not end when it was told to: %w", n.name, err)
+		}
+		return nil
+	})
+	c.end()
+	return err
+}
+
+// end ends whatever is left.
+func (c *sessionCluster) end() {
+	for _, n := range c.nodes {
+		n.kill()
+	}
+	c.nodes = nil
+	if c.links != nil {
+		_ = c.links.Close() // it carries nothing any more
+		c.links = nil
+	}
+}
+
+// running are the nodes that are there.
+func (c *sessionCluster) running() []*sessionNode {
+	return slices.DeleteFunc(slices.Clone(c.nodes), func(n *sessionNode) bool { return !n.alive() })
+}
+
+// replicated waits until everything is fully replicated over the nodes, or as
+// long as that may take where the subject cannot tell. The error is why it is
+// not.
+func (c *sessionCluster) replicated(ctx context.Context, nodes []*sessionNode) error {
+	c.state.Lock()
+	replicates := c.state.replicates
+	c.state.Unlock()
+	if !replicates {
+		select {
+		case <-time.After(fullReplication):
+		case <-ctx.Done():
+		}
+		return nil
+	}
+	var names []string
+	for _, n := range nodes {
+		names = append(names, n.name)
+	}
+	return everyNode(nodes, func(n *sessionNode) error {
+		ctx, cancel := context.WithTimeout(ctx, fullReplication+grace)
+		defer cancel()
+		reply, err := n.ask(ctx, nodeCommand{Replicated: names, Within: fullReplication})
+		if reply.Why != "" {
+			err = errors.New(reply.Why)
+		}
+		if err != nil {
+			return fmt.Errorf("%s says: %w", n.name, err)
+		}
+		return nil
+	})
+}
+
+// cut holds back what one node sends to another, or lets it go.
+func (c *sessionCluster) cut(ctx context.Context, from, to *sessionNode, cut bool) {
+	c.links.Cut(from.index, to.index, cut)
+	c.state.Lock()
+	c.state.cuts[from.index][to.index] = cut
+	c.state.Unlock()
+	c.tell(ctx, from)
+}
+
+// tell has a node know to whom its datagrams may go.
+func (c *sessionCluster) tell(ctx context.Context, n *sessionNode) {
+	unreached := make(map[string]bool)
+	c.state.Lock()
+	for i, to := range c.nodes {
+		if c.state.cuts[n.index][i] {
+			unreached[to.name] = true
+		}
+	}
+	c.state.Unlock()
+	if n.alive() {
+		_, _ = n.ask(ctx, nodeCommand{Unreached: unreached}) // one that has just died sends nothing
+	}
+}
+
+// pair cuts both directions between two nodes, or joins them again.
+func (c *sessionCluster) pair(ctx context.Context, a, b *sessionNode, cut bool) {
+	var both sync.WaitGroup
+	both.Go(func() { c.cut(ctx, a, b, cut) })
+	both.Go(func() { c.cut(ctx, b, a, cut) })
+	both.Wait()
+}
+
+// isolate cuts a node off from all others, or joins it to them again.
+func (c *sessionCluster) isolate(ctx context.Context, n *sessionNode, cut bool) {
+	for _, other := range c.nodes {
+		if other != n {
+			c.pair(ctx, n, other, cut)
+		}
+	}
+}
+
+// heal undoes all faults of links, and continues nodes that were stopped.
+func (c *sessionCluster) heal(ctx context.Context) error {
+	c.links.Heal()
+	c.state.Lock()
+	c.state.cuts = [sessionNodes][sessionNodes]bool{}
+	c.state.Unlock()
+	return everyNode(c.nodes, func(n *sessionNode) error {
+		if err := n.pause(false); err != nil {
+			return fmt.Errorf("node %s can not be continued: %w", n.name, err)
+		}
+		c.tell(ctx, n)
+		return nil
+	})
+}
+
+// The ports of nodes lie where the kernel takes none for those who do not ask
+// for one: so an address stays free between the lives of a node.
+const firstPort, lastPort = 15_000, 32_000
+
+// freeAddr is an address on the loopback that nobody listens at, TCP or UDP.
+func freeAddr() (string, error) {
+	var err error
+	for range 100 {
+		addr := fmt.Sprintf("127.0.0.1:%d", firstPort+rand.IntN(lastPort-firstPort))
+		var l net.Listener
+		if l, err = net.Listen("tcp", addr); err != nil {
+			continue
+		}
+		var p net.PacketConn
+		p, err = net.ListenPacket("udp", addr)
+		_ = l.Close() // it was only to see
+		if err == nil {
+			_ = p.Close()
+			return addr, nil
+		}
+	}
+	return "", fmt.Errorf("no free port from %d to %d: %w", firstPort, lastPort, err)
+}

@@ -1,0 +1,271 @@
+package stress
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+)
+
+// few is what a store does with a few sessions and no fault.
+func (k *sessionKit) few(ctx context.Context, t *testing.T) {
+	everywhere := func(key string, want []byte, when string) {
+		for _, n := range k.nodes {
+			r := n.get(ctx, opTime, key)
+			switch {
+			case r.err != nil:
+				k.fail("sessions: Get of %q at %s %s returned %v", key, n.name, when, r.err)
+			case want == nil && r.outcome != opAbsent:
+				k.violate("deleted", "%q has %q at %s %s", key, r.value, n.name, when)
+			case want != nil && r.outcome == opAbsent:
+				k.violate("latest", "%q is not there at %s %s", key, n.name, when)
+			case want != nil && !bytes.Equal(r.value, want):
+				k.violate("latest", "%q has %d bytes, %.40q, at %s %s, where %d bytes, %.40q, were written", key, len(r.value), r.value, n.name, when, len(want), want)
+			}
+		}
+	}
+	at := func(i int) *sessionNode { return k.nodes[i%len(k.nodes)] }
+	for i, value := range [][]byte{[]byte("v"), {}, bytes.Repeat([]byte{0, 0xff}, 2000), []byte("\x00")} {
+		key := fmt.Sprintf("few-%d-\x00-ü", i)
+		k.deleted = append(k.deleted, key)
+		everywhere(key, nil, "before anything was written")
+		for step, do := range []struct {
+			op   sessionOp
+			want []byte
+			when string
+		}{
+			{sessionOp{kind: opPut, key: key, value: value}, value, "after a write"},
+			{sessionOp{kind: opPut, key: key, value: []byte("second")}, []byte("second"), "after a second write"},
+			{sessionOp{kind: opDelete, key: key}, nil, "after it was deleted"},
+			{sessionOp{kind: opDelete, key: key}, nil, "after it was deleted twice"},
+			{sessionOp{kind: opPut, key: key, value: value}, value, "after it was written again"},
+			{sessionOp{kind: opDelete, key: key}, nil, "after it was deleted again"},
+		} {
+			if r := at(i+step).do(ctx, opTime, do.op); r.outcome != opDone {
+				k.fail("sessions: without any fault an operation on %q at %s returned %v", key, at(i+step).name, r.err)
+				return
+			}
+			everywhere(key, do.want, do.when)
+		}
+	}
+}
+
+// stayDeleted checks what was deleted some time ago.
+func (k *sessionKit) stayDeleted(ctx context.Context) {
+	for i, key := range k.deleted {
+		n := k.nodes[i%len(k.nodes)]
+		if r := k.eventually(ctx, n, sessionOp{kind: opGet, key: key}); r.outcome != opAbsent {
+			k.violate("deleted", "%q was deleted, and has come back at %s: %q %v", key, n.name, r.value, r.err)
+		}
+	}
+}
+
+// How long sessions live, and how late one may be gone: what clocks and nodes
+// under load may differ by.
+const (
+	timeToLive  = 500 * time.Millisecond
+	expiryGrace = 250 * time.Millisecond
+)
+
+// mortal is a session that is to expire, or not to.
+type mortal struct {
+	key          string
+	expires      bool
+	began, ended time.Time // of its last write
+}
+
+// expiry writes sessions that live for a while, and sessions that do not any
+// more or live on, and reads them until all must be gone.
+func (k *sessionKit) expiry(ctx context.Context, t *testing.T) {
+	const each = 8
+	var all []*mortal
+	for i := range 4 * each {
+		kind := i % 4
+		all = append(all, &mortal{key: fmt.Sprintf("mortal-%d", i), expires: kind == 0 || kind == 1})
+	}
+	written := k.together(len(all), func(i int) bool {
+		m, ttls := all[i], [][]time.Duration{{timeToLive}, {0, timeToLive}, {timeToLive, 0}, {0}}[i%4]
+		for _, ttl := range ttls {
+			m.began = time.Now()
+			r := k.nodes[i%len(k.nodes)].do(ctx, opTime, sessionOp{kind: opPut, key: m.key, value: []byte(m.key), ttl: ttl})
+			if m.ended = time.Now(); r.outcome != opDone {
+				k.fail("sessions: without any fault Put with a time to live of %v returned %v", ttl, r.err)
+				return false
+			}
+		}
+		return true
+	})
+	if !written {
+		return
+	}
+	for round := 0; ctx.Err() == nil && !k.failed(); round++ {
+		over := true
+		k.together(len(all), func(i int) bool {
+			m, n := all[i], k.nodes[(i/4+round)%len(k.nodes)]
+			from := time.Now()
+			r := n.get(ctx, opTime, m.key)
+			switch to := time.Now(); {
+			case r.err != nil:
+				k.fail("sessions: without any fault Get returned %v", r.err)
+			case r.outcome == opAbsent && !m.expires:
+				k.violate("expiry", "%s is gone at %s, and was to stay", m.key, n.name)
+			case r.outcome == opAbsent && to.Before(m.began.Add(timeToLive)):
+				k.violate("expiry", "%s is gone at %s after %v, and was to live for %v", m.key, n.name, to.Sub(m.began), timeToLive)
+			case r.outcome == opDone && m.expires && from.After(m.ended.Add(timeToLive+expiryGrace)):
+				k.violate("expiry", "%s is there at %s after %v, and was to live for %v", m.key, n.name, from.Sub(m.ended), timeToLive)
+			}
+			return true
+		})
+		for _, m := range all {
+			over = over && time.Since(m.ended) > timeToLive+2*expiryGrace
+		}
+		if over {
+			break
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	k.stayDeleted(ctx)
+}
+
+// together calls do for each number below n at the same time, and tells whether
+// all have returned true.
+func (k *sessionKit) together(n int, do func(i int) bool) bool {
+	all := true
+	var mu sync.Mutex
+	k.share(n, n, func(i int) bool {
+		ok := do(i)
+		mu.Lock()
+		defer mu.Unlock()
+		all = all && ok
+		return true
+	})
+	return all
+}
+
+// cutOffTime bounds an operation that is to be refused.
+const cutOffTime = 400 * time.Millisecond
+
+// writeAll writes value to keys at nodes in turn, trying until each is
+// acknowledged.
+func (k *sessionKit) writeAll(ctx context.Context, at []*sessionNode, keys []string, value string) bool {
+	return k.together(len(keys), func(i int) bool {
+		n := at[i%len(at)]
+		r := k.eventually(ctx, n, sessionOp{kind: opPut, key: keys[i], value: []byte(value)})
+		if r.outcome != opDone {
+			k.fail("sessions: %s does not take a write within %v: %v", n.name, tries, r.err)
+		}
+		return r.outcome == opDone
+	})
+}
+
+// keysNamed are n keys.
+func keysNamed(prefix string, n int) []string {
+	keys := make([]string, n)
+	for i := range keys {
+		keys[i] = fmt.Sprintf("%s-%d", prefix, i)
+	}
+	return keys
+}
+
+// minority cuts one node off. It must take no write, and serve nothing that the
+// others have overwritten; and what it has refused must not turn up later.
+func (k *sessionKit) minority(ctx context.Context, t *testing.T) {
+	keys := keysNamed("cut-off", 40)
+	if !k.writeAll(ctx, k.nodes, keys, "before") {
+		return
+	}
+	lone := k.nodes[k.seed%sessionNodes]
+	var others []*sessionNode
+	for _, n := range k.nodes {
+		if n != lone {
+			others = append(others, n)
+		}
+	}
+	k.isolate(ctx, lone, true)
+	outcomes := make([]outcome, len(keys))
+	k.together(len(keys), func(i int) bool {
+		r := lone.put(ctx, cutOffTime, keys[i], []byte("minority"))
+		if outcomes[i] = r.outcome; r.outcome == opDone {
+			k.violate("minority", "%s acknowledged a write of %s while it was cut off from all others", lone.name, keys[i])
+		}
+		return true
+	})
+	ok := k.writeAll(ctx, others, keys, "majority")
+	k.together(len(keys), func(i int) bool {
+		if r := lone.get(ctx, cutOffTime, keys[i]); r.err == nil && string(r.value) == "before" {
+			k.violate("minority", "%s, cut off from all others, says that %s has what they have overwritten", lone.name, keys[i])
+		}
+		return true
+	})
+	k.must(k.heal(ctx))
+	if !ok {
+		return
+	}
+	k.together(len(keys), func(i int) bool {
+		n := k.nodes[i%len(k.nodes)]
+		r := k.eventually(ctx, n, sessionOp{kind: opGet, key: keys[i]})
+		switch value := string(r.value); {
+		case r.err != nil:
+			k.violate("latest", "%s can not be read at %s after a partition was healed: %v", keys[i], n.name, r.err)
+		case value == "minority" && outcomes[i] == opRefused:
+			k.violate("minority", "%s has at %s what the minority had refused", keys[i], n.name)
+		case value != "majority" && !(value == "minority" && outcomes[i] == opFailed):
+			k.violate("latest", "%s has %q at %s after a partition, where the majority had acknowledged %q", keys[i], value, n.name, "majority")
+		}
+		return true
+	})
+	k.stayDeleted(ctx)
+	k.settle(ctx)
+}
+
+// settle waits for full replication, so that the next phase begins as this one
+// did.
+func (k *sessionKit) settle(ctx context.Context) {
+	if err := k.replicated(ctx, k.nodes); err != nil && !k.failed() {
+		k.violate("replication", "sessions are not fully replicated %v after all faults were undone: %v", fullReplication, err)
+	}
+}
+
+// amnesia takes away the memory of one node that has just acknowledged writes
+// which another has not heard of, and shows those two only to each other and to
+// a third: one that votes without its memory makes a majority with the one that
+// has not heard, and together they know nothing.
+func (k *sessionKit) amnesia(ctx context.Context, t *testing.T) {
+	keys := keysNamed("amnesia", 64)
+	at := func(i uint64) *sessionNode { return k.nodes[(k.seed+i)%sessionNodes] }
+	forgets, deaf, other, witness := at(0), at(1), at(2), at(3)
+	if !k.writeAll(ctx, k.nodes, keys, "first") {
+		return
+	}
+	k.isolate(ctx, deaf, true)
+	if !k.writeAll(ctx, []*sessionNode{forgets, other, witness}, keys, "second") {
+		return
+	}
+	forgets.kill()
+	if !k.must(k.restart(ctx, forgets)) {
+		return
+	}
+	k.isolate(ctx, other, true)
+	k.pair(ctx, deaf, forgets, false)
+	k.pair(ctx, deaf, witness, false)
+	k.together(3*len(keys), func(i int) bool {
+		key, n := keys[i/3], []*sessionNode{forgets, deaf, witness}[i%3]
+		if r := n.get(ctx, cutOffTime, key); r.err == nil && string(r.value) != "second" {
+			k.violate("stale", "%s was restarted without its memory, and %s says that %s has %q, where %q had been acknowledged",
+				forgets.name, n.name, key, r.value, "second")
+		}
+		return true
+	})
+	k.must(k.heal(ctx))
+	k.together(len(keys), func(i int) bool {
+		n := k.nodes[i%len(k.nodes)]
+		if r := k.eventually(ctx, n, sessionOp{kind: opGet, key: keys[i]}); string(r.value) != "second" {
+			k.violate("stale", "after a restart without memory %s has %q at %s, where %q had been acknowledged (%v)", keys[i], r.value, n.name, "second", r.err)
+		}
+		return true
+	})
+	k.shown("stale")
+	k.settle(ctx)
+}
