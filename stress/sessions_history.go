@@ -21,7 +21,7 @@ import (
 
 // The shape of a history: few sessions and many callers, so that they meet.
 const (
-	historyCallers = 8
+	historyCallers = 16
 	historyKeys    = 5
 	historyOpTime  = 300 * time.Millisecond
 	historyCheck   = 20 * time.Second // for one session
@@ -56,11 +56,79 @@ func (k *sessionKit) histories(ctx context.Context, t *testing.T) {
 		if ctx.Err() != nil || k.failed() {
 			return
 		}
-		k.history(ctx, number)
+		faults := k.disturb
+		if number%2 == 0 {
+			faults = k.killOne
+		}
+		k.runs = append(k.runs, k.history(ctx, number+1, faults))
 	}
 }
 
-func (k *sessionKit) history(ctx context.Context, number int) {
+// uneven has one node write over links on which two of the others hear of it
+// much later than the third, and the others read all the time. A write that has
+// begun is then seen at some places and not at others; but once it was seen, it
+// must not be missed.
+func (k *sessionKit) uneven(ctx context.Context) {
+	const late = 150 * time.Millisecond
+	r := historyRun{}
+	keys := keysNamed("uneven", 12)
+	if !k.writeAll(ctx, k.nodes, keys, "first") {
+		return
+	}
+	at := func(i uint64) *sessionNode { return k.nodes[(k.seed+i)%sessionNodes] }
+	writer := at(0)
+	for _, to := range []*sessionNode{at(2), at(3)} {
+		k.links.Delay(writer.index, to.index, late)
+		r.event(time.Now(), report.Fault, writer.name+">"+to.name, "150 ms late")
+	}
+	began := time.Now()
+	var mu sync.Mutex
+	var all []recorded
+	done := make(chan struct{})
+	var writers, readers sync.WaitGroup
+	for c := range 3 * len(keys) {
+		key, n := keys[c/3], at(uint64(1+c%3))
+		readers.Go(func() {
+			defer k.recovered("a caller")
+			pause := time.NewTicker(2 * time.Millisecond)
+			defer pause.Stop()
+			for {
+				if o, ok := record(ctx, began, c, n, sessionOp{kind: opGet, key: key}, opTime); ok {
+					mu.Lock()
+					all = append(all, o)
+					mu.Unlock()
+				}
+				select {
+				case <-done:
+					return
+				case <-pause.C:
+				}
+			}
+		})
+	}
+	for i, key := range keys {
+		writers.Go(func() {
+			defer k.recovered("a caller")
+			if o, ok := record(ctx, began, 3*len(keys)+i, writer, sessionOp{kind: opPut, key: key, value: []byte("second")}, opTime); ok {
+				mu.Lock()
+				all = append(all, o)
+				mu.Unlock()
+			}
+		})
+	}
+	writers.Wait()
+	close(done)
+	readers.Wait()
+	k.must(k.heal(ctx))
+	for _, key := range keys {
+		all = append(all, recorded{Key: key, Write: true, Value: "first", Outcome: "done", Invoked: -2, Returned: -1})
+	}
+	k.checkHistory(&r, keys, all)
+}
+
+// history has callers read and write a few sessions while faults are injected,
+// and checks what they saw.
+func (k *sessionKit) history(ctx context.Context, number int, faults func(context.Context, *rand.Rand, time.Time, *historyRun)) historyRun {
 	r := historyRun{number: number}
 	random := rand.New(rand.NewPCG(k.seed, uint64(number)))
 	keys := keysNamed(fmt.Sprintf("history-%d", number), historyKeys)
@@ -92,17 +160,13 @@ func (k *sessionKit) history(ctx context.Context, number int) {
 				case 1, 2, 3:
 					op.kind, op.value = opPut, fmt.Appendf(nil, "%d.%d", c, i)
 				}
-				if o, ok := record(ctx, began, c, k.nodes[random.IntN(len(k.nodes))], op); ok {
+				if o, ok := record(ctx, began, c, k.nodes[random.IntN(len(k.nodes))], op, historyOpTime); ok {
 					keep(o)
 				}
 			}
 		})
 	}
-	if number%2 == 0 {
-		k.killOne(ctx, random, began, &r)
-	} else {
-		k.disturb(ctx, random, began, &r)
-	}
+	faults(ctx, random, began, &r)
 	close(stop)
 	callers.Wait()
 	k.settle(ctx)
@@ -112,21 +176,21 @@ func (k *sessionKit) history(ctx context.Context, number int) {
 		got := k.eventually(ctx, n, sessionOp{kind: opGet, key: key})
 		if got.err != nil {
 			k.violate("latest", "history %d: all faults were undone, and %s can not be read at %s: %v", number, key, n.name, got.err)
-			return
+			return r
 		}
 		keep(recorded{historyCallers, n.name, key, false, string(got.value), "done", int64(invoked), int64(time.Since(began))})
 	}
 	r.operations = len(all)
 	k.checkHistory(&r, keys, all)
-	k.runs = append(k.runs, r)
+	return r
 }
 
 // record performs an operation and returns how its caller saw it, unless it is
 // known to have had no effect, and nothing was learnt from it.
-func record(ctx context.Context, began time.Time, caller int, n *sessionNode, op sessionOp) (recorded, bool) {
+func record(ctx context.Context, began time.Time, caller int, n *sessionNode, op sessionOp, within time.Duration) (recorded, bool) {
 	o := recorded{Caller: caller, Node: n.name, Key: op.key, Write: op.kind != opGet, Value: string(op.value), Outcome: "done"}
 	o.Invoked = int64(time.Since(began))
-	r := n.do(ctx, historyOpTime, op)
+	r := n.do(ctx, within, op)
 	o.Returned = int64(time.Since(began))
 	if !o.Write {
 		o.Value = string(r.value)
@@ -245,6 +309,18 @@ var sessionModel = porcupine.Model{
 // linearizable if that of each of its objects is (Herlihy, Wing, 1990).
 func (k *sessionKit) checkHistory(r *historyRun, keys []string, all []recorded) {
 	r.checked = true
+	written := map[string]bool{"": true}
+	for _, o := range all {
+		if o.Write {
+			written[o.Value] = true
+		}
+	}
+	for _, o := range all {
+		if !written[o.Value] {
+			k.violate("phantom", "%s has a value at %s that nobody wrote: %.80q", o.Key, o.Node, o.Value)
+			return
+		}
+	}
 	for _, key := range keys {
 		var ops []porcupine.Operation
 		for _, o := range all {

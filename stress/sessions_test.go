@@ -24,7 +24,15 @@ type subjectSessions struct {
 }
 
 func startSessions(tb testing.TB, cfg stress.SessionConfig) stress.Sessions {
-	store, err := session.New(session.Config{Name: cfg.Name, Nodes: cfg.Nodes})
+	switch planted {
+	case "answers reads from one replica", "acknowledges before a majority has it", "skips the write-back", "votes after it has forgotten":
+		return startMajorities(tb, cfg)
+	}
+	own := session.Config{Name: cfg.Name, Nodes: cfg.Nodes, Timeout: 10 * time.Second}
+	if planted == "never makes up for a loss" || planted == "claims to have made up for a loss" {
+		own.RepairAfter = time.Hour
+	}
+	store, err := session.New(own)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -45,6 +53,9 @@ func startSessions(tb testing.TB, cfg stress.SessionConfig) stress.Sessions {
 		tb.Fatal(err)
 	}
 	store.Start(session.Over(node))
+	if planted != "" {
+		return plantInSessions(subjectSessions{node, store}, cfg)
+	}
 	return subjectSessions{node, store}
 }
 

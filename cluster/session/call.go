@@ -63,11 +63,12 @@ func (c *call) outcome() (oks int, over bool) {
 }
 
 // How long to wait before asking again: where replicas have refused, for the
-// views to settle; where they are silent, rarely, as they may be busy.
+// views to settle; where they are silent, long, since most likely they are busy
+// and more questions would not help.
 const (
-	firstPause = 2 * time.Millisecond
-	lastPause  = 100 * time.Millisecond
-	silence    = 500 * time.Millisecond
+	firstPause   = 2 * time.Millisecond
+	lastPause    = 100 * time.Millisecond
+	firstSilence = time.Second
 )
 
 // operation is one of Get, Put and Delete, from its start to its end.
@@ -89,7 +90,7 @@ func (s *Store) begin(ctx context.Context, name, key string) (*operation, error)
 	}
 	o := &operation{store: s, ctx: ctx, name: name, key: key, wire: appendKey(nil, key), part: partitionOf(key)}
 	o.until = time.Now().Add(s.cfg.Timeout)
-	o.timer = time.NewTimer(silence)
+	o.timer = time.NewTimer(firstSilence)
 	return o, nil
 }
 
@@ -103,29 +104,31 @@ func (o *operation) end() { o.timer.Stop() }
 // stored twice to the same effect as once.
 func (o *operation) ask(kind byte, payload []byte, r record) (*call, error) {
 	s := o.store
-	pause, oks := firstPause, 0
+	pause, silence, oks := firstPause, firstSilence, 0
 	for time.Now().Before(o.until) {
 		st := s.state.Load()
 		if st.view == nil {
-			if err := o.wait(lastPause, st.changed); err != nil {
+			if err := o.wait(lastPause, st.changed, nil); err != nil {
 				return nil, o.failed(kind, 0, st, err)
 			}
 			continue
 		}
 		c := o.send(st, kind, payload, r)
-		if err := o.wait(silence, c.done); err != nil {
+		if err := o.wait(silence, c.done, st.changed); err != nil {
 			return nil, o.failed(kind, oks, st, err)
 		}
 		var over bool
 		if oks, over = c.outcome(); oks >= majority {
 			return c, nil
 		}
-		if over {
-			if err := o.wait(pause, st.changed); err != nil {
-				return nil, o.failed(kind, oks, st, err)
-			}
-			pause = min(2*pause, lastPause)
+		if !over {
+			silence *= 2
+			continue
 		}
+		if err := o.wait(pause, st.changed, nil); err != nil {
+			return nil, o.failed(kind, oks, st, err)
+		}
+		pause = min(2*pause, lastPause)
 	}
 	return nil, o.failed(kind, oks, s.state.Load(), nil)
 }
@@ -148,12 +151,13 @@ func (o *operation) send(st *state, kind byte, payload []byte, r record) *call {
 	return c
 }
 
-// wait waits for done, but no longer than d. Its error is the reason to give
-// up.
-func (o *operation) wait(d time.Duration, done <-chan struct{}) error {
+// wait waits for either channel, but no longer than d. Its error is the reason to
+// give up.
+func (o *operation) wait(d time.Duration, done, changed <-chan struct{}) error {
 	o.timer.Reset(min(d, time.Until(o.until)))
 	select {
 	case <-done:
+	case <-changed:
 	case <-o.timer.C:
 	case <-o.ctx.Done():
 		return context.Cause(o.ctx)
