@@ -23,9 +23,9 @@ type peer struct {
 }
 
 const (
-	// batchesOut is how many batches are on their way to a peer at once: enough
-	// that one is being answered while another travels.
-	batchesOut = 3
+	// batchesOut is how many batches are on their way to a peer at once: one is
+	// answered while another travels, and the rest gathers meanwhile.
+	batchesOut = 2
 	// batchSize is the length in bytes at which a batch is full.
 	batchSize = 64 << 10
 	// maxWaiting bounds what waits for a peer that does not keep up, in operations

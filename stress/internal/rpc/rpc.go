@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"runtime"
 	"sync"
 )
 
@@ -57,6 +58,9 @@ func (w *writer) run() {
 	defer close(w.done)
 	var out []byte
 	for range w.wake {
+		// Whoever is about to put something does so first: a call of the kernel
+		// costs as much as ten small requests.
+		runtime.Gosched()
 		w.mu.Lock()
 		out, w.buf = w.buf, out[:0]
 		w.mu.Unlock()
