@@ -1,4 +1,4 @@
-.PHONY: stress quick bench peers museum test race lint
+.PHONY: stress quick bench peers museum picture test race lint
 
 stress: ## every scenario there is, at N = 100,000
 	go test -count=1 -run Stress ./...
@@ -15,6 +15,12 @@ peers: ## ours beside others, into docs/PEERS.md; downloads the others
 
 museum: ## real bugs of real libraries; downloads them
 	go -C stress/museum test -count=1 -v -run Museum .
+
+picture: ## of the last report, into docs/report.png; takes chromium
+	profile=$$(mktemp -d); chromium --headless --no-sandbox --disable-gpu --disable-quic --no-first-run --hide-scrollbars \
+		--disable-background-networking --disable-component-update --disable-sync --user-data-dir=$$profile \
+		--window-size=1280,1700 --screenshot=docs/report.png file://$(CURDIR)/out/report.html; \
+		status=$$?; rm -rf $$profile; exit $$status
 
 test:
 	go test ./...
