@@ -18,6 +18,8 @@ type comparison struct {
 	unit     string // of a sample
 	lower    bool   // lower is better
 	n        int    // operations of one sample
+	// why explains, from profiles, where ours can be behind.
+	why string
 	// contestants are ours first, then the peers and the bounds.
 	contestants []contestant
 }

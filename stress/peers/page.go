@@ -32,7 +32,7 @@ func figure(x float64) string {
 // writePage writes the tables, and what they must be read together with.
 func writePage(w io.Writer, results []result, rounds int, seed uint64) {
 	e := measure.Fingerprint()
-	fmt.Fprintf(w, "# Side by side\n\nMade by `make peers`; nothing in it is written by hand.\n\n")
+	fmt.Fprintf(w, "# Side by side\n\nMade by `make peers`; only the explanations under tables are written by hand.\n\n")
 	fmt.Fprintf(w, `Every contestant does the same work in the same process and run: %d samples each, in rounds in which all take
 their turn in an order drawn anew (seed %d). A sample's set-up is not counted, and it fails the run if not all of its
 work was done. The ratio says how many times as good ours is, as the median over the rounds, with its %.0f %% confidence
@@ -109,6 +109,9 @@ func (r result) write(w io.Writer) {
 		}
 		fmt.Fprintf(w, "| %s | %s | %s to %s | %s | %s | %s |\n", name, figure(median(r.samples[i])),
 			figure(slices.Min(r.samples[i])), figure(slices.Max(r.samples[i])), ratio, ahead, c.lacks)
+	}
+	if r.why != "" {
+		fmt.Fprintf(w, "\n%s\n", r.why)
 	}
 }
 

@@ -86,12 +86,14 @@ func TestThePageSaysWhereAPeerIsAhead(t *testing.T) {
 	ours, theirs := []float64{10, 10, 10, 10, 10, 10}, []float64{20, 20, 20, 20, 20, 20}
 	r, err := fake(false, ours, theirs, theirs).run(6, 1, func(string) {})
 	require.NoError(t, err)
+	r.why = "Because of the profile."
 	var page strings.Builder
 	writePage(&page, []result{r}, 6, 1)
 	assert.Contains(t, page.String(), "Of 1 pairs ours is ahead in 0, a peer in 1, and neither in 0.")
 	assert.Contains(t, page.String(), "**peer** is ahead; ours reaches 0.50× [0.50, 0.50] of it.")
 	assert.Contains(t, page.String(), "| peer | 20 | 20 to 20 | 0.50× [0.50, 0.50] | **theirs** |  |")
 	assert.Contains(t, page.String(), "*bound:* limit")
+	assert.Contains(t, page.String(), "Because of the profile.")
 	assert.NotContains(t, page.String(), "**limit**")
 
 	var samples strings.Builder

@@ -31,7 +31,7 @@ const (
 )
 
 func queueing() []comparison {
-	memory := comparison{scenario: "queueing", unit: "msgs/s", n: 500_000,
+	memory := comparison{scenario: "queueing", unit: "msgs/s", n: 2_000_000,
 		work: fmt.Sprintf("publish, receive and acknowledge in memory, %d queues with %d messages held in each", queues, held)}
 	for _, m := range memories {
 		memory.contestants = append(memory.contestants, contestant{name: m.name, bound: m.bound, lacks: m.lacks,
