@@ -25,6 +25,10 @@ type exhibit struct {
 	says   string // by what the kit names it
 }
 
+// tries is how often the kit may be run on a broken version until it names the
+// bug: some strike in one instant only, and another may come first.
+const tries = 3
+
 const (
 	pools   = "STRESS_RATE=5000"
 	routers = "STRESS_RATE=100000"
@@ -107,8 +111,14 @@ func TestMuseum(t *testing.T) {
 			t.Run(e.name+" "+e.broken, func(t *testing.T) {
 				program := e.build(t)
 				t.Parallel() // most of them hang, which takes time and nothing else
-				out, err := e.run(t, program)
 				t.Log(e.bug, e.report)
+				var out []byte
+				var err error
+				for range tries {
+					if out, err = e.run(t, program); strings.Contains(string(out), e.says) {
+						break
+					}
+				}
 				assert.Error(t, err, "the kit passed")
 				assert.Contains(t, string(out), e.says)
 			})
