@@ -12,7 +12,11 @@ const (
 	// delay seen lately, but at the latest after silenceMost.
 	silenceBase = 350 * time.Millisecond
 	slackFactor = 4
-	silenceMost = 3 * time.Second
+	silenceMost = 2 * time.Second
+	// longestGap is the most of the time between two ticks that counts as time in
+	// which this node was running. It is below silenceBase: a node that was
+	// stopped reads first what has come meanwhile.
+	longestGap = 250 * time.Millisecond
 	// slackDecay is the time in which a delay that was seen loses most of its
 	// weight.
 	slackDecay = 10 * time.Second
@@ -43,7 +47,7 @@ func (n *Node) monitor() {
 // look is one tick, gap after the one before. A node that was stopped or not
 // scheduled meanwhile did not listen either: that time does not count.
 func (n *Node) look(gap time.Duration, beat bool) {
-	now := n.clock.Add(int64(min(gap, 2*tick)))
+	now := n.clock.Add(int64(min(gap, longestGap)))
 	n.mu.Lock()
 	n.slack -= time.Duration(float64(n.slack) * float64(tick) / float64(slackDecay))
 	n.delayed(gap-tick, n.cfg.Name)

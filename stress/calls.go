@@ -14,7 +14,7 @@ import (
 
 // nodeLoad is a load that one node process offers, or its part of one.
 type nodeLoad struct {
-	ID       int           `json:"id"` // unlike that of any other load of the scenario, from 1 to 255
+	ID       int           `json:"id"` // unlike that of any other, from 1 to 255; 0 is not counted where it arrives
 	At       int64         `json:"at"` // when it begins, in ns of the wall clock, which all processes share
 	Size     int           `json:"size"`
 	Each     int           `json:"each"` // messages to each member
@@ -200,9 +200,8 @@ func (c *callSet) result(began time.Time) loadResult {
 type closedLoop struct {
 	*callSet
 	running  sync.WaitGroup // slots
-	mu       sync.Mutex
-	noRoom   []*slot // those whose call was refused for want of room
 	finished chan struct{}
+	noRoom   waitingRoom
 }
 
 // slot is one of the calls in flight, over and over.
@@ -235,7 +234,7 @@ func (c *nodeChild) closedLoad(o nodeOrder) (any, error) {
 			s.next()
 		}
 	}
-	go l.retry()
+	go l.noRoom.serve(l.finished)
 	l.settle(l.finished)
 	return l.result(began), nil
 }
@@ -264,9 +263,7 @@ func (s *slot) wait() {
 func (s *slot) ended(got []byte, err error) {
 	switch ended, refused := s.ends(got, err); {
 	case refused:
-		s.loop.mu.Lock()
-		s.loop.noRoom = append(s.loop.noRoom, s)
-		s.loop.mu.Unlock()
+		s.loop.noRoom.add(func() { s.send(s.done) })
 	case !ended:
 	case s.wake != nil:
 		s.wake <- struct{}{}
@@ -275,26 +272,38 @@ func (s *slot) ended(got []byte, err error) {
 	}
 }
 
-// retryPause is after how long a call is tried again for which there was no
+// waitingRoom has calls made again for which there was no room.
+type waitingRoom struct {
+	mu    sync.Mutex
+	calls []func()
+}
+
+func (w *waitingRoom) add(again func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.calls = append(w.calls, again)
+}
+
+// retryPause is after how long a call is made again for which there was no
 // room.
 const retryPause = time.Millisecond
 
-// retry makes the calls again for which there was no room.
-func (l *closedLoop) retry() {
+// serve makes the calls until finished is closed.
+func (w *waitingRoom) serve(finished <-chan struct{}) {
 	clock := time.NewTicker(retryPause)
 	defer clock.Stop()
 	for {
 		select {
-		case <-l.finished:
+		case <-finished:
 			return
 		case <-clock.C:
 		}
-		l.mu.Lock()
-		again := l.noRoom
-		l.noRoom = nil
-		l.mu.Unlock()
-		for _, s := range again {
-			s.send(s.done)
+		w.mu.Lock()
+		again := w.calls
+		w.calls = nil
+		w.mu.Unlock()
+		for _, call := range again {
+			call()
 		}
 	}
 }
@@ -308,6 +317,8 @@ func (c *nodeChild) openLoad(o nodeOrder) (any, error) {
 	running.Add(1)
 	finished := make(chan struct{})
 	go func() { running.Wait(); close(finished) }()
+	var noRoom waitingRoom
+	go noRoom.serve(finished)
 	request := make([]byte, o.Load.Size)
 	time.Sleep(time.Until(time.Unix(0, o.Load.At)))
 	began := time.Now()
@@ -317,12 +328,15 @@ func (c *nodeChild) openLoad(o nodeOrder) (any, error) {
 			k := &call{c: l, member: &l.members[i%len(o.To)], seq: uint64(i / len(o.To)), request: request}
 			k.member.next.Add(1)
 			running.Add(1)
-			k.send(func(got []byte, err error) {
+			var done func([]byte, error)
+			done = func(got []byte, err error) {
 				switch ended, refused := k.ends(got, err); {
-				case refused:
-					l.failed.Add(1)
-					l.first.CompareAndSwap(nil, &err)
-					rec.Failed(i)
+				case refused: // the wait for room is part of its latency
+					noRoom.add(func() {
+						k.request = make([]byte, o.Load.Size)
+						k.send(done)
+					})
+					return
 				case !ended:
 					return
 				case err != nil:
@@ -331,7 +345,8 @@ func (c *nodeChild) openLoad(o nodeOrder) (any, error) {
 					rec.Done(i, due)
 				}
 				running.Done()
-			})
+			}
+			k.send(done)
 		})
 	running.Done()
 	l.settle(finished)

@@ -173,6 +173,10 @@ func (k *nodes) intruder(ctx context.Context, name string) {
 	}
 }
 
+// deathBound is within what a killed node must be known dead on the busiest
+// machine.
+const deathBound = 5 * time.Second
+
 // killing kills nodes, one after the other, and starts them again.
 func (k *clusterKit) killing(ctx context.Context, _ *testing.T) {
 	var took []float64
@@ -181,7 +185,7 @@ func (k *clusterKit) killing(ctx context.Context, _ *testing.T) {
 			name := k.victim()
 			survivors := others(k.names(), name)
 			began := k.signal(name, syscall.SIGKILL, killed)
-			wrong := k.lists(ctx, survivors, []string{name}, NodeFailed, "")
+			wrong := k.listsWithin(ctx, deathBound, survivors, []string{name}, NodeFailed, "")
 			d := time.Since(began)
 			if wrong != "" {
 				k.violate("views", "%s was killed, and %s", name, wrong)

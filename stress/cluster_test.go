@@ -16,6 +16,14 @@ func TestStressCluster(t *testing.T) { stress.TestCluster(t, startNode) }
 type subjectNode struct{ *cluster.Node }
 
 func startNode(_ testing.TB, cfg stress.NodeConfig) (stress.Node, error) {
+	if planted != "" {
+		plantInHandler(&cfg)
+		return plantInStart(cfg)
+	}
+	return startSubject(cfg)
+}
+
+func startSubject(cfg stress.NodeConfig) (stress.Node, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	n, err := cluster.Start(ctx, cluster.Config{

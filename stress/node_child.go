@@ -152,9 +152,13 @@ func (c *nodeChild) watch(ctx context.Context) {
 
 // ping calls each of the members named and answers what went wrong, by name.
 func (c *nodeChild) ping(o nodeOrder) (any, error) {
+	size := smallSize
+	if o.Load != nil {
+		size = o.Load.Size
+	}
 	wrong := make(map[string]string)
 	for _, to := range o.To {
-		if err := c.traffic.callOnce(to, minSize); err != nil {
+		if err := c.traffic.callOnce(to, size); err != nil {
 			wrong[to] = err.Error()
 		}
 	}

@@ -142,7 +142,7 @@ func (k *nodes) heard(n *nodeProcess, body json.RawMessage) {
 	}
 	for _, name := range k.strange {
 		if state, known := e.Members[name]; known {
-			k.violate("secret", "%s lists %s, which was refused, as %s", n.name, name, state)
+			k.violate("secret", "%s lists %s, which has another secret, as %s", n.name, name, state)
 		}
 	}
 	for name, o := range k.all {
@@ -184,7 +184,11 @@ func (k *nodes) await(ctx context.Context, holds func() bool) bool {
 // lists waits until each of some nodes has others in a state. It returns a
 // sentence of those that have not.
 func (k *nodes) lists(ctx context.Context, observers, names []string, states ...NodeState) (wrong string) {
-	ctx, cancel := context.WithTimeout(ctx, settleBound)
+	return k.listsWithin(ctx, settleBound, observers, names, states...)
+}
+
+func (k *nodes) listsWithin(ctx context.Context, bound time.Duration, observers, names []string, states ...NodeState) (wrong string) {
+	ctx, cancel := context.WithTimeout(ctx, bound)
 	defer cancel()
 	if k.await(ctx, func() bool {
 		wrong = ""
@@ -205,7 +209,7 @@ func (k *nodes) lists(ctx context.Context, observers, names []string, states ...
 	}) {
 		return ""
 	}
-	return fmt.Sprintf("after %v %s", settleBound, wrong)
+	return fmt.Sprintf("after %v %s", bound, wrong)
 }
 
 // form starts nodes and waits until each lists all others as alive, and returns

@@ -1,0 +1,155 @@
+package stress_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"tensile/cluster"
+	"tensile/stress"
+	"tensile/stress/report"
+)
+
+func TestPlantedClusters(t *testing.T) {
+	mustBeCaught(t, "TestStressCluster", []fault{
+		{"keeps the dead", "has node-"},
+		{"drops a healthy one", "which is alive and well"},
+		{"accuses when it is late", "which is alive and well"},
+		{"takes nobody back", "was started again under its name, and"},
+		{"accepts any secret", "which has another secret"},
+		{"left is failed", "as failed"},
+		{"hardly notices", "was killed, and after 5s"},
+		{"another port will do", "with an address that is taken was started without an error"},
+		{"another name will do", "with a name that is taken was started without an error"},
+		{"one error for all", "is not the one for that"},
+		{"leaves a goroutine", "left behind: 1 goroutines"},
+		{"answers nobody", "the call never ended"},
+	}, "STRESS_BURN=1s")
+}
+
+// TestPlantedSlowCluster is for a threshold in time, which is not judged on a
+// machine that other work has to itself.
+func TestPlantedSlowCluster(t *testing.T) {
+	if testing.Short() {
+		t.Skip("each kill takes two seconds")
+	}
+	out := t.TempDir()
+	said, err := runKit("TestStressCluster", plantedVariable+"=slow to notice", "STRESS_BURN=1s", "STRESS_OUT="+out)
+	r, loadErr := report.Load(out)
+	require.NoError(t, loadErr)
+	for _, c := range r.Scenarios[0].Checks {
+		if c.ID == "formation.death" && c.Measured == nil {
+			t.Skip(c.Note)
+		}
+		if c.ID == "formation.death" && c.Target >= 2000 {
+			t.Skip(c.Note)
+		}
+	}
+	assert.Error(t, err, "the kit passed")
+	assert.Contains(t, said, "median time until a killed node is known dead to all must be below")
+}
+
+// plantInStart starts nodes with a fault.
+func plantInStart(cfg stress.NodeConfig) (stress.Node, error) {
+	switch planted {
+	case "accepts any secret":
+		cfg.Secret = []byte("the same for everybody")
+	case "another port will do":
+		if taken, err := net.Listen("tcp", cfg.Bind); err != nil {
+			cfg.Bind = "127.0.0.1:0"
+		} else {
+			_ = taken.Close()
+		}
+	}
+	node, err := startSubject(cfg)
+	switch {
+	case planted == "another name will do" && errors.Is(err, cluster.ErrNameTaken):
+		cfg.Name += "0"
+		node, err = startSubject(cfg)
+	case planted == "one error for all" && err != nil:
+		err = fmt.Errorf("%w, or something: %v", cluster.ErrUnreachable, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	f := &faultyNode{Node: node, cfg: cfg, began: time.Now(), noticed: make(map[string]time.Time), late: make(map[string]time.Time)}
+	f.plant()
+	return f, nil
+}
+
+// faultyNode is a sound node with a fault on top.
+type faultyNode struct {
+	stress.Node
+	cfg   stress.NodeConfig
+	began time.Time
+
+	mu      sync.Mutex
+	noticed map[string]time.Time // when a member was first seen to have failed
+	late    map[string]time.Time // until when a member is accused
+
+	faultyCalls
+}
+
+func (f *faultyNode) plant() {
+	if planted == "accuses when it is late" {
+		go func() {
+			for last := time.Now(); ; {
+				time.Sleep(time.Millisecond)
+				now := time.Now()
+				if now.Sub(last) > 8*time.Millisecond {
+					f.mu.Lock()
+					for _, m := range f.Node.Members() {
+						f.late[m.Name] = now.Add(100 * time.Millisecond)
+					}
+					f.mu.Unlock()
+				}
+				last = now
+			}
+		}()
+	}
+	f.plantInCalls()
+}
+
+func (f *faultyNode) Members() []stress.NodeMember {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var all []stress.NodeMember
+	for _, m := range f.Node.Members() {
+		if m.State == stress.NodeFailed && f.noticed[m.Name].IsZero() {
+			f.noticed[m.Name] = time.Now()
+		} else if m.State == stress.NodeAlive && planted != "takes nobody back" {
+			delete(f.noticed, m.Name)
+		}
+		since := f.noticed[m.Name]
+		switch {
+		case planted == "keeps the dead" && m.State == stress.NodeFailed,
+			planted == "slow to notice" && m.State == stress.NodeFailed && time.Since(since) < 2*time.Second,
+			planted == "hardly notices" && m.State == stress.NodeFailed && time.Since(since) < 7*time.Second:
+			m.State = stress.NodeAlive
+		case planted == "left is failed" && m.State == stress.NodeLeft,
+			planted == "takes nobody back" && !since.IsZero(),
+			planted == "accuses when it is late" && time.Now().Before(f.late[m.Name]):
+			m.State = stress.NodeFailed
+		case planted == "drops a healthy one" && f.cfg.Name == "node-1" && m.Name == "node-2" && time.Since(f.began) > time.Second:
+			continue
+		}
+		all = append(all, m)
+	}
+	return all
+}
+
+func (f *faultyNode) Close() error {
+	if planted == "leaves a goroutine" {
+		go func() { select {} }()
+	}
+	return f.Node.Close()
+}
+
+func (f *faultyNode) Leave(ctx context.Context) error { return f.Node.Leave(ctx) }

@@ -1,0 +1,583 @@
+package stress
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"tensile/stress/internal/proc"
+	"tensile/stress/load"
+	"tensile/stress/measure"
+	"tensile/stress/report"
+	"tensile/stress/validate"
+)
+
+// TestTransport takes the nodes that start starts through the scenario of
+// messages between nodes. start is as for TestCluster.
+func TestTransport(t *testing.T, start func(testing.TB, NodeConfig) (Node, error)) {
+	site := proc.At(t, "node")
+	if site.Child() {
+		site.Serve(serveNode(t, start))
+		return
+	}
+	k := newTransportKit(newNodes(begin(t, validate.Messaging), site))
+	defer k.killAll()
+	ok := k.phase("formation", k.formation)
+	ok = ok && k.phase("sizes", k.sizes)
+	ok = ok && k.phase("one-way", k.oneWay)
+	if ok {
+		ok = k.phase("in flight", k.inFlight)
+		ok = ok && k.phase("throughput", k.throughput)
+		ok = ok && k.phase("steady", k.steadyRun)
+		ok = ok && k.phase("larger", k.larger)
+		ok = ok && k.phase("strangers", k.strangers)
+		ok = ok && k.phase("garbled", k.garbled)
+		ok = ok && k.phase("stopped peer", k.stoppedPeer)
+		ok = ok && k.phase("dead peer", k.deadPeer)
+	} else {
+		k.note("No load was offered, as correctness failed at small contention.")
+	}
+	k.judgeAll()
+	if ok {
+		k.phase("close", k.closeAll)
+	}
+	k.killAll()
+	if !k.aborted {
+		k.audit(k.leaks)
+	}
+}
+
+type transportKit struct {
+	*nodes
+	account  measure.Account // of all loads
+	calls    int             // made
+	answered int             // with a reply or an error
+	rate     float64
+	loads    int // offered so far: each has a number of its own
+}
+
+func newTransportKit(n *nodes) *transportKit { return &transportKit{nodes: n} }
+
+// The loads of the scenario.
+const (
+	// minCalls lets a fault that strikes once in 100,000 calls strike, whatever N
+	// is.
+	minCalls, maxCalls = 250_000, 2_000_000
+	// fewInFlight are the calls in flight by whose throughput the steady run is
+	// sized.
+	fewInFlight = 2000
+	// headStart is how long before its beginning a load is announced: so all
+	// nodes begin together.
+	headStart = 20 * time.Millisecond
+)
+
+// formation starts all nodes and waits until each knows all others.
+func (k *transportKit) formation(ctx context.Context, _ *testing.T) {
+	if _, ok := k.form(ctx, nodeNames(k.run.settings.Nodes)); !ok {
+		return
+	}
+	for _, wrong := range k.pairs(ctx, k.names()) {
+		k.fail("messaging: %s", wrong)
+	}
+}
+
+// begins numbers a load that begins soon.
+func (k *transportKit) begins(l nodeLoad) nodeLoad {
+	k.loads++
+	l.ID, l.At = k.loads, time.Now().Add(headStart).UnixNano()
+	return l
+}
+
+// offer has nodes offer a load to others, each its part, at the same time. to
+// names those that a node calls.
+func (k *transportKit) offer(ctx context.Context, how string, l nodeLoad, from []string, to func(string) []string) map[string]loadResult {
+	results := make(map[string]loadResult)
+	var mu sync.Mutex
+	k.each(from, func(name string) error {
+		part := l
+		part.Seed += uint64(nodeNumber(name))
+		var r loadResult
+		err := k.ask(ctx, name, nodeOrder{Do: how, To: to(name), Load: &part}, &r)
+		mu.Lock()
+		defer mu.Unlock()
+		results[name] = r
+		return err
+	})
+	return results
+}
+
+// each does something with every node at the same time, and fails the scenario
+// with the errors.
+func (k *transportKit) each(names []string, do func(name string) error) {
+	var all sync.WaitGroup
+	for _, name := range names {
+		all.Go(func() {
+			if err := do(name); err != nil {
+				k.fail("messaging: %s: %v", name, err)
+			}
+		})
+	}
+	all.Wait()
+}
+
+// expect tells nodes to count what arrives of a load.
+func (k *transportKit) expect(ctx context.Context, l nodeLoad, names []string) {
+	k.each(names, func(name string) error {
+		return k.ask(ctx, name, nodeOrder{Do: "serve", To: others(names, name), Load: &l}, nil)
+	})
+}
+
+// arrived asks all nodes what has arrived of what the others have sent.
+func (k *transportKit) arrived(ctx context.Context, names []string, results map[string]loadResult) measure.Account {
+	var sum measure.Account
+	var mu sync.Mutex
+	k.each(names, func(name string) error {
+		sent := make(map[string]int)
+		for from, r := range results {
+			sent[from] = r.Sent[name]
+		}
+		var a measure.Account
+		err := k.ask(ctx, name, nodeOrder{Do: "served", To: others(names, name), Load: &nodeLoad{Sent: sent}}, &a)
+		mu.Lock()
+		defer mu.Unlock()
+		sum = sum.Add(a)
+		return err
+	})
+	return sum
+}
+
+// replied sums up what came of the calls of all nodes.
+func (k *transportKit) replied(results map[string]loadResult) (sum measure.Account, first string) {
+	for _, name := range slices.Sorted(maps.Keys(results)) {
+		r := results[name]
+		sum = sum.Add(r.Account)
+		if first == "" && r.First != "" {
+			first = name + ": " + r.First
+		}
+	}
+	k.calls += sum.Sent
+	k.answered += sum.Sent - sum.Lost
+	return sum, first
+}
+
+// book adds the accounts of a load, of the replies and of what arrived, and
+// names what is wrong. allowed says that calls may end with an error, and that
+// what was on the way may be lost then.
+func (k *transportKit) book(phase string, replies, arrivals measure.Account, first string, allowed bool) {
+	if replies.Refused > 0 && !allowed {
+		k.fail("messaging, %s: %d of %d calls ended with an error though nothing was wrong, the first with: %s", phase, replies.Refused, replies.Sent, first)
+	}
+	// What arrived is the other end of the same messages.
+	a := replies
+	a.Duplicated += arrivals.Duplicated
+	a.Misrouted += arrivals.Misrouted
+	a.Corrupted += arrivals.Corrupted
+	a.Phantom += arrivals.Phantom
+	a.Examples = append(a.Examples, arrivals.Examples...)
+	if !allowed && arrivals.Lost > replies.Lost+replies.Refused {
+		k.fail("messaging, %s: %d messages never arrived, but only %d calls were not answered: others were given a reply that nobody had made",
+			phase, arrivals.Lost, replies.Lost+replies.Refused)
+		a.Phantom += arrivals.Lost - replies.Lost - replies.Refused
+	}
+	k.account = k.account.Add(a)
+	if !a.Clean() {
+		k.fail("messaging, %s: %s", phase, a)
+	}
+}
+
+// judgeAll measures the criteria that all phases add to.
+func (k *transportKit) judgeAll() {
+	if k.calls == 0 {
+		return
+	}
+	a := k.account
+	k.mu.Lock()
+	k.result.Ledger = &a
+	k.mu.Unlock()
+	k.measured("answered", 100*float64(k.answered)/float64(k.calls))
+	for id, n := range map[string]int{"lost": a.Lost, "duplicated": a.Duplicated, "corrupted": a.Corrupted,
+		"misrouted": a.Misrouted, "phantom": a.Phantom} {
+		k.measured(id, float64(n))
+	}
+}
+
+// sizes calls with payloads of every size, empty ones too.
+func (k *transportKit) sizes(ctx context.Context, _ *testing.T) {
+	names := k.names()
+	for _, size := range []int{0, 1, smallSize, 1 << 10, 64 << 10} {
+		k.each(names, func(name string) error {
+			var wrong map[string]string
+			err := k.ask(ctx, name, nodeOrder{Do: "ping", To: others(names, name), Load: &nodeLoad{Size: size}}, &wrong)
+			for to, what := range wrong {
+				k.violate("sizes", "a call of %d bytes from %s to %s failed: %s", size, name, to, what)
+			}
+			return err
+		})
+	}
+	k.shown("sizes")
+}
+
+// oneWay sends messages to which there is no reply.
+func (k *transportKit) oneWay(ctx context.Context, _ *testing.T) {
+	names := k.names()
+	l := k.begins(nodeLoad{Size: smallSize, Each: k.perPair(k.n / 5)})
+	k.expect(ctx, l, names)
+	results := k.offer(ctx, "one-way", l, names, func(n string) []string { return others(names, n) })
+	if k.failed() {
+		return
+	}
+	var a measure.Account
+	until(ctx, settleBound, func() bool {
+		a = a.Add(k.arrived(ctx, names, results)) // what is odd by itself is told once
+		lost := a.Lost
+		a.Lost, a.Delivered, a.Duplicated = 0, 0, 0
+		return lost == 0
+	})
+	last := k.arrived(ctx, names, results)
+	last.Misrouted, last.Corrupted, last.Phantom = last.Misrouted+a.Misrouted, last.Corrupted+a.Corrupted, last.Phantom+a.Phantom
+	for _, r := range results {
+		last.Sent += r.Account.Sent
+	}
+	k.account = k.account.Add(last)
+	if !last.Clean() {
+		k.fail("messaging, one-way: %s", last)
+	}
+}
+
+// perPair is the part of n that falls to each ordered pair of nodes.
+func (k *transportKit) perPair(n int) int {
+	nodes := k.run.settings.Nodes
+	pairs := nodes * (nodes - 1)
+	return (n + pairs - 1) / pairs
+}
+
+// perNode is the part of N calls in flight that each node has, a multiple of
+// its peers.
+func (k *transportKit) perNode(n int) int { return k.perPair(n) * (k.run.settings.Nodes - 1) }
+
+// inFlight has N calls on their way and none answered, counted at one instant.
+func (k *transportKit) inFlight(ctx context.Context, _ *testing.T) {
+	names := k.names()
+	each := k.perPair(k.n)
+	l := k.begins(nodeLoad{Size: smallSize, Each: each, InFlight: k.perNode(k.n), Hold: true})
+	k.expect(ctx, l, names)
+	counted := make(chan int, 1)
+	go func() {
+		most := 0
+		until(ctx, settleBound, func() bool {
+			now := 0
+			var mu sync.Mutex
+			k.each(names, func(name string) error {
+				var n int
+				err := k.ask(ctx, name, nodeOrder{Do: "flight"}, &n)
+				mu.Lock()
+				defer mu.Unlock()
+				now += n
+				return err
+			})
+			most = max(most, now)
+			return now >= k.n
+		})
+		counted <- most
+		// Requests may still be on their way: so those held are released until
+		// all have been.
+		for left := len(names) * l.InFlight; left > 0 && ctx.Err() == nil && !k.failed(); {
+			var mu sync.Mutex
+			k.each(names, func(name string) error {
+				var n int
+				err := k.ask(ctx, name, nodeOrder{Do: "release"}, &n)
+				mu.Lock()
+				defer mu.Unlock()
+				left -= n
+				return err
+			})
+			if left > 0 && !until(ctx, 5*time.Millisecond, func() bool { return false }) && time.Since(time.Unix(0, l.At)) > phaseBound/2 {
+				break
+			}
+		}
+	}()
+	results := k.offer(ctx, "closed", l, names, func(n string) []string { return others(names, n) })
+	most := <-counted
+	replies, first := k.replied(results)
+	k.book("in flight", replies, k.arrived(ctx, names, results), first, false)
+	k.measured("in_flight", float64(most))
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.result.Operations += replies.Sent
+	k.result.Burst = &report.Burst{N: k.n, Peak: most}
+}
+
+// closed offers a closed load of calls and returns their rate.
+func (k *transportKit) closed(ctx context.Context, phase string, l nodeLoad) float64 {
+	names := k.names()
+	l = k.begins(l)
+	k.expect(ctx, l, names)
+	var results map[string]loadResult
+	k.underLoad(func() {
+		results = k.offer(ctx, "closed", l, names, func(n string) []string { return others(names, n) })
+	})
+	replies, first := k.replied(results)
+	k.book(phase, replies, k.arrived(ctx, names, results), first, false)
+	began, ended := int64(0), int64(0)
+	for _, r := range results {
+		if began == 0 || r.Began < began {
+			began = r.Began
+		}
+		ended = max(ended, r.Ended)
+	}
+	k.mu.Lock()
+	k.result.Operations += replies.Sent
+	k.mu.Unlock()
+	if ended <= began {
+		return 0
+	}
+	return float64(replies.Delivered) / (time.Duration(ended - began)).Seconds()
+}
+
+// throughput keeps N small calls in flight.
+func (k *transportKit) throughput(ctx context.Context, _ *testing.T) {
+	n := min(max(20*k.n, minCalls), maxCalls)
+	k.rate = k.closed(ctx, "throughput", nodeLoad{Size: smallSize, Each: k.perPair(n), InFlight: k.perNode(k.n)})
+	k.timed("throughput", k.rate)
+	k.timed("throughput_reach", k.rate)
+	k.timed("throughput_aim", k.rate)
+	k.mu.Lock()
+	b := k.result.Burst
+	b.Throughput, b.Little = k.rate, report.Little(k.n, k.rate)
+	if k.rate > 0 {
+		b.Seconds = float64(n) / k.rate
+	}
+	k.mu.Unlock()
+	// With N in flight there is always a lot to be written with one call of the
+	// kernel. An open load is no such help.
+	few := min(k.n, fewInFlight)
+	rate := k.closed(ctx, "throughput of few", nodeLoad{Size: smallSize, Each: k.perPair(n / 4), InFlight: k.perNode(few)})
+	k.note("%s calls/s with %d in flight.", validate.Number(rate), k.perNode(few)*k.run.settings.Nodes)
+	k.rate = min(k.rate, rate)
+}
+
+// steadyRun offers an open load.
+func (k *transportKit) steadyRun(ctx context.Context, _ *testing.T) {
+	names := k.names()
+	rate := k.steadyRate(k.rate)
+	n := steadyCount(min(10*k.n, maxCalls/2), rate)
+	l := k.begins(nodeLoad{Size: smallSize, Each: k.perPair(n), Rate: rate / float64(len(names)),
+		Arrivals: k.run.settings.Arrivals, Seed: k.seed})
+	k.expect(ctx, l, names)
+	var results map[string]loadResult
+	k.underLoad(func() {
+		results = k.offer(ctx, "open", l, names, func(n string) []string { return others(names, n) })
+	})
+	replies, first := k.replied(results)
+	k.book("steady", replies, k.arrived(ctx, names, results), first, false)
+	out, rec := k.merge(results)
+	if k.saturated(out) {
+		return
+	}
+	k.steadyResult(out, rec.Latency(), rec.Series())
+}
+
+// merge makes one open load of those of all nodes.
+func (k *transportKit) merge(results map[string]loadResult) (load.Open, *measure.Recorder) {
+	var sum load.Open
+	rec := measure.NewRecorder(0)
+	for _, r := range results {
+		o := r.Open
+		rec.Import(r.Samples)
+		sum.Asked += o.Asked
+		sum.Offered += o.Offered
+		sum.N += o.N
+		sum.Unfinished += o.Unfinished
+		sum.Took = max(sum.Took, o.Took)
+		sum.LateP50, sum.LateP99, sum.LateMax = max(sum.LateP50, o.LateP50), max(sum.LateP99, o.LateP99), max(sum.LateMax, o.LateMax)
+		sum.Capacity += o.Capacity
+	}
+	return sum, rec
+}
+
+// larger keeps larger calls in flight: as many as there are, up to what the
+// windows take.
+func (k *transportKit) larger(ctx context.Context, _ *testing.T) {
+	for _, c := range []struct {
+		size, calls int
+	}{{1 << 10, k.n}, {64 << 10, k.n / 25}} {
+		pairs := k.perPair(k.n)
+		flight := min(pairs, nodeWindow/2/c.size) * (k.run.settings.Nodes - 1)
+		rate := k.closed(ctx, fmt.Sprintf("%d bytes", c.size), nodeLoad{Size: c.size, Each: k.perPair(max(c.calls, flight)), InFlight: flight})
+		k.note("%s calls/s of %s bytes, with %d in flight: %s MB/s each way.", validate.Number(rate), validate.Number(float64(c.size)),
+			flight*k.run.settings.Nodes, validate.Number(rate*float64(c.size)/1e6))
+	}
+}
+
+// light offers a light load for a while and returns the p99 of its calls.
+func (k *transportKit) light(ctx context.Context, phase string, names []string) (time.Duration, bool) {
+	l := k.begins(nodeLoad{Size: smallSize, Each: int(lightRate * lightTime.Seconds()), Rate: lightRate * float64(len(names)-1), Seed: k.seed})
+	k.expect(ctx, l, names)
+	results := k.offer(ctx, "open", l, names, func(n string) []string { return others(names, n) })
+	replies, first := k.replied(results)
+	k.book(phase, replies, k.arrived(ctx, names, results), first, false)
+	_, rec := k.merge(results)
+	return time.Duration(rec.Latency().P99), !k.failed()
+}
+
+const (
+	lightRate = 500 // calls/s of each node to each other
+	lightTime = 600 * time.Millisecond
+	// isolationFloor is what p99 may always reach: below it twice as much is
+	// noise. One that waits for a stopped node waits for far longer.
+	isolationFloor = 50 * time.Millisecond
+	floodSize      = 16 << 10
+	floodCalls     = 12 << 10 // 192 MiB
+	// floodBound is what a node may hold for a peer that takes nothing: the
+	// window in all its copies, and what the kernel takes.
+	floodBound = 16 * nodeWindow
+)
+
+// stoppedPeer stops a node while others call it as fast as they can: what is on
+// the way is bounded, ends, and harms no call to another.
+func (k *transportKit) stoppedPeer(ctx context.Context, _ *testing.T) {
+	names := k.names()
+	victim, rest := names[len(names)-1], names[:len(names)-1]
+	before, ok := k.light(ctx, "before a node was stopped", rest)
+	if !ok {
+		return
+	}
+	var during, after time.Duration
+	var floods map[string]flooding
+	k.underLoad(func() {
+		k.signal(victim, syscall.SIGSTOP, stopped)
+		var flooded sync.WaitGroup
+		flooded.Go(func() { floods = k.flood(ctx, rest, victim) })
+		during, _ = k.light(ctx, "while a node was stopped", rest)
+		flooded.Wait()
+	})
+	for _, name := range rest {
+		k.judgeFlood(name, victim, floods[name])
+	}
+	k.signal(victim, syscall.SIGCONT, running)
+	if wrong := k.callable(ctx, rest, victim); wrong != "" {
+		k.violate("isolation", "%s was continued, and %s", victim, wrong)
+	}
+	if after, ok = k.light(ctx, "after a node was continued", rest); !ok {
+		return
+	}
+	usual := max(before, after)
+	if share := k.conditions().Share; share > 0 && float64(during) > float64(max(2*usual, isolationFloor))/share && !raceEnabled {
+		k.violate("isolation", "the p99 of calls to others was %v before %s was stopped, %v while it was, and %v after; accepted is twice as much, or %v",
+			before, victim, during, after, isolationFloor)
+	}
+	k.shown("isolation", "back_pressure")
+}
+
+// flood has nodes call another as fast as they can.
+func (k *transportKit) flood(ctx context.Context, from []string, to string) map[string]flooding {
+	floods := make(map[string]flooding)
+	var mu sync.Mutex
+	k.each(from, func(name string) error {
+		var f flooding
+		err := k.ask(ctx, name, nodeOrder{Do: "flood", To: []string{to},
+			Load: &nodeLoad{Size: floodSize, Each: floodCalls, For: lightTime}}, &f)
+		mu.Lock()
+		defer mu.Unlock()
+		floods[name] = f
+		return err
+	})
+	return floods
+}
+
+// judgeFlood looks at what calls to a node that was stopped have led to.
+func (k *transportKit) judgeFlood(name, victim string, f flooding) {
+	k.calls += f.Accepted
+	k.answered += f.Accepted - f.Lost
+	if f.Stuck {
+		k.violate("back_pressure", "a call of %s to %s, which was stopped, did not return within %v", name, victim, callWithin)
+	}
+	if f.Lost > 0 {
+		k.violate("back_pressure", "%d of %d calls of %s to %s, which was stopped, never ended", f.Lost, f.Accepted, name, victim)
+	}
+	if f.Outstanding > floodBound {
+		k.violate("back_pressure", "%s took calls of %s MB for %s, which was stopped: what is on the way to it has no bound",
+			name, validate.Number(float64(f.Outstanding)/1e6), victim)
+	}
+	if f.Growth > floodBound {
+		k.violate("back_pressure", "%s grew by %s MB while it called %s, which was stopped", name, validate.Number(float64(f.Growth)/1e6), victim)
+	}
+}
+
+// callable waits until nodes can call another, which was lost to them.
+func (k *transportKit) callable(ctx context.Context, from []string, to string) (wrong string) {
+	ctx, cancel := context.WithTimeout(ctx, settleBound)
+	defer cancel()
+	until(ctx, settleBound, func() bool {
+		wrong = ""
+		for _, name := range from {
+			var failed map[string]string
+			if err := k.ask(ctx, name, nodeOrder{Do: "ping", To: []string{to}}, &failed); err != nil {
+				wrong = err.Error()
+			} else if len(failed) > 0 {
+				wrong = fmt.Sprintf("after %v a call of %s to it still failed: %s", settleBound, name, failed[to])
+			}
+		}
+		return wrong == ""
+	})
+	return wrong
+}
+
+// deadPeer kills a node to which calls are on the way, and calls it then.
+func (k *transportKit) deadPeer(ctx context.Context, _ *testing.T) {
+	names := k.names()
+	victim, rest := names[len(names)-1], names[:len(names)-1]
+	l := k.begins(nodeLoad{Size: smallSize, Each: 1000, InFlight: 1000, Hold: true})
+	var killing sync.WaitGroup
+	killing.Go(func() {
+		want := len(rest) * l.InFlight
+		until(ctx, settleBound, func() bool {
+			now := 0
+			for _, name := range rest {
+				var n int
+				if err := k.ask(ctx, name, nodeOrder{Do: "flight"}, &n); err != nil {
+					return true
+				}
+				now += n
+			}
+			return now >= want
+		})
+		k.signal(victim, syscall.SIGKILL, killed)
+	})
+	results := k.offer(ctx, "closed", l, rest, func(string) []string { return []string{victim} })
+	killing.Wait()
+	replies, _ := k.replied(results)
+	if replies.Lost > 0 {
+		k.violate("dead_peer", "%s was killed: %d of %d calls that were on the way to it never ended", victim, replies.Lost, replies.Sent)
+	}
+	replies.Lost = 0 // it has been said, and no message can arrive at the dead
+	k.book("a node was killed", replies, measure.Account{}, "", true)
+	k.lists(ctx, rest, []string{victim}, NodeFailed, "")
+	share := k.conditions().Share
+	k.each(rest, func(name string) error {
+		var r refusal
+		err := k.ask(ctx, name, nodeOrder{Do: "refused", To: []string{victim}}, &r)
+		switch {
+		case err != nil:
+		case r.NeverEnded:
+			k.violate("dead_peer", "a call of %s to %s, which is dead, never ended", name, victim)
+		case r.Answered:
+			k.violate("dead_peer", "a call of %s to %s, which is dead, was answered", name, victim)
+		case !r.Unreachable:
+			k.violate("dead_peer", "a call of %s to %s, which is dead, ended with an error that is not the one for that: %s", name, victim, r.Err)
+		case share > 0 && float64(r.Slowest) > float64(atOnceBound)/share && !raceEnabled:
+			k.violate("dead_peer", "a call of %s to %s, which is dead, took %v to end, accepted is %v", name, victim, r.Slowest, atOnceBound)
+		}
+		return err
+	})
+	k.shown("dead_peer")
+	k.reap(victim)
+}
+
+// atOnceBound is what an error may take that is to come at once.
+const atOnceBound = 100 * time.Millisecond

@@ -1,0 +1,130 @@
+package stress
+
+import (
+	"bytes"
+	"context"
+	"net"
+	"sync"
+	"testing"
+	"time"
+)
+
+// strangerConns are the connections of those who have no secret.
+const strangerConns = 300
+
+// strangers has a node with another secret try to call, and others hold
+// connections on which they say nothing, little, or nonsense. Calls go on
+// meanwhile.
+func (k *transportKit) strangers(ctx context.Context, _ *testing.T) {
+	names := k.names()
+	k.intruder(ctx, "node-101")
+	target := k.addr(names[0])
+	var conns []net.Conn
+	defer func() {
+		for _, c := range conns {
+			_ = c.Close()
+		}
+	}()
+	nonsense := [][]byte{
+		nil,
+		{0},
+		[]byte("GET / HTTP/1.1\r\n\r\n"),
+		{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, // a length of 4 GB, to many
+		make([]byte, 4096),
+	}
+	for i := range strangerConns {
+		conn, err := dialer.DialContext(ctx, "tcp", target)
+		if err != nil {
+			break // it need not accept them
+		}
+		conns = append(conns, conn)
+		_, _ = conn.Write(nonsense[i%len(nonsense)]) // it need not read them
+	}
+	for _, wrong := range k.pairs(ctx, names) {
+		k.violate("secret", "while %d strangers held connections to %s a call failed: %s", len(conns), names[0], wrong)
+	}
+	for _, c := range conns {
+		_ = c.SetReadDeadline(time.Now().Add(time.Millisecond))
+		buf := make([]byte, 4096)
+		n, _ := c.Read(buf)
+		for _, name := range names {
+			if bytes.Contains(buf[:n], []byte(name)) {
+				k.violate("secret", "a stranger was told of %s", name)
+			}
+		}
+	}
+	k.shown("secret")
+}
+
+// garbled damages what one node sends another, again and again, while all
+// others call each other.
+func (k *transportKit) garbled(ctx context.Context, _ *testing.T) {
+	rounds := 5
+	if testing.Short() {
+		rounds = 2
+	}
+	names := k.names()
+	from, to := names[0], names[1]
+	var conns int
+	if err := k.ask(ctx, from, nodeOrder{Do: "damage", To: []string{k.addr(to)}}, &conns); err != nil {
+		k.fail("messaging: %v", err)
+		return
+	}
+	if conns == 0 {
+		k.notOffered("garbled", "the subject does not dial by the function it is given")
+		return
+	}
+	k.steady([]string{from, to}, false) // they may lose each other for a moment
+	for range rounds {
+		if err := k.ask(ctx, from, nodeOrder{Do: "damage", To: []string{k.addr(to)}}, &conns); err != nil {
+			k.fail("messaging: %v", err)
+			return
+		}
+		if !k.garble(ctx, names, from, to) {
+			break
+		}
+	}
+	if k.lists(ctx, names, names, NodeAlive) == "" {
+		k.steady([]string{from, to}, true)
+	}
+	k.shown("garbled")
+}
+
+// garble has one node call another, over a connection that will damage what it
+// carries, while all others call each other.
+func (k *transportKit) garble(ctx context.Context, names []string, from, to string) bool {
+	var beside map[string]loadResult
+	var bystanders sync.WaitGroup
+	bystanders.Go(func() {
+		beside = k.offer(ctx, "open", nodeLoad{At: time.Now().UnixNano(), Size: smallSize, Each: int(lightRate * garbleTime.Seconds()),
+			Rate: lightRate * float64(len(names)-1), Seed: k.seed}, names, func(n string) []string {
+			if n == from {
+				return others(names, from, to)
+			}
+			return others(names, n)
+		})
+	})
+	l := k.begins(nodeLoad{Size: smallSize, Each: 200, InFlight: 20})
+	k.expect(ctx, l, names)
+	hurt := k.offer(ctx, "closed", l, []string{from}, func(string) []string { return []string{to} })
+	replies, _ := k.replied(hurt)
+	arrivals := k.arrived(ctx, names, hurt)
+	bystanders.Wait()
+	if n := replies.Corrupted + arrivals.Corrupted + replies.Misrouted + arrivals.Misrouted; n > 0 {
+		k.violate("garbled", "a garbled frame from %s to %s was believed: %v, %v", from, to, replies, arrivals)
+	}
+	if replies.Lost > 0 {
+		k.violate("garbled", "a frame from %s to %s was garbled, and %d calls never ended", from, to, replies.Lost)
+	}
+	if b, first := k.replied(beside); b.Refused > 0 || !b.Clean() {
+		k.violate("garbled", "a frame from %s to %s was garbled, and other calls failed: %d ended with an error, the first with: %s; %v",
+			from, to, b.Refused, first, b)
+	}
+	if wrong := k.callable(ctx, []string{from}, to); wrong != "" {
+		k.violate("garbled", "a frame from %s to %s was garbled, and %s", from, to, wrong)
+	}
+	return !k.failed()
+}
+
+// garbleTime is how long after a frame was garbled its harm to others shows.
+const garbleTime = 200 * time.Millisecond
