@@ -2,6 +2,7 @@ package stress
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -581,3 +582,114 @@ func (k *transportKit) deadPeer(ctx context.Context, _ *testing.T) {
 
 // atOnceBound is what an error may take that is to come at once.
 const atOnceBound = 100 * time.Millisecond
+
+// BenchmarkCluster measures how long nodes take to form a cluster: from the
+// start of the first process until each lists all others as alive.
+func BenchmarkCluster(b *testing.B, start func(testing.TB, NodeConfig) (Node, error)) {
+	site := proc.At(b, "node")
+	if site.Child() {
+		site.Serve(serveNode(b, start))
+		return
+	}
+	for b.Loop() {
+		formBench(b, site).killAll()
+	}
+}
+
+// BenchmarkTransport measures calls of 64 bytes between four node processes,
+// each of which calls its three peers, with up to 100,000 in flight.
+func BenchmarkTransport(b *testing.B, start func(testing.TB, NodeConfig) (Node, error)) {
+	site := proc.At(b, "node")
+	if site.Child() {
+		site.Serve(serveNode(b, start))
+		return
+	}
+	k := formBench(b, site)
+	defer k.killAll()
+	const pairs = benchNodes * (benchNodes - 1)
+	each := (b.N + pairs - 1) / pairs
+	l := nodeLoad{At: time.Now().Add(headStart).UnixNano(), Size: smallSize, Each: each,
+		InFlight: min(each, validate.BaseScale/pairs) * (benchNodes - 1)}
+	var mu sync.Mutex
+	var all sync.WaitGroup
+	delivered := 0
+	b.ResetTimer()
+	for name, p := range k.processes {
+		all.Go(func() {
+			var r loadResult
+			if err := p.Ask(b.Context(), nodeOrder{Do: "closed", To: others(nodeNames(benchNodes), name), Load: &l}, &r); err != nil {
+				b.Error(err)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			delivered += r.Account.Delivered
+		})
+	}
+	all.Wait()
+	b.StopTimer()
+	if delivered != each*pairs {
+		b.Fatalf("%d of %d calls were answered", delivered, each*pairs)
+	}
+	b.ReportMetric(float64(delivered)/b.Elapsed().Seconds(), "calls/s")
+}
+
+const benchNodes = 4
+
+// benchCluster are the processes of a benchmark.
+type benchCluster struct{ processes map[string]*proc.Process }
+
+func (c benchCluster) killAll() {
+	for _, p := range c.processes {
+		p.Kill()
+	}
+}
+
+// formBench starts nodes and waits until each lists all others as alive.
+func formBench(b *testing.B, site *proc.Site) benchCluster {
+	c := benchCluster{make(map[string]*proc.Process)}
+	formed := make(chan struct{}, benchNodes)
+	var seeds []string
+	fail := func(err error) {
+		c.killAll()
+		b.Fatal(err)
+	}
+	for _, name := range nodeNames(benchNodes) {
+		var told sync.Once
+		p, err := site.Start(nil, proc.Options{OnEvent: func(body json.RawMessage) {
+			var e nodeEvent
+			if json.Unmarshal(body, &e) != nil || len(e.Members) < benchNodes-1 {
+				return
+			}
+			for _, state := range e.Members {
+				if state != NodeAlive {
+					return
+				}
+			}
+			told.Do(func() { formed <- struct{}{} })
+		}})
+		if err != nil {
+			fail(err)
+		}
+		c.processes[name] = p
+	}
+	for _, name := range nodeNames(benchNodes) {
+		var at struct{ Addr string }
+		err := c.processes[name].Ask(b.Context(), nodeOrder{Do: "start",
+			Start: &nodeStart{Name: name, Bind: "127.0.0.1:0", Seeds: seeds, Secret: nodeSecret(1)}}, &at)
+		if err != nil {
+			fail(err)
+		}
+		if seeds == nil {
+			seeds = []string{at.Addr}
+		}
+	}
+	late := time.After(settleBound)
+	for range benchNodes {
+		select {
+		case <-formed:
+		case <-late:
+			fail(fmt.Errorf("not formed within %v", settleBound))
+		}
+	}
+	return c
+}

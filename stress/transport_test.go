@@ -7,3 +7,7 @@ import (
 )
 
 func TestStressTransport(t *testing.T) { stress.TestTransport(t, startNode) }
+
+func BenchmarkCluster(b *testing.B) { stress.BenchmarkCluster(b, startNode) }
+
+func BenchmarkTransport(b *testing.B) { stress.BenchmarkTransport(b, startNode) }
