@@ -4,12 +4,14 @@ import (
 	"context"
 	"io"
 	"net"
+	"strconv"
 	"sync"
 	"testing"
 
 	"tensile/chaos"
 	"tensile/cluster/balance"
 	"tensile/pool"
+	"tensile/queue"
 	"tensile/registry"
 	"tensile/stress"
 )
@@ -173,3 +175,45 @@ func (h *holder) Close() error {
 	h.done.Wait()
 	return err
 }
+
+func BenchmarkQueueing(b *testing.B) {
+	stress.BenchmarkQueue(b, func(tb testing.TB, cfg stress.QueueConfig) stress.Broker {
+		broker, err := queue.Open(queue.Options{})
+		if err != nil {
+			tb.Fatal(err)
+		}
+		queues := make(queues, cfg.Queues)
+		for i := range queues {
+			if queues[i], err = broker.Declare(strconv.Itoa(i), queue.Config{Visibility: cfg.Visibility}); err != nil {
+				tb.Fatal(err)
+			}
+		}
+		return broking{broker, queues}
+	})
+}
+
+type queues []*queue.Queue
+
+type broking struct {
+	*queue.Broker
+	queues
+}
+
+func (b broking) Publish(ctx context.Context, i int, body []byte) error {
+	_, err := b.queues[i].Publish(ctx, body)
+	return err
+}
+
+func (b broking) Receive(ctx context.Context, i int) (stress.Delivery, error) {
+	d, err := b.queues[i].Receive(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return delivery{d}, nil
+}
+
+type delivery struct{ queue.Delivery }
+
+func (d delivery) Body() []byte { return d.Delivery.Body }
+func (d delivery) Attempt() int { return d.Delivery.Attempt }
+func (d delivery) Nack() error  { return d.Delivery.Nack(0) }

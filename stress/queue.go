@@ -109,11 +109,11 @@ func TestQueue(t *testing.T, open func(testing.TB, QueueConfig) Broker) {
 	}
 	k := &queueKit{scenario: begin(t, validate.Queueing), open: open, site: site}
 	ok := k.phase("order", k.order)
-	ok = k.phase("redelivery", k.within(stallBound, k.redelivery)) && ok
-	ok = k.phase("dead letter", k.within(stallBound, k.deadLetter)) && ok
-	ok = k.phase("bounded", k.within(stallBound, k.bounded)) && ok
-	ok = k.phase("deadline", k.within(phaseBound/2, k.deadline)) && ok
-	ok = k.phase("close", k.within(stallBound, k.closing)) && ok
+	ok = k.phase("redelivery", k.redelivery) && ok
+	ok = k.phase("dead letter", k.deadLetter) && ok
+	ok = k.phase("bounded", k.within(phaseBound/2, k.bounded)) && ok
+	ok = k.phase("deadline", k.deadline) && ok
+	ok = k.phase("close", k.within(phaseBound/2, k.closing)) && ok
 	if ok {
 		ok = k.phase("contention", k.contention)
 		ok = ok && k.phase("in flight", k.inFlight)

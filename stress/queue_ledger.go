@@ -178,6 +178,18 @@ func (q *durableQueue) ask(all []wireMessage) (handles []uint64) {
 	return handles
 }
 
+// oldest is the time since the first of the deliveries was asked for.
+func (q *durableQueue) oldest(all []wireMessage) (longest time.Duration) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, w := range all {
+		if n := q.number(w.ID); n < len(q.messages) {
+			longest = max(longest, time.Since(q.messages[n].since))
+		}
+	}
+	return longest
+}
+
 // acked notes that they were, for sure.
 func (q *durableQueue) acked(all []wireMessage) {
 	q.mu.Lock()

@@ -286,7 +286,12 @@ func (k *queueKit) fetch(ctx context.Context, b Broker, book *queueBook, tr queu
 
 // messages is how many are sent under load: enough for a fault that strikes
 // once in 100,000 to strike.
-func (k *queueKit) messages() int { return min(max(10*k.n, minMessages), maxMessages) }
+func (k *queueKit) messages() int {
+	if raceEnabled {
+		return minMessages / 2
+	}
+	return min(max(10*k.n, minMessages), maxMessages)
+}
 
 func (k *queueKit) throughput(ctx context.Context, t *testing.T) {
 	rec, err := k.full(ctx, t, "throughput", k.n, k.messages())

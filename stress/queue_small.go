@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -13,17 +14,49 @@ import (
 // desk is one broker in a phase with a handful of messages.
 type desk struct {
 	*queueKit
-	ctx       context.Context
-	b         Broker
-	criterion string // of what is tried
+	ctx        context.Context
+	b          Broker
+	criterion  string // of what is tried
+	visibility time.Duration
+	held       []takenMessage
+	slow       bool // a lease ended before the kit came to it: nothing is known
 }
 
-// takenMessage is a delivery, and the instant at which it was asked for: its lease
-// began at that instant or later.
+// takenMessage is a delivery, and the instant at which it was asked for: its
+// lease began at that instant or later.
 type takenMessage struct {
 	Delivery
 	id    uint64
 	asked time.Time
+}
+
+// patiently has body try something with a time-out that is short; where this
+// process does not come to its turn before that ends, with a longer one.
+func (k *queueKit) patiently(ctx context.Context, t *testing.T, criterion string, cfg QueueConfig, body func(*desk)) {
+	for cfg.Visibility = shortVisibility; ctx.Err() == nil; cfg.Visibility *= 4 {
+		d := &desk{queueKit: k, ctx: ctx, criterion: criterion, visibility: cfg.Visibility, b: k.start(t, cfg)}
+		body(d)
+		k.close(d.b)
+		if !d.slow || k.failed() {
+			return
+		}
+		k.note("Time-outs of %v ended before this process came to its turn: %s was tried again with longer ones.", cfg.Visibility, criterion)
+	}
+}
+
+// mostPatience is the time-out that no process is too slow for.
+const mostPatience = 16 * shortVisibility
+
+// wrong says that something is not as it must be, unless a lease that the kit
+// relied on may have ended.
+func (d *desk) wrong(format string, args ...any) {
+	for _, t := range d.held {
+		if d.visibility < mostPatience && time.Since(t.asked) >= d.visibility {
+			d.slow = true
+			return
+		}
+	}
+	d.violate(d.criterion, format, args...)
 }
 
 // publish publishes messages in order.
@@ -39,23 +72,25 @@ func (d *desk) publish(ids ...uint64) bool {
 // take receives and expects that message as that attempt. why says what else
 // would be wrong.
 func (d *desk) take(receive func(context.Context, int) (Delivery, error), id uint64, attempt int, why string) (takenMessage, bool) {
-	ctx, cancel := context.WithTimeout(d.ctx, settleBound)
+	ctx, cancel := context.WithTimeout(d.ctx, d.visibility+settleBound)
 	defer cancel()
 	asked := time.Now()
 	got, err := receive(ctx, 0)
 	if err != nil {
-		d.violate(d.criterion, "%s: message %d did not come: %v", why, id, err)
+		d.wrong("%s: message %d did not come: %v", why, id, err)
 		return takenMessage{}, false
 	}
 	switch m, intact := readBody(got.Body()); {
 	case !intact:
-		d.violate(d.criterion, "%s: a corrupted message came instead of message %d", why, id)
+		d.wrong("%s: a corrupted message came instead of message %d", why, id)
 	case m.ID != id:
-		d.violate(d.criterion, "%s: message %d came instead of message %d", why, m.ID, id)
+		d.wrong("%s: message %d came instead of message %d", why, m.ID, id)
 	case got.Attempt() != attempt:
-		d.violate(d.criterion, "%s: message %d came as attempt %d and it is its attempt %d", why, id, got.Attempt(), attempt)
+		d.wrong("%s: message %d came as attempt %d and it is its attempt %d", why, id, got.Attempt(), attempt)
 	default:
-		return takenMessage{got, id, asked}, true
+		t := takenMessage{got, id, asked}
+		d.held = append(d.held, t)
+		return t, true
 	}
 	return takenMessage{}, false
 }
@@ -72,16 +107,33 @@ func (d *desk) takeAll(attempt int, why string, ids ...uint64) ([]takenMessage, 
 	return all, true
 }
 
+// letGo says that a lease may end now.
+func (d *desk) letGo(all ...takenMessage) {
+	d.held = slices.DeleteFunc(d.held, func(t takenMessage) bool {
+		return slices.ContainsFunc(all, func(u takenMessage) bool { return t.id == u.id && t.asked.Equal(u.asked) })
+	})
+}
+
+// done ends the hold of a message by Ack or Nack, which returned err.
+func (d *desk) done(t takenMessage, what string, err error) bool {
+	if err != nil && time.Since(t.asked) >= d.visibility {
+		d.slow = true
+		return false
+	}
+	d.letGo(t)
+	return d.must(err, "%s of message %d", what, t.id)
+}
+
 func (d *desk) ack(all ...takenMessage) bool {
 	for _, t := range all {
-		if !d.must(t.Ack(d.ctx), "Ack of message %d", t.id) {
+		if !d.done(t, "Ack", t.Ack(d.ctx)) {
 			return false
 		}
 	}
 	return true
 }
 
-func (d *desk) nack(t takenMessage) bool { return d.must(t.Nack(), "Nack of message %d", t.id) }
+func (d *desk) nack(t takenMessage) bool { return d.done(t, "Nack", t.Nack()) }
 
 // over publishes a message and expects it: so nothing else was left.
 func (d *desk) over(id uint64, why string) bool {
@@ -96,8 +148,8 @@ func (d *desk) over(id uint64, why string) bool {
 // visibility time-out has ended and not before.
 func (d *desk) back(first takenMessage, attempt int) (takenMessage, bool) {
 	t, ok := d.take(d.b.Receive, first.id, attempt, "the visibility time-out has ended")
-	if after := time.Since(first.asked); ok && after < shortVisibility {
-		d.violate(d.criterion, "message %d was delivered again after %v, its visibility time-out is %v", first.id, after, shortVisibility)
+	if after := time.Since(first.asked); ok && after < d.visibility {
+		d.violate(d.criterion, "message %d was delivered again after %v, its visibility time-out is %v", first.id, after, d.visibility)
 	}
 	return t, ok
 }
@@ -105,63 +157,70 @@ func (d *desk) back(first takenMessage, attempt int) (takenMessage, bool) {
 // redelivery: what is refused, or not acknowledged in time, comes back with its
 // attempt; what was acknowledged does not.
 func (k *queueKit) redelivery(ctx context.Context, t *testing.T) {
-	d := &desk{k, ctx, k.start(t, QueueConfig{Queues: 1, Visibility: shortVisibility}), "redelivery"}
-	defer k.close(d.b)
-	defer k.shown("redelivery")
-	if !d.publish(1, 2, 3) {
-		return
-	}
-	held, ok := d.takeAll(1, "the queue is fresh", 1, 2, 3)
-	if !ok || !d.nack(held[1]) {
-		return
-	}
-	again, ok := d.take(d.b.Receive, 2, 2, "it was refused")
-	if !ok || !d.ack(again) {
-		return
-	}
-	first, ok := d.back(held[0], 2)
-	if !ok {
-		return
-	}
-	third, ok := d.back(held[2], 2)
-	if !ok || !d.ack(first, third) || !d.publish(4) {
-		return
-	}
-	last, ok := d.take(d.b.Receive, 4, 1, "all others were acknowledged")
-	for attempt := 2; ok && attempt <= 6; attempt++ {
-		if !d.nack(last) {
+	k.patiently(ctx, t, "redelivery", QueueConfig{Queues: 1}, func(d *desk) {
+		if !d.publish(1, 2, 3) {
 			return
 		}
-		last, ok = d.take(d.b.Receive, 4, attempt, "it was refused again and again")
-	}
-	if ok && d.ack(last) {
-		d.over(5, "all others were acknowledged")
-	}
+		held, ok := d.takeAll(1, "the queue is fresh", 1, 2, 3)
+		if !ok || !d.nack(held[1]) {
+			return
+		}
+		again, ok := d.take(d.b.Receive, 2, 2, "it was refused")
+		if !ok || !d.ack(again) {
+			return
+		}
+		d.letGo(held...)
+		first, ok := d.back(held[0], 2)
+		if !ok {
+			return
+		}
+		third, ok := d.back(held[2], 2)
+		if !ok || !d.ack(first, third) || !d.publish(4) {
+			return
+		}
+		last, ok := d.take(d.b.Receive, 4, 1, "all others were acknowledged")
+		for attempt := 2; ok && attempt <= 6; attempt++ {
+			if !d.nack(last) {
+				return
+			}
+			last, ok = d.take(d.b.Receive, 4, attempt, "it was refused again and again")
+		}
+		if ok && d.ack(last) {
+			d.over(5, "all others were acknowledged")
+		}
+	})
+	k.shown("redelivery")
 }
 
 // deadLetter: what had all of its attempts goes to the dead-letter queue, and
 // nothing else does.
 func (k *queueKit) deadLetter(ctx context.Context, t *testing.T) {
-	b := k.start(t, QueueConfig{Queues: 1, Visibility: shortVisibility, MaxAttempts: queueDeadLetters})
-	defer k.close(b)
-	dead, offered := b.(DeadLetterBroker)
+	offered := true
+	k.patiently(ctx, t, "dead_letter", QueueConfig{Queues: 1, MaxAttempts: queueDeadLetters}, func(d *desk) {
+		var dead DeadLetterBroker
+		if dead, offered = d.b.(DeadLetterBroker); offered {
+			d.deadLetters(dead)
+		}
+	})
 	if !offered {
 		k.notOffered("dead_letter", "the subject has no dead-letter queue")
 		return
 	}
-	defer k.shown("dead_letter")
-	d := &desk{k, ctx, b, "dead_letter"}
+	k.shown("dead_letter")
+}
+
+func (d *desk) deadLetters(dead DeadLetterBroker) {
 	if !d.publish(1, 2) {
 		return
 	}
 	for attempt := 1; attempt <= queueDeadLetters; attempt++ {
-		refused, ok := d.take(b.Receive, 1, attempt, "it has attempts left")
+		refused, ok := d.take(d.b.Receive, 1, attempt, "it has attempts left")
 		if !ok || !d.nack(refused) {
 			return
 		}
 	}
 	why := fmt.Sprintf("message 1 was refused %d times", queueDeadLetters)
-	second, ok := d.take(b.Receive, 2, 1, why)
+	second, ok := d.take(d.b.Receive, 2, 1, why)
 	if !ok || !d.ack(second) || !d.publish(3) {
 		return
 	}
@@ -169,11 +228,12 @@ func (k *queueKit) deadLetter(ctx context.Context, t *testing.T) {
 	if !ok || !d.ack(letter) {
 		return
 	}
-	// Its time-outs end while nobody asks, and while somebody does.
 	for attempt := 1; attempt <= queueDeadLetters; attempt++ {
-		if _, ok := d.take(b.Receive, 3, attempt, "it has attempts left"); !ok {
+		late, ok := d.take(d.b.Receive, 3, attempt, "it has attempts left")
+		if !ok {
 			return
 		}
+		d.letGo(late)
 	}
 	letter, ok = d.takeDead(dead, 3, fmt.Sprintf("message 3 was not acknowledged in %d attempts", queueDeadLetters))
 	if ok && d.ack(letter) {
@@ -248,7 +308,7 @@ func (a *publishing) ends(patience time.Duration) bool {
 }
 
 func (k *queueKit) blocking(ctx context.Context, b Broker) {
-	d := &desk{k, ctx, b, "bounded"}
+	d := &desk{queueKit: k, ctx: ctx, b: b, criterion: "bounded", visibility: longVisibility}
 	for id := range uint64(queueBound) {
 		if a := d.attempt(ctx, id); !a.ends(settleBound) || a.err != nil {
 			k.violate("bounded", "message %d waits or is refused (%v) in a queue that holds %d and is bounded to %d", id, a.err, id, queueBound)
@@ -289,7 +349,7 @@ func (k *queueKit) blocking(ctx context.Context, b Broker) {
 }
 
 func (k *queueKit) refusing(ctx context.Context, b Broker, full error) {
-	d := &desk{k, ctx, b, "bounded"}
+	d := &desk{queueKit: k, ctx: ctx, b: b, criterion: "bounded", visibility: longVisibility}
 	var accepted atomic.Int64
 	for range 2 {
 		// Several at once: a bound that is looked at before it is kept lets
@@ -321,52 +381,56 @@ func (k *queueKit) refusing(ctx context.Context, b Broker, full error) {
 // with it, also in the very instant in which one comes.
 func (k *queueKit) deadline(ctx context.Context, t *testing.T) {
 	const rounds = 40
-	d := &desk{k, ctx, k.start(t, QueueConfig{Queues: 1, Visibility: shortVisibility}), "deadline"}
-	defer k.close(d.b)
-	defer k.shown("deadline")
-	for round := range uint64(rounds) {
-		waiting, giveUp := context.WithCancel(ctx)
-		got, started := make(chan Delivery, 1), make(chan string, 1)
-		go func() {
-			defer close(got)
-			started <- goroutineID()
-			if d, err := d.b.Receive(waiting, 0); err == nil {
-				got <- d
-			}
-		}()
-		parked(ctx, <-started)
-		if round%2 == 0 {
-			giveUp()
-		} else {
-			go giveUp()
+	k.patiently(ctx, t, "deadline", QueueConfig{Queues: 1}, func(d *desk) {
+		for round := uint64(0); round < rounds && d.givesUp(round, round%2 == 0) && !k.failed(); round++ {
 		}
-		if !d.publish(round) {
-			giveUp()
-			return
+	})
+	k.shown("deadline")
+}
+
+// givesUp has a consumer give up before a message comes, or at that instant;
+// whoever gets the message then acknowledges it.
+func (d *desk) givesUp(id uint64, before bool) bool {
+	waiting, giveUp := context.WithCancel(d.ctx)
+	defer giveUp()
+	got, started := make(chan Delivery, 1), make(chan string, 1)
+	asked := time.Now()
+	go func() {
+		defer close(got)
+		started <- goroutineID()
+		if delivery, err := d.b.Receive(waiting, 0); err == nil {
+			got <- delivery
 		}
-		late := time.NewTimer(settleBound)
-		select {
-		case delivery := <-got:
-			if delivery == nil {
-				ctx, cancel := context.WithTimeout(ctx, settleBound)
-				var err error
-				if delivery, err = d.b.Receive(ctx, 0); err != nil {
-					k.violate("deadline", "a consumer gave up while message %d came, and nobody gets the message: %v", round, err)
-				}
-				cancel()
-			}
-			if delivery != nil && !k.must(delivery.Ack(ctx), "Ack of message %d", round) {
-				return
-			}
-		case <-late.C:
-			k.violate("deadline", "a consumer still waits %v after its context ended", settleBound)
-		}
-		late.Stop()
+	}()
+	parked(d.ctx, <-started)
+	if before {
 		giveUp()
-		if k.failed() {
-			return
-		}
+	} else {
+		go giveUp()
 	}
+	if !d.publish(id) {
+		return false
+	}
+	late := time.NewTimer(settleBound)
+	defer late.Stop()
+	select {
+	case delivery := <-got:
+		if delivery != nil {
+			return d.done(takenMessage{delivery, id, asked}, "Ack", delivery.Ack(d.ctx))
+		}
+	case <-late.C:
+		d.violate("deadline", "a consumer still waits %v after its context ended", settleBound)
+		return false
+	}
+	ctx, cancel := context.WithTimeout(d.ctx, d.visibility+settleBound)
+	defer cancel()
+	asked = time.Now()
+	delivery, err := d.b.Receive(ctx, 0)
+	if err != nil {
+		d.violate("deadline", "a consumer gave up while message %d came, and nobody gets the message: %v", id, err)
+		return false
+	}
+	return d.done(takenMessage{delivery, id, asked}, "Ack", delivery.Ack(d.ctx))
 }
 
 // closing: Close turns those who wait away, and everybody who comes later.
