@@ -30,6 +30,7 @@ func TestTargetsScale(t *testing.T) {
 	rate := must("x", "rate", "rate", AtLeast, 50_000, "ops/s", WithShare)
 	took := must("x", "took", "time", Below, 100, "ms", WithShare)
 	count := must("x", "count", "count", AtLeast, 100_000, "things", WithN)
+	kills := must("x", "kills", "kills", AtLeast, 20, "kills", UpToBase)
 	size := memoryPeak("x", "size", "size")
 	fixed := must("x", "fixed", "lost", Equal, 0, "messages")
 	for _, c := range []struct {
@@ -47,6 +48,9 @@ func TestTargetsScale(t *testing.T) {
 		{count, Conditions{10_000, 1}, 10_000, "target 100,000 scaled to N = 10000"},
 		{count, Conditions{7, 1}, 7, "target 100,000 scaled to N = 7"},
 		{count, Conditions{1_000_000, 1}, 1_000_000, "target 100,000 scaled to N = 1000000"},
+		{kills, Conditions{100_000, 0.5}, 20, ""},
+		{kills, Conditions{10_000, 1}, 2, "target 20 scaled to N = 10000"},
+		{kills, Conditions{1_000_000, 1}, 20, ""}, // and no more beyond
 		{size, Conditions{100_000, 1}, 500, ""},
 		{size, Conditions{10_000, 1}, 140, "target 500 scaled to N = 10000"}, // 100 stay
 		{size, Conditions{1, 1}, 100.004, "target 500 scaled to N = 1"},
