@@ -24,7 +24,8 @@ func init() {
 		spin()
 		return l.Serve(func(json.RawMessage) (any, error) { return nil, nil })
 	})
-	if os.Getenv(spinVariable) != "" {
+	// The nodes of a kit are other processes: these are not to spin as well.
+	if os.Getenv(spinVariable) != "" && !proc.IsChild() {
 		spin()
 	}
 }

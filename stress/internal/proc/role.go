@@ -17,6 +17,9 @@ func Handle(role string, serve func(*Link) error) {
 	}
 }
 
+// IsChild tells whether this process was started by this package.
+func IsChild() bool { return os.Getenv(roleVariable) != "" }
+
 // Start executes this program again in the role. config is for the child's
 // Link.Config.
 func Start(role string, config any) (*Process, error) {
