@@ -2,14 +2,18 @@ package tensile
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"strconv"
 	"sync"
 	"testing"
+	"time"
 
 	"tensile/chaos"
+	"tensile/cluster"
 	"tensile/cluster/balance"
+	"tensile/cluster/session"
 	"tensile/pool"
 	"tensile/queue"
 	"tensile/registry"
@@ -217,3 +221,49 @@ type delivery struct{ queue.Delivery }
 func (d delivery) Body() []byte { return d.Delivery.Body }
 func (d delivery) Attempt() int { return d.Delivery.Attempt }
 func (d delivery) Nack() error  { return d.Delivery.Nack(0) }
+
+func BenchmarkSessions(b *testing.B) { stress.BenchmarkSessions(b, startSessions) }
+
+// sessions is package session over package cluster.
+type sessions struct {
+	node  *cluster.Node
+	store *session.Store
+}
+
+func startSessions(tb testing.TB, cfg stress.SessionConfig) stress.Sessions {
+	store, err := session.New(session.Config{Name: cfg.Name, Nodes: cfg.Nodes, Timeout: 10 * time.Second})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	node, err := cluster.Start(ctx, cluster.Config{
+		Name: cfg.Name, Bind: cfg.Listen, Seeds: cfg.Seeds, Secret: cfg.Secret, Handler: store.Serve,
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	store.Start(session.Over(node))
+	return sessions{node, store}
+}
+
+func (s sessions) Put(ctx context.Context, key string, value []byte, ttl time.Duration) error {
+	_, err := s.store.Put(ctx, key, value, ttl)
+	return err
+}
+
+func (s sessions) Get(ctx context.Context, key string) ([]byte, error) {
+	found, err := s.store.Get(ctx, key)
+	return found.Value, err
+}
+
+func (s sessions) Delete(ctx context.Context, key string) error {
+	_, err := s.store.Delete(ctx, key)
+	return err
+}
+
+func (s sessions) Close() error { return errors.Join(s.store.Close(), s.node.Close()) }
+
+func (sessions) Errors() stress.SessionErrors {
+	return stress.SessionErrors{NotFound: session.ErrNotFound, Refused: session.ErrNoQuorum}
+}
