@@ -162,8 +162,8 @@ func (k *connectionsKit) connect(ctx context.Context, _ *testing.T) {
 	most := 0.0
 	for _, d := range k.kinds {
 		r := &d.result
-		if d.n < fewestToMeasure {
-			k.note("What one connection takes was not measured: that needs %d connections or more.", fewestToMeasure)
+		if d.n < fewestToMeasure*r.Servers {
+			k.note("%s: what one takes is not judged: that needs %d connections or more in a process.", d.name, fewestToMeasure)
 			continue
 		}
 		each := r.Heap + r.Stacks

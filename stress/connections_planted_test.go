@@ -46,16 +46,19 @@ func TestPlantedConnections(t *testing.T) {
 	}, "STRESS_HOLD=1s")
 }
 
-// TestNoisyHeapsPass takes servers through the scenario whose memory is not
-// constant, and does not grow for good either.
-func TestNoisyHeapsPass(t *testing.T) {
+// TestOtherSoundConnections takes servers through the scenario whose memory is
+// not constant, and does not grow for good either, and one without goroutines.
+func TestOtherSoundConnections(t *testing.T) {
 	if testing.Short() {
-		t.Skip("each heap takes a process of its own")
+		t.Skip("each server takes a process of its own")
 	}
-	for _, noise := range []string{"fills a cache", "fills and drops a buffer", "keeps the last thousand"} {
-		t.Run(noise, func(t *testing.T) {
+	for _, sound := range []string{"fills a cache", "fills and drops a buffer", "keeps the last thousand", "idle over TCP"} {
+		t.Run(sound, func(t *testing.T) {
 			t.Parallel()
-			said, err := runKit("TestStressConnections", plantedVariable+"="+noise, "STRESS_HOLD=1s", "STRESS_SCALE=2000", "STRESS_OUT="+t.TempDir())
+			if sound == "idle over TCP" && openIdleTCP == nil {
+				t.Skip("there is no such server for this system")
+			}
+			said, err := runKit("TestStressConnections", plantedVariable+"="+sound, "STRESS_HOLD=1s", "STRESS_SCALE=2000", "STRESS_OUT="+t.TempDir())
 			assert.NoError(t, err, said)
 		})
 	}
@@ -138,6 +141,7 @@ var plantedConnections = map[string]func() stress.Connections{
 		}
 	}),
 	"offers nothing": nil,
+	"idle over TCP":  func() stress.Connections { return openIdleTCP() },
 
 	"fills a cache": onRequest(func(s *plantedServer, n int64) {
 		if n < 6000 {
@@ -163,11 +167,16 @@ var plantedConnections = map[string]func() stress.Connections{
 // here.
 func openPlanted(cfg stress.ConnectionsConfig) (s stress.Connections, ok bool) {
 	open, ok := plantedConnections[planted]
-	network := "memory"
-	if planted == "leaks 64 bytes a request over TCP" {
-		network = "tcp"
+	asked := stress.ConnectionsConfig{Network: "memory"}
+	switch planted {
+	case "leaks 64 bytes a request over TCP":
+		asked.Network = "tcp"
+	case "has a goroutine for the idle":
+		asked.Idle = true
+	case "idle over TCP":
+		asked = stress.ConnectionsConfig{Network: "tcp", Idle: true}
 	}
-	if !ok || open == nil || cfg.Network != network || cfg.Idle && planted != "has a goroutine for the idle" {
+	if open == nil || cfg != asked {
 		return nil, ok
 	}
 	return open(), true

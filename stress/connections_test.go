@@ -23,9 +23,15 @@ func openConnections(tb testing.TB, cfg stress.ConnectionsConfig) stress.Connect
 		return &goroutineEach{}
 	case cfg.Network == "memory":
 		return newEventDriven()
+	case openIdleTCP != nil:
+		return openIdleTCP()
 	}
 	return nil
 }
+
+// openIdleTCP opens a server of TCP connections without a goroutine each, on
+// systems for which there is one.
+var openIdleTCP func() stress.Connections
 
 // goroutineEach is a server with a goroutine for each connection.
 type goroutineEach struct {
