@@ -60,7 +60,7 @@ func TestSoundSubjectsPassOnABusyMachine(t *testing.T) {
 				defer func() { assert.NoError(t, burner.Close()) }()
 			}
 			out := t.TempDir()
-			said, err := runKit("TestStress.*", env, "STRESS_SCALE=5000", "STRESS_OUT="+out)
+			said, err := runKit("TestStress.*", env, "STRESS_SCALE=5000", "STRESS_HOLD=1s", "STRESS_OUT="+out)
 			assert.NoError(t, err, said)
 			r, err := report.Load(out)
 			require.NoError(t, err)
