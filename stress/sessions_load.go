@@ -28,7 +28,8 @@ func (k *sessionKit) throughput(ctx context.Context, t *testing.T) {
 	rounds := min(max(throughputOps/(2*k.sessions), 1), mostRounds)
 	n := 2 * k.sessions * rounds
 	rec := measure.NewRecorder(n)
-	k.underLoad(func() { k.offerClosed(ctx, rec, rounds) })
+	var flight load.InFlight
+	k.underLoad(func() { k.offerClosed(ctx, rec, rounds, &flight) })
 	l := rec.Latency()
 	if l.Failed > 0 || l.N < n {
 		k.fail("sessions: %d of %d operations failed without any fault, and %d never ended", l.Failed, n, n-l.N-l.Failed)
@@ -37,7 +38,7 @@ func (k *sessionKit) throughput(ctx context.Context, t *testing.T) {
 	k.rate = rec.Throughput()
 	k.mu.Lock()
 	k.result.Operations += n
-	k.result.Burst = &report.Burst{N: n, Peak: min(sessionCallers, k.sessions), Seconds: float64(rec.Took()) / 1e9, Throughput: k.rate, Latency: &l,
+	k.result.Burst = &report.Burst{N: n, Peak: flight.Peak(), Seconds: float64(rec.Took()) / 1e9, Throughput: k.rate, Latency: &l,
 		Little: report.Little(sessionCallers, k.rate), Series: rec.Series()}
 	k.mu.Unlock()
 	k.timed("throughput", k.rate)
@@ -53,9 +54,8 @@ const (
 
 // offerClosed has callers write each session and then read each, one operation
 // after the other, in rounds.
-func (k *sessionKit) offerClosed(ctx context.Context, rec *measure.Recorder, rounds int) {
-	var ended atomic.Int64
-	k.follow(2*k.sessions*rounds, func() int { return int(ended.Load()) }, nil)
+func (k *sessionKit) offerClosed(ctx context.Context, rec *measure.Recorder, rounds int, flight *load.InFlight) {
+	k.follow(2*k.sessions*rounds, flight.Ended, flight.Now)
 	rec.Begin(time.Now())
 	first := 0
 	ops := func(op func(session int) bool) {
@@ -63,20 +63,23 @@ func (k *sessionKit) offerClosed(ctx context.Context, rec *measure.Recorder, rou
 			if ctx.Err() != nil {
 				return false
 			}
+			flight.Start()
+			defer flight.End()
 			from := rec.Since()
 			if op(session) {
 				rec.Done(first+session, from)
 			} else {
 				rec.Failed(first + session)
 			}
-			ended.Add(1)
 			return true
 		})
 		first += k.sessions
 	}
 	for range rounds {
 		ops(func(session int) bool { return k.write(ctx, k.nodes[session%len(k.nodes)], session) })
-		ops(func(session int) bool { return k.check(k.nodes[(session+1)%len(k.nodes)].get(ctx, opTime, sessionKey(session)), session) })
+		ops(func(session int) bool {
+			return k.check(k.nodes[(session+1)%len(k.nodes)].get(ctx, opTime, sessionKey(session)), session)
+		})
 	}
 }
 
