@@ -324,7 +324,7 @@ func (d *faultyDelivery) Ack(ctx context.Context) error {
 	case planted == "loses confirmed acks" && d.b.cfg.Dir != "" && d.b.cfg.Queues > 1 && n%20 == 0:
 		return nil
 	case planted == "comes back as new" && d.b.cfg.Dir != "" && d.b.cfg.Queues > 1:
-		time.Sleep(time.Millisecond) // so that some are on the way at every kill
+		time.Sleep(200 * time.Millisecond) // so that some are on the way at every kill
 	}
 	return d.subjectDelivery.Ack(ctx)
 }
