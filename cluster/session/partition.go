@@ -20,8 +20,9 @@ type partition struct {
 
 	records map[string]record
 	changes uint64 // of records, ever
-	digest  uint64 // of records
-	current bool   // digest is that of the records as they are
+	// digest is the same in two replicas if they hold the same versions of the
+	// same keys, and only then, but for one case in 2^64: the sum of imprints.
+	digest uint64
 	// floor is the highest counter in the version of a record that was forgotten.
 	// What is written to a key of which nothing is left gets a higher one: so
 	// versions rise across that, too.
@@ -65,19 +66,23 @@ func (p *partition) lacks(epoch uint64) bool {
 }
 
 func (p *partition) clear() {
-	p.records = nil
-	p.changed()
+	p.records, p.digest = nil, 0
+	p.changes++
 }
 
-func (p *partition) changed() {
-	p.changes++
-	p.current = false
+// imprint stands for a version of a key in a digest.
+func imprint[T string | []byte](key T, v Version) uint64 {
+	return mix(hash(key) ^ mix(v.Counter^bits.RotateLeft64(v.Writer, 32)))
 }
 
 // put keeps a record if it is newer than what is there. Its value is copied.
 func (p *partition) put(key []byte, r record, second uint32) {
-	if have, ok := p.records[string(key)]; ok && have.version.Compare(r.version) >= 0 {
+	have, ok := p.records[string(key)]
+	if ok && have.version.Compare(r.version) >= 0 {
 		return
+	}
+	if ok {
+		p.digest -= imprint(key, have.version)
 	}
 	if p.records == nil {
 		p.records = make(map[string]record)
@@ -85,7 +90,15 @@ func (p *partition) put(key []byte, r record, second uint32) {
 	r.value = bytes.Clone(r.value)
 	r.known, r.since = 0, second+1
 	p.records[string(key)] = r
-	p.changed()
+	p.digest += imprint(key, r.version)
+	p.changes++
+}
+
+// drop forgets a record.
+func (p *partition) drop(key string, r record) {
+	delete(p.records, key)
+	p.digest -= imprint(key, r.version)
+	p.changes++
 }
 
 // Kinds of operations on a replica.
@@ -121,18 +134,6 @@ func (p *partition) perform(kind byte, epoch uint64, key []byte, r record, secon
 	return statusDone, epoch, found
 }
 
-// sum is the digest of the records: the same in two replicas if they hold the
-// same versions of the same keys, and only then, but for one case in 2^64.
-func (p *partition) sum() uint64 {
-	if !p.current {
-		p.digest, p.current = 0, true
-		for key, r := range p.records {
-			p.digest += mix(hash(key) ^ mix(r.version.Counter^bits.RotateLeft64(r.version.Writer, 32)))
-		}
-	}
-	return p.digest
-}
-
 // forget drops what has been gone for a lifetime, was kept here as long, and
 // of which no replica has anything older.
 func (p *partition) forget(h horizon) {
@@ -143,9 +144,8 @@ func (p *partition) forget(h horizon) {
 	}
 	for key, r := range p.records {
 		if r.keptBeyond(h) && r.known|1<<p.rank == everyone {
-			delete(p.records, key)
+			p.drop(key, r)
 			p.floor = max(p.floor, r.version.Counter)
-			p.changed()
 		}
 	}
 }

@@ -110,8 +110,7 @@ func forgetTombstones(s *Store) {
 		p.mu.Lock()
 		for key, r := range p.records {
 			if r.deleted {
-				delete(p.records, key)
-				p.changed()
+				p.drop(key, r)
 			}
 		}
 		p.mu.Unlock()

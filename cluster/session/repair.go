@@ -223,7 +223,7 @@ func (p *partition) ask(b []byte, about *pending) []byte {
 	defer p.mu.Unlock()
 	about.changes = p.changes
 	b = binary.AppendUvarint(b, uint64(about.part))
-	b = binary.LittleEndian.AppendUint64(b, p.sum())
+	b = binary.LittleEndian.AppendUint64(b, p.digest)
 	return appendKey(b, about.cursor)
 }
 
@@ -256,7 +256,7 @@ func (p *partition) reply(b []byte, epoch, digest uint64, cursor string) []byte 
 	if p.votes {
 		says |= saysVotes
 	}
-	if p.sum() == digest {
+	if p.digest == digest {
 		return binary.AppendUvarint(append(b, syncSame, says), p.floor)
 	}
 	b = binary.AppendUvarint(append(b, syncRecords, says), p.floor)

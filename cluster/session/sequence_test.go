@@ -277,7 +277,7 @@ func (w *world) differs() int {
 			p := &w.store(name).parts[part]
 			p.mu.Lock()
 			if p.rank >= 0 {
-				sums[p.sum()] = true
+				sums[p.digest] = true
 			}
 			p.mu.Unlock()
 		}
