@@ -71,7 +71,7 @@ const (
 	minCalls, maxCalls = 250_000, 2_000_000
 	// fewInFlight are the calls in flight by whose throughput the steady run is
 	// sized.
-	fewInFlight = 2000
+	fewInFlight = 200
 	// headStart is how long before its beginning a load is announced: so all
 	// nodes begin together.
 	headStart = 20 * time.Millisecond
