@@ -100,8 +100,14 @@ func (k *routerKit) throughput(ctx context.Context, t *testing.T) {
 }
 
 func (k *routerKit) steady(ctx context.Context, t *testing.T) {
-	rate := k.steadyRate(k.rate)
-	out, latency, series, ok := k.offerSteady(ctx, t, steadyCount(k.messages(), rate), rate)
+	// Generators that look at the clock for each message offer less than senders
+	// that do not: the load is sized by what these can offer.
+	most, _, _, ok := k.offerSteady(ctx, t, k.messages()/4, k.rate)
+	if !ok {
+		return
+	}
+	rate := k.steadyRate(min(k.rate, most.Offered))
+	out, latency, series, ok := k.offerSteady(ctx, t, steadyCount(2*k.messages(), rate), rate)
 	if !ok || k.saturated(out) {
 		return
 	}
