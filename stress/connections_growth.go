@@ -180,10 +180,11 @@ func (w *watched) level(from, to int) report.Level {
 		Goroutines: slices.Min(w.values[heldGoroutines][from:to]), Descriptors: slices.Min(w.values[heldDescriptors][from:to])}
 }
 
-// halves are the levels of the two halves of a hold.
+// halves are the levels of the two halves of a hold, but for its first readings.
 func (w *watched) halves() []report.Level {
-	half := len(w.at) / 2
-	return []report.Level{w.level(0, half), w.level(half, len(w.at))}
+	first := len(w.at) / warmUp
+	half := (first + len(w.at)) / 2
+	return []report.Level{w.level(first, half), w.level(half, len(w.at))}
 }
 
 // press sends requests as fast as they are answered, in three rounds, and

@@ -115,14 +115,17 @@ func (k *connectionsKit) watch(ctx context.Context, kinds []*kind) (seen []*watc
 		// The time for reading comes off that for the requests.
 		over := max(pause-took, pause/4)
 		ok = ok && k.all(ctx, callers, func(h *host) hostRequest {
-			return hostRequest{Do: doTouch, N: h.trickle(hold, pause), Over: over}
+			return hostRequest{Do: doTouch, N: k.trickle(h, hold, pause), Over: over}
 		})
 	}
 	return nil, false
 }
 
 // trickle is how many requests the callers of a host send between two readings.
-func (h *host) trickle(hold, pause time.Duration) int {
-	n := max(touches*float64(h.N), fewestTouches*float64(h.N)/float64(h.of))
+func (k *connectionsKit) trickle(h *host, hold, pause time.Duration) int {
+	n := touches * float64(h.N)
+	if !k.crowded { // else each would wait for the turns of others
+		n = max(n, fewestTouches*float64(h.N)/float64(h.of))
+	}
 	return int(math.Ceil(n * float64(pause) / float64(min(hold, longestPass))))
 }

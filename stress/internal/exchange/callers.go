@@ -32,9 +32,13 @@ type caller struct {
 	touched bool     // since Forget
 }
 
-// workers is how many connections are in use at once: enough for a trickle to
-// get through where each reply waits for a processor.
-const workers = 32
+// How many connections are in use at once: enough to get through where each
+// reply waits for a processor, and for a trickle so few that what they take
+// themselves does not show.
+const (
+	tricklers = 32
+	workers   = 128
+)
 
 // NewCallers returns callers of at most n connections, the first of which has
 // the number given. A reply that takes longer than patience is lost.
@@ -62,7 +66,7 @@ func (c *Callers) Forget() {
 func (c *Callers) Connect(ctx context.Context, n int, dial func(ctx context.Context, i int) (net.Conn, error)) error {
 	from := len(c.all)
 	c.all = c.all[:from+n]
-	return c.spread(ctx, from, n, func(ctx context.Context, w *worker, i int) error {
+	return c.spread(ctx, workers, from, n, func(ctx context.Context, w *worker, i int) error {
 		conn, err := dial(ctx, i)
 		if err != nil {
 			return fmt.Errorf("connection %d of %d: %w", i, len(c.all), err)
@@ -88,7 +92,7 @@ func (c *Callers) Touch(ctx context.Context, n int, over time.Duration) {
 			return
 		}
 		from, before := c.next, done
-		err := c.spread(ctx, 0, pass, func(ctx context.Context, w *worker, i int) error {
+		err := c.spread(ctx, tricklers, 0, pass, func(ctx context.Context, w *worker, i int) error {
 			due := began.Add(time.Duration(float64(over) * float64(before+i) / float64(n)))
 			if early := time.Until(due); early > coarse {
 				pause(ctx, early)
@@ -124,7 +128,7 @@ var errLost = errors.New("a reply was lost")
 // that nobody asked for, and closes them. Over TCP they are reset, as otherwise
 // the system would remember each for a minute.
 func (c *Callers) Finish(ctx context.Context) {
-	_ = c.spread(ctx, 0, len(c.all), func(ctx context.Context, w *worker, i int) error {
+	_ = c.spread(ctx, workers, 0, len(c.all), func(ctx context.Context, w *worker, i int) error {
 		conn := c.all[i].conn
 		if conn == nil {
 			return nil
@@ -275,15 +279,15 @@ func (w *worker) rouse(before time.Time) {
 	}
 }
 
-// spread calls do for n connections from one on, over some goroutines, and
+// spread calls do for n connections from one on, over some goroutines at most, and
 // returns the first error, after which no new call is made. A wait that lasts
 // longer than the patience, or than ctx, is ended.
-func (c *Callers) spread(ctx context.Context, from, n int, do func(ctx context.Context, w *worker, i int) error) error {
+func (c *Callers) spread(ctx context.Context, most, from, n int, do func(ctx context.Context, w *worker, i int) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var next atomic.Int64
 	var all sync.WaitGroup
-	crew := make([]worker, min(workers, n))
+	crew := make([]worker, min(most, n))
 	for k := range crew {
 		w := &crew[k]
 		all.Go(func() {

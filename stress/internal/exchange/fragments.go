@@ -38,7 +38,7 @@ func await(conn net.Conn) {
 // must not wait for the rest, and so often that the server has most likely seen the
 // first of them; in memory that is certain. It returns what is wrong.
 func (c *Callers) Fragments(ctx context.Context) error {
-	return c.spread(ctx, 0, 1, func(_ context.Context, w *worker, i int) error {
+	return c.spread(ctx, 1, 0, 1, func(_ context.Context, w *worker, i int) error {
 		for _, cut := range cuts {
 			if err := c.fragment(w, i, i+1, cut); err != nil {
 				return err
