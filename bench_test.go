@@ -267,3 +267,55 @@ func (s sessions) Close() error { return errors.Join(s.store.Close(), s.node.Clo
 func (sessions) Errors() stress.SessionErrors {
 	return stress.SessionErrors{NotFound: session.ErrNotFound, Refused: session.ErrNoQuorum}
 }
+
+func BenchmarkFormation(b *testing.B) { stress.BenchmarkCluster(b, startNode) }
+
+func BenchmarkMessaging(b *testing.B) { stress.BenchmarkTransport(b, startNode) }
+
+// node is package cluster behind the interface of its kits.
+type node struct{ *cluster.Node }
+
+func startNode(_ testing.TB, cfg stress.NodeConfig) (stress.Node, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	n, err := cluster.Start(ctx, cluster.Config{
+		Name: cfg.Name, Bind: cfg.Bind, Seeds: cfg.Seeds, Secret: cfg.Secret, Window: cfg.Window, CallTimeout: cfg.CallTimeout,
+		Handler: func(r cluster.Request) {
+			if r.OneWay() {
+				cfg.Handle(r.From, r.Body, nil)
+				return
+			}
+			cfg.Handle(r.From, r.Body, func(reply []byte) { _ = r.Reply(reply) }) // a caller that is gone is told by its own side
+		},
+		Dial: func(ctx context.Context, to cluster.Member) (net.Conn, error) { return cfg.Dial(ctx, to.Addr) },
+	})
+	if err != nil {
+		return nil, err
+	}
+	return node{n}, nil
+}
+
+func (n node) Members() []stress.NodeMember {
+	var all []stress.NodeMember
+	for _, m := range n.Node.Members() {
+		if m.Name != n.Name() {
+			all = append(all, stress.NodeMember{Name: m.Name, State: stress.NodeState(m.State.String())})
+		}
+	}
+	return all
+}
+
+func (n node) Call(to string, request []byte, done func([]byte, error)) { n.Go(to, request, done) }
+
+func (n node) Send(to string, message []byte) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	return n.Node.Send(ctx, to, message)
+}
+
+func (node) Errors() stress.NodeErrors {
+	return stress.NodeErrors{
+		Unauthenticated: cluster.ErrUnauthenticated, NameTaken: cluster.ErrNameTaken, AddressTaken: cluster.ErrAddressTaken,
+		Unreachable: cluster.ErrUnreachable, Overloaded: cluster.ErrOverloaded,
+	}
+}
