@@ -145,9 +145,7 @@ func (k *balancerKit) start(t testing.TB, s Strategy, names []string, weights ..
 		}
 		return nil
 	}
-	k.mu.Lock()
-	k.result.Subject = typeName(b)
-	k.mu.Unlock()
+	k.subject(b)
 	return b
 }
 

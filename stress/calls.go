@@ -55,9 +55,9 @@ type callSet struct {
 	waits   bool // Call waits for room: it must not be called where others wait
 
 	delivered, failed, duplicated atomic.Int64
-	oddities
-	first  atomic.Pointer[error]
-	flight load.InFlight
+	odd                           measure.Oddities
+	first                         atomic.Pointer[error]
+	flight                        load.InFlight
 }
 
 type calledMember struct {
@@ -115,13 +115,15 @@ func (k *call) ends(got []byte, err error) (ended, refused bool) {
 		id, _, ok = readRequest(got, reply)
 		switch {
 		case !ok:
-			odd = func() { c.odd(&c.corrupted, "the reply to %v is %d bytes that are no reply to any", k.id(), len(got)) }
+			odd = func() {
+				c.odd.Note(&c.odd.Corrupted, "the reply to %v is %d bytes that are no reply to any", k.id(), len(got))
+			}
 		case uint64(id)+1 == now:
 		case c.hasEnded(id):
 			c.twice("the reply to %v came again", id)
 			return false, false
 		default:
-			odd = func() { c.odd(&c.misrouted, "the caller of %v was given the reply to %v", k.id(), id) }
+			odd = func() { c.odd.Note(&c.odd.Misrouted, "the caller of %v was given the reply to %v", k.id(), id) }
 		}
 	}
 	if now == 0 || !k.current.CompareAndSwap(now, 0) {
@@ -145,7 +147,7 @@ func (k *call) ends(got []byte, err error) (ended, refused bool) {
 	return true, false
 }
 
-func (c *callSet) twice(format string, args ...any) { c.odd(&c.duplicated, format, args...) }
+func (c *callSet) twice(format string, args ...any) { c.odd.Note(&c.duplicated, format, args...) }
 
 func (c *callSet) hasEnded(id requestID) bool {
 	for i := range c.members {
@@ -179,7 +181,7 @@ func (c *callSet) settle(finished <-chan struct{}) {
 
 // result is the account, with what is still on its way as lost.
 func (c *callSet) result(began time.Time) loadResult {
-	r := loadResult{Account: c.take(), Sent: make(map[string]int), Peak: c.flight.Peak(), Began: began.UnixNano(), Ended: time.Now().UnixNano()}
+	r := loadResult{Account: c.odd.Take(), Sent: make(map[string]int), Peak: c.flight.Peak(), Began: began.UnixNano(), Ended: time.Now().UnixNano()}
 	a := &r.Account
 	a.Delivered, a.Refused, a.Lost, a.Duplicated = int(c.delivered.Load()), int(c.failed.Load()), c.flight.Now(), int(c.duplicated.Load())
 	for i := range c.members {

@@ -6,7 +6,6 @@ import (
 	"net"
 	"runtime"
 	"testing"
-	"time"
 
 	"tensile/stress/internal/exchange"
 	"tensile/stress/internal/pipe"
@@ -75,28 +74,12 @@ func listenFew(network string) (net.Listener, func(context.Context, int) (net.Co
 // steadyGoroutines waits until there are no more goroutines than when the
 // connections were opened, or for each of them half a one more.
 func (k *connectionsKit) steadyGoroutines(ctx context.Context, d *kind, connected int) bool {
-	if settled(ctx, func() bool { return runtime.NumGoroutine() <= connected+few/2 }) {
+	if until(ctx, settleBound, func() bool { return runtime.NumGoroutine() <= connected+few/2 }) {
 		return true
 	}
 	k.violate("growth", "%s: when %d connections were open there were %d goroutines, and after five requests on each of them %d",
 		d.name, few, connected, runtime.NumGoroutine())
 	return false
-}
-
-// settled waits until something holds, and returns whether it did in time.
-func settled(ctx context.Context, holds func() bool) bool {
-	ctx, cancel := context.WithTimeout(ctx, settleBound)
-	defer cancel()
-	pause := time.NewTicker(time.Millisecond)
-	defer pause.Stop()
-	for !holds() {
-		select {
-		case <-pause.C:
-		case <-ctx.Done():
-			return holds()
-		}
-	}
-	return true
 }
 
 // hangUp closes half of the connections from the calling side: what the server
@@ -109,7 +92,7 @@ func (k *connectionsKit) hangUp(ctx context.Context, d *kind, callers *exchange.
 		descriptorsOf = 2 * few / 2 // both ends are in this process
 	}
 	goroutines, descriptors := 0, 0
-	if !settled(ctx, func() bool {
+	if !until(ctx, settleBound, func() bool {
 		now := measure.ReadHolding()
 		goroutines = now.Goroutines - (before.Goroutines - goroutinesOf)
 		if descriptorsOf > 0 {

@@ -98,9 +98,7 @@ func (k *poolKit) start(t testing.TB, cfg PoolConfig) (Pool, *dialler) {
 	d := &dialler{kit: k, size: cfg.Size}
 	cfg.Dial = d.dial
 	p := k.open(t, cfg)
-	k.mu.Lock()
-	k.result.Subject = typeName(p)
-	k.mu.Unlock()
+	k.subject(p)
 	return p, d
 }
 

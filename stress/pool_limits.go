@@ -74,24 +74,6 @@ func (k *poolKit) probe(t testing.TB) Pool {
 	return p
 }
 
-// until waits for done to become true, or for d, and tells which it was.
-func until(ctx context.Context, d time.Duration, done func() bool) bool {
-	late := time.NewTimer(d)
-	defer late.Stop()
-	pause := time.NewTicker(time.Millisecond)
-	defer pause.Stop()
-	for !done() {
-		select {
-		case <-ctx.Done():
-			return false
-		case <-late.C:
-			return done()
-		case <-pause.C:
-		}
-	}
-	return true
-}
-
 // idle leaves connections alone: they must be closed, or at least not be lent
 // again; one that is used all the while must stay.
 func (k *poolKit) idle(ctx context.Context, p Pool, d *dialler) {

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"tensile/stress/internal/proc"
-	"tensile/stress/measure"
 	"tensile/stress/validate"
 )
 
@@ -133,10 +132,9 @@ func TestQueue(t *testing.T, open func(testing.TB, QueueConfig) Broker) {
 
 type queueKit struct {
 	*scenario
-	open    func(testing.TB, QueueConfig) Broker
-	site    *proc.Site
-	account measure.Account
-	rate    float64
+	open func(testing.TB, QueueConfig) Broker
+	site *proc.Site
+	rate float64
 }
 
 // start opens a broker of the subject.
@@ -145,9 +143,7 @@ func (k *queueKit) start(t testing.TB, cfg QueueConfig) Broker {
 		cfg.Visibility = longVisibility
 	}
 	b := k.open(t, cfg)
-	k.mu.Lock()
-	k.result.Subject = typeName(b)
-	k.mu.Unlock()
+	k.subject(b)
 	return b
 }
 
@@ -162,27 +158,12 @@ func (k *queueKit) must(err error, what string, args ...any) bool {
 	return err == nil
 }
 
-// book adds what a ledger says, and names what is wrong.
-func (k *queueKit) book(phase string, a measure.Account) {
-	k.account = k.account.Add(a)
-	if !a.Clean() {
-		k.fail("queueing, %s: %s", phase, a)
-	}
-}
-
 // judge measures the criteria that all phases in memory add to.
 func (k *queueKit) judge() {
-	a := k.account
-	if a.Sent == 0 {
+	if k.account.Sent == 0 {
 		return
 	}
-	k.mu.Lock()
-	k.result.Ledger = &a
-	k.mu.Unlock()
-	for id, n := range map[string]int{"lost": a.Lost, "duplicated": a.Duplicated, "reordered": a.Reordered,
-		"corrupted": a.Corrupted, "misrouted": a.Misrouted, "phantom": a.Phantom} {
-		k.measured(id, float64(n))
-	}
+	k.judgeLedger()
 	k.shown("exclusive")
 }
 

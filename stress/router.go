@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"tensile/stress/measure"
 	"tensile/stress/validate"
 )
 
@@ -80,16 +79,13 @@ func TestRouter(t *testing.T, open func(testing.TB, RouterConfig) Router) {
 
 type routerKit struct {
 	*scenario
-	open    func(testing.TB, RouterConfig) Router
-	account measure.Account
-	rate    float64
+	open func(testing.TB, RouterConfig) Router
+	rate float64
 }
 
 func (k *routerKit) start(t testing.TB) Router {
 	r := k.open(t, RouterConfig{Mailbox: mailbox})
-	k.mu.Lock()
-	k.result.Subject = typeName(r)
-	k.mu.Unlock()
+	k.subject(r)
 	return r
 }
 
@@ -128,28 +124,14 @@ func (k *routerKit) register(r Router, prefix string, n int, handle func(i int, 
 	return table, !failed.Load()
 }
 
-// book adds what a ledger says, and names what is wrong.
-func (k *routerKit) book(phase string, a measure.Account) {
-	k.account = k.account.Add(a)
-	if !a.Clean() {
-		k.fail("routing, %s: %s", phase, a)
-	}
-}
-
 // judge measures the criteria that all phases add to.
 func (k *routerKit) judge() {
 	a := k.account
 	if a.Sent == 0 {
 		return
 	}
-	k.mu.Lock()
-	k.result.Ledger = &a
-	k.mu.Unlock()
 	k.measured("delivery", 100*float64(a.Delivered)/float64(a.Sent-a.Refused))
-	for id, n := range map[string]int{"lost": a.Lost, "duplicated": a.Duplicated, "reordered": a.Reordered,
-		"corrupted": a.Corrupted, "misrouted": a.Misrouted, "phantom": a.Phantom} {
-		k.measured(id, float64(n))
-	}
+	k.judgeLedger()
 }
 
 // BenchmarkRouter measures messages from parallel senders to 100,000 names.

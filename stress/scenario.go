@@ -45,6 +45,7 @@ type scenario struct {
 	mu         sync.Mutex
 	result     *report.Scenario
 	violations map[string]int
+	account    measure.Account     // of all ledgers booked
 	logs       map[string]*os.File // of child processes, by name
 	aborted    bool                // a phase hung: what follows would say nothing
 	crowded    bool                // other goroutines of the process keep the processors busy
@@ -211,6 +212,28 @@ func (s *scenario) shown(criteria ...string) {
 		n := s.violations[c]
 		s.mu.Unlock()
 		s.measured(c, float64(n))
+	}
+}
+
+// book adds what a ledger says, and names what is wrong.
+func (s *scenario) book(phase string, a measure.Account) {
+	s.account = s.account.Add(a)
+	if !a.Clean() {
+		s.fail("%s, %s: %s", s.id, phase, a)
+	}
+}
+
+// judgeLedger keeps the account of all that was booked, and measures its faults
+// by those criteria that the scenario has for them.
+func (s *scenario) judgeLedger() {
+	a := s.account
+	s.mu.Lock()
+	s.result.Ledger = &a
+	s.mu.Unlock()
+	for _, f := range a.Kinds() {
+		if s.list.Has(s.id + "." + f.Name) {
+			s.measured(f.Name, float64(f.N))
+		}
 	}
 }
 
@@ -435,6 +458,19 @@ func (s *scenario) onInterrupt(end func()) {
 	s.run.mu.Lock()
 	defer s.run.mu.Unlock()
 	s.run.atEnd = append(s.run.atEnd, end)
+}
+
+// subject names what is tested in the report.
+func (s *scenario) subject(subject any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	name := typeName(subject)
+	switch {
+	case s.result.Subject == "":
+		s.result.Subject = name
+	case !strings.Contains(s.result.Subject, name):
+		s.result.Subject += ", " + name
+	}
 }
 
 // typeName is how a subject is named in the report.

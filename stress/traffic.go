@@ -112,37 +112,8 @@ type traffic struct {
 	calls   calls                       // that it has made
 
 	mu   sync.Mutex
-	held []func() // replies that are held back
-	oddities
-}
-
-// oddities are what a node saw of messages that was wrong by itself.
-type oddities struct {
-	corrupted, misrouted, phantom atomic.Int64
-	exampleMu                     sync.Mutex
-	examples                      []string
-}
-
-// fewExamples is how many of the faults of a load are told in words.
-const fewExamples = 5
-
-func (o *oddities) odd(counter *atomic.Int64, format string, args ...any) {
-	counter.Add(1)
-	o.exampleMu.Lock()
-	defer o.exampleMu.Unlock()
-	if len(o.examples) < fewExamples {
-		o.examples = append(o.examples, fmt.Sprintf(format, args...))
-	}
-}
-
-// take returns what was counted and begins anew.
-func (o *oddities) take() measure.Account {
-	o.exampleMu.Lock()
-	defer o.exampleMu.Unlock()
-	a := measure.Account{Corrupted: int(o.corrupted.Swap(0)), Misrouted: int(o.misrouted.Swap(0)),
-		Phantom: int(o.phantom.Swap(0)), Examples: o.examples}
-	o.examples = nil
-	return a
+	held []func()         // replies that are held back
+	odd  measure.Oddities // what it saw of messages that was wrong by itself
 }
 
 // expectation is what is to arrive in a load: how often each message has.
@@ -160,9 +131,9 @@ func (t *traffic) handle(from string, request []byte, answer func([]byte)) {
 	switch {
 	case len(request) < minSize: // of the phase that tries sizes
 	case !ok:
-		t.odd(&t.corrupted, "%d bytes from %s arrived at %s that are no message of the kit", len(request), from, t.self)
+		t.odd.Note(&t.odd.Corrupted, "%d bytes from %s arrived at %s that are no message of the kit", len(request), from, t.self)
 	case id.to() != nodeNumber(t.self) || id.from() != nodeNumber(from):
-		t.odd(&t.misrouted, "%v arrived at %s, from %s", id, t.self, from)
+		t.odd.Note(&t.odd.Misrouted, "%v arrived at %s, from %s", id, t.self, from)
 	case id.load() != 0:
 		t.count(id)
 	}
@@ -189,7 +160,7 @@ func (t *traffic) count(id requestID) {
 			return
 		}
 	}
-	t.odd(&t.phantom, "%v arrived, which was not sent now", id)
+	t.odd.Note(&t.odd.Phantom, "%v arrived, which was not sent now", id)
 }
 
 // callOnce calls a member and checks the reply.
@@ -229,7 +200,7 @@ func (c *nodeChild) serve(o nodeOrder) (any, error) {
 	for _, from := range o.To {
 		e.arrived[nodeNumber(from)] = make([]atomic.Uint32, o.Load.Each)
 	}
-	c.traffic.take() // what was odd before has been told
+	c.traffic.odd.Take() // what was odd before has been told
 	c.traffic.expects.Store(e)
 	return nil, nil
 }
@@ -238,7 +209,7 @@ func (c *nodeChild) serve(o nodeOrder) (any, error) {
 func (c *nodeChild) served(o nodeOrder) (any, error) {
 	t := &c.traffic
 	e := t.expects.Load()
-	a := t.take()
+	a := t.odd.Take()
 	for _, from := range o.To {
 		arrived := e.arrived[nodeNumber(from)]
 		for seq := range arrived[:min(o.Load.Sent[from], len(arrived))] {
@@ -256,6 +227,6 @@ func (c *nodeChild) served(o nodeOrder) (any, error) {
 			}
 		}
 	}
-	a.Examples = a.Examples[:min(len(a.Examples), fewExamples)]
+	a.Examples = a.Examples[:min(len(a.Examples), measure.MaxExamples)]
 	return a, nil
 }

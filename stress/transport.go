@@ -55,9 +55,8 @@ func TestTransport(t *testing.T, start func(testing.TB, NodeConfig) (Node, error
 
 type transportKit struct {
 	*nodes
-	account  measure.Account // of all loads
-	calls    int             // made
-	answered int             // with a reply or an error
+	calls    int // made
+	answered int // with a reply or an error
 	rate     float64
 	loads    int // offered so far: each has a number of its own
 }
@@ -185,10 +184,7 @@ func (k *transportKit) book(phase string, replies, arrivals measure.Account, fir
 			phase, arrivals.Lost, replies.Lost+replies.Refused)
 		a.Phantom += arrivals.Lost - replies.Lost - replies.Refused
 	}
-	k.account = k.account.Add(a)
-	if !a.Clean() {
-		k.fail("messaging, %s: %s", phase, a)
-	}
+	k.scenario.book(phase, a)
 }
 
 // judgeAll measures the criteria that all phases add to.
@@ -196,15 +192,8 @@ func (k *transportKit) judgeAll() {
 	if k.calls == 0 {
 		return
 	}
-	a := k.account
-	k.mu.Lock()
-	k.result.Ledger = &a
-	k.mu.Unlock()
 	k.measured("answered", 100*float64(k.answered)/float64(k.calls))
-	for id, n := range map[string]int{"lost": a.Lost, "duplicated": a.Duplicated, "corrupted": a.Corrupted,
-		"misrouted": a.Misrouted, "phantom": a.Phantom} {
-		k.measured(id, float64(n))
-	}
+	k.judgeLedger()
 }
 
 // sizes calls with payloads of every size, empty ones too.
@@ -244,10 +233,7 @@ func (k *transportKit) oneWay(ctx context.Context, _ *testing.T) {
 	for _, r := range results {
 		last.Sent += r.Account.Sent
 	}
-	k.account = k.account.Add(last)
-	if !last.Clean() {
-		k.fail("messaging, one-way: %s", last)
-	}
+	k.scenario.book("one-way", last)
 }
 
 // perPair is the part of n that falls to each ordered pair of nodes.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"math"
 	"runtime"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -192,19 +191,6 @@ func (c *crew) untouched(when string, hits map[int]int) {
 		case more > 0:
 			c.violate("cascades", "%s: worker %d died %d times and was restarted %d times", when, worker, hits[worker], more+hits[worker])
 		}
-	}
-}
-
-// subject names what is tested in the report.
-func (s *scenario) subject(subject any) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	name := typeName(subject)
-	switch {
-	case s.result.Subject == "":
-		s.result.Subject = name
-	case !strings.Contains(s.result.Subject, name):
-		s.result.Subject += ", " + name
 	}
 }
 

@@ -1,6 +1,9 @@
 package measure
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // PowerLaw fits y = c x^e and returns e, the exponent of growth: 1 where y grows
 // in proportion to x. It is nil for fewer than three points, or where one is not
@@ -16,17 +19,10 @@ func PowerLaw(x, y []float64) (exponent *float64) {
 		}
 		logX[i], logY[i] = math.Log(x[i]), math.Log(y[i])
 	}
-	var sumX, sumY, sumXX, sumXY float64
-	for i := range logX {
-		sumX, sumY = sumX+logX[i], sumY+logY[i]
-		sumXX, sumXY = sumXX+logX[i]*logX[i], sumXY+logX[i]*logY[i]
-	}
-	n := float64(len(x))
-	spread := n*sumXX - sumX*sumX
-	if spread == 0 {
+	if slices.Min(x) == slices.Max(x) {
 		return nil
 	}
-	e := (n*sumXY - sumX*sumY) / spread
+	e, _ := leastSquares(logX, logY)
 	return &e
 }
 

@@ -19,7 +19,7 @@ type Ledger struct {
 	perSender int
 	messages  []message
 	arrivals  []atomic.Uint32 // of each destination
-	oddities  oddities
+	oddities  Oddities
 }
 
 // message is what is known of one message.
@@ -30,22 +30,35 @@ type message struct {
 	refuse atomic.Uint32 // 1 once the subject refused it
 }
 
-// oddities counts what arrived and should not have, and keeps the first few.
-type oddities struct {
-	corrupted, misrouted, phantom atomic.Int64
+// Oddities counts what arrived and should not have, and keeps the first few in
+// words. Safe for concurrent use; the zero value is ready.
+type Oddities struct {
+	Corrupted, Misrouted, Phantom atomic.Int64
 	mu                            sync.Mutex
 	examples                      []string
 }
 
-const maxExamples = 5
+// MaxExamples is how many of the faults of a ledger are told in words.
+const MaxExamples = 5
 
-func (o *oddities) note(counter *atomic.Int64, format string, args ...any) {
+// Note counts one, by one of the counters or another, with its example.
+func (o *Oddities) Note(counter *atomic.Int64, format string, args ...any) {
 	counter.Add(1)
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if len(o.examples) < maxExamples {
+	if len(o.examples) < MaxExamples {
 		o.examples = append(o.examples, fmt.Sprintf(format, args...))
 	}
+}
+
+// Take returns what was counted and begins anew.
+func (o *Oddities) Take() Account {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	a := Account{Corrupted: int(o.Corrupted.Swap(0)), Misrouted: int(o.Misrouted.Swap(0)),
+		Phantom: int(o.Phantom.Swap(0)), Examples: o.examples}
+	o.examples = nil
+	return a
 }
 
 // NewLedger returns a ledger for messages 0 to n-1, perSender of them by each
@@ -70,19 +83,19 @@ func (l *Ledger) Refused(id uint64) { l.messages[id].refuse.Store(1) }
 // not to be believed, and the message that it was stays lost.
 func (l *Ledger) Arrive(id uint64, at int, intact bool) {
 	if !intact {
-		l.oddities.note(&l.oddities.corrupted, "a corrupted message arrived at %d", at)
+		l.oddities.Note(&l.oddities.Corrupted, "a corrupted message arrived at %d", at)
 		return
 	}
 	if id >= uint64(len(l.messages)) {
-		l.oddities.note(&l.oddities.phantom, "message %d arrived at %d and does not exist", id, at)
+		l.oddities.Note(&l.oddities.Phantom, "message %d arrived at %d and does not exist", id, at)
 		return
 	}
 	m := &l.messages[id]
 	switch to := m.to.Load(); {
 	case to == 0:
-		l.oddities.note(&l.oddities.phantom, "message %d arrived at %d and was never sent", id, at)
+		l.oddities.Note(&l.oddities.Phantom, "message %d arrived at %d and was never sent", id, at)
 	case int(to-1) != at:
-		l.oddities.note(&l.oddities.misrouted, "message %d to %d arrived at %d", id, to-1, at)
+		l.oddities.Note(&l.oddities.Misrouted, "message %d to %d arrived at %d", id, to-1, at)
 	default:
 		stamp := l.arrivals[at].Add(1)
 		if m.count.Add(1) == 1 {
@@ -111,6 +124,20 @@ type Account struct {
 	Examples []string `json:"examples,omitempty"`
 }
 
+// Fault is a kind of fault, and how many of it there are.
+type Fault struct {
+	Name string
+	N    int
+}
+
+// Kinds are all kinds of faults, those of which there are none too.
+func (a Account) Kinds() []Fault {
+	return []Fault{
+		{"lost", a.Lost}, {"duplicated", a.Duplicated}, {"reordered", a.Reordered},
+		{"corrupted", a.Corrupted}, {"misrouted", a.Misrouted}, {"phantom", a.Phantom},
+	}
+}
+
 // Clean tells whether nothing is wrong.
 func (a Account) Clean() bool { return a.Faults() == 0 }
 
@@ -125,15 +152,9 @@ func (a Account) String() string {
 		return fmt.Sprintf("clean: %d sent, %d delivered, %d refused", a.Sent, a.Delivered, a.Refused)
 	}
 	var parts []string
-	for _, p := range []struct {
-		n    int
-		what string
-	}{
-		{a.Lost, "lost"}, {a.Duplicated, "duplicated"}, {a.Reordered, "reordered"},
-		{a.Corrupted, "corrupted"}, {a.Misrouted, "misrouted"}, {a.Phantom, "phantom"},
-	} {
-		if p.n > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", p.n, p.what))
+	for _, f := range a.Kinds() {
+		if f.N > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", f.N, f.Name))
 		}
 	}
 	return fmt.Sprintf("of %d messages sent %s (%s)", a.Sent, strings.Join(parts, ", "), strings.Join(a.Examples, "; "))
@@ -153,13 +174,13 @@ func (a Account) Add(b Account) Account {
 // messages of one sender to one destination had to arrive in order.
 func (l *Ledger) Audit(ordered bool) Account {
 	a := Account{
-		Corrupted: int(l.oddities.corrupted.Load()),
-		Misrouted: int(l.oddities.misrouted.Load()),
-		Phantom:   int(l.oddities.phantom.Load()),
+		Corrupted: int(l.oddities.Corrupted.Load()),
+		Misrouted: int(l.oddities.Misrouted.Load()),
+		Phantom:   int(l.oddities.Phantom.Load()),
 		Examples:  append([]string(nil), l.oddities.examples...),
 	}
 	example := func(format string, args ...any) {
-		if len(a.Examples) < maxExamples {
+		if len(a.Examples) < MaxExamples {
 			a.Examples = append(a.Examples, fmt.Sprintf(format, args...))
 		}
 	}

@@ -141,7 +141,7 @@ func TestEveryFaultIsCountedExactly(t *testing.T) {
 			c.plant(e)
 			got := e.Audit(true)
 			assert.Equal(t, got.Clean(), len(got.Examples) == 0, "%s: examples", c.fault)
-			assert.LessOrEqual(t, len(got.Examples), maxExamples)
+			assert.LessOrEqual(t, len(got.Examples), MaxExamples)
 			got.Examples = nil
 			assert.Equal(t, c.want, got, c.fault)
 			if !got.Clean() {
@@ -328,7 +328,7 @@ func play(t *testing.T, perSender uint8, events []byte) {
 		}
 	}
 	got := l.Audit(true)
-	require.LessOrEqual(t, len(got.Examples), maxExamples)
+	require.LessOrEqual(t, len(got.Examples), MaxExamples)
 	got.Examples = nil
 	require.Equal(t, m.audit(), got)
 }

@@ -79,6 +79,12 @@ func NewChecklist(criteria []Criterion) *Checklist {
 	return l
 }
 
+// Has tells whether a criterion is in the list.
+func (l *Checklist) Has(id string) bool {
+	_, ok := l.index[id]
+	return ok
+}
+
 // Measure compares a measured figure with the criterion and returns the check.
 // It panics on an ID that is not in the list: a check that nobody sees is a
 // mistake of the program. What is no number, such as a rate over no time at all,
