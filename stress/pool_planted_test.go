@@ -254,7 +254,8 @@ func (p *backgroundPool) Acquire(ctx context.Context) (stress.Lease, error) {
 }
 
 // swappingPool crosses the replies of two connections that are lent at the same
-// time, once.
+// time, once: before either is read from, as otherwise one would wait for a reply
+// that has been read already.
 type swappingPool struct {
 	subjectPool
 	mu      sync.Mutex
@@ -266,15 +267,23 @@ type swappedLease struct {
 	stress.Lease
 	p    *swappingPool
 	from io.Reader // of the replies, if not its own
+	read bool      // from now on it stays so
 }
 
 type swappedConn struct {
 	net.Conn
-	from io.Reader
+	of *swappedLease
 }
 
-func (c swappedConn) NetConn() net.Conn                   { return c.Conn }
-func (c swappedConn) Read(into []byte) (n int, err error) { return c.from.Read(into) }
+func (c swappedConn) NetConn() net.Conn { return c.Conn }
+
+func (c swappedConn) Read(into []byte) (n int, err error) {
+	c.of.p.mu.Lock()
+	c.of.read = true
+	from := c.of.from
+	c.of.p.mu.Unlock()
+	return from.Read(into)
+}
 
 func (p *swappingPool) Acquire(ctx context.Context) (stress.Lease, error) {
 	own, err := p.subjectPool.Acquire(ctx)
@@ -286,7 +295,7 @@ func (p *swappingPool) Acquire(ctx context.Context) (stress.Lease, error) {
 	defer p.mu.Unlock()
 	switch {
 	case p.crossed:
-	case p.first == nil:
+	case p.first == nil || p.first.read:
 		p.first = l
 	default:
 		l.from, p.first.from = p.first.Lease.Conn(), l.Lease.Conn()
@@ -295,11 +304,7 @@ func (p *swappingPool) Acquire(ctx context.Context) (stress.Lease, error) {
 	return l, nil
 }
 
-func (l *swappedLease) Conn() net.Conn {
-	l.p.mu.Lock()
-	defer l.p.mu.Unlock()
-	return swappedConn{l.Lease.Conn(), l.from}
-}
+func (l *swappedLease) Conn() net.Conn { return swappedConn{l.Lease.Conn(), l} }
 
 func (l *swappedLease) Release() { l.end(); l.Lease.Release() }
 func (l *swappedLease) Discard() { l.end(); l.Lease.Discard() }

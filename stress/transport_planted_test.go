@@ -36,12 +36,12 @@ func TestPlantedTransports(t *testing.T) {
 
 // faultyCalls is the part of a faultyNode that concerns calls.
 type faultyCalls struct {
-	calls, sends, handled atomic.Int64
-	swapped               chan swap
-	line                  chan func()
-	unbounded             sync.Mutex
-	queue                 []func()
-	wake                  chan struct{}
+	calls, sends atomic.Int64
+	swapped      chan swap
+	line         chan func()
+	unbounded    sync.Mutex
+	queue        []func()
+	wake         chan struct{}
 }
 
 // swap is a reply that waits to be given to another.
