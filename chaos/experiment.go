@@ -247,10 +247,14 @@ func (r *running) watch(ctx context.Context, stop context.CancelCauseFunc) {
 func (r *running) settle(ctx context.Context) error {
 	limit, cancel := context.WithTimeout(ctx, r.Settle)
 	defer cancel()
+	var err error
 	for {
-		err := r.check(limit)
-		if err == nil && r.log.steadyFor() >= r.Hold {
+		last := r.check(limit)
+		if last == nil && r.log.steadyFor() >= r.Hold {
 			return nil
+		}
+		if err == nil || limit.Err() == nil {
+			err = last // what is cut short says nothing
 		}
 		if !sleep(limit, r.Every) {
 			if ctx.Err() != nil {

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"tensile/stress/internal/proc"
 	"tensile/stress/validate"
 )
 
@@ -15,6 +16,10 @@ type ChaosSubjects struct {
 	Workers func(testing.TB, WorkersConfig) Workers
 	// Engine opens what plans faults and carries plans out.
 	Engine func(testing.TB) Engine
+	// Nodes starts a node of a cluster, in a process of its own; with it go
+	// Links between them, and an Engine.
+	Nodes func(testing.TB, NodeConfig) (Node, error)
+	Links func(testing.TB, LinksConfig) Links
 }
 
 // Engine is what plans faults and carries plans out. The kit gives it the
@@ -58,7 +63,13 @@ type World struct {
 
 // TestChaos takes subjects through the chaos scenario.
 func TestChaos(t *testing.T, subjects ChaosSubjects) {
+	site := proc.At(t, "node")
+	if site.Child() {
+		site.Serve(serveNode(t, subjects.Nodes))
+		return
+	}
 	s := begin(t, validate.Chaos)
+	left := 0 // by node processes
 	if subjects.Engine != nil {
 		(&engineKit{s, subjects.Engine}).take()
 	} else {
@@ -73,7 +84,17 @@ func TestChaos(t *testing.T, subjects ChaosSubjects) {
 			s.notOffered(c, "no workers were handed to the kit")
 		}
 	}
+	if subjects.Nodes != nil && subjects.Links != nil && subjects.Engine != nil {
+		k := &nodesKit{nodes: newNodes(s, site), subjects: subjects}
+		k.nodes.told = k.told
+		k.take()
+		left = k.leaks
+	} else {
+		for _, c := range []string{"nodes", "nodes_recovery", "nodes_faults", "nodes_answers"} {
+			s.notOffered(c, "no nodes, links and engine were handed to the kit")
+		}
+	}
 	if !s.aborted {
-		s.audit(0)
+		s.audit(left)
 	}
 }

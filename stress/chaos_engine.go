@@ -187,7 +187,7 @@ func (k *engineKit) clean(a *arena, when string) {
 func (k *engineKit) blastRadius(ctx context.Context, t *testing.T) {
 	runs := 6
 	if testing.Short() {
-		runs = 3
+		runs = 2
 	}
 	e := k.start(t)
 	for i := range runs {
@@ -288,7 +288,7 @@ func (k *engineKit) gate(ctx context.Context, t *testing.T) {
 		k.violate("gate", "%d faults were injected although the steady state did not hold", a.injected)
 	}
 
-	ctx, stop := context.WithTimeout(ctx, settleBound/30)
+	ctx, stop := context.WithTimeout(ctx, settleBound/50)
 	defer stop()
 	var b arena
 	b.steady = func() error {

@@ -1,6 +1,7 @@
 package stress_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"strconv"
@@ -14,7 +15,7 @@ import (
 )
 
 func TestPlantedWorkers(t *testing.T) {
-	mustBeCaught(t, "TestStressChaos", []fault{
+	mustBeCaught(t, "TestChaosOfWorkers", []fault{
 		{"restarts 999 of 1,000", "others and does not serve again"},
 		{"restarts one that was not hit", "chaos.cascades: after 100 of 1000"},
 		{"restarts all when one dies", "was restarted 1 times, and nothing was done to it"},
@@ -32,7 +33,7 @@ func TestPlantedWorkers(t *testing.T) {
 }
 
 func TestPlantedEngines(t *testing.T) {
-	mustBeCaught(t, "TestStressChaos", []fault{
+	mustBeCaught(t, "TestChaosOfEngine", []fault{
 		{"lets a twelfth more go", "hit at once, the bound is"},
 		{"plans a twelfth more", "targets at once, the bound is"},
 		{"plans by the clock", "two plans from seed"},
@@ -43,6 +44,18 @@ func TestPlantedEngines(t *testing.T) {
 		{"does not ask first", "although the steady state did not hold"},
 		{"does not ask afterwards", "did not return after the faults"},
 		{"skips what exceeds the bound", "and no error says so"},
+	})
+}
+
+func TestPlantedChaosNodes(t *testing.T) {
+	mustBeCaught(t, "TestChaosOfNodes", []fault{
+		{"cuts nothing", "the fault did nothing"},
+		{"does not heal", "the steady state has not returned"},
+		{"does not delay", "a call took only"},
+		{"fails to strike", "does not serve"},
+		{"answers another call", "and not the reply to its request"},
+		{"calls a healthy node dead", "as failed"},
+		{"does not take a node back", "as failed"},
 	})
 }
 
@@ -217,4 +230,53 @@ func (f faultyEngine) unguarded(ctx context.Context, bound int, steps []stress.C
 		}
 	}
 	return f.subjectEngine.Run(ctx, max(bound, len(allowed)), allowed, world)
+}
+
+// faultyNode is a sound node with a fault on top.
+type faultyNode struct {
+	stress.Node
+	calls  atomic.Int64
+	mu     sync.Mutex
+	failed map[string]bool
+	last   []byte
+}
+
+func startFaultyNode(tb testing.TB, cfg stress.NodeConfig) (stress.Node, error) {
+	n, err := startNode(tb, cfg)
+	if err != nil {
+		return nil, err
+	}
+	return &faultyNode{Node: n, failed: make(map[string]bool)}, nil
+}
+
+func (f *faultyNode) Call(to string, request []byte, done func([]byte, error)) {
+	f.Node.Call(to, request, func(reply []byte, err error) {
+		f.mu.Lock()
+		last := f.last
+		f.last = bytes.Clone(reply)
+		f.mu.Unlock()
+		if planted == "answers another call" && err == nil && last != nil && f.calls.Add(1)%100 == 0 {
+			reply = last
+		}
+		done(reply, err)
+	})
+}
+
+func (f *faultyNode) Members() []stress.NodeMember {
+	all := f.Node.Members()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, m := range all {
+		if m.State == stress.NodeFailed {
+			f.failed[m.Name] = true
+		}
+	}
+	for i, m := range all {
+		switch {
+		case planted == "does not take a node back" && f.failed[m.Name],
+			planted == "calls a healthy node dead" && len(f.failed) > 0 && !f.failed[m.Name]:
+			all[i].State = stress.NodeFailed
+		}
+	}
+	return all
 }

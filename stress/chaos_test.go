@@ -3,13 +3,29 @@ package stress_test
 import (
 	"context"
 	"testing"
+	"time"
 
 	"tensile/chaos"
 	"tensile/stress"
 )
 
 func TestStressChaos(t *testing.T) {
-	stress.TestChaos(t, stress.ChaosSubjects{Workers: openWorkers, Engine: openEngine})
+	stress.TestChaos(t, stress.ChaosSubjects{Workers: openWorkers, Engine: openEngine, Nodes: startNode, Links: openLinks})
+}
+
+// Parts of the scenario, for planted bugs alone.
+
+func TestChaosOfWorkers(t *testing.T) { part(t, stress.ChaosSubjects{Workers: openWorkers}) }
+func TestChaosOfEngine(t *testing.T)  { part(t, stress.ChaosSubjects{Engine: openEngine}) }
+func TestChaosOfNodes(t *testing.T) {
+	part(t, stress.ChaosSubjects{Engine: func(testing.TB) stress.Engine { return subjectEngine{} }, Nodes: startFaultyNode, Links: openLinks})
+}
+
+func part(t *testing.T, subjects stress.ChaosSubjects) {
+	if planted == "" {
+		t.Skip("TestStressChaos has it")
+	}
+	stress.TestChaos(t, subjects)
 }
 
 func BenchmarkWorkers(b *testing.B) { stress.BenchmarkWorkers(b, openWorkers) }
@@ -88,4 +104,34 @@ func (subjectEngine) Run(ctx context.Context, bound int, steps []stress.ChaosSte
 	}
 	_, err := e.Run(ctx)
 	return err
+}
+
+// subjectLinks is chaos.Network behind the interface of the kit.
+type subjectLinks struct {
+	*chaos.Network
+	injectors map[chaos.Fault]chaos.Injector
+}
+
+func openLinks(_ testing.TB, cfg stress.LinksConfig) stress.Links {
+	n := chaos.NewNetwork(cfg.Seed)
+	if planted == "does not delay" {
+		cfg.Delay = time.Microsecond
+	}
+	return subjectLinks{n, n.Injectors(chaos.Condition{
+		Delay: cfg.Delay, Jitter: cfg.Jitter, Loss: cfg.Loss, Stall: cfg.Stall, Corrupt: cfg.Corrupt,
+	})}
+}
+
+// Inject finds the fault by its name: the kit and the package have the same.
+func (l subjectLinks) Inject(fault, node string) (func() error, error) {
+	switch planted {
+	case "cuts nothing":
+		return func() error { return nil }, nil
+	case "does not heal":
+		_, err := l.injectors[chaos.Fault(fault)](context.Background(), node)
+		return func() error { return nil }, err
+	case "fails to strike":
+		return nil, errMute
+	}
+	return l.injectors[chaos.Fault(fault)](context.Background(), node)
 }

@@ -35,7 +35,8 @@ func startSubject(cfg stress.NodeConfig) (stress.Node, error) {
 			}
 			cfg.Handle(r.From, r.Body, func(reply []byte) { _ = r.Reply(reply) }) // a caller that is gone is told by its own side
 		},
-		Dial: func(ctx context.Context, to cluster.Member) (net.Conn, error) { return cfg.Dial(ctx, to.Addr) },
+		Dial:     func(ctx context.Context, to cluster.Member) (net.Conn, error) { return cfg.Dial(ctx, to.Addr) },
+		Datagram: func(to cluster.Member) bool { return cfg.MaySend(to.Addr) },
 	})
 	if err != nil {
 		return nil, err

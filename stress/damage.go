@@ -2,6 +2,7 @@ package stress
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"net"
 	"sync"
@@ -10,8 +11,11 @@ import (
 
 // damager dials for a node, and damages what it sends when told to.
 type damager struct {
+	detours map[string]string // addresses that lead to others
+
 	mu    sync.Mutex
 	conns map[string][]*damaged // by address
+	muted map[string]bool       // addresses to which no datagram may go
 }
 
 // damaged is a connection that damages a write when that is asked for.
@@ -21,7 +25,7 @@ type damaged struct {
 }
 
 func (d *damager) dial(ctx context.Context, addr string) (net.Conn, error) {
-	conn, err := dialer.DialContext(ctx, "tcp", addr)
+	conn, err := dialer.DialContext(ctx, "tcp", cmp.Or(d.detours[addr], addr))
 	if err != nil {
 		return nil, err
 	}

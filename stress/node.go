@@ -78,6 +78,9 @@ type NodeConfig struct {
 	// Dial opens the connections to other nodes; the kit damages what goes over
 	// them. A node that cannot make use of it is not tested for that.
 	Dial func(ctx context.Context, addr string) (net.Conn, error)
+	// MaySend is asked before each datagram to another node whether the network
+	// lets it through. A node that sends none has no use for it.
+	MaySend func(addr string) bool
 }
 
 // The configuration of all nodes of a kit.

@@ -9,6 +9,7 @@ import (
 	"net"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -23,7 +24,11 @@ type nodeOrder struct {
 
 	Start *nodeStart `json:"start,omitempty"`
 	To    []string   `json:"to,omitempty"`
-	Load  *nodeLoad  `json:"load,omitempty"`
+	// Of "look": a number for its calls, and how long each may take.
+	Seq      uint64        `json:"seq,omitempty"`
+	Patience time.Duration `json:"patience,omitempty"`
+
+	Load *nodeLoad `json:"load,omitempty"`
 }
 
 // nodeStart is the part of a NodeConfig that crosses to another process.
@@ -32,6 +37,8 @@ type nodeStart struct {
 	Bind   string   `json:"bind"`
 	Seeds  []string `json:"seeds"`
 	Secret []byte   `json:"secret"`
+	// Detours are the addresses that lead to others.
+	Detours map[string]string `json:"detours,omitempty"`
 }
 
 // nodeEvent is what a node process tells when what its node holds has changed.
@@ -47,6 +54,7 @@ type nodeChild struct {
 
 	baseline measure.Baseline
 	subject  Node
+	started  atomic.Bool // whether there is one
 	name     string
 	traffic  traffic
 	damage   damager
@@ -70,6 +78,8 @@ var nodeOrders = map[string]func(c *nodeChild, o nodeOrder) (any, error){
 	"flood":   (*nodeChild).flood,
 	"refused": (*nodeChild).refused,
 	"damage":  (*nodeChild).hurt,
+	"look":    (*nodeChild).look,
+	"mute":    (*nodeChild).silence,
 }
 
 // serveNode is the life of a node process.
@@ -98,7 +108,7 @@ func (c *nodeChild) launch(s nodeStart, handle func(string, []byte, func([]byte)
 	go func() {
 		defer close(done)
 		node, err = c.start(c.tb, NodeConfig{Name: s.Name, Bind: s.Bind, Seeds: s.Seeds, Secret: s.Secret,
-			Window: nodeWindow, CallTimeout: callTimeout, Handle: handle, Dial: dial})
+			Window: nodeWindow, CallTimeout: callTimeout, Handle: handle, Dial: dial, MaySend: c.damage.maySend})
 	}()
 	<-done
 	return node, err
@@ -109,12 +119,14 @@ func (c *nodeChild) begin(o nodeOrder) (any, error) {
 	c.baseline = measure.TakeBaseline()
 	c.name = o.Start.Name
 	c.traffic.self = o.Start.Name
+	c.damage.detours = o.Start.Detours
 	node, err := c.launch(*o.Start, c.traffic.handle, c.damage.dial)
 	if err != nil {
 		return nil, err
 	}
 	c.subject = node
 	c.traffic.node = node
+	c.started.Store(true)
 	ctx, cancel := context.WithCancel(context.Background())
 	c.unwatch = cancel
 	c.watching.Go(func() { c.watch(ctx) })

@@ -26,10 +26,11 @@ type nodes struct {
 
 	vm      sync.Mutex
 	all     map[string]*nodeProcess
-	changed chan struct{} // closed and replaced with every change of a view
-	strange []string      // nodes that must be in no view
-	closed  bool          // views do not count any more
-	leaks   int           // that the node processes found at their ends
+	changed chan struct{}                        // closed and replaced with every change of a view
+	strange []string                             // nodes that must be in no view
+	closed  bool                                 // views do not count any more
+	told    func(by, about string, is NodeState) // is called with every change of a view; may be nil
+	leaks   int                                  // that the node processes found at their ends
 }
 
 // nodeProcess is a node. The lock of nodes guards it.
@@ -149,6 +150,9 @@ func (k *nodes) heard(n *nodeProcess, body json.RawMessage) {
 		was, is := before[name], e.Members[name]
 		if was == is {
 			continue
+		}
+		if k.told != nil {
+			k.told(n.name, name, is)
 		}
 		switch {
 		case o.truth == running && o.steady && was == NodeAlive && is == "":

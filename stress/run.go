@@ -245,9 +245,9 @@ var partOf = map[string]string{
 	validate.Pooling + ".survival": "connections", validate.Balancing + ".survival": "connections",
 	validate.Memory + ".survival": "connections", validate.Memory + ".peak": "memory", validate.Memory + ".tcp_peak": "memory",
 	validate.Sessions + ".survival":     "sessions",
-	validate.Queueing + ".durable_lost": "loss",
-	validate.Chaos + ".p99":             "", // a ratio
-	"throughput":                        "throughput", "p50": "p50", "p95": "p95", "p99": "p99",
+	validate.Queueing + ".durable_lost": "loss", validate.Chaos + ".nodes_recovery": "recovery",
+	validate.Chaos + ".p99": "", // a ratio
+	"throughput":            "throughput", "p50": "p50", "p95": "p95", "p99": "p99",
 	"per_connection": "per_connection", "recovery": "recovery", "cascades": "cascades",
 	"lost": "loss", "leaks": "leaks", "spread": "balance",
 }

@@ -461,10 +461,13 @@ func (s *scenario) onInterrupt(end func()) {
 }
 
 // subject names what is tested in the report.
-func (s *scenario) subject(subject any) {
+func (s *scenario) subject(subject any) { s.addSubject(typeName(subject)) }
+
+// addSubject is subject for one that is known by its type's name only, as its
+// process told.
+func (s *scenario) addSubject(name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	name := typeName(subject)
 	switch {
 	case s.result.Subject == "":
 		s.result.Subject = name

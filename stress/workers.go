@@ -58,7 +58,7 @@ const (
 	fewWorkers   = 8
 	crewRestarts = 5
 	crewWithin   = time.Minute
-	crewHung     = 400 * time.Millisecond
+	crewHung     = 250 * time.Millisecond
 )
 
 // workersKit is the part of the chaos scenario with workers.

@@ -41,7 +41,7 @@ type window struct {
 func (k *workersKit) tenth(ctx context.Context, t *testing.T) {
 	rounds, length := crewRounds, crewWindow
 	if testing.Short() {
-		rounds, length = 1, crewWindow/2
+		rounds, length = 1, crewWindow/3
 	}
 	each := max(k.n/(rounds+1), 1)
 	// Nobody watches for hangs here: on a busy machine a worker may well not have

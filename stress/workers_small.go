@@ -85,7 +85,7 @@ func (c *crew) accounted(worker int, op uint64, err error) {
 
 // crashLoop has a worker that can not start again after its death.
 func (k *workersKit) crashLoop(ctx context.Context, t *testing.T) {
-	const victim, restarts, watched = 0, 3, 400 * time.Millisecond
+	const victim, restarts, watched = 0, 3, 300 * time.Millisecond
 	c := k.start(t, fewWorkers, 0, restarts, 0)
 	defer c.close()
 	if silent := c.allServe(ctx); len(silent) > 0 {

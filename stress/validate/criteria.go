@@ -273,6 +273,10 @@ var chaos = []Criterion{
 	shown(Chaos, "dry_run", "faults that a dry run does not show"),
 	shown(Chaos, "undone", "faults left behind, however a run ends"),
 	shown(Chaos, "gate", "faults injected, or runs passed, without a steady state"),
+	shown(Chaos, "nodes", "faults in the cluster after which its steady state did not return"),
+	must(Chaos, "nodes_recovery", "longest time from a fault in the cluster to its steady state", Below, 2000, "ms", WithShare),
+	shown(Chaos, "nodes_faults", "faults in the cluster that did nothing"),
+	shown(Chaos, "nodes_answers", "calls between nodes that got the reply to another"),
 	must(Chaos, "leaks", "goroutines, descriptors and processes left behind", Equal, 0, "leaks"),
 	reach(Chaos, "recovery_reach", "time until all workers serve again", Below, 103, "ms"),
 }

@@ -1,0 +1,531 @@
+package stress
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"tensile/stress/report"
+	"tensile/stress/validate"
+)
+
+// Links inject faults into the links between node processes: each leads
+// through something that the subject controls.
+type Links interface {
+	// Link returns the address under which one node reaches another that listens
+	// at addr, and changes nothing but the address where there is such a link
+	// already.
+	Link(from, to, addr string) (string, error)
+	// Inject strikes all links of a node, from and to it, with one of the
+	// faults below; ChaosCut only what leaves it.
+	Inject(fault, node string) (undo func() error, err error)
+	Close() error
+}
+
+// The faults that the kit asks for.
+const (
+	ChaosKill      = "kill"      // SIGKILL, by the kit
+	ChaosPause     = "pause"     // SIGSTOP, by the kit
+	ChaosPartition = "partition" // nothing passes
+	ChaosCut       = "cut"       // nothing that the node sends passes
+	ChaosDelay     = "delay"     // bytes are late by LinksConfig.Delay
+	ChaosLoss      = "loss"      // bytes stall, as TCP sends them again
+	ChaosCorrupt   = "corrupt"   // bits flip
+)
+
+// LinksConfig says how bad faults are.
+type LinksConfig struct {
+	Seed          uint64
+	Delay, Jitter time.Duration // in each direction
+	Loss, Corrupt float64       // probability, for each piece of a stream
+	Stall         time.Duration // of a piece that was lost
+}
+
+// nodesKit is the part of the chaos scenario with node processes.
+type nodesKit struct {
+	*nodes
+	subjects ChaosSubjects
+	members  []string
+	starts   map[string]nodeStart
+	links    Links
+	patience time.Duration // for a call
+	length   time.Duration // of a fault
+	times    []float64     // from a fault to the steady state, in ms
+
+	looks uint64
+
+	em      sync.Mutex
+	episode *episode // under way; nil for none
+}
+
+// The shape of the part.
+const (
+	chaosNodes = 4
+	linkDelay  = 60 * time.Millisecond
+	linkJitter = 10 * time.Millisecond
+	// A call is given up after so many times what a look at all nodes takes,
+	// within bounds.
+	patienceTimes = 8
+	leastPatience = 250 * time.Millisecond
+	mostPatience  = 2 * time.Second
+	// A fault lasts for so many times that patience, and must have been in place
+	// for shownTimes of it to be blamed for not showing.
+	lengthTimes = 2.4
+	shownTimes  = 2
+	injectTries = 3
+	// cascadeShare is the part of the processors below which a healthy node may
+	// well be silent for as long as a dead one.
+	cascadeShare = 0.25
+	enoughFaults = 20 * time.Second // after which no other is begun
+)
+
+var chaosFaults = []struct {
+	name string
+	// breaks tells that the steady state can not hold meanwhile.
+	breaks bool
+}{
+	{ChaosKill, true}, {ChaosPartition, true}, {ChaosPause, true}, {ChaosCut, true},
+	{ChaosDelay, false}, {ChaosLoss, false}, {ChaosCorrupt, false},
+}
+
+// take takes the subjects through that part.
+func (k *nodesKit) take() {
+	k.members = nodeNames(chaosNodes)
+	defer k.close()
+	ok := k.phase("nodes: form", k.form)
+	faults, slow := chaosFaults, k.patience > leastPatience
+	if testing.Short() {
+		faults = faults[:1]
+	}
+	began := time.Now()
+	for i, f := range faults {
+		if time.Since(began) > enoughFaults {
+			k.note("Only %d of %d faults in the cluster were tried, of %v each: a call is given %v here, as other work holds the processors.",
+				i, len(faults), k.length, k.patience)
+			break
+		}
+		victim := k.members[pickVictims(k.seed, i, chaosNodes, 1)[0]]
+		ok = ok && k.phase(fmt.Sprintf("nodes: %s of %s", f.name, victim), k.within(3*settleBound, func(ctx context.Context, t *testing.T) {
+			k.fault(ctx, t, f.name, victim, f.breaks)
+		}))
+	}
+	if ok {
+		k.phase("nodes: close", k.closeAll)
+	}
+	if len(k.times) == 0 {
+		return
+	}
+	k.mu.Lock()
+	k.result.Timelines = append(k.result.Timelines, k.line)
+	k.mu.Unlock()
+	k.repeats("from a fault in the cluster to its steady state", k.times, "nodes_recovery")
+	k.shown("nodes", "nodes_faults", "nodes_answers", "cascades")
+	if slow {
+		k.list.Leave(k.id+".nodes_recovery", validate.NotMeasured, fmt.Sprintf("faults had to last %v, as other work held the processors", k.length))
+		return
+	}
+	k.timed("nodes_recovery", slices.Max(k.times))
+}
+
+// form starts the nodes, each of which reaches the others by links of its own,
+// and waits for the steady state.
+func (k *nodesKit) form(ctx context.Context, t *testing.T) {
+	k.links = k.subjects.Links(t, LinksConfig{Seed: k.seed, Delay: linkDelay, Jitter: linkJitter,
+		Loss: 0.1, Stall: 40 * time.Millisecond, Corrupt: 0.2})
+	k.subject(k.links)
+	if !k.plan() {
+		return
+	}
+	for _, name := range k.members {
+		if !k.launch(name) {
+			return
+		}
+		if err := k.begin(ctx, name); err != nil {
+			k.fail("chaos: %v", err)
+			return
+		}
+	}
+	k.patience = mostPatience
+	if !k.untilSteady(ctx) {
+		return
+	}
+	const checks = 5
+	slowest := time.Duration(0)
+	for range checks {
+		began := time.Now()
+		k.look(ctx)
+		slowest = max(slowest, time.Since(began))
+	}
+	k.patience = min(max(patienceTimes*slowest, leastPatience), mostPatience)
+	k.length = time.Duration(lengthTimes * float64(k.patience))
+}
+
+// plan gives every node an address, which it keeps, and links to all others.
+func (k *nodesKit) plan() bool {
+	k.starts = make(map[string]nodeStart)
+	var addrs []string
+	for _, name := range k.members {
+		addr, err := freeAddr()
+		if err != nil {
+			k.fail("chaos: %v", err)
+			return false
+		}
+		addrs = append(addrs, addr)
+		k.starts[name] = nodeStart{Name: name, Bind: addr, Secret: nodeSecret(k.seed), Detours: make(map[string]string)}
+	}
+	for i, from := range k.members {
+		for j, to := range k.members {
+			if i == j {
+				continue
+			}
+			through, err := k.links.Link(from, to, addrs[j])
+			if err != nil {
+				k.fail("chaos: the link from %s to %s: %v", from, to, err)
+				return false
+			}
+			k.starts[from].Detours[addrs[j]] = through
+		}
+	}
+	return true
+}
+
+// freeAddr is an address of the loopback on which nobody listens, TCP and UDP.
+// Its port is below those that systems give to connections, so that it stays
+// free while its node is dead.
+func freeAddr() (string, error) {
+	const tries, lowest, ports = 100, 20_000, 12_000
+	var err error
+	for range tries {
+		addr := fmt.Sprintf("127.0.0.1:%d", lowest+rand.IntN(ports))
+		var listener net.Listener
+		if listener, err = net.Listen("tcp", addr); err != nil {
+			continue
+		}
+		var socket net.PacketConn
+		socket, err = net.ListenPacket("udp", addr)
+		_ = listener.Close() // it was never used
+		if err == nil {
+			_ = socket.Close()
+			return addr, nil
+		}
+	}
+	return "", err
+}
+
+// begin tells a process to be a node, and to join those that are members.
+func (k *nodesKit) begin(ctx context.Context, name string) error {
+	start := k.starts[name]
+	for _, other := range others(k.names(), name) {
+		start.Seeds = append(start.Seeds, k.starts[other].Bind)
+	}
+	var at struct{ Type string }
+	if err := k.ask(ctx, name, nodeOrder{Do: "start", Start: &start}, &at); err != nil {
+		return fmt.Errorf("starting %s: %w", name, err)
+	}
+	k.addSubject(at.Type)
+	return nil
+}
+
+// untilSteady waits for the steady state.
+func (k *nodesKit) untilSteady(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, settleBound)
+	defer cancel()
+	var err error
+	if until(ctx, settleBound, func() bool { _, err = k.look(ctx); return err == nil }) {
+		return true
+	}
+	k.violate("nodes", "the cluster is not in its steady state though nothing is wrong: %v", err)
+	return false
+}
+
+// look asks every node for what it holds of the others, and has it call them.
+// The error is the first thing that is not as it is in the steady state: every
+// node lists every other as alive, and all calls are answered.
+func (k *nodesKit) look(ctx context.Context) (map[string]nodeLook, error) {
+	k.looks++
+	looks, errs := make([]nodeLook, len(k.members)), make([]error, len(k.members))
+	var all sync.WaitGroup
+	for i, name := range k.members {
+		all.Go(func() {
+			ctx, cancel := context.WithTimeout(ctx, 2*k.patience)
+			defer cancel()
+			errs[i] = k.ask(ctx, name, nodeOrder{Do: "look", To: others(k.members, name), Seq: k.looks, Patience: k.patience}, &looks[i])
+		})
+	}
+	all.Wait()
+	by := make(map[string]nodeLook)
+	var first error
+	for i, name := range k.members {
+		if by[name] = looks[i]; errs[i] != nil {
+			first = cmp.Or(first, fmt.Errorf("%s does not answer: %w", name, errs[i]))
+			continue
+		}
+		for _, other := range others(k.members, name) {
+			if is := looks[i].Members[other]; is != NodeAlive {
+				first = cmp.Or(first, fmt.Errorf("%s has %s as %s", name, other, cmp.Or(is, "unknown")))
+			}
+			if c := looks[i].Calls[other]; c.Err != "" {
+				first = cmp.Or(first, fmt.Errorf("%s called %s: %s", name, other, c.Err))
+			}
+		}
+	}
+	return by, first
+}
+
+func (k *nodesKit) close() {
+	k.killAll()
+	if k.links != nil {
+		if err := k.links.Close(); err != nil {
+			k.fail("chaos: Close of the links returned %v", err)
+		}
+	}
+}
+
+// episode is one fault with what was seen of it.
+type episode struct {
+	*nodesKit
+	fault, victim string
+
+	mu       sync.Mutex // one check at a time
+	injected time.Time
+	undone   time.Time
+	lost     time.Time     // first check that did not hold after the injection
+	found    time.Time     // first that held since the last that did not
+	fastest  time.Duration // call from or to the victim that was answered meanwhile; 0 if none was
+	healing  atomic.Bool   // what is answered from now on may be so because of that
+
+	sm     sync.Mutex
+	spread []string // what has befallen others
+}
+
+// fault has the engine carry out a plan of one fault.
+func (k *nodesKit) fault(ctx context.Context, t *testing.T, fault, victim string, breaks bool) {
+	e := &episode{nodesKit: k, fault: fault, victim: victim}
+	k.watch(e)
+	defer k.watch(nil)
+	// An engine may find that the steady state was lost for a moment after we
+	// had seen it, and must then inject nothing.
+	engine, plan := k.subjects.Engine(t), []ChaosStep{{fault, victim, 0, k.length}}
+	k.run.folder.Logf("%s: %s", k.id, engine.DryRun(plan))
+	var err error
+	for try := 0; try < injectTries && e.injected.IsZero(); try++ {
+		if !k.untilSteady(ctx) {
+			return
+		}
+		k.underLoad(func() { err = engine.Run(ctx, 1, plan, World{e.inject, e.steady}) })
+	}
+	if err != nil {
+		k.violate("nodes", "%s of %s: %v", fault, victim, err)
+	}
+	if e.injected.IsZero() {
+		k.violate("nodes", "%s of %s: the engine injected nothing", fault, victim)
+		return
+	}
+	// What the engine says is not evidence.
+	if !until(ctx, settleBound, func() bool { err = e.steady(ctx); return err == nil }) {
+		k.violate("nodes", "%s of %s: the steady state has not returned %v after the fault was undone: %v",
+			fault, victim, time.Since(e.undone).Round(time.Millisecond), err)
+	}
+	e.judge(breaks)
+}
+
+// watch has changes of what nodes hold of others checked against a fault, nil
+// for none.
+func (k *nodesKit) watch(e *episode) {
+	k.em.Lock()
+	defer k.em.Unlock()
+	k.episode = e
+}
+
+// told is called with each change of what a node holds of another.
+func (k *nodesKit) told(by, about string, is NodeState) {
+	k.em.Lock()
+	defer k.em.Unlock()
+	if e := k.episode; e != nil && is != NodeAlive && by != e.victim && about != e.victim {
+		e.cascade("%s has %s as %s", by, about, cmp.Or(is, "unknown"))
+	}
+}
+
+// cascade keeps what has befallen nodes that were not hit.
+func (e *episode) cascade(format string, args ...any) {
+	e.sm.Lock()
+	defer e.sm.Unlock()
+	e.spread = append(e.spread, fmt.Sprintf(format, args...))
+}
+
+// judgeCascades judges that, unless nodes may not have had the processor for so
+// long that they looked dead.
+func (e *episode) judgeCascades() {
+	e.sm.Lock()
+	defer e.sm.Unlock()
+	worst := e.shares.worst
+	for i, what := range e.spread {
+		if worst >= cascadeShare {
+			e.violate("cascades", "%s of %s: %s, and nothing was done to either", e.fault, e.victim, what)
+		} else if i == 0 {
+			e.note("%s of %s: %s, and nothing was done to either. It is not judged: other work left %.0f %% of the processors for a moment.",
+				e.fault, e.victim, what, 100*worst)
+		}
+	}
+}
+
+// judge says what came of the fault.
+func (e *episode) judge(breaks bool) {
+	e.judgeCascades()
+	lasted := e.undone.Sub(e.injected).Round(time.Millisecond)
+	switch {
+	case breaks && e.lost.IsZero() && lasted < time.Duration(shownTimes*float64(e.patience)):
+		e.note("%s of %s was in place for %v, which is too short to show.", e.fault, e.victim, lasted)
+		return
+	case breaks && e.lost.IsZero():
+		e.violate("nodes_faults", "%s of %s for %v: every call was answered, and every node listed as alive: the fault did nothing", e.fault, e.victim, lasted)
+	case e.fault == ChaosDelay && e.fastest > 0 && e.fastest < linkDelay-linkJitter:
+		e.violate("nodes_faults", "%s of %s by %v: a call took only %v: the fault did nothing", e.fault, e.victim, linkDelay, e.fastest)
+	}
+	if e.lost.IsZero() {
+		e.times = append(e.times, 0)
+		e.note("%s of %s for %v: the steady state held.", e.fault, e.victim, lasted)
+		return
+	}
+	if e.found.IsZero() {
+		return
+	}
+	e.event(report.Recovered, e.victim, "steady state again")
+	recovery := e.found.Sub(e.injected)
+	e.times = append(e.times, float64(recovery)/1e6)
+	e.note("%s of %s for %v: the steady state was lost after %v, and held again %v after the fault.", e.fault, e.victim,
+		lasted, e.lost.Sub(e.injected).Round(time.Millisecond), recovery.Round(time.Millisecond))
+}
+
+// inject strikes the victim, and keeps when it was undone.
+func (e *episode) inject(fault, target string) (func() error, error) {
+	if fault != e.fault || target != e.victim {
+		return nil, fmt.Errorf("the plan has the %s of %s, and not the %s of %s", e.fault, e.victim, fault, target)
+	}
+	undo, err := e.strike()
+	if err != nil {
+		return nil, err
+	}
+	return func() error {
+		e.healing.Store(true)
+		err := undo()
+		e.undone = time.Now()
+		return err
+	}, nil
+}
+
+func (e *episode) strike() (undo func() error, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), settleBound)
+	defer cancel()
+	switch e.fault {
+	case ChaosKill:
+		e.struck(e.signal(e.victim, syscall.SIGKILL, killed))
+		e.reap(e.victim)
+		return func() error {
+			ctx, cancel := context.WithTimeout(context.Background(), settleBound)
+			defer cancel()
+			if !e.launch(e.victim) {
+				return errors.New("its process does not start")
+			}
+			e.event(report.Undone, e.victim, "restarted")
+			err := e.begin(ctx, e.victim)
+			if err != nil {
+				e.reap(e.victim) // it will be tried again
+			}
+			return err
+		}, nil
+	case ChaosPause:
+		e.struck(e.signal(e.victim, syscall.SIGSTOP, stopped))
+		return func() error { e.signal(e.victim, syscall.SIGCONT, running); return nil }, nil
+	}
+	// Datagrams do not go through the links.
+	if err := e.mute(ctx, e.fault == ChaosPartition || e.fault == ChaosCut, e.fault == ChaosPartition); err != nil {
+		return nil, err
+	}
+	heal, err := e.links.Inject(e.fault, e.victim)
+	if err != nil {
+		return nil, errors.Join(err, e.mute(ctx, false, false))
+	}
+	e.struck(time.Now())
+	e.event(report.Fault, e.victim, e.fault)
+	return func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), settleBound)
+		defer cancel()
+		err := errors.Join(heal(), e.mute(ctx, false, false))
+		e.event(report.Undone, e.victim, e.fault+" undone")
+		return err
+	}, nil
+}
+
+// struck keeps when the fault was in place.
+func (e *episode) struck(at time.Time) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.injected = at
+}
+
+// mute says whether the victim may send datagrams, and whether the others may
+// to it.
+func (e *episode) mute(ctx context.Context, from, to bool) error {
+	errs := make([]error, len(e.members))
+	var all sync.WaitGroup
+	for i, name := range e.members {
+		o := nodeOrder{Do: "mute"}
+		if name == e.victim && from {
+			for _, other := range others(e.members, name) {
+				o.To = append(o.To, e.starts[other].Bind)
+			}
+		} else if name != e.victim && to {
+			o.To = []string{e.starts[e.victim].Bind}
+		}
+		all.Go(func() { errs[i] = e.ask(ctx, name, o, nil) })
+	}
+	all.Wait()
+	return errors.Join(errs...)
+}
+
+// steady is the hypothesis.
+func (e *episode) steady(ctx context.Context) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	began := time.Now()
+	looks, err := e.look(ctx)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	during := !e.injected.IsZero() && began.After(e.injected)
+	for from, l := range looks {
+		for to, c := range l.Calls {
+			hit := from == e.victim || to == e.victim
+			switch {
+			case c.Wrong:
+				e.violate("nodes_answers", "%s of %s: %s called %s: %s", e.fault, e.victim, from, to, c.Err)
+			case c.Err == "" && hit && during && !e.healing.Load() && (e.fastest == 0 || c.Took < e.fastest):
+				e.fastest = c.Took
+			case c.Err != "" && !c.Late && !hit:
+				e.cascade("%s called %s: %s", from, to, c.Err)
+			}
+		}
+	}
+	switch now := time.Now(); {
+	case !during:
+	case err != nil:
+		if e.lost.IsZero() {
+			e.lost = now
+			e.event(report.Detected, e.victim, "steady state lost: "+err.Error())
+		}
+		e.found = time.Time{}
+	case !e.lost.IsZero() && e.found.IsZero():
+		e.found = now
+	}
+	return err
+}

@@ -1,0 +1,96 @@
+package stress
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// nodeLook is what a node process answers to "look".
+type nodeLook struct {
+	Members map[string]NodeState
+	Calls   map[string]nodeCall // of the members named
+}
+
+// nodeCall is what came of a call.
+type nodeCall struct {
+	Err   string        `json:",omitempty"` // empty if it was answered
+	Late  bool          `json:",omitempty"` // it was not answered in time
+	Wrong bool          `json:",omitempty"` // it was answered by something else than its reply
+	Took  time.Duration // until it was answered, or given up
+}
+
+// look calls each of the members named, all at once, and answers what came of
+// it, and what the node holds of the others.
+func (c *nodeChild) look(o nodeOrder) (any, error) {
+	if !c.started.Load() {
+		return nil, errors.New("it is no node yet")
+	}
+	l := nodeLook{Members: make(map[string]NodeState), Calls: make(map[string]nodeCall)}
+	var mu sync.Mutex
+	var all sync.WaitGroup
+	for _, to := range o.To {
+		all.Go(func() {
+			call := c.traffic.callWithin(to, o.Seq, o.Patience)
+			mu.Lock()
+			defer mu.Unlock()
+			l.Calls[to] = call
+		})
+	}
+	all.Wait()
+	for _, m := range c.subject.Members() {
+		l.Members[m.Name] = m.State
+	}
+	return l, nil
+}
+
+// callWithin calls a member with a message that is like no other, and gives up
+// after patience.
+func (t *traffic) callWithin(to string, seq uint64, patience time.Duration) nodeCall {
+	request := make([]byte, smallSize)
+	fillRequest(request, newID(0, nodeNumber(t.self), nodeNumber(to), seq), 0)
+	want := make([]byte, len(request))
+	invert(want, request)
+	began := time.Now()
+	ended := make(chan nodeCall, 1)
+	go t.node.Call(to, request, func(got []byte, err error) {
+		call := nodeCall{Took: time.Since(began)}
+		if err != nil {
+			call.Err = err.Error()
+		} else if string(got) != string(want) {
+			call.Wrong, call.Err = true, fmt.Sprintf("got %x, and not the reply to its request, %x", got, want)
+		}
+		select {
+		case ended <- call:
+		default: // it was given up
+		}
+	})
+	late := time.NewTimer(patience)
+	defer late.Stop()
+	select {
+	case call := <-ended:
+		return call
+	case <-late.C:
+		return nodeCall{Err: fmt.Sprintf("no answer after %v", patience), Late: true, Took: patience}
+	}
+}
+
+// silence has the node send no datagrams to some addresses, and to all others
+// again.
+func (c *nodeChild) silence(o nodeOrder) (any, error) {
+	c.damage.mu.Lock()
+	defer c.damage.mu.Unlock()
+	c.damage.muted = make(map[string]bool)
+	for _, addr := range o.To {
+		c.damage.muted[addr] = true
+	}
+	return nil, nil
+}
+
+// maySend is NodeConfig.MaySend.
+func (d *damager) maySend(addr string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return !d.muted[addr]
+}
