@@ -32,7 +32,7 @@ func (c *nodeChild) look(o nodeOrder) (any, error) {
 	var all sync.WaitGroup
 	for _, to := range o.To {
 		all.Go(func() {
-			call := c.traffic.callWithin(to, o.Seq, o.Patience)
+			call := c.traffic.callFor(to, o.Seq, o.Patience)
 			mu.Lock()
 			defer mu.Unlock()
 			l.Calls[to] = call
@@ -45,9 +45,9 @@ func (c *nodeChild) look(o nodeOrder) (any, error) {
 	return l, nil
 }
 
-// callWithin calls a member with a message that is like no other, and gives up
+// callFor calls a member with a message that is like no other, and gives up
 // after patience.
-func (t *traffic) callWithin(to string, seq uint64, patience time.Duration) nodeCall {
+func (t *traffic) callFor(to string, seq uint64, patience time.Duration) nodeCall {
 	request := make([]byte, smallSize)
 	fillRequest(request, newID(0, nodeNumber(t.self), nodeNumber(to), seq), 0)
 	want := make([]byte, len(request))
