@@ -5,8 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -75,8 +73,8 @@ const (
 	// A call is given up after so many times what a look at all nodes takes,
 	// within bounds.
 	patienceTimes = 8
-	leastPatience = 250 * time.Millisecond
-	mostPatience  = 2 * time.Second
+	shortPatience = 250 * time.Millisecond
+	longPatience  = 2 * time.Second
 	// A fault lasts for so many times that patience, and must have been in place
 	// for shownTimes of it to be blamed for not showing.
 	lengthTimes = 2.4
@@ -102,7 +100,7 @@ func (k *nodesKit) take() {
 	k.members = nodeNames(chaosNodes)
 	defer k.close()
 	ok := k.phase("nodes: form", k.form)
-	faults, slow := chaosFaults, k.patience > leastPatience
+	faults, slow := chaosFaults, k.patience > shortPatience
 	if testing.Short() {
 		faults = faults[:1]
 	}
@@ -154,7 +152,7 @@ func (k *nodesKit) form(ctx context.Context, t *testing.T) {
 			return
 		}
 	}
-	k.patience = mostPatience
+	k.patience = longPatience
 	if !k.untilSteady(ctx) {
 		return
 	}
@@ -165,7 +163,7 @@ func (k *nodesKit) form(ctx context.Context, t *testing.T) {
 		k.look(ctx)
 		slowest = max(slowest, time.Since(began))
 	}
-	k.patience = min(max(patienceTimes*slowest, leastPatience), mostPatience)
+	k.patience = min(max(patienceTimes*slowest, shortPatience), longPatience)
 	k.length = time.Duration(lengthTimes * float64(k.patience))
 }
 
@@ -196,29 +194,6 @@ func (k *nodesKit) plan() bool {
 		}
 	}
 	return true
-}
-
-// freeAddr is an address of the loopback on which nobody listens, TCP and UDP.
-// Its port is below those that systems give to connections, so that it stays
-// free while its node is dead.
-func freeAddr() (string, error) {
-	const tries, lowest, ports = 100, 20_000, 12_000
-	var err error
-	for range tries {
-		addr := fmt.Sprintf("127.0.0.1:%d", lowest+rand.IntN(ports))
-		var listener net.Listener
-		if listener, err = net.Listen("tcp", addr); err != nil {
-			continue
-		}
-		var socket net.PacketConn
-		socket, err = net.ListenPacket("udp", addr)
-		_ = listener.Close() // it was never used
-		if err == nil {
-			_ = socket.Close()
-			return addr, nil
-		}
-	}
-	return "", err
 }
 
 // begin tells a process to be a node, and to join those that are members.

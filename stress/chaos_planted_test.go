@@ -232,8 +232,8 @@ func (f faultyEngine) unguarded(ctx context.Context, bound int, steps []stress.C
 	return f.subjectEngine.Run(ctx, max(bound, len(allowed)), allowed, world)
 }
 
-// faultyNode is a sound node with a fault on top.
-type faultyNode struct {
+// shakyNode is a sound node with a fault on top, for the chaos kit.
+type shakyNode struct {
 	stress.Node
 	calls  atomic.Int64
 	mu     sync.Mutex
@@ -241,15 +241,15 @@ type faultyNode struct {
 	last   []byte
 }
 
-func startFaultyNode(tb testing.TB, cfg stress.NodeConfig) (stress.Node, error) {
-	n, err := startNode(tb, cfg)
+func startShakyNode(_ testing.TB, cfg stress.NodeConfig) (stress.Node, error) {
+	n, err := startSubject(cfg)
 	if err != nil {
 		return nil, err
 	}
-	return &faultyNode{Node: n, failed: make(map[string]bool)}, nil
+	return &shakyNode{Node: n, failed: make(map[string]bool)}, nil
 }
 
-func (f *faultyNode) Call(to string, request []byte, done func([]byte, error)) {
+func (f *shakyNode) Call(to string, request []byte, done func([]byte, error)) {
 	f.Node.Call(to, request, func(reply []byte, err error) {
 		f.mu.Lock()
 		last := f.last
@@ -262,7 +262,7 @@ func (f *faultyNode) Call(to string, request []byte, done func([]byte, error)) {
 	})
 }
 
-func (f *faultyNode) Members() []stress.NodeMember {
+func (f *shakyNode) Members() []stress.NodeMember {
 	all := f.Node.Members()
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -18,7 +18,7 @@ func TestStressChaos(t *testing.T) {
 func TestChaosOfWorkers(t *testing.T) { part(t, stress.ChaosSubjects{Workers: openWorkers}) }
 func TestChaosOfEngine(t *testing.T)  { part(t, stress.ChaosSubjects{Engine: openEngine}) }
 func TestChaosOfNodes(t *testing.T) {
-	part(t, stress.ChaosSubjects{Engine: func(testing.TB) stress.Engine { return subjectEngine{} }, Nodes: startFaultyNode, Links: openLinks})
+	part(t, stress.ChaosSubjects{Engine: func(testing.TB) stress.Engine { return subjectEngine{} }, Nodes: startShakyNode, Links: openLinks})
 }
 
 func part(t *testing.T, subjects stress.ChaosSubjects) {
