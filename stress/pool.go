@@ -101,7 +101,7 @@ func TestPool(t *testing.T, open func(testing.TB, PoolConfig) Pool) {
 	ok = s.phase("broken", k.within(stallBound, k.broken)) && ok
 	ok = s.phase("failing dials", k.within(stallBound, k.failingDials)) && ok
 	ok = s.phase("overflow", k.within(stallBound, k.overflow)) && ok
-	ok = s.phase("limits", k.limits) && ok
+	ok = s.phase("limits", k.within(stallBound, k.limits)) && ok
 	ok = s.phase("close", k.within(stallBound, k.close)) && ok
 	if ok {
 		k.load()

@@ -22,7 +22,7 @@ type dialler struct {
 	early atomic.Pointer[func(*conn)]
 	// refuse is the number of dials that fail from now on.
 	refuse atomic.Int64
-	// stall, if set, is what dials do instead.
+	// stall, if set, is what dials do first.
 	stall atomic.Pointer[func(context.Context) error]
 
 	mu      sync.Mutex
@@ -64,9 +64,10 @@ func (d *dialler) dial(ctx context.Context) (net.Conn, error) {
 		return nil, errRefused
 	}
 	if stall := d.stall.Load(); stall != nil {
-		err := (*stall)(ctx)
-		d.open.Add(-1)
-		return nil, err
+		if err := (*stall)(ctx); err != nil {
+			d.open.Add(-1)
+			return nil, err
+		}
 	}
 	to, err := new(net.Dialer).DialContext(ctx, "tcp", d.kit.server.Addr)
 	if err != nil {
@@ -82,6 +83,9 @@ func (d *dialler) dial(ctx context.Context) (net.Conn, error) {
 }
 
 func (c *conn) Close() error {
+	if op := c.holder.Load(); op != 0 {
+		c.dialler.kit.violate("exclusive", "a connection was closed while operation %d held it", op-1)
+	}
 	if look := c.dialler.early.Load(); look != nil && !c.discarded.Load() {
 		(*look)(c)
 	}
@@ -102,10 +106,34 @@ func (k *poolKit) start(t testing.TB, cfg PoolConfig) (Pool, *dialler) {
 	return p, d
 }
 
-func (k *poolKit) closePool(p Pool) {
-	if err := p.Close(); err != nil {
-		k.fail("pooling: Close returned %v", err)
+// closePool closes a pool whose connections are all home, and tells whether that
+// came to an end.
+func (k *poolKit) closePool(p Pool) bool {
+	ended := make(chan error, 1)
+	go func() { ended <- p.Close() }()
+	select {
+	case err := <-ended:
+		if err != nil {
+			k.fail("pooling: Close returned %v", err)
+		}
+		return true
+	case <-time.After(settleBound):
+		k.violate("close", "Close has not returned %v after every connection had come home", settleBound)
+		return false
 	}
+}
+
+// errNothing stands for what a pool that returns nothing should have said.
+var errNothing = errors.New("neither a lease nor an error")
+
+// acquire is Acquire of a pool that may return nothing at all.
+func (k *poolKit) acquire(ctx context.Context, p Pool) (Lease, error) {
+	l, err := p.Acquire(ctx)
+	if l == nil && err == nil {
+		k.violate("served", "Acquire returned %v", errNothing)
+		err = errNothing
+	}
+	return l, err
 }
 
 // hold checks what a lease lends, and marks it as held by operation op.
@@ -183,11 +211,16 @@ func (k *poolKit) roundTrip(c net.Conn, op int) error {
 	return errReply
 }
 
+// notServed is the error of an operation that was lent nothing.
+type notServed struct{ error }
+
+func (e notServed) Unwrap() error { return e.error }
+
 // operate is one operation: acquire, round trip, release.
 func (k *poolKit) operate(ctx context.Context, p Pool, op int, held func()) error {
-	l, err := p.Acquire(ctx)
+	l, err := k.acquire(ctx, p)
 	if err != nil {
-		return err
+		return notServed{err}
 	}
 	c := k.hold(l, op)
 	if held != nil {
@@ -208,7 +241,7 @@ func (k *poolKit) capacity(ctx context.Context, p Pool, size int, criterion stri
 	leases := make([]Lease, 0, size)
 	conns := make([]*conn, 0, size)
 	for i := range size {
-		l, err := p.Acquire(ctx)
+		l, err := k.acquire(ctx, p)
 		if err != nil {
 			k.violate(criterion, "a pool of %d lends only %d: capacity has leaked (%v)", size, i, err)
 			break

@@ -18,7 +18,7 @@ var errRefused = errors.New("dial refused, on purpose")
 func (k *poolKit) failingDials(ctx context.Context, t *testing.T) {
 	const size, waiters = 1, 8
 	p, d := k.start(t, PoolConfig{Size: size})
-	first, err := p.Acquire(ctx)
+	first, err := k.acquire(ctx, p)
 	if err != nil {
 		k.fail("pooling: Acquire of a fresh pool returned %v", err)
 		return
@@ -29,7 +29,7 @@ func (k *poolKit) failingDials(ctx context.Context, t *testing.T) {
 		id := make(chan string, 1)
 		all.Go(func() {
 			id <- goroutineID()
-			l, err := p.Acquire(ctx)
+			l, err := k.acquire(ctx, p)
 			switch {
 			case err == nil:
 				k.release(l, k.hold(l, i+1))
@@ -47,13 +47,15 @@ func (k *poolKit) failingDials(ctx context.Context, t *testing.T) {
 	all.Wait()
 	d.refuse.Store(2 * waiters)
 	for range 2 * waiters {
-		if l, err := p.Acquire(ctx); err == nil {
+		if l, err := k.acquire(ctx, p); err == nil {
 			k.discard(l, k.hold(l, 0))
 		}
 	}
 	d.refuse.Store(0)
-	if ctx.Err() == nil && k.dialOutlastsCaller(ctx, p, d) {
-		k.capacity(ctx, p, size, "served")
+	for _, outcome := range []error{errRefused, nil} {
+		if ctx.Err() == nil && k.dialOutlastsCaller(ctx, p, d, outcome) {
+			k.capacity(ctx, p, size, "served")
+		}
 	}
 	if !k.failed() { // else Close may wait for what has leaked
 		k.closePool(p)
@@ -62,9 +64,13 @@ func (k *poolKit) failingDials(ctx context.Context, t *testing.T) {
 }
 
 // dialOutlastsCaller: a caller gives up while a dial is on its way for it, and
-// only then that dial fails. A pool that dials on a goroutine of its own has
-// nobody left to tell. It returns false if the pool answers nobody any more.
-func (k *poolKit) dialOutlastsCaller(ctx context.Context, p Pool, d *dialler) bool {
+// only then that dial fails, or succeeds. A pool that dials on a goroutine of its
+// own has nobody left to tell, or to give the connection to. It returns false if
+// the pool answers nobody any more.
+func (k *poolKit) dialOutlastsCaller(ctx context.Context, p Pool, d *dialler, outcome error) bool {
+	if l, err := k.acquire(ctx, p); err == nil {
+		k.discard(l, k.hold(l, 0)) // so that the next has to dial
+	}
 	gone, begun := make(chan struct{}), make(chan struct{})
 	var once atomic.Bool
 	stall := func(ctx context.Context) error {
@@ -73,7 +79,7 @@ func (k *poolKit) dialOutlastsCaller(ctx context.Context, p Pool, d *dialler) bo
 		}
 		select {
 		case <-gone:
-			return errRefused
+			return outcome
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -83,7 +89,7 @@ func (k *poolKit) dialOutlastsCaller(ctx context.Context, p Pool, d *dialler) bo
 	defer giveUp()
 	done := make(chan error, 1)
 	go func() {
-		l, err := p.Acquire(caller)
+		l, err := k.acquire(caller, p)
 		if err == nil {
 			k.discard(l, k.hold(l, 0))
 		}
@@ -108,7 +114,7 @@ func (k *poolKit) dialOutlastsCaller(ctx context.Context, p Pool, d *dialler) bo
 	answered := make(chan struct{})
 	go func() {
 		defer close(answered)
-		if l, err := p.Acquire(ctx); err == nil {
+		if l, err := k.acquire(ctx, p); err == nil {
 			k.release(l, k.hold(l, 1))
 		}
 	}()
@@ -116,7 +122,8 @@ func (k *poolKit) dialOutlastsCaller(ctx context.Context, p Pool, d *dialler) bo
 	case <-answered:
 		return true
 	case <-time.After(settleBound):
-		k.violate("served", "the pool has answered nobody for %v, since a dial failed whose caller had given up", settleBound)
+		k.violate("served", "the pool has answered nobody for %v, since a dial %s whose caller had given up", settleBound,
+			map[bool]string{true: "succeeded", false: "failed"}[outcome == nil])
 		return false
 	}
 }

@@ -97,7 +97,8 @@ func (k *poolKit) idle(ctx context.Context, p Pool, d *dialler) {
 	}
 }
 
-// lifetime uses a connection until another takes its place.
+// lifetime uses a connection until another takes its place, and holds one for
+// longer than it may live.
 func (k *poolKit) lifetime(ctx context.Context, p Pool, d *dialler) {
 	d.closesEarly(func(c *conn) {
 		if age := c.age(); age < lifetimeLimit/2 {
@@ -108,6 +109,11 @@ func (k *poolKit) lifetime(ctx context.Context, p Pool, d *dialler) {
 		k.lend(ctx, p, "lifetime", func(*conn) {})
 		return len(d.all()) > 1
 	})
+	if l, err := k.acquire(ctx, p); err == nil {
+		c := k.hold(l, 0) // a holder keeps what it has, however old that gets
+		time.Sleep(2 * lifetimeLimit)
+		k.release(l, c)
+	}
 	if !replaced {
 		k.violate("lifetime", "a connection is still lent at the age of %v, the limit is %v", limitMargin*lifetimeLimit, lifetimeLimit)
 	}
@@ -132,7 +138,7 @@ func (k *poolKit) health(ctx context.Context, p Pool, d *dialler) {
 
 // lend borrows a connection, looks at it and gives it back.
 func (k *poolKit) lend(ctx context.Context, p Pool, criterion string, look func(*conn)) {
-	l, err := p.Acquire(ctx)
+	l, err := k.acquire(ctx, p)
 	if err != nil {
 		k.violate(criterion, "Acquire returned %v, where another connection should have been dialled", err)
 		return

@@ -57,8 +57,9 @@ func (k *poolKit) load() {
 	}
 	k.phase("close all", func(context.Context, *testing.T) {
 		for _, p := range subjects {
-			if p != nil {
-				k.closePool(p)
+			if p != nil && !k.closePool(p) {
+				k.aborted = true // the others would do the same
+				return
 			}
 		}
 	})
@@ -73,6 +74,7 @@ func (k *poolKit) offerBurst(ctx context.Context, n int, subjects []Pool) (rec *
 	rec = measure.NewRecorder(n)
 	done := make(chan struct{})
 	var firstErr atomic.Pointer[error]
+	lines := newLines(n, len(subjects))
 	k.underLoad(func() {
 		out = load.Burst(ctx, n, func(g *load.Gate) {
 			k.follow(n, g.Ended, g.Now)
@@ -83,7 +85,11 @@ func (k *poolKit) offerBurst(ctx context.Context, n int, subjects []Pool) (rec *
 			// Holders wait until all have started: so N are in flight at once.
 			// The context has no end, as for most callers of a pool; N that
 			// wait in a select would need twice the stack.
-			err := k.operate(context.Background(), subjects[i%len(subjects)], i, func() { <-g.All() })
+			lines.comes(i)
+			err := k.operate(context.Background(), subjects[i%len(subjects)], i, func() {
+				lines.served(i)
+				<-g.All()
+			})
 			if err != nil {
 				rec.Failed(i)
 				firstErr.CompareAndSwap(nil, &err)
@@ -93,6 +99,13 @@ func (k *poolKit) offerBurst(ctx context.Context, n int, subjects []Pool) (rec *
 		})
 		close(done)
 	})
+	if _, unordered := subjects[0].(UnorderedPool); !unordered && out.Unfinished == 0 {
+		if order := lines.order(); order < leastOrder {
+			k.violate("order", "in a burst of %d, callers were served before others that had come earlier: the rank correlation of coming and being served is %.2f, accepted is %.1f or more",
+				n, order, leastOrder)
+		}
+		k.shown("order")
+	}
 	return rec, out, firstError(&firstErr, ctx)
 }
 
@@ -185,7 +198,10 @@ func (k *poolKit) faults(ctx context.Context, n int, subjects []Pool) {
 	var failed atomic.Int64
 	out := load.Burst(ctx, n, nil, func(i int, _ *load.Gate) {
 		defer k.recovered("faults")
-		if k.operate(ctx, subjects[i%len(subjects)], i, nil) != nil {
+		err := k.operate(ctx, subjects[i%len(subjects)], i, nil)
+		if errors.As(err, new(notServed)) {
+			k.violate("served", "operation %d was not served after %d connections had been cut: %v", i, cut, err)
+		} else if err != nil {
 			failed.Add(1)
 		}
 	})
@@ -200,5 +216,5 @@ func (k *poolKit) faults(ctx context.Context, n int, subjects []Pool) {
 	for _, p := range subjects {
 		k.capacity(ctx, p, connsPerPool, "broken")
 	}
-	k.shown("broken")
+	k.shown("broken", "served")
 }

@@ -3,7 +3,9 @@ package stress
 import (
 	"context"
 	"errors"
+	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -12,8 +14,8 @@ import (
 func (k *poolKit) order(ctx context.Context, t *testing.T) {
 	p, _ := k.start(t, PoolConfig{Size: 1})
 	_, unordered := p.(UnorderedPool)
-	const waiters = 32
-	first, err := p.Acquire(ctx)
+	const waiters = 128
+	first, err := k.acquire(ctx, p)
 	if err != nil {
 		k.fail("pooling: Acquire of a fresh pool returned %v", err)
 		return
@@ -25,7 +27,7 @@ func (k *poolKit) order(ctx context.Context, t *testing.T) {
 		id := make(chan string, 1)
 		all.Go(func() {
 			id <- goroutineID()
-			l, err := p.Acquire(ctx)
+			l, err := k.acquire(ctx, p)
 			if err != nil {
 				k.violate("served", "waiter %d of %d was not served: %v", i, waiters, err)
 				return
@@ -54,6 +56,9 @@ func (k *poolKit) order(ctx context.Context, t *testing.T) {
 		}
 		next++
 	}
+	if !unordered && !k.failed() {
+		k.overtake(ctx, p)
+	}
 	k.closePool(p)
 	k.shown("served")
 	if unordered {
@@ -63,17 +68,53 @@ func (k *poolKit) order(ctx context.Context, t *testing.T) {
 	}
 }
 
+// overtake: who gives a connection back and asks for one at once stands behind
+// those who have waited.
+func (k *poolKit) overtake(ctx context.Context, p Pool) {
+	const rounds = 20
+	for range rounds {
+		l, err := k.acquire(ctx, p)
+		if err != nil {
+			k.violate("served", "Acquire returned %v", err)
+			return
+		}
+		c := k.hold(l, 0)
+		var served atomic.Bool
+		id, done := make(chan string, 1), make(chan struct{})
+		go func() {
+			defer close(done)
+			id <- goroutineID()
+			l, err := k.acquire(ctx, p)
+			if err != nil {
+				k.violate("served", "a waiter was not served: %v", err)
+				return
+			}
+			served.Store(true)
+			k.release(l, k.hold(l, 1))
+		}()
+		parked(ctx, <-id)
+		k.release(l, c)
+		if l, err := k.acquire(ctx, p); err == nil {
+			if !served.Load() {
+				k.violate("order", "a caller that came later was served before a waiter")
+			}
+			k.release(l, k.hold(l, 2))
+		}
+		<-done
+	}
+}
+
 // deadline: waiters whose context ends, in every other round in the very
 // instant in which they may be served, get an error and take nothing with them.
 func (k *poolKit) deadline(ctx context.Context, t *testing.T) {
-	const size, rounds, waiters = 2, 200, 8
+	const size, rounds, waiters = 2, 1000, 8
 	p, _ := k.start(t, PoolConfig{Size: size})
 	for round := range rounds {
 		leases := make([]Lease, 0, size)
 		conns := make([]*conn, 0, size)
 		for i := range size {
 			short, stop := context.WithTimeout(ctx, settleBound)
-			l, err := p.Acquire(short)
+			l, err := k.acquire(short, p)
 			stop()
 			if err != nil {
 				k.violate("deadline", "after waiters gave up a pool of %d lends only %d: capacity has leaked (%v)", size, i, err)
@@ -87,14 +128,19 @@ func (k *poolKit) deadline(ctx context.Context, t *testing.T) {
 		for i := range waiters {
 			all.Go(func() {
 				begun.Done()
-				if l, err := p.Acquire(waiting); err == nil {
+				if l, err := k.acquire(waiting, p); err == nil {
 					k.release(l, k.hold(l, size+i))
 				} else if waiting.Err() == nil {
 					k.violate("deadline", "a waiter whose context had not ended got %v", err)
+				} else if !errors.Is(err, context.Canceled) {
+					k.violate("deadline", "a waiter whose context was cancelled got %v, accepted is context.Canceled", err)
 				}
 			})
 		}
 		begun.Wait()
+		for range waiters {
+			runtime.Gosched() // most of them get in line
+		}
 		if round%2 == 0 {
 			giveUp()
 			all.Wait() // before anything is released: so none can be served
@@ -107,15 +153,15 @@ func (k *poolKit) deadline(ctx context.Context, t *testing.T) {
 		giveUp()
 	}
 	// Nothing is released here: all must give up by their own context.
-	l, err := p.Acquire(ctx)
-	l2, err2 := p.Acquire(ctx)
+	l, err := k.acquire(ctx, p)
+	l2, err2 := k.acquire(ctx, p)
 	if err := errors.Join(err, err2); err != nil {
 		k.violate("deadline", "Acquire returned %v", err)
 		return
 	}
 	ended, stop := context.WithTimeout(ctx, 20*time.Millisecond)
 	defer stop()
-	if extra, err := p.Acquire(ended); err == nil {
+	if extra, err := k.acquire(ended, p); err == nil {
 		k.violate("bound", "a pool of %d lent one more", size)
 		extra.Release()
 	} else if !errors.Is(err, context.DeadlineExceeded) {
@@ -141,7 +187,12 @@ func (k *poolKit) broken(ctx context.Context, t *testing.T) {
 	}
 	errs := 0
 	for op := range 4 * size {
-		if k.operate(ctx, p, op, nil) != nil {
+		err := k.operate(ctx, p, op, nil)
+		if errors.As(err, new(notServed)) {
+			k.violate("served", "operation %d was not served after %d connections had been cut: %v", op, cut, err)
+			break
+		}
+		if err != nil {
 			errs++
 		}
 	}
@@ -157,13 +208,13 @@ func (k *poolKit) broken(ctx context.Context, t *testing.T) {
 func (k *poolKit) overflow(ctx context.Context, t *testing.T) {
 	const bound = 3
 	p, _ := k.start(t, PoolConfig{Size: 1, MaxWaiters: bound})
-	defer func() { _ = p.Close() }()
+	defer k.closePool(p)
 	b, ok := p.(BoundedPool)
 	if !ok {
 		k.notOffered("overflow", "the subject does not bound its waiters")
 		return
 	}
-	l, err := p.Acquire(ctx)
+	l, err := k.acquire(ctx, p)
 	if err != nil {
 		k.fail("pooling: Acquire returned %v", err)
 		return
@@ -173,7 +224,7 @@ func (k *poolKit) overflow(ctx context.Context, t *testing.T) {
 		id := make(chan string, 1)
 		all.Go(func() {
 			id <- goroutineID()
-			if l, err := p.Acquire(ctx); err == nil {
+			if l, err := k.acquire(ctx, p); err == nil {
 				l.Release()
 			} else {
 				k.violate("overflow", "a waiter within the bound of %d got %v", bound, err)
@@ -183,52 +234,78 @@ func (k *poolKit) overflow(ctx context.Context, t *testing.T) {
 	}
 	short, stop := context.WithTimeout(ctx, settleBound)
 	defer stop()
-	if extra, err := p.Acquire(short); err == nil {
+	if extra, err := k.acquire(short, p); err == nil {
 		k.violate("overflow", "waiter %d was served, accepted is %d", bound+1, bound)
 		extra.Release()
+	} else if errors.Is(err, context.DeadlineExceeded) {
+		k.violate("overflow", "waiter %d waited until its deadline, accepted are %d waiters and %q for the next", bound+1, bound, b.Overflow())
 	} else if !errors.Is(err, b.Overflow()) {
-		k.violate("overflow", "waiter %d got %q, accepted is %q", bound+1, err, b.Overflow())
+		k.violate("overflow", "waiter %d got %T %q, which is not %T %q by errors.Is", bound+1, err, err, b.Overflow(), b.Overflow())
 	}
 	l.Release()
 	all.Wait()
+	k.capacity(ctx, p, 1, "overflow")
 	k.shown("overflow")
 }
 
-// close: Close waits for what is lent out, refuses later callers and closes
-// every connection.
+// close: Close waits for what is lent out, answers who waits, refuses later
+// callers and closes every connection.
 func (k *poolKit) close(ctx context.Context, t *testing.T) {
-	p, d := k.start(t, PoolConfig{Size: 2})
-	l, err := p.Acquire(ctx)
-	if err != nil {
-		k.fail("pooling: Acquire returned %v", err)
-		return
+	const size = 3
+	p, d := k.start(t, PoolConfig{Size: size})
+	leases := make([]Lease, size)
+	for i := range leases {
+		l, err := k.acquire(ctx, p)
+		if err != nil {
+			k.fail("pooling: Acquire returned %v", err)
+			return
+		}
+		leases[i] = l
 	}
+	// In line as long as all are lent; Close may serve it yet, or refuse it.
+	waiter, id := make(chan struct{}), make(chan string, 1)
+	go func() {
+		defer close(waiter)
+		id <- goroutineID()
+		if l, err := k.acquire(context.Background(), p); err == nil {
+			l.Release()
+		}
+	}()
+	parked(ctx, <-id)
 	ended := make(chan error, 1)
-	id := make(chan string, 1)
 	go func() {
 		id <- goroutineID()
 		ended <- p.Close()
 	}()
-	parked(ctx, <-id)
-	select {
-	case <-ended:
-		k.violate("close", "Close returned while a connection was lent out")
-		ended <- nil
-	default:
+	closing := <-id
+	for i, l := range leases {
+		parked(ctx, closing)
+		if len(ended) > 0 {
+			k.violate("close", "Close returned while %d connections were lent out", size-i)
+		}
+		l.Release()
 	}
-	l.Release()
+	over := make(chan error, 1)
+	go func() {
+		<-waiter
+		over <- <-ended
+	}()
 	select {
-	case err := <-ended:
+	case err := <-over:
 		if err != nil {
 			k.violate("close", "Close returned %v", err)
 		}
 	case <-time.After(settleBound):
-		k.violate("close", "Close has not returned %v after the last connection came home", settleBound)
+		what := "Close has not returned"
+		if len(ended) > 0 {
+			what = "a waiter has not been answered"
+		}
+		k.violate("close", "%s, %v after the last connection came home to a pool that was told to close", what, settleBound)
 		return
 	}
 	short, stop := context.WithTimeout(ctx, settleBound)
 	defer stop()
-	if l, err := p.Acquire(short); err == nil {
+	if l, err := k.acquire(short, p); err == nil {
 		k.violate("close", "Acquire succeeded after Close")
 		l.Release()
 	} else if errors.Is(err, context.DeadlineExceeded) {

@@ -66,8 +66,9 @@ const (
 	UpToBase Scaling = "scale up to 100000"
 	// WithShare targets are rates and times for a machine that has nothing
 	// else to do: where other work held part of the processors, rates shrink,
-	// and times grow, by the part that was left. Where next to nothing was
-	// left the figure says nothing, and counts as not measured.
+	// and times grow, by what could be used of the part that was left. Where
+	// next to nothing was left the figure says nothing, and counts as not
+	// measured.
 	WithShare Scaling = "share"
 )
 
@@ -112,6 +113,11 @@ func (c Criterion) tells(w Conditions) bool {
 	return w.Share >= leastShare && !short
 }
 
+// usable is the part of the processors that a subject can make use of where other
+// work left share of them. It is less, up to half: who takes turns waits for them,
+// and finds its caches cold.
+func usable(share float64) float64 { return share * (1 + share) / 2 }
+
 // at returns the criterion with its target adjusted, and says so.
 func (c Criterion) at(w Conditions) (Criterion, string) {
 	switch {
@@ -122,9 +128,9 @@ func (c Criterion) at(w Conditions) (Criterion, string) {
 	case c.Scaling == WithShare && w.Share < 1:
 		full := c.Target
 		if c.Comparison == AtLeast {
-			c.Target *= w.Share
+			c.Target *= usable(w.Share)
 		} else {
-			c.Target /= w.Share
+			c.Target /= usable(w.Share)
 		}
 		return c, fmt.Sprintf("target %s adjusted: other work held %.0f %% of the processors",
 			Number(full), 100*(1-w.Share))
