@@ -64,6 +64,15 @@ func mustBeCaughtNow(t *testing.T, kit string, f fault, env ...string) {
 	}
 }
 
+// mustPass shows that a kit has nothing against a plant that is no fault.
+func mustPass(t *testing.T, kit, plant string) {
+	if testing.Short() {
+		t.Skip("takes a process of its own")
+	}
+	said, err := runKit(kit, plantedVariable+"="+plant, "STRESS_SCALE=2000", "STRESS_OUT="+t.TempDir())
+	assert.NoError(t, err, said)
+}
+
 // runKit runs a test of this binary in a process of its own, and returns what
 // it printed.
 func runKit(kit string, env ...string) (said string, err error) { return runKitTimes(1, kit, env...) }

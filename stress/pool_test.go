@@ -3,6 +3,7 @@ package stress_test
 import (
 	"context"
 	"net"
+	"strings"
 	"testing"
 
 	"tensile/pool"
@@ -19,6 +20,9 @@ func BenchmarkPool(b *testing.B) { stress.BenchmarkPool(b, openPool) }
 type subjectPool struct{ *pool.Pool[net.Conn] }
 
 func openPool(tb testing.TB, cfg stress.PoolConfig) stress.Pool {
+	if strings.HasPrefix(planted, sneaky) {
+		return newSneakyPool(cfg)
+	}
 	size := cfg.Size
 	switch planted {
 	case "one too many":
