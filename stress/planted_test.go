@@ -9,8 +9,10 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"tensile/stress/report"
+	"tensile/stress/validate"
 )
 
 // plantedVariable names the fault that a re-executed test binary plants in its
@@ -64,13 +66,25 @@ func mustBeCaughtNow(t *testing.T, kit string, f fault, env ...string) {
 	}
 }
 
-// mustPass shows that a kit has nothing against a plant that is no fault.
+// mustPass shows that a kit has nothing against a plant that is no fault, beside
+// that it may be slow: these are plain, and not made for it.
 func mustPass(t *testing.T, kit, plant string) {
 	if testing.Short() {
 		t.Skip("takes a process of its own")
 	}
-	said, err := runKit(kit, plantedVariable+"="+plant, "STRESS_SCALE=2000", "STRESS_OUT="+t.TempDir())
-	assert.NoError(t, err, said)
+	out := t.TempDir()
+	said, _ := runKit(kit, plantedVariable+"="+plant, "STRESS_SCALE=2000", "STRESS_OUT="+out) // the report says it
+	r, err := report.Load(out)
+	require.NoError(t, err, said)
+	assert.Equal(t, 1, r.Totals.Scenarios)
+	for _, s := range r.Scenarios {
+		slow := 0
+		for _, c := range validate.FailedOf(s.Checks) {
+			assert.Equal(t, validate.WithShare, c.Scaling, c.String())
+			slow++
+		}
+		assert.Len(t, s.Failures, slow, "%q", s.Failures)
+	}
 }
 
 // runKit runs a test of this binary in a process of its own, and returns what

@@ -391,12 +391,13 @@ func (p *sneakyPool) give(c *sneakyConn) {
 
 // next takes the first out of line.
 func (p *sneakyPool) next() chan sneakyConnOr {
-	at, n := 0, len(p.line)
+	n := len(p.line)
+	w := p.line[0]
 	if p.fault == "last come, first served beyond 100" && n > 100 || p.fault == "last come, first served beyond 200" && n > 200 {
-		at = n - 1
+		w, p.line = p.line[n-1], p.line[:n-1]
+	} else {
+		p.line = p.line[1:]
 	}
-	w := p.line[at]
-	p.line = slices.Delete(p.line, at, at+1)
 	return w
 }
 
