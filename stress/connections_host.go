@@ -16,10 +16,6 @@ import (
 	"tensile/stress/measure"
 )
 
-// patience is how long a reply may take. It is no target: it is there so that a
-// reply that was lost is told from one that is late.
-const patience = 10 * time.Second
-
 // A host is a process that has one end of connections, or both: the server of
 // the subject, the callers of the kit. hostConfig is what it is told when it
 // starts.
@@ -159,7 +155,7 @@ func (h *hostState) do(r hostRequest) error {
 
 func (h *hostState) begin() error {
 	if h.Calls {
-		h.callers = exchange.NewCallers(h.First, h.N, patience)
+		h.callers = exchange.NewCallers(h.First, h.N, settleBound)
 	}
 	h.pauses = measure.StartPauses()
 	h.reply.Fresh = measure.ReadHolding()
@@ -231,7 +227,7 @@ func (h *hostState) dialler(server string) func(context.Context, int) (net.Conn,
 	}
 	each := portsOfAddress()
 	return func(ctx context.Context, i int) (net.Conn, error) {
-		d := net.Dialer{Timeout: patience, KeepAlive: -1}
+		d := net.Dialer{Timeout: settleBound, KeepAlive: -1}
 		if addresses > 1 {
 			d.LocalAddr = &net.TCPAddr{IP: net.IPv4(127, 0, byte(h.Pair), byte(1+i/each))}
 		}

@@ -37,7 +37,7 @@ func (k *connectionsKit) answers(ctx context.Context, t *testing.T) {
 			return
 		}
 		before := runtime.NumGoroutine()
-		callers := exchange.NewCallers(0, few, patience)
+		callers := exchange.NewCallers(0, few, settleBound)
 		server := serve(subject, l)
 		if err := callers.Connect(ctx, few, dial); err != nil {
 			k.fail("memory, %s: %v", d.name, err)
@@ -67,7 +67,7 @@ func listenFew(network string) (net.Listener, func(context.Context, int) (net.Co
 		return nil, nil, err
 	}
 	return l, func(ctx context.Context, _ int) (net.Conn, error) {
-		return (&net.Dialer{Timeout: patience}).DialContext(ctx, "tcp", l.Addr().String())
+		return (&net.Dialer{Timeout: settleBound}).DialContext(ctx, "tcp", l.Addr().String())
 	}, nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"runtime"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -37,9 +38,13 @@ func parked(ctx context.Context, id string) bool {
 	return true
 }
 
+// dumps are used again: one takes longer to be allocated than to be written.
+var dumps = sync.Pool{New: func() any { return new([1 << 20]byte) }}
+
 func blocked(id string) bool {
-	buf := make([]byte, 1<<20)
-	buf = buf[:runtime.Stack(buf, true)]
+	dump := dumps.Get().(*[1 << 20]byte)
+	defer dumps.Put(dump)
+	buf := dump[:runtime.Stack(dump[:], true)]
 	_, rest, ok := bytes.Cut(buf, []byte("goroutine "+id+" ["))
 	if !ok {
 		return true // ended

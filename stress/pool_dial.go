@@ -53,9 +53,10 @@ func (k *poolKit) failingDials(ctx context.Context, t *testing.T) {
 	}
 	d.refuse.Store(0)
 	for _, outcome := range []error{errRefused, nil} {
-		if ctx.Err() == nil && k.dialOutlastsCaller(ctx, p, d, outcome) {
-			k.capacity(ctx, p, size, "served")
+		if ctx.Err() != nil || !k.dialOutlastsCaller(ctx, p, d, outcome) {
+			break
 		}
+		k.capacity(ctx, p, size, "served")
 	}
 	if !k.failed() { // else Close may wait for what has leaked
 		k.closePool(p)

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"tensile/stress/internal/settings"
 	"tensile/stress/load"
 	"tensile/stress/measure"
 	"tensile/stress/report"
@@ -19,11 +20,12 @@ import (
 )
 
 // Time bounds. None judges how fast a subject is: they are there so that one
-// that hangs fails with a message instead of the time limit of go test.
-const (
-	phaseBound  = time.Minute      // up to N = 100,000, and in proportion beyond
-	stallBound  = 15 * time.Second // without any operation ending
-	settleBound = 10 * time.Second // for what was told to end
+// that hangs fails with a message instead of the time limit of go test. All
+// are in proportion to STRESS_PATIENCE, in the child processes too.
+var (
+	settleBound = settings.Patience() // for what was told to end
+	stallBound  = settleBound * 3 / 2 // without any operation ending
+	phaseBound  = settleBound * 6     // up to N = 100,000, and in proportion beyond
 )
 
 // scenario is one kit at work on one subject.

@@ -39,6 +39,7 @@ type Settings struct {
 	Scaling  bool          // measure how time and memory grow
 	// Histories is how many seeded fault runs of the sessions scenario are checked.
 	Histories int
+	Patience  time.Duration // for what was told to end
 	// Baseline is what the run is compared with, and Regression the change for
 	// the worse, in percent, that fails it; nil for none.
 	Baseline   string
@@ -89,6 +90,10 @@ const (
 	defaultHistories, shortHistories = 5, 2
 	mostHistories                    = 10_000
 	acceptedHistories                = "a whole number from 1 to 10000"
+	defaultPatience                  = 10 * time.Second
+	shortestPatience                 = time.Second
+	longestPatience                  = time.Hour
+	acceptedPatience                 = "a duration from 1s to 1h, such as 30s"
 	acceptedPercent                  = "a percentage above 0, such as 10%, together with STRESS_BASELINE"
 )
 
@@ -161,6 +166,14 @@ var parsers = map[string]func(s *Settings, value string, b Build) (accepted stri
 		s.Burn = burn
 		return ""
 	},
+	patience: func(s *Settings, value string, _ Build) string {
+		d, err := time.ParseDuration(value)
+		if err != nil || d < shortestPatience || d > longestPatience {
+			return acceptedPatience
+		}
+		s.Patience = d
+		return ""
+	},
 	"STRESS_KILLS": func(s *Settings, value string, _ Build) string {
 		kills, err := strconv.Atoi(value)
 		if err != nil || kills < leastKills || kills > mostKills {
@@ -224,6 +237,7 @@ func Parse(environ []string, b Build) (Settings, error) {
 		Engine:    engineInMemory,
 		Nodes:     defaultNodes,
 		Burn:      defaultBurn,
+		Patience:  defaultPatience,
 	}
 	if b.Short {
 		s.Scale, s.Hold, s.Burn, s.Histories = shortScale, shortHold, shortBurn, shortHistories
@@ -258,6 +272,16 @@ func Parse(environ []string, b Build) (Settings, error) {
 		s.Scale = raceScale
 	}
 	return s, nil
+}
+
+const patience = "STRESS_PATIENCE"
+
+// Patience is Settings.Patience for what has to know it before anything else is
+// parsed, and in child processes: its default if the value is not accepted.
+func Patience() time.Duration {
+	s := Settings{Patience: defaultPatience}
+	parsers[patience](&s, os.Getenv(patience), Build{})
+	return s.Patience
 }
 
 // FromEnvironment is Parse over the environment of this process.

@@ -26,6 +26,7 @@ func TestDefaults(t *testing.T) {
 	assert.Equal(t, 10*time.Second, s.Hold)
 	assert.Equal(t, load.Constant, s.Arrivals)
 	assert.Equal(t, 4, s.Nodes)
+	assert.Equal(t, 10*time.Second, s.Patience)
 	assert.Equal(t, 5*time.Second, s.Burn)
 	assert.Empty(t, s.Notes)
 
@@ -51,6 +52,7 @@ func TestAccepted(t *testing.T) {
 		"STRESS_NODES=16":                   func(s Settings) bool { return s.Nodes == 16 },
 		"STRESS_HISTORIES=50":               func(s Settings) bool { return s.Histories == 50 },
 		"STRESS_BURN=1m":                    func(s Settings) bool { return s.Burn == time.Minute },
+		"STRESS_PATIENCE=1m30s":             func(s Settings) bool { return s.Patience == 90*time.Second },
 		"STRESS_KILLS=200":                  func(s Settings) bool { return s.Kills == 200 },
 		"STRESS_ENGINE=memory":              func(s Settings) bool { return s.Engine == "memory" },
 	} {
@@ -77,6 +79,9 @@ func TestRejected(t *testing.T) {
 		{"STRESS_ARRIVALS=fast", "constant or poisson"},
 		{"STRESS_HOLD=10", "from 1s to 24h"},
 		{"STRESS_HOLD=48h", "from 1s to 24h"},
+		{"STRESS_PATIENCE=1", "from 1s to 1h"},
+		{"STRESS_PATIENCE=999ms", "from 1s to 1h"},
+		{"STRESS_PATIENCE=61m", "from 1s to 1h"},
 		{"STRESS_KILLS=19", "from 20 to 100000"},
 		{"STRESS_KILLS=many", "from 20 to 100000"},
 		{"STRESS_ENGINE=kafka", "memory"},
