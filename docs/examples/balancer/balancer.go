@@ -1,0 +1,92 @@
+// Package balancer gives each connection to the node that has fewest.
+package balancer
+
+import (
+	"errors"
+	"slices"
+	"sync"
+)
+
+// Errors of a Balancer.
+var (
+	ErrNoNodes = errors.New("balancer: no node is up")
+	ErrName    = errors.New("balancer: no such node, or one that is there already")
+)
+
+// Balancer is safe for concurrent use.
+type Balancer struct {
+	mu    sync.Mutex
+	nodes []*Node
+}
+
+// Node is one of those to choose from.
+type Node struct {
+	Name string
+
+	from *Balancer
+	held int // connections
+	down bool
+}
+
+// Pick chooses the node with fewest connections. Done gives it back.
+func (b *Balancer) Pick() (*Node, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var least *Node
+	for _, n := range b.nodes {
+		if !n.down && (least == nil || n.held < least.held) {
+			least = n
+		}
+	}
+	if least == nil {
+		return nil, ErrNoNodes
+	}
+	least.held++
+	return least, nil
+}
+
+// Done ends a connection.
+func (n *Node) Done() {
+	n.from.mu.Lock()
+	defer n.from.mu.Unlock()
+	n.held--
+}
+
+// Join adds a node, which has no connection.
+func (b *Balancer) Join(name string) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.find(name) >= 0 {
+		return ErrName
+	}
+	b.nodes = append(b.nodes, &Node{Name: name, from: b})
+	return nil
+}
+
+// Leave removes a node.
+func (b *Balancer) Leave(name string) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	i := b.find(name)
+	if i < 0 {
+		return ErrName
+	}
+	b.nodes = slices.Delete(b.nodes, i, i+1)
+	return nil
+}
+
+// SetDown says whether a node has failed.
+func (b *Balancer) SetDown(name string, down bool) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	i := b.find(name)
+	if i < 0 {
+		return ErrName
+	}
+	b.nodes[i].down = down
+	return nil
+}
+
+func (b *Balancer) find(name string) int {
+	return slices.IndexFunc(b.nodes, func(n *Node) bool { return n.Name == name })
+}

@@ -1,0 +1,50 @@
+package balancer_test
+
+import (
+	"testing"
+
+	"example.com/yours/balancer"
+
+	"tensile/stress"
+)
+
+func TestMain(m *testing.M) { stress.Main(m) }
+
+func TestStressBalancer(t *testing.T) { stress.TestBalancer(t, open) }
+
+func BenchmarkBalancer(b *testing.B) { stress.BenchmarkBalancer(b, open) }
+
+func open(tb testing.TB, cfg stress.BalancerConfig) stress.Balancer {
+	if cfg.Strategy != stress.DefaultStrategy && cfg.Strategy != stress.LeastConnections {
+		return nil // not offered
+	}
+	s := subject{new(balancer.Balancer)}
+	for _, n := range cfg.Nodes {
+		if err := s.Join(n); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	return s
+}
+
+// subject is the balancer as the kit calls it. It has no method Weighted:
+// weights are not offered.
+type subject struct{ *balancer.Balancer }
+
+func (s subject) Pick(uint64) (stress.Pick, error) {
+	n, err := s.Balancer.Pick()
+	if err != nil {
+		return nil, err
+	}
+	return pick{n}, nil
+}
+
+func (s subject) Join(n stress.BalancerNode) error { return s.Balancer.Join(n.Name) }
+func (s subject) Down(name string) error           { return s.SetDown(name, true) }
+func (s subject) Up(name string) error             { return s.SetDown(name, false) }
+func (subject) NoNodes() error                     { return balancer.ErrNoNodes }
+
+type pick struct{ node *balancer.Node }
+
+func (p pick) Node() string { return p.node.Name }
+func (p pick) Done()        { p.node.Done() }

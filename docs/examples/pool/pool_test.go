@@ -1,0 +1,45 @@
+package pool_test
+
+import (
+	"context"
+	"net"
+	"testing"
+
+	"example.com/yours/pool"
+
+	"tensile/stress"
+)
+
+func TestMain(m *testing.M) { stress.Main(m) }
+
+func TestStressPool(t *testing.T) { stress.TestPool(t, open) }
+
+func BenchmarkPool(b *testing.B) { stress.BenchmarkPool(b, open) }
+
+func open(_ testing.TB, cfg stress.PoolConfig) stress.Pool {
+	return subject{pool.New(cfg.Size, cfg.Dial)}
+}
+
+// subject is the pool as the kit calls it.
+type subject struct{ *pool.Pool }
+
+func (s subject) Acquire(ctx context.Context) (stress.Lease, error) {
+	conn, err := s.Get(ctx)
+	if err != nil {
+		return nil, err // and not a lease: an interface that holds a nil pointer is not nil
+	}
+	return &lease{s.Pool, conn}, nil
+}
+
+type lease struct {
+	from *pool.Pool
+	conn net.Conn
+}
+
+func (l *lease) Conn() net.Conn { return l.conn }
+func (l *lease) Release()       { l.from.Put(l.conn) }
+
+func (l *lease) Discard() {
+	_ = l.conn.Close() // it is broken
+	l.from.Put(nil)
+}
