@@ -1,0 +1,50 @@
+package sessions_test
+
+import (
+	"context"
+	"net"
+	"testing"
+	"time"
+
+	"example.com/yours/sessions"
+
+	"tensile/stress"
+)
+
+func TestMain(m *testing.M) { stress.Main(m) }
+
+// TestStressSessions is executed again for each node: what stands before the
+// call of the kit happens in every one of them.
+func TestStressSessions(t *testing.T) { stress.TestSessions(t, start) }
+
+func BenchmarkSessions(b *testing.B) { stress.BenchmarkSessions(b, start) }
+
+// start is called in the process of the node.
+func start(tb testing.TB, cfg stress.SessionConfig) stress.Sessions {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	logins, err := sessions.Open(ctx, sessions.Config{
+		Name: cfg.Name, Nodes: cfg.Nodes, Listen: cfg.Listen, Seeds: cfg.Seeds, Secret: cfg.Secret,
+		// The way to another node leads over the links that the kit cuts, and
+		// not straight to where that node listens.
+		Dial: func(ctx context.Context, name, addr string) (net.Conn, error) {
+			if link, ok := cfg.Peers[name]; ok {
+				addr = link
+			}
+			return new(net.Dialer).DialContext(ctx, "tcp", addr)
+		},
+		Reachable: cfg.Reach,
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return subject{logins}
+}
+
+// subject is a node as the kit calls it. As there is Replicated, the kit need
+// not wait for as long as replication may take.
+type subject struct{ *sessions.Logins }
+
+func (subject) Errors() stress.SessionErrors {
+	return stress.SessionErrors{NotFound: sessions.ErrNone, Refused: sessions.ErrRefused}
+}
