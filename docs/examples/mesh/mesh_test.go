@@ -1,0 +1,56 @@
+package mesh_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"example.com/yours/mesh"
+
+	"tensile/stress"
+)
+
+func TestMain(m *testing.M) { stress.Main(m) }
+
+// Both tests are executed again for each node: what stands before the call of
+// the kit happens in every one of them.
+
+func TestStressCluster(t *testing.T) { stress.TestCluster(t, start) }
+
+func TestStressTransport(t *testing.T) { stress.TestTransport(t, start) }
+
+func BenchmarkCluster(b *testing.B) { stress.BenchmarkCluster(b, start) }
+
+func BenchmarkTransport(b *testing.B) { stress.BenchmarkTransport(b, start) }
+
+// start is called in the process of the node.
+func start(_ testing.TB, cfg stress.NodeConfig) (stress.Node, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	n, err := mesh.Start(ctx, mesh.Config{
+		Name: cfg.Name, Listen: cfg.Bind, Seeds: cfg.Seeds, Secret: cfg.Secret,
+		Window: cfg.Window, Timeout: cfg.CallTimeout, Handle: cfg.Handle, Dial: cfg.Dial,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return subject{n}, nil
+}
+
+// subject is a node as the kit calls it.
+type subject struct{ *mesh.Node }
+
+func (s subject) Members() []stress.NodeMember {
+	var all []stress.NodeMember
+	for name, state := range s.Node.Members() {
+		all = append(all, stress.NodeMember{Name: name, State: stress.NodeState(state)})
+	}
+	return all
+}
+
+func (subject) Errors() stress.NodeErrors {
+	return stress.NodeErrors{
+		Unauthenticated: mesh.ErrSecret, NameTaken: mesh.ErrNameTaken, AddressTaken: mesh.ErrAddressTaken,
+		Unreachable: mesh.ErrUnreachable, Overloaded: mesh.ErrOverloaded,
+	}
+}
