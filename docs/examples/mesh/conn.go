@@ -56,7 +56,7 @@ func newConn(over *tls.Conn) *conn {
 
 // patience is how long a connection may be silent. Pings see to it that one with
 // a live process at the other end is not.
-const patience = 1500 * time.Millisecond
+const patience = 3 * time.Second
 
 var errSilent = errors.New("mesh: the other end is silent")
 
