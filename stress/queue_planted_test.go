@@ -80,7 +80,7 @@ type faultyBroker struct {
 	acked     atomic.Int64
 	closed    atomic.Bool
 	mu        sync.Mutex
-	last      stress.Delivery // held by somebody
+	last      *faultyDelivery // held by somebody
 	put       []byte          // aside, to be swapped
 	putQueue  int
 	async     []chan []byte
@@ -219,6 +219,9 @@ func (b *faultyBroker) Receive(ctx context.Context, queue int) (stress.Delivery,
 	case planted == "two holders" && n%1000 == 0:
 		b.mu.Lock()
 		last := b.last
+		if last != nil {
+			last.shared, b.last = make(chan struct{}), nil
+		}
 		b.mu.Unlock()
 		if last != nil {
 			return last, nil
@@ -253,7 +256,7 @@ func (b *faultyBroker) Receive(ctx context.Context, queue int) (stress.Delivery,
 	if err != nil {
 		return nil, err
 	}
-	f := &faultyDelivery{d.(subjectDelivery), b, queue}
+	f := &faultyDelivery{subjectDelivery: d.(subjectDelivery), b: b, queue: queue}
 	b.mu.Lock()
 	b.last = f
 	b.mu.Unlock()
@@ -300,8 +303,10 @@ func (b *faultyBroker) Recovered() (torn, damaged []stress.LogGap) {
 
 type faultyDelivery struct {
 	subjectDelivery
-	b     *faultyBroker
-	queue int
+	b      *faultyBroker
+	queue  int
+	shared chan struct{} // closed once both of two holders are done; nil with one holder
+	done   atomic.Int32  // holders
 }
 
 func (d *faultyDelivery) Attempt() int {
@@ -316,7 +321,17 @@ func (d *faultyDelivery) Ack(ctx context.Context) error {
 	if d.b.last == d {
 		d.b.last = nil
 	}
+	shared := d.shared
 	d.b.mu.Unlock()
+	if shared != nil { // the first holder keeps it until the second has it
+		if d.done.Add(1) == 2 {
+			close(shared)
+		}
+		select {
+		case <-shared:
+		case <-ctx.Done():
+		}
+	}
 	n := d.b.acked.Add(1)
 	switch {
 	case planted == "ack does nothing":
