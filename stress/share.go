@@ -27,7 +27,7 @@ const (
 	moment = 500 * time.Millisecond
 	// quietShare is what counts as having the processors to oneself: below it
 	// the figures of an otherwise idle machine would be adjusted by noise.
-	quietShare = 0.9
+	quietShare = 0.95
 	// crowdedBusy is the part, of what other processes leave of the processors,
 	// that a process in which nothing goes on stays far below.
 	crowdedBusy = 0.3

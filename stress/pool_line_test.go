@@ -10,11 +10,11 @@ import (
 
 // TestOrderOfALine: every service but one in order is told from it.
 func TestOrderOfALine(t *testing.T) {
-	const n, pools = 3000, 3
+	const n = 1000
 	random := rand.New(rand.NewPCG(1, 2))
 	for _, c := range []struct {
 		name  string
-		serve func(n int) []int // order in which those of a pool are served
+		serve func(n int) []int // order in which they are served
 		want  float64
 	}{
 		{"first come, first served", upTo, 1},
@@ -36,19 +36,16 @@ func TestOrderOfALine(t *testing.T) {
 			return append(order, late...)
 		}, 0.75},
 	} {
-		l := newLines(n, pools)
+		l := newLine(n)
 		for op := range n {
 			l.comes(op)
 		}
-		for pool := range pools {
-			for _, i := range c.serve(n / pools) {
-				l.served(i*pools + pool)
-			}
+		for _, op := range c.serve(n) {
+			l.served(op)
 		}
 		assert.InDelta(t, c.want, l.order(), 0.1, c.name)
 		assert.Equal(t, c.want > 0.5, l.order() >= leastOrder, c.name)
 	}
-	assert.Equal(t, 1.0, newLines(10, 1).order(), "too few to tell")
 }
 
 func upTo(n int) []int {

@@ -1,0 +1,84 @@
+package stress
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+
+	"tensile/stress/load"
+)
+
+// line follows who comes to a pool and who is served. Where thousands come at
+// once, nobody can tell from outside who stands where in line: a goroutine may be
+// held up on its way. But by and large who came early is served early.
+type line struct {
+	came, left atomic.Int32 // how many
+	in, out    []int32      // of each operation: as which it came and was served, from 1
+}
+
+func newLine(n int) *line { return &line{in: make([]int32, n), out: make([]int32, n)} }
+
+func (l *line) comes(op int)  { l.in[op] = l.came.Add(1) }
+func (l *line) served(op int) { l.out[op] = l.left.Add(1) }
+
+const (
+	// leastOrder is what a pool reaches that serves in order, also where every
+	// tenth goroutine is held up for as long as the burst lasts; one that serves
+	// the last first, or anybody, is far below.
+	leastOrder = 0.5
+	// lineLength is more than stand in line at a pool in the burst of 100,000.
+	lineLength = 2000
+	// lineTries: a garbage collection may hold up a third of all goroutines on
+	// their way. A pool that does not serve in order does so each time.
+	lineTries = 5
+)
+
+// order is the rank correlation between coming and being served, by Spearman: 1
+// for strict order, 0 for none, -1 for the reverse.
+func (l *line) order() float64 {
+	m, squares := float64(len(l.in)), 0.0
+	for op := range l.in {
+		d := float64(l.in[op] - l.out[op])
+		squares += d * d
+	}
+	return 1 - 6*squares/(m*(m*m-1))
+}
+
+// line: of very many that wait at once, those that came first are served first.
+func (k *poolKit) line(ctx context.Context, t *testing.T) {
+	p, _ := k.start(t, PoolConfig{Size: connsPerPool})
+	if _, unordered := p.(UnorderedPool); unordered {
+		k.closePool(p)
+		return
+	}
+	best := -1.0
+	for try := 0; try < lineTries && best < leastOrder; try++ {
+		l := newLine(lineLength)
+		var first atomic.Pointer[error]
+		out := load.Burst(ctx, lineLength, nil, func(i int, g *load.Gate) {
+			defer k.recovered("line")
+			l.comes(i)
+			err := k.operate(ctx, p, i, func() {
+				l.served(i)
+				<-g.All()
+			})
+			if err != nil {
+				first.CompareAndSwap(nil, &err)
+			}
+		})
+		err := firstError(&first, ctx)
+		if k.unfinished("served", out.Unfinished, lineLength, out.Took, err) {
+			return
+		}
+		if err != nil {
+			k.violate("served", "of %d that waited at once not all were served: %v", lineLength, err)
+			break
+		}
+		best = max(best, l.order())
+	}
+	if best < leastOrder && !k.failed() {
+		k.violate("order", "of %d that waited at once, some were served before others that had come earlier: the rank correlation of coming and being served was %.2f at best in %d tries, accepted is %.1f or more",
+			lineLength, best, lineTries, leastOrder)
+	}
+	k.closePool(p)
+}
