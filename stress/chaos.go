@@ -69,6 +69,9 @@ func TestChaos(t *testing.T, subjects ChaosSubjects) {
 		return
 	}
 	s := begin(t, validate.Chaos)
+	if subjects.Engine == nil && subjects.Workers == nil && subjects.Nodes == nil {
+		s.fail("chaos: there is no subject: nothing was handed to the kit")
+	}
 	left := 0 // by node processes
 	if subjects.Engine != nil {
 		(&engineKit{s, subjects.Engine}).take()

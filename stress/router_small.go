@@ -12,6 +12,17 @@ import (
 func (k *routerKit) errors(ctx context.Context, t *testing.T) {
 	r := k.start(t)
 	e := r.Errors()
+	for name, err := range map[string]error{"Unknown": e.Unknown, "Taken": e.Taken, "Full": e.Full, "Closed": e.Closed} {
+		if err == nil {
+			k.violate("errors", "Errors has none for %s: the kit could not tell it from another", name)
+		}
+	}
+	if k.failed() {
+		k.shown("errors")
+		k.aborted = true // each of the other phases needs them
+		k.close(r)
+		return
+	}
 	expect := func(what string, got, want error) {
 		if !errors.Is(got, want) {
 			k.violate("errors", "%s gave %v, accepted is %v", what, got, want)

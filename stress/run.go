@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"runtime/trace"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -26,6 +27,7 @@ type run struct {
 	console  *console
 	progress *progress
 	recorder *trace.FlightRecorder // nil where there is none
+	busy     atomic.Bool           // a kit is at work
 
 	mu     sync.Mutex
 	report *report.Run
@@ -89,7 +91,6 @@ func newRun() (*run, error) {
 	if r.recorder, err = startFlightRecorder(); err != nil {
 		r.folder.Logf("no trace of a failure will be kept: %v", err)
 	}
-	r.catchSignals()
 	return r, r.update(func() {})
 }
 
@@ -111,19 +112,40 @@ func moduleRoot() string {
 }
 
 // catchSignals writes the report, cleans up and ends the process when it is
-// interrupted.
-func (r *run) catchSignals() {
+// interrupted, until stop is called: when no kit is at work there is nothing to
+// clean up, and no goroutine to be found by a user who looks for leaks.
+func (r *run) catchSignals() (stop func()) {
 	signals := make(chan os.Signal, 1)
+	over, done := make(chan struct{}), make(chan struct{})
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	go func() {
-		got := <-signals
-		r.interrupted(got.String())
-		code := 1
-		if number, ok := got.(syscall.Signal); ok {
-			code = 128 + int(number)
+		defer close(done)
+		select {
+		case got := <-signals:
+			r.die(got)
+		case <-over:
 		}
-		os.Exit(code)
+		select {
+		case got := <-signals: // it came as the last word was said
+			r.die(got)
+		default:
+		}
 	}()
+	return func() {
+		signal.Stop(signals)
+		close(over)
+		<-done
+	}
+}
+
+// die ends the process by a signal.
+func (r *run) die(by os.Signal) {
+	r.interrupted(by.String())
+	code := 1
+	if number, ok := by.(syscall.Signal); ok {
+		code = 128 + int(number)
+	}
+	os.Exit(code)
 }
 
 // interrupted marks what is running and leaves the report.

@@ -66,6 +66,11 @@ func begin(t *testing.T, id string) *scenario {
 		t: t, run: r, id: id, n: r.settings.Scale, seed: r.settings.Seed, began: time.Now(), place: caller(), shares: undisturbed,
 		list: validate.NewChecklist(validate.Of(id)), violations: make(map[string]int),
 	}
+	if !r.busy.CompareAndSwap(false, true) {
+		t.Fatalf("stress: another kit is at work in this process, accepted is one at a time: each counts what is left behind")
+	}
+	t.Cleanup(func() { r.busy.Store(false) })
+	t.Cleanup(r.catchSignals())
 	s.enter()
 	debug.FreeOSMemory() // what earlier tests left is not this one's
 	s.crowded = s.isCrowded()
@@ -462,8 +467,16 @@ func (s *scenario) onInterrupt(end func()) {
 	s.run.atEnd = append(s.run.atEnd, end)
 }
 
-// subject names what is tested in the report.
-func (s *scenario) subject(subject any) { s.addSubject(typeName(subject)) }
+// subject names what is tested in the report. It ends the phase, and the
+// scenario, if there is nothing to be tested.
+func (s *scenario) subject(subject any) {
+	if subject == nil {
+		s.aborted = true
+		s.fail("%s: there is no subject: the function that was handed to the kit returned nil", s.id)
+		runtime.Goexit()
+	}
+	s.addSubject(typeName(subject))
+}
 
 // addSubject is subject for one that is known by its type's name only, as its
 // process told.

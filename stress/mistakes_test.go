@@ -1,0 +1,95 @@
+package stress_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"go.uber.org/goleak"
+
+	"tensile/stress"
+)
+
+// mistakes are of those who use the kits, and not of their subjects.
+var mistakes = map[string]struct {
+	make func(*testing.T)
+	says string
+}{
+	"no pool": {func(t *testing.T) {
+		stress.TestPool(t, func(testing.TB, stress.PoolConfig) stress.Pool { return nil })
+	}, "pooling: there is no subject: the function that was handed to the kit returned nil"},
+	"no router": {func(t *testing.T) {
+		stress.TestRouter(t, func(testing.TB, stress.RouterConfig) stress.Router { return nil })
+	}, "routing: there is no subject"},
+	"no broker": {func(t *testing.T) {
+		stress.TestQueue(t, func(testing.TB, stress.QueueConfig) stress.Broker { return nil })
+	}, "queueing: there is no subject"},
+	"no workers": {func(t *testing.T) {
+		stress.TestWorkers(t, func(testing.TB, stress.WorkersConfig) stress.Workers { return nil })
+	}, "chaos: there is no subject"},
+	"no engine": {func(t *testing.T) {
+		stress.TestChaos(t, stress.ChaosSubjects{Engine: func(testing.TB) stress.Engine { return nil }})
+	}, "chaos: there is no subject"},
+	"nothing at all": {func(t *testing.T) {
+		stress.TestChaos(t, stress.ChaosSubjects{})
+	}, "chaos: there is no subject"},
+	"nameless errors": {func(t *testing.T) {
+		stress.TestRouter(t, func(tb testing.TB, cfg stress.RouterConfig) stress.Router { return namelessRouter{openRouter(tb, cfg)} })
+	}, "routing.errors: Errors has none for Full: the kit could not tell it from another"},
+}
+
+type namelessRouter struct{ stress.Router }
+
+func (r namelessRouter) Errors() stress.RouterErrors {
+	e := r.Router.Errors()
+	e.Full = nil
+	return e
+}
+
+// TestMistakes shows that a kit says what is wrong with its use, and does not
+// crash of it.
+func TestMistakes(t *testing.T) {
+	if m, ok := mistakes[planted]; ok {
+		m.make(t)
+		return
+	}
+	var faults []fault
+	for name, m := range mistakes {
+		faults = append(faults, fault{name, m.says})
+	}
+	mustBeCaught(t, "TestMistakes", faults)
+}
+
+// TestOneKitAtATime runs two at once in a process of their own.
+func TestOneKitAtATime(t *testing.T) {
+	if planted == "two at once" {
+		for range 2 {
+			t.Run("kit", func(t *testing.T) {
+				t.Parallel()
+				stress.TestRouter(t, openRouter)
+			})
+		}
+		return
+	}
+	if testing.Short() {
+		t.Skip("takes a process of its own")
+	}
+	said, err := runKit("TestOneKitAtATime", plantedVariable+"=two at once", "STRESS_SCALE=2000", "STRESS_OUT="+t.TempDir())
+	assert.Error(t, err)
+	assert.Contains(t, said, "another kit is at work in this process")
+}
+
+// TestKitLeavesNoGoroutine that a user would find who looks for leaks: none of
+// the subject, and none of the kit.
+func TestKitLeavesNoGoroutine(t *testing.T) {
+	if planted == "nothing" {
+		before := goleak.IgnoreCurrent()
+		t.Run("kit", func(t *testing.T) { stress.TestRouter(t, openRouter) })
+		goleak.VerifyNone(t, before)
+		return
+	}
+	if testing.Short() {
+		t.Skip("takes a process of its own")
+	}
+	said, err := runKit("TestKitLeavesNoGoroutine", plantedVariable+"=nothing", "STRESS_SCALE=2000", "STRESS_OUT="+t.TempDir())
+	assert.NoError(t, err, said)
+}
