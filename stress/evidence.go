@@ -30,7 +30,8 @@ func startFlightRecorder() (*trace.FlightRecorder, error) {
 }
 
 // keepEvidence saves the trace of the last seconds, and a goroutine and a heap
-// profile, in the output folder; it returns a sentence that names them.
+// profile, in the output folder; it returns sentences that name them, and what child
+// processes print.
 func (s *scenario) keepEvidence() string {
 	var kept []string
 	keep := func(name string, write func(*os.File) error) {
@@ -53,8 +54,15 @@ func (s *scenario) keepEvidence() string {
 	}
 	keep(".goroutines.txt", func(f *os.File) error { return pprof.Lookup("goroutine").WriteTo(f, 1) })
 	keep(".heap.pprof", func(f *os.File) error { return pprof.Lookup("heap").WriteTo(f, 0) })
-	if len(kept) == 0 {
-		return ""
+	s.mu.Lock()
+	children := len(s.logs) > 0
+	s.mu.Unlock()
+	var sentences []string
+	if len(kept) > 0 {
+		sentences = append(sentences, "kept of the moment: "+strings.Join(kept, ", "))
 	}
-	return "kept of the moment: " + strings.Join(kept, ", ")
+	if children {
+		sentences = append(sentences, "what the child processes print: "+s.run.folder.Logs(s.id))
+	}
+	return strings.Join(sentences, "\n")
 }

@@ -32,6 +32,9 @@ var mistakes = map[string]struct {
 	"nothing at all": {func(t *testing.T) {
 		stress.TestChaos(t, stress.ChaosSubjects{})
 	}, "chaos: there is no subject"},
+	"panic in a child": {func(t *testing.T) {
+		stress.TestCluster(t, func(testing.TB, stress.NodeConfig) (stress.Node, error) { panic("where is it?") })
+	}, "what the child processes print: "},
 	"nameless errors": {func(t *testing.T) {
 		stress.TestRouter(t, func(tb testing.TB, cfg stress.RouterConfig) stress.Router { return namelessRouter{openRouter(tb, cfg)} })
 	}, "routing.errors: Errors has none for Full: the kit could not tell it from another"},

@@ -140,10 +140,13 @@ func (f *Folder) Logf(format string, args ...any) {
 // logsFolder holds what child processes print, a folder for each scenario.
 const logsFolder = "logs"
 
+// Logs is the folder of what the child processes of a scenario print.
+func (f *Folder) Logs(scenario string) string { return f.Path(filepath.Join(logsFolder, scenario)) }
+
 // CreateLog makes the file for what a child process of a scenario prints. A
 // file of an earlier run is emptied.
 func (f *Folder) CreateLog(scenario, name string) (*os.File, error) {
-	dir := filepath.Join(f.dir, logsFolder, scenario)
+	dir := f.Logs(scenario)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrFolder, err)
 	}
@@ -156,11 +159,10 @@ func (f *Folder) CreateLog(scenario, name string) (*os.File, error) {
 
 // RemoveLogs removes the files that CreateLog made for a scenario.
 func (f *Folder) RemoveLogs(scenario string) error {
-	logs := filepath.Join(f.dir, logsFolder)
-	if err := os.RemoveAll(filepath.Join(logs, scenario)); err != nil {
+	if err := os.RemoveAll(f.Logs(scenario)); err != nil {
 		return fmt.Errorf("%w: %w", ErrFolder, err)
 	}
-	_ = os.Remove(logs) // refused while another scenario has files there
+	_ = os.Remove(f.Path(logsFolder)) // refused while another scenario has files there
 	return nil
 }
 
