@@ -36,7 +36,13 @@ func (b *book) acknowledged() (n int) {
 // judge says what is wrong with a value that was read of a session after its
 // last write, or "".
 func (b *book) judge(session int, r result) (criterion, what string) {
-	acked, tried := b.acked[session].Load(), b.tried[session].Load()
+	return b.judgeSince(session, b.acked[session].Load(), r)
+}
+
+// judgeSince judges a value that was read while the session may have been
+// written, where acked was its last acknowledged write before the read began.
+func (b *book) judgeSince(session int, acked uint32, r result) (criterion, what string) {
+	tried := b.tried[session].Load()
 	switch number, ok := sessionNumber(session, r.value); {
 	case r.outcome == opAbsent && acked == 0:
 		return "", ""

@@ -2,6 +2,8 @@ package stress
 
 import (
 	"context"
+	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -19,46 +21,56 @@ const (
 	attemptTime = 2 * time.Second
 )
 
-// written is one write that was acknowledged, by the time since the load began.
-type written struct {
+// completed is one operation that was served in the end, by the time since the
+// load began.
+type completed struct {
 	from, to time.Duration
-	attempts int
+	failures int // nodes that it was sent to, and that did not serve it
 }
 
-// kill has one node killed while sessions are written, and then reads them all.
+// sweepCallers is how many sessions are read at once, while others are written.
+const sweepCallers = 128
+
+// kill has one node killed while sessions are written. From that instant on all
+// sessions are read, too: recovered is when whatever is asked for, of any of
+// them, is served at once again.
 func (k *sessionKit) kill(ctx context.Context, t *testing.T) {
 	victim := k.nodes[k.seed%sessionNodes]
-	before, after := 500*time.Millisecond, 1500*time.Millisecond
+	before, least := 500*time.Millisecond, 1500*time.Millisecond
 	if testing.Short() {
-		before, after = before/2, after/2
+		before, least = before/2, least/4
 	}
-	var killed time.Duration
-	var all []written
+	var killed, swept time.Duration
+	var writes, reads []completed
 	k.underLoad(func() {
 		began := time.Now()
-		all = k.keepWriting(ctx, began, func() {
+		writes = k.keepWriting(ctx, began, func() {
 			time.Sleep(before)
 			killed = time.Since(began)
 			victim.kill()
 			k.killedAt = began.Add(killed)
-			time.Sleep(after)
+			reads = k.sweep(ctx, began)
+			swept = time.Since(began) - killed
+			time.Sleep(time.Until(k.killedAt.Add(least)))
 		})
 	})
 	if k.failed() {
 		return
 	}
-	recovered := recovery(all, killed)
+	recovered, disturbed := k.recovery(append(slices.Clone(writes), reads...), killed)
 	k.timed("recovery", recovered.Seconds()*1e3)
 	k.timed("recovery_reach", recovered.Seconds()*1e3)
+	k.note("All %d sessions were read in the %.0f ms after a node was killed, and %d writes made from %v before it to the end: %d operations were not served at once, the last of them until %.0f ms after it.",
+		k.sessions, swept.Seconds()*1e3, len(writes), before, disturbed, recovered.Seconds()*1e3)
 	k.mu.Lock()
-	k.result.Operations += len(all)
+	k.result.Operations += len(writes) + len(reads)
 	k.result.Timelines = append(k.result.Timelines, report.Timeline{
-		Name: "a node is killed while sessions are written", Unit: "writes/s",
+		Name: "a node is killed while sessions are written, and from then on read", Unit: "operations/s",
 		Events: []report.Event{
 			{At: killed.Seconds(), Kind: report.Fault, Target: victim.name, What: syscall.SIGKILL.String()},
-			{At: (killed + recovered).Seconds(), Kind: report.Recovered, Target: victim.name, What: "writes are acknowledged as before"},
+			{At: (killed + recovered).Seconds(), Kind: report.Recovered, Target: victim.name, What: "operations are served at once"},
 		},
-		Lines: []report.Line{writeRate(all)},
+		Lines: []report.Line{rateOf("writes", writes), rateOf("reads", reads)},
 	})
 	k.mu.Unlock()
 	k.readAll(ctx, k.running(), "latest")
@@ -66,21 +78,22 @@ func (k *sessionKit) kill(ctx context.Context, t *testing.T) {
 
 // keepWriting has callers write sessions, each its own, for as long as meanwhile
 // takes. A caller whose node does not answer turns to the next.
-func (k *sessionKit) keepWriting(ctx context.Context, began time.Time, meanwhile func()) []written {
+func (k *sessionKit) keepWriting(ctx context.Context, began time.Time, meanwhile func()) []completed {
 	callers := min(killCallers, k.sessions)
-	of := make([][]written, callers)
+	of := make([][]completed, callers)
 	var stop atomic.Bool
 	var all sync.WaitGroup
 	for c := range callers {
 		all.Go(func() {
 			defer k.recovered("a caller")
 			for session := c; !stop.Load() && ctx.Err() == nil; session = (session + callers) % (k.sessions / callers * callers) {
-				w := written{from: time.Since(began)}
-				if !k.persist(ctx, session, session/callers+c, &w) {
-					k.fail("sessions.recovery: no node acknowledged a write of %s within %v", sessionKey(session), tries)
+				number, value := k.loaded.next(session)
+				w, r := k.persist(ctx, began, session/callers+c, sessionOp{kind: opPut, key: sessionKey(session), value: value})
+				if r.outcome != opDone {
+					k.fail("sessions.recovery: no node acknowledged a write of %s within %v: %v", sessionKey(session), tries, r.err)
 					return
 				}
-				w.to = time.Since(began)
+				k.loaded.acked[session].Store(number)
 				of[c] = append(of[c], w)
 			}
 		})
@@ -88,59 +101,85 @@ func (k *sessionKit) keepWriting(ctx context.Context, began time.Time, meanwhile
 	meanwhile()
 	stop.Store(true)
 	all.Wait()
-	var joined []written
-	for _, w := range of {
-		joined = append(joined, w...)
-	}
-	return joined
+	return slices.Concat(of...)
 }
 
-// persist makes the next write of a session at one node after the other until
-// it is acknowledged.
-func (k *sessionKit) persist(ctx context.Context, session, node int, w *written) bool {
-	number, value := k.loaded.next(session)
-	for began := time.Now(); ctx.Err() == nil && time.Since(began) < tries; node++ {
-		w.attempts++
-		if w.attempts > len(k.nodes) {
-			time.Sleep(time.Millisecond) // all of them have refused
+// sweep reads every session once, while they are written.
+func (k *sessionKit) sweep(ctx context.Context, began time.Time) []completed {
+	all := make([]completed, k.sessions)
+	var wrong atomic.Int64
+	k.share(sweepCallers, k.sessions, func(session int) bool {
+		acked := k.loaded.acked[session].Load()
+		var r result
+		all[session], r = k.persist(ctx, began, session, sessionOp{kind: opGet, key: sessionKey(session)})
+		if what, says := k.loaded.judgeSince(session, acked, r); what != "" {
+			wrong.Add(1)
+			k.violate(what, "%s, read after a node was killed", says)
 		}
-		if k.nodes[node%len(k.nodes)].put(ctx, attemptTime, sessionKey(session), value).outcome == opDone {
-			k.loaded.acked[session].Store(number)
-			return true
-		}
-	}
-	return false
+		return ctx.Err() == nil && wrong.Load() < mostWrong
+	})
+	k.survived(int(wrong.Load()))
+	return all
 }
 
-// recovery is how long after the instant killed writes were still disturbed; or
-// when the first was acknowledged, where none was.
-func recovery(all []written, killed time.Duration) time.Duration {
-	var last time.Duration
-	first := time.Duration(1<<63 - 1)
-	for _, w := range all {
-		if w.to <= killed {
+// persist tries an operation at one node after the other until it is served.
+// Nothing is sent to a node that has been killed: whoever is connected to it sees
+// that.
+func (k *sessionKit) persist(ctx context.Context, began time.Time, node int, op sessionOp) (s completed, r result) {
+	s.from = time.Since(began)
+	for s.to = s.from; ctx.Err() == nil && s.to-s.from < tries; node++ {
+		n := k.nodes[node%len(k.nodes)]
+		if !n.alive() {
 			continue
 		}
-		first = min(first, w.to)
-		if w.attempts > 1 || w.to-w.from > disturbedTime {
-			last = max(last, w.to)
+		r = n.do(ctx, attemptTime, op)
+		s.to = time.Since(began)
+		if r.outcome == opDone || r.outcome == opAbsent {
+			break
+		}
+		if s.failures++; s.failures >= len(k.nodes) {
+			time.Sleep(time.Millisecond) // all of them have refused
 		}
 	}
-	return max(last, first) - killed
+	return s, r
 }
 
-// writeRate is how many writes were acknowledged, in twentieths of a second.
-func writeRate(all []written) report.Line {
+// recovery is how long after the instant killed operations were still disturbed,
+// and how many were; or when the first was served, where none was. What was slow
+// before, and what other work of the machine makes slow, is no disturbance.
+func (k *sessionKit) recovery(all []completed, killed time.Duration) (last time.Duration, disturbed int) {
+	k.mu.Lock()
+	slow := time.Duration(float64(disturbedTime) / max(k.shares.worst, 0.01))
+	k.mu.Unlock()
+	first := time.Duration(math.MaxInt64)
+	for _, o := range all {
+		if o.to <= killed {
+			slow = max(slow, 2*(o.to-o.from))
+		} else {
+			first = min(first, o.to)
+		}
+	}
+	for _, o := range all {
+		if o.to > killed && (o.failures > 0 || o.to-o.from > slow) {
+			disturbed++
+			last = max(last, o.to)
+		}
+	}
+	return max(last, first) - killed, disturbed
+}
+
+// rateOf is how many operations were served, in twentieths of a second.
+func rateOf(name string, all []completed) report.Line {
 	const step = 50 * time.Millisecond
 	var counts []int
-	for _, w := range all {
-		at := int(w.to / step)
+	for _, o := range all {
+		at := int(o.to / step)
 		for at >= len(counts) {
 			counts = append(counts, 0)
 		}
 		counts[at]++
 	}
-	line := report.Line{Name: "acknowledged"}
+	line := report.Line{Name: name}
 	for at, n := range counts {
 		line.Points = append(line.Points, report.Point{(float64(at) + 0.5) * step.Seconds(), float64(n) / step.Seconds()})
 	}
@@ -166,14 +205,19 @@ func (k *sessionKit) readAll(ctx context.Context, at []*sessionNode, criterion s
 		}
 		return ctx.Err() == nil && wrong.Load() < mostWrong
 	})
-	if n := k.loaded.acknowledged(); n > 0 {
-		k.survival = min(k.survival, 100*(1-float64(wrong.Load())/float64(n)))
-		k.measured("survival", k.survival)
-		k.measured("survival_reach", k.survival)
-	}
+	k.survived(int(wrong.Load()))
 	k.mu.Lock()
 	k.result.Operations += k.sessions
 	k.mu.Unlock()
+}
+
+// survived measures survival when so many of all sessions were wrong.
+func (k *sessionKit) survived(wrong int) {
+	if n := k.loaded.acknowledged(); n > 0 {
+		k.survival = min(k.survival, 100*(1-float64(wrong)/float64(n)))
+		k.measured("survival", k.survival)
+		k.measured("survival_reach", k.survival)
+	}
 }
 
 // replication waits until the loss is made up for, and has a second node killed:
