@@ -123,13 +123,12 @@ func (k *sessionKit) sweep(ctx context.Context, began time.Time) []completed {
 }
 
 // persist tries an operation at one node after the other until it is served.
-// Nothing is sent to a node that has been killed: whoever is connected to it sees
-// that.
+// Nothing is sent to a node whose connection has ended.
 func (k *sessionKit) persist(ctx context.Context, began time.Time, node int, op sessionOp) (s completed, r result) {
 	s.from = time.Since(began)
 	for s.to = s.from; ctx.Err() == nil && s.to-s.from < tries; node++ {
 		n := k.nodes[node%len(k.nodes)]
-		if !n.alive() {
+		if !n.reached() {
 			continue
 		}
 		r = n.do(ctx, attemptTime, op)

@@ -87,13 +87,33 @@ func (n *sessionNode) alive() bool {
 	return n.process != nil && !n.paused
 }
 
-// kill ends the node with SIGKILL, and returns when it is gone.
+// reached tells whether what is sent to the node arrives there, as far as its
+// connection shows.
+func (n *sessionNode) reached() bool {
+	n.mu.Lock()
+	c := n.client
+	n.mu.Unlock()
+	if c == nil {
+		return false
+	}
+	select {
+	case <-c.Lost():
+		return false
+	default:
+		return true
+	}
+}
+
+// kill ends the node with SIGKILL, and returns when it is gone. Until then
+// operations are sent to it, as to any other.
 func (n *sessionNode) kill() {
-	p, client := n.leave()
+	n.mu.Lock()
+	p := n.process
+	n.mu.Unlock()
 	if p != nil {
 		p.Kill()
 	}
-	if client != nil {
+	if _, client := n.leave(); client != nil {
 		client.Close()
 	}
 }
