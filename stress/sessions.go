@@ -3,9 +3,14 @@ package stress
 import (
 	"context"
 	"fmt"
+	"os"
+	"slices"
+	"sync"
 	"testing"
 	"time"
 
+	"tensile/stress/internal/proc"
+	"tensile/stress/report"
 	"tensile/stress/validate"
 )
 
@@ -81,57 +86,164 @@ func TestSessions(t *testing.T, start func(testing.TB, SessionConfig) Sessions) 
 	if site == nil {
 		return
 	}
-	k := &sessionKit{scenario: begin(t, validate.Sessions), survival: 100}
-	k.sessionCluster = &sessionCluster{site: site, secret: sessionSecret, output: k.logFile, onKill: k.onInterrupt}
-	k.small()
-	if !k.failed() {
-		k.load()
+	k := &sessionKit{scenario: begin(t, validate.Sessions), site: site, clusters: new(sessionClusters), survival: 100}
+	k.linked, k.direct = k.apart("linked"), k.apart("direct")
+	ok := k.small()
+	if ok {
+		ok = k.load()
 	} else {
 		k.note("No load was offered, as correctness failed at small contention.")
 	}
-	k.sessionCluster.end()
+	k.judgeShown(ok && k.faults())
+	k.phase("end", func(context.Context, *testing.T) { k.disbandAll() })
+	k.clusters.end()
 	if !k.aborted {
 		k.audit(0)
 	}
 }
 
-// sessionKit is the scenario with its nodes.
+// sessionKit is the scenario, at work on one cluster.
 type sessionKit struct {
 	*scenario
 	*sessionCluster
+	site           *proc.Site
+	clusters       *sessionClusters
+	linked, direct *sessionKit // on the cluster with links between nodes, and on the one without
+
 	deleted  []string // keys
-	runs     []historyRun
-	rate     float64 // measured
-	sessions int     // N, but no less than it takes
-	loaded   *book   // of them
-	survival float64 // in percent, the worst
+	rate     float64  // measured
+	sessions int      // N, but no less than it takes
+	loaded   *book    // of them
+	survival float64  // in percent, the worst
 	killedAt time.Time
 	restored time.Duration // the longest
 }
 
-// small is everything that needs links between nodes, and little load.
-func (k *sessionKit) small() {
-	ok := k.phase("formation", func(ctx context.Context, _ *testing.T) { k.found(ctx, true) })
-	ok = ok && k.phase("small", k.few)
-	ok = ok && k.phase("expiry", k.expiry)
-	ok = ok && k.phase("minority", k.minority)
-	ok = ok && k.phase("amnesia", k.amnesia)
-	_ = ok && k.longPhase("histories", phaseBound+time.Duration(k.run.settings.Histories)*historyBound, k.histories)
-	k.judgeHistories()
-	k.shown("deleted", "phantom", "expiry", "minority")
-	k.phase("disband", func(context.Context, *testing.T) { k.must(k.disband()) })
+// sessionClusters are all there are, so that each is ended.
+type sessionClusters struct {
+	mu  sync.Mutex
+	all []*sessionCluster
 }
 
-// load is N sessions, and the loss of nodes that hold them.
-func (k *sessionKit) load() {
-	ok := k.phase("formation without links", func(ctx context.Context, _ *testing.T) { k.found(ctx, false) })
-	ok = ok && k.phase("throughput", k.throughput)
-	ok = ok && k.phase("steady", k.steady)
-	ok = ok && k.phase("kill", k.kill)
-	ok = ok && k.phase("replication", k.replication)
-	_ = ok && k.phase("return", k.comeback)
-	k.shown("latest", "stale", "replication", "phantom")
-	k.phase("end", func(context.Context, *testing.T) { k.must(k.disband()) })
+func (s *sessionClusters) list() []*sessionCluster {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.all)
+}
+
+func (s *sessionClusters) end() {
+	for _, c := range s.list() {
+		c.end()
+	}
+}
+
+// apart is the kit at work on a cluster of its own, which is yet to be formed.
+// Its nodes print to files named after it.
+func (k *sessionKit) apart(name string) *sessionKit {
+	other := *k
+	other.sessionCluster = &sessionCluster{site: k.site, secret: sessionSecret, onKill: k.onInterrupt,
+		output: func(node string) *os.File { return k.logFile(name + "-" + node) }}
+	k.clusters.mu.Lock()
+	defer k.clusters.mu.Unlock()
+	k.clusters.all = append(k.clusters.all, other.sessionCluster)
+	return &other
+}
+
+// judgeShown measures what must never be seen: all of it if everything was tried,
+// and else only what was seen.
+func (k *sessionKit) judgeShown(whole bool) {
+	for _, c := range []string{"deleted", "phantom", "expiry", "minority", "latest", "stale", "replication"} {
+		k.mu.Lock()
+		seen := k.violations[c] > 0
+		k.mu.Unlock()
+		if whole || seen {
+			k.shown(c)
+		}
+	}
+}
+
+// small is what shows a plain fault at once. It tells whether there was none.
+func (k *sessionKit) small() bool {
+	ok := k.phase("formation", func(ctx context.Context, _ *testing.T) {
+		k.together(2, func(i int) bool {
+			if i == 0 {
+				return k.linked.found(ctx, true)
+			}
+			return k.direct.found(ctx, false)
+		})
+	})
+	return ok && k.phase("small", k.linked.few)
+}
+
+// load is N sessions, and the loss of a node that holds them.
+func (k *sessionKit) load() bool {
+	ok := k.phase("throughput", k.direct.throughput)
+	ok = ok && k.phase("steady", k.direct.steady)
+	return ok && k.phase("kill", k.direct.kill)
+}
+
+// faults is everything in which nodes or links are at fault and nothing in time
+// is judged by less than seconds. Most of it is waiting: so all of it goes on at
+// once, on clusters that know nothing of each other.
+func (k *sessionKit) faults() bool {
+	histories := k.newHistories()
+	lanes := []lane{
+		{"replication", k.direct.losses},
+		{"links", func(ctx context.Context) { k.linked.uneven(ctx); k.linked.expiry(ctx) }},
+		{"minority", func(ctx context.Context) { k.alone(ctx, "minority", (*sessionKit).minority) }},
+		{"amnesia", func(ctx context.Context) { k.alone(ctx, "amnesia", (*sessionKit).amnesia) }},
+	}
+	for i := range min(historyLanes, k.run.settings.Histories) {
+		name := fmt.Sprintf("histories %d", i+1)
+		lanes = append(lanes, lane{name, func(ctx context.Context) { k.alone(ctx, name, histories.run) }})
+	}
+	bound := phaseBound*time.Duration(max(1, k.n/validate.BaseScale)) + time.Duration(k.run.settings.Histories)*historyBound
+	ok := k.longPhase("faults", bound, func(ctx context.Context, _ *testing.T) { k.beside(ctx, lanes) })
+	histories.judge(k.scenario)
+	return ok
+}
+
+// lane is a part of a phase.
+type lane struct {
+	name string
+	body func(context.Context)
+}
+
+// beside runs lanes at the same time.
+func (k *sessionKit) beside(ctx context.Context, lanes []lane) {
+	var all sync.WaitGroup
+	for _, l := range lanes {
+		all.Go(func() {
+			began := time.Now()
+			defer k.recovered(l.name)
+			l.body(ctx)
+			state := report.Passed
+			if k.failed() {
+				state = report.Failed
+			}
+			k.mu.Lock()
+			defer k.mu.Unlock()
+			k.result.Phases = append(k.result.Phases, report.Phase{Name: l.name, State: state,
+				At: began.Sub(k.began).Seconds(), Seconds: time.Since(began).Seconds()})
+		})
+	}
+	all.Wait()
+}
+
+// alone has body work on a cluster of its own with links, and ends that.
+func (k *sessionKit) alone(ctx context.Context, name string, body func(*sessionKit, context.Context)) {
+	own := k.apart(name)
+	if own.found(ctx, true) {
+		body(own, ctx)
+	}
+	k.must(own.disband())
+}
+
+// disbandAll ends what clusters are left, as they end by themselves.
+func (k *sessionKit) disbandAll() {
+	for _, c := range k.clusters.list() {
+		k.must(c.disband())
+	}
 }
 
 // must fails the scenario if err is not nil.
@@ -142,12 +254,13 @@ func (k *sessionKit) must(err error) bool {
 	return err == nil
 }
 
-// found starts the nodes.
-func (k *sessionKit) found(ctx context.Context, linked bool) {
-	k.must(k.form(ctx, linked))
+// found starts the nodes, and tells whether they are there.
+func (k *sessionKit) found(ctx context.Context, linked bool) bool {
+	ok := k.must(k.form(ctx, linked))
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.result.Subject = k.state.subject
+	return ok
 }
 
 // sessionSecret is what the nodes share.

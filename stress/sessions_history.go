@@ -1,16 +1,20 @@
 package stress
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -32,6 +36,7 @@ const (
 type historyRun struct {
 	number     int
 	faults     []report.Event
+	kinds      map[string]int // of faults, how many there were
 	operations int
 	checked    bool // by porcupine, to its end
 	violations int
@@ -49,18 +54,37 @@ type recorded struct {
 	Returned int64  `json:"returned"` // ns; 0 where the outcome is unknown
 }
 
-// histories runs seeded faults under callers, and has porcupine check what they
-// saw.
-func (k *sessionKit) histories(ctx context.Context, t *testing.T) {
-	for number := range k.run.settings.Histories {
-		if ctx.Err() != nil || k.failed() {
+// historyLanes is how many histories are made at once, each on a cluster of its
+// own.
+const historyLanes = 4
+
+// histories are runs of seeded faults under callers, who have porcupine check
+// what they saw.
+type histories struct {
+	want int
+	next atomic.Int64
+
+	mu   sync.Mutex
+	runs []historyRun
+}
+
+func (k *sessionKit) newHistories() *histories { return &histories{want: k.run.settings.Histories} }
+
+// run makes one after the other, until there are as many as are wanted.
+func (h *histories) run(k *sessionKit, ctx context.Context) {
+	for ctx.Err() == nil && !k.failed() {
+		number := int(h.next.Add(1))
+		if number > h.want {
 			return
 		}
 		faults := k.disturb
-		if number%2 == 0 {
+		if number%2 == 1 {
 			faults = k.killOne
 		}
-		k.runs = append(k.runs, k.history(ctx, number+1, faults))
+		r := k.history(ctx, number, faults)
+		h.mu.Lock()
+		h.runs = append(h.runs, r)
+		h.mu.Unlock()
 	}
 }
 
@@ -129,7 +153,7 @@ func (k *sessionKit) uneven(ctx context.Context) {
 // history has callers read and write a few sessions while faults are injected,
 // and checks what they saw.
 func (k *sessionKit) history(ctx context.Context, number int, faults func(context.Context, *rand.Rand, time.Time, *historyRun)) historyRun {
-	r := historyRun{number: number}
+	r := historyRun{number: number, kinds: make(map[string]int)}
 	random := rand.New(rand.NewPCG(k.seed, uint64(number)))
 	keys := keysNamed(fmt.Sprintf("history-%d", number), historyKeys)
 	var mu sync.Mutex
@@ -206,8 +230,19 @@ func record(ctx context.Context, began time.Time, caller int, n *sessionNode, op
 	return o, r.outcome != opRefused
 }
 
+// lasts draws for how long something is to last: with -short, half of that.
 func lasts(random *rand.Rand, least, most time.Duration) time.Duration {
-	return least + time.Duration(random.Int64N(int64(most-least)))
+	d := least + time.Duration(random.Int64N(int64(most-least)))
+	if testing.Short() {
+		d /= 2
+	}
+	return d
+}
+
+// inject keeps that a fault was injected.
+func (r *historyRun) inject(began time.Time, target, kind string) {
+	r.event(began, report.Fault, target, kind)
+	r.kinds[kind]++
 }
 
 func (r *historyRun) event(began time.Time, kind report.EventKind, target, what string) {
@@ -216,11 +251,12 @@ func (r *historyRun) event(began time.Time, kind report.EventKind, target, what 
 
 // slow delays each direction between nodes for a time of its own, so that what
 // is done at several nodes is not done at once.
-func (k *sessionKit) slow(random *rand.Rand, most time.Duration) {
+func (k *sessionKit) slow(random *rand.Rand, most time.Duration, began time.Time, r *historyRun) {
+	r.inject(began, "all links", "links slow")
 	for from := range k.nodes {
 		for to := range k.nodes {
 			if from != to {
-				k.links.Delay(from, to, lasts(random, 0, most))
+				k.links.Delay(from, to, time.Duration(random.Int64N(int64(most))))
 			}
 		}
 	}
@@ -229,9 +265,9 @@ func (k *sessionKit) slow(random *rand.Rand, most time.Duration) {
 // killOne kills a node and starts it again, on slow links.
 func (k *sessionKit) killOne(ctx context.Context, random *rand.Rand, began time.Time, r *historyRun) {
 	victim := k.nodes[random.IntN(len(k.nodes))]
-	k.slow(random, lasts(random, time.Millisecond, 10*time.Millisecond))
+	k.slow(random, lasts(random, time.Millisecond, 10*time.Millisecond), began, r)
 	time.Sleep(lasts(random, 100*time.Millisecond, 200*time.Millisecond))
-	r.event(began, report.Fault, victim.name, "SIGKILL")
+	r.inject(began, victim.name, "SIGKILL")
 	victim.kill()
 	time.Sleep(lasts(random, 0, 400*time.Millisecond))
 	k.must(k.restart(ctx, victim))
@@ -242,40 +278,41 @@ func (k *sessionKit) killOne(ctx context.Context, random *rand.Rand, began time.
 
 // disturb pauses nodes, cuts, delays and breaks links, one after the other.
 func (k *sessionKit) disturb(ctx context.Context, random *rand.Rand, began time.Time, r *historyRun) {
-	k.slow(random, lasts(random, time.Millisecond, 5*time.Millisecond))
+	k.slow(random, lasts(random, time.Millisecond, 5*time.Millisecond), began, r)
 	for range 3 {
 		at := random.Perm(len(k.nodes))
 		n, other := k.nodes[at[0]], k.nodes[at[1]]
-		var undo func()
-		target, what := n.name, ""
-		switch random.IntN(5) {
-		case 0:
-			what = "SIGSTOP"
-			_ = n.pause(true) // it is there
-			undo = func() { _ = n.pause(false); k.tell(ctx, n) }
-		case 1:
-			what = "cut off"
-			k.isolate(ctx, n, true)
-			undo = func() { k.isolate(ctx, n, false) }
-		case 2:
-			target, what = n.name+">"+other.name, "cut"
-			k.cut(ctx, n, other, true)
-			undo = func() { k.cut(ctx, n, other, false) }
-		case 3:
-			target, what = n.name+"-"+other.name, fmt.Sprintf("%d connections reset", k.links.Break(n.index, other.index))
-		case 4:
-			target, what = "all links", "slow"
-			k.slow(random, 30*time.Millisecond)
-		}
-		r.event(began, report.Fault, target, what)
-		time.Sleep(lasts(random, 50*time.Millisecond, 500*time.Millisecond))
-		if undo != nil {
+		kind, long := random.IntN(5), lasts(random, 50*time.Millisecond, 500*time.Millisecond)
+		undo := func(target, what string, undo func()) {
+			r.inject(began, target, what)
+			time.Sleep(long)
 			undo()
 			r.event(began, report.Undone, target, what)
 		}
+		switch kind {
+		case 0:
+			_ = n.pause(true) // it is there
+			undo(n.name, "SIGSTOP", func() { _ = n.pause(false); k.tell(ctx, n) })
+		case 1:
+			k.isolate(ctx, n, true)
+			undo(n.name, "cut off", func() { k.isolate(ctx, n, false) })
+		case 2:
+			k.cut(ctx, n, other, true)
+			undo(n.name+">"+other.name, "cut one way", func() { k.cut(ctx, n, other, false) })
+		case 3:
+			random := rand.New(rand.NewPCG(random.Uint64(), 0)) // how often is a matter of time
+			for until := time.Now().Add(long); time.Now().Before(until); time.Sleep(lasts(random, 10*time.Millisecond, 100*time.Millisecond)) {
+				if k.links.Break(n.index, other.index) > 0 {
+					r.inject(began, n.name+"-"+other.name, "connections reset")
+				}
+			}
+		case 4:
+			k.slow(random, 30*time.Millisecond, began, r)
+			time.Sleep(long)
+		}
 	}
 	k.must(k.heal(ctx))
-	time.Sleep(100 * time.Millisecond)
+	time.Sleep(lasts(random, 50*time.Millisecond, 150*time.Millisecond))
 }
 
 // sessionInput is an operation as the model sees it.
@@ -373,23 +410,29 @@ func (k *sessionKit) saveHistory(key string, info porcupine.LinearizationInfo, a
 	return fmt.Sprintf("the history is in %s.json, and as a picture in %s.html", at, at)
 }
 
-// judgeHistories measures how many were checked, and what was found.
-func (k *sessionKit) judgeHistories() {
-	checked, operations := 0, 0
-	for _, r := range k.runs {
+// judge measures how many were checked, and what was found.
+func (h *histories) judge(s *scenario) {
+	if len(h.runs) == 0 {
+		return
+	}
+	slices.SortFunc(h.runs, func(a, b historyRun) int { return cmp.Compare(a.number, b.number) })
+	checked, operations, faults := 0, 0, make(map[string]int)
+	for _, r := range h.runs {
 		if r.checked {
 			checked++
 		}
 		operations += r.operations
-		k.mu.Lock()
-		k.result.Timelines = append(k.result.Timelines, report.Timeline{Name: fmt.Sprintf("history %d", r.number), Events: r.faults})
-		k.mu.Unlock()
+		for kind, n := range r.kinds {
+			faults[kind] += n
+		}
+		s.result.Timelines = append(s.result.Timelines, report.Timeline{Name: fmt.Sprintf("history %d", r.number), Events: r.faults})
 	}
-	if len(k.runs) == 0 {
-		return
+	var kinds []string
+	for _, kind := range slices.Sorted(maps.Keys(faults)) {
+		kinds = append(kinds, fmt.Sprintf("%d × %s", faults[kind], kind))
 	}
-	k.note("%d histories of %d operations in all were checked.", checked, operations)
-	k.shown("linearizable")
-	k.measured("histories", float64(checked))
-	k.measured("histories_reach", float64(checked))
+	s.note("%d histories of %d operations in all were checked, under these faults: %s.", checked, operations, strings.Join(kinds, ", "))
+	s.shown("linearizable")
+	s.measured("histories", float64(checked))
+	s.measured("histories_reach", float64(checked))
 }

@@ -38,20 +38,25 @@ func (k *sessionKit) kill(ctx context.Context, t *testing.T) {
 	victim := k.nodes[k.seed%sessionNodes]
 	before, least := 500*time.Millisecond, 1500*time.Millisecond
 	if testing.Short() {
-		before, least = before/2, least/4
+		before, least = before/4, least/5
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	var killed, swept time.Duration
 	var writes, reads []completed
 	k.underLoad(func() {
 		began := time.Now()
-		writes = k.keepWriting(ctx, began, func() {
+		writes = k.keepWriting(ctx, cancel, began, func() {
 			time.Sleep(before)
 			killed = time.Since(began)
 			victim.kill()
 			k.killedAt = began.Add(killed)
 			reads = k.sweep(ctx, began)
 			swept = time.Since(began) - killed
-			time.Sleep(time.Until(k.killedAt.Add(least)))
+			select {
+			case <-time.After(time.Until(k.killedAt.Add(least))):
+			case <-ctx.Done():
+			}
 		})
 	})
 	if k.failed() {
@@ -73,12 +78,12 @@ func (k *sessionKit) kill(ctx context.Context, t *testing.T) {
 		Lines: []report.Line{rateOf("writes", writes), rateOf("reads", reads)},
 	})
 	k.mu.Unlock()
-	k.readAll(ctx, k.running(), "latest")
 }
 
 // keepWriting has callers write sessions, each its own, for as long as meanwhile
-// takes. A caller whose node does not answer turns to the next.
-func (k *sessionKit) keepWriting(ctx context.Context, began time.Time, meanwhile func()) []completed {
+// takes. A caller whose node does not answer turns to the next; one whom nobody
+// answers ends it all.
+func (k *sessionKit) keepWriting(ctx context.Context, end func(), began time.Time, meanwhile func()) []completed {
 	callers := min(killCallers, k.sessions)
 	of := make([][]completed, callers)
 	var stop atomic.Bool
@@ -91,6 +96,7 @@ func (k *sessionKit) keepWriting(ctx context.Context, began time.Time, meanwhile
 				w, r := k.persist(ctx, began, session/callers+c, sessionOp{kind: opPut, key: sessionKey(session), value: value})
 				if r.outcome != opDone {
 					k.fail("sessions.recovery: no node acknowledged a write of %s within %v: %v", sessionKey(session), tries, r.err)
+					end()
 					return
 				}
 				k.loaded.acked[session].Store(number)
@@ -112,11 +118,14 @@ func (k *sessionKit) sweep(ctx context.Context, began time.Time) []completed {
 		acked := k.loaded.acked[session].Load()
 		var r result
 		all[session], r = k.persist(ctx, began, session, sessionOp{kind: opGet, key: sessionKey(session)})
+		if ctx.Err() != nil {
+			return false
+		}
 		if what, says := k.loaded.judgeSince(session, acked, r); what != "" {
 			wrong.Add(1)
 			k.violate(what, "%s, read after a node was killed", says)
 		}
-		return ctx.Err() == nil && wrong.Load() < mostWrong
+		return wrong.Load() < mostWrong
 	})
 	k.survived(int(wrong.Load()))
 	return all
@@ -185,9 +194,10 @@ func rateOf(name string, all []completed) report.Line {
 	return line
 }
 
-// readAll reads every session at one of the nodes. What is wrong counts against
-// criterion, and what is worse than an older write against its own.
-func (k *sessionKit) readAll(ctx context.Context, at []*sessionNode, criterion string) {
+// readAll reads every session at one of the nodes, and tells whether nothing is
+// wrong. What is wrong counts against criterion, and what is worse than an older
+// write against its own.
+func (k *sessionKit) readAll(ctx context.Context, at []*sessionNode, criterion string) bool {
 	var wrong atomic.Int64
 	k.share(sessionCallers, k.sessions, func(session int) bool {
 		n, key := at[session%len(at)], sessionKey(session)
@@ -208,6 +218,7 @@ func (k *sessionKit) readAll(ctx context.Context, at []*sessionNode, criterion s
 	k.mu.Lock()
 	k.result.Operations += k.sessions
 	k.mu.Unlock()
+	return wrong.Load() == 0
 }
 
 // survived measures survival when so many of all sessions were wrong.
@@ -219,32 +230,40 @@ func (k *sessionKit) survived(wrong int) {
 	}
 }
 
-// replication waits until the loss is made up for, and has a second node killed:
-// what only the two had is gone if it is not.
-func (k *sessionKit) replication(ctx context.Context, t *testing.T) {
-	if !k.settled(ctx, time.Since(k.killedAt)) {
+// losses reads all sessions after the loss of a node until that is made up for,
+// and then has a second node killed: what only the two had is gone if it is not.
+// Then it has both come back.
+func (k *sessionKit) losses(ctx context.Context) {
+	ok := k.together(2, func(i int) bool {
+		if i == 0 {
+			return k.settled(ctx, k.killedAt)
+		}
+		return k.readAll(ctx, k.running(), "latest")
+	})
+	if !ok {
 		return
 	}
 	k.running()[k.seed/sessionNodes%3].kill()
-	k.readAll(ctx, k.running(), "replication")
+	if k.readAll(ctx, k.running(), "replication") {
+		k.comeback(ctx)
+	}
 }
 
-// settled waits for full replication over the nodes that are there. so is how
-// long it has been due.
-func (k *sessionKit) settled(ctx context.Context, due time.Duration) bool {
-	began := time.Now()
+// settled waits for full replication over the nodes that are there. since is when
+// it was lost.
+func (k *sessionKit) settled(ctx context.Context, since time.Time) bool {
 	if err := k.replicated(ctx, k.running()); err != nil {
 		k.violate("replication", "sessions are not fully replicated %v after a loss or a return: %v", fullReplication, err)
 		return false
 	}
-	k.restored = max(k.restored, due+time.Since(began))
+	k.restored = max(k.restored, time.Since(since))
 	k.timed("restored", k.restored.Seconds()*1e3)
 	return true
 }
 
 // comeback starts the two again: first they must not serve what is older than
 // what they had, and then what was not with the others must be with them.
-func (k *sessionKit) comeback(ctx context.Context, t *testing.T) {
+func (k *sessionKit) comeback(ctx context.Context) {
 	var back, stayed []*sessionNode
 	for _, n := range k.nodes {
 		if n.alive() {
@@ -257,8 +276,7 @@ func (k *sessionKit) comeback(ctx context.Context, t *testing.T) {
 		return
 	}
 	began := time.Now()
-	k.readAll(ctx, back, "stale")
-	if !k.settled(ctx, time.Since(began)) {
+	if !k.readAll(ctx, back, "stale") || !k.settled(ctx, began) {
 		return
 	}
 	stayed[k.seed%uint64(len(stayed))].kill()

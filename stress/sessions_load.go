@@ -26,6 +26,9 @@ func (k *sessionKit) throughput(ctx context.Context, t *testing.T) {
 		return k.write(ctx, k.nodes[session%len(k.nodes)], session)
 	})
 	rounds := min(max(throughputOps/(2*k.sessions), 1), mostRounds)
+	if testing.Short() {
+		rounds = 1
+	}
 	n := 2 * k.sessions * rounds
 	rec := measure.NewRecorder(n)
 	var flight load.InFlight
@@ -119,7 +122,11 @@ func (k *sessionKit) check(r result, session int) bool {
 // steady is an open load, half of it writes, without any fault.
 func (k *sessionKit) steady(ctx context.Context, t *testing.T) {
 	rate := k.steadyRate(k.rate)
-	n := max(steadyCount(k.sessions, rate), int(rate*steadyLeast.Seconds()))
+	least := steadyLeast
+	if testing.Short() {
+		least /= 5
+	}
+	n := max(steadyCount(k.sessions, rate), int(rate*least.Seconds()))
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	rec := measure.NewRecorder(n)

@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"math/rand/v2"
 	"net"
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -402,11 +402,16 @@ func (c *sessionCluster) heal(ctx context.Context) error {
 // for one: so an address stays free between the lives of a node.
 const firstPort, lastPort = 15_000, 32_000
 
+// portsTaken is how many ports this process has looked at. Each is looked at
+// once, since several clusters are formed at a time; and processes begin at
+// different ones.
+var portsTaken atomic.Uint32
+
 // freeAddr is an address on the loopback that nobody listens at, TCP or UDP.
 func freeAddr() (string, error) {
 	var err error
 	for range 100 {
-		addr := fmt.Sprintf("127.0.0.1:%d", firstPort+rand.IntN(lastPort-firstPort))
+		addr := fmt.Sprintf("127.0.0.1:%d", firstPort+(uint32(os.Getpid())*197+portsTaken.Add(1))%(lastPort-firstPort))
 		var l net.Listener
 		if l, err = net.Listen("tcp", addr); err != nil {
 			continue

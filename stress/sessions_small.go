@@ -53,9 +53,6 @@ func (k *sessionKit) few(ctx context.Context, t *testing.T) {
 			everywhere(key, do.want, do.when)
 		}
 	}
-	if !k.failed() {
-		k.uneven(ctx)
-	}
 }
 
 // unheardOf tells whether a value is none of those that were written.
@@ -65,6 +62,19 @@ func (k *sessionKit) unheardOf(n *sessionNode, key string, value []byte, written
 	}
 	k.violate("phantom", "%q has a value at %s that nobody wrote: %.80q", key, n.name, value)
 	return true
+}
+
+// bury writes sessions and deletes them.
+func (k *sessionKit) bury(ctx context.Context, prefix string, n int) bool {
+	keys := keysNamed(prefix, n)
+	k.deleted = append(k.deleted, keys...)
+	return k.writeAll(ctx, k.nodes, keys, "buried") && k.together(n, func(i int) bool {
+		r := k.eventually(ctx, k.nodes[i%len(k.nodes)], sessionOp{kind: opDelete, key: keys[i]})
+		if r.outcome != opDone {
+			k.fail("sessions: %s can not be deleted: %v", keys[i], r.err)
+		}
+		return r.outcome == opDone
+	})
 }
 
 // stayDeleted checks what was deleted some time ago.
@@ -80,7 +90,7 @@ func (k *sessionKit) stayDeleted(ctx context.Context) {
 // How long sessions live, and how late one may be gone: what clocks and nodes
 // under load may differ by.
 const (
-	timeToLive  = 500 * time.Millisecond
+	timeToLive  = 300 * time.Millisecond
 	expiryGrace = 250 * time.Millisecond
 )
 
@@ -93,7 +103,7 @@ type mortal struct {
 
 // expiry writes sessions that live for a while, and sessions that do not any
 // more or live on, and reads them until all must be gone.
-func (k *sessionKit) expiry(ctx context.Context, t *testing.T) {
+func (k *sessionKit) expiry(ctx context.Context) {
 	const each = 8
 	var all []*mortal
 	for i := range 4 * each {
@@ -115,8 +125,11 @@ func (k *sessionKit) expiry(ctx context.Context, t *testing.T) {
 	if !written {
 		return
 	}
-	for round := 0; ctx.Err() == nil && !k.failed(); round++ {
-		over := true
+	for round, over := 0, false; ctx.Err() == nil && !k.failed() && !over; round++ {
+		over = true
+		for _, m := range all {
+			over = over && time.Since(m.ended) > timeToLive+expiryGrace
+		}
 		k.together(len(all), func(i int) bool {
 			m, n := all[i], k.nodes[(i/4+round)%len(k.nodes)]
 			from := time.Now()
@@ -133,12 +146,6 @@ func (k *sessionKit) expiry(ctx context.Context, t *testing.T) {
 			}
 			return true
 		})
-		for _, m := range all {
-			over = over && time.Since(m.ended) > timeToLive+2*expiryGrace
-		}
-		if over {
-			break
-		}
 		time.Sleep(20 * time.Millisecond)
 	}
 	k.stayDeleted(ctx)
@@ -160,7 +167,7 @@ func (k *sessionKit) together(n int, do func(i int) bool) bool {
 }
 
 // cutOffTime bounds an operation that is to be refused.
-const cutOffTime = 400 * time.Millisecond
+const cutOffTime = 250 * time.Millisecond
 
 // writeAll writes value to keys at nodes in turn, trying until each is
 // acknowledged.
@@ -186,9 +193,9 @@ func keysNamed(prefix string, n int) []string {
 
 // minority cuts one node off. It must take no write, and serve nothing that the
 // others have overwritten; and what it has refused must not turn up later.
-func (k *sessionKit) minority(ctx context.Context, t *testing.T) {
+func (k *sessionKit) minority(ctx context.Context) {
 	keys := keysNamed("cut-off", 40)
-	if !k.writeAll(ctx, k.nodes, keys, "before") {
+	if !k.writeAll(ctx, k.nodes, keys, "before") || !k.bury(ctx, "buried", 12) {
 		return
 	}
 	lone := k.nodes[k.seed%sessionNodes]
@@ -248,7 +255,7 @@ func (k *sessionKit) settle(ctx context.Context) {
 // which another has not heard of, and shows those two only to each other and to
 // a third: one that votes without its memory makes a majority with the one that
 // has not heard, and together they know nothing.
-func (k *sessionKit) amnesia(ctx context.Context, t *testing.T) {
+func (k *sessionKit) amnesia(ctx context.Context) {
 	keys := keysNamed("amnesia", 64)
 	at := func(i uint64) *sessionNode { return k.nodes[(k.seed+i)%sessionNodes] }
 	forgets, deaf, other, witness := at(0), at(1), at(2), at(3)
@@ -290,6 +297,5 @@ func (k *sessionKit) amnesia(ctx context.Context, t *testing.T) {
 		}
 		return true
 	})
-	k.shown("stale")
 	k.settle(ctx)
 }
