@@ -21,7 +21,7 @@ import (
 func TestPlantedBugsInSessions(t *testing.T) {
 	mustBeCaught(t, "TestStressSessions", []fault{
 		// In a sound store.
-		{"ignores the time to live", "and was to live for 500ms"},
+		{"ignores the time to live", "and was to live for 300ms"},
 		{"lets sessions expire early", "is gone at"},
 		{"brings back what was deleted", "has come back"},
 		{"acknowledges for a minority", "acknowledged a write of cut-off-"},
@@ -31,6 +31,7 @@ func TestPlantedBugsInSessions(t *testing.T) {
 		{"never makes up for a loss", "sessions are not fully replicated"},
 		{"claims to have made up for a loss", "read at node-"},
 		{"stops when a node is lost", "no node acknowledged a write"},
+		{"takes long to recover", "time to recover must be below"},
 		{"leaves a process behind", "did not end when it was told to"},
 		// In a store of majorities that is faulty in itself.
 		{"answers reads from one replica", "sessions.latest"},
@@ -53,6 +54,7 @@ type faultySessions struct {
 
 	mu   sync.Mutex
 	seen map[string][]byte
+	lost time.Time // when a member was first missed
 }
 
 func (f *faultySessions) Put(ctx context.Context, key string, value []byte, ttl time.Duration) error {
@@ -113,15 +115,25 @@ func (f *faultySessions) Delete(ctx context.Context, key string) error {
 	return err
 }
 
-// halt stops for good once a member was lost.
+// halt stops once a member was lost, for good or for a while.
 func (f *faultySessions) halt() {
-	if planted != "stops when a node is lost" {
+	if planted != "stops when a node is lost" && planted != "takes long to recover" {
 		return
 	}
 	for _, m := range f.node.Members() {
-		if m.State != cluster.Alive {
+		if m.State == cluster.Alive {
+			continue
+		}
+		if planted == "stops when a node is lost" {
 			select {}
 		}
+		f.mu.Lock()
+		if f.lost.IsZero() {
+			f.lost = time.Now()
+		}
+		until := f.lost.Add(7 * time.Second)
+		f.mu.Unlock()
+		time.Sleep(time.Until(until))
 	}
 }
 

@@ -267,6 +267,8 @@ func (k *sessionKit) amnesia(ctx context.Context) {
 		return
 	}
 	forgets.kill()
+	// How long it takes to give up a seed that does not answer is not the matter here.
+	forgets.seeds = []string{forgets.peers[witness.name], forgets.peers[other.name]}
 	if !k.must(k.restart(ctx, forgets)) {
 		return
 	}
