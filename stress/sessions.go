@@ -230,21 +230,23 @@ func (k *sessionKit) beside(ctx context.Context, lanes []lane) {
 	all.Wait()
 }
 
-// alone has body work on a cluster of its own with links, and ends that.
+// alone has body work on a cluster of its own, with links.
 func (k *sessionKit) alone(ctx context.Context, name string, body func(*sessionKit, context.Context)) {
 	own := k.apart(name)
 	if own.found(ctx, true) {
 		body(own, ctx)
 	}
-	k.must(own.disband())
 }
 
-// disbandAll ends what clusters are left, as they end by themselves.
+// disbandAll ends all clusters, as they end by themselves.
 func (k *sessionKit) disbandAll() {
-	for _, c := range k.clusters.list() {
-		k.must(c.disband())
-	}
+	all := k.clusters.list()
+	k.together(len(all), func(i int) bool { return k.must(all[i].disband()) })
 }
+
+// brief tells whether the scenario is to be over soon: with -short, and where N is
+// no more than that would make it.
+func (k *sessionKit) brief() bool { return testing.Short() || k.n <= validate.BaseScale/10 }
 
 // must fails the scenario if err is not nil.
 func (k *sessionKit) must(err error) bool {

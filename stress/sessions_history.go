@@ -15,7 +15,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"testing"
 	"time"
 
 	"github.com/anishathalye/porcupine"
@@ -91,37 +90,57 @@ func (h *histories) run(k *sessionKit, ctx context.Context) {
 // uneven has one node write over links on which two of the others hear of it
 // much later than the third, and the others read all the time. A write that has
 // begun is then seen at some places and not at others; but once it was seen, it
-// must not be missed.
+// must not be missed. Where everything is too slow for reads to come between, it
+// is tried with links that are slower still.
 func (k *sessionKit) uneven(ctx context.Context) {
-	const late = 150 * time.Millisecond
+	for late := leastLate; !k.unevenly(ctx, late) && ctx.Err() == nil && !k.failed(); late *= 2 {
+		if late >= mostLate {
+			k.fail("sessions.linearizable: there were no reads beside writes that took %v", late)
+			return
+		}
+	}
+}
+
+const (
+	leastLate = 150 * time.Millisecond
+	mostLate  = 16 * leastLate
+)
+
+// unevenly tells whether every reader has read beside a write several times, in
+// the mean.
+func (k *sessionKit) unevenly(ctx context.Context, late time.Duration) bool {
 	r := historyRun{}
-	keys := keysNamed("uneven", 12)
+	keys := keysNamed("uneven-"+late.String(), 12)
 	if !k.writeAll(ctx, k.nodes, keys, "first") {
-		return
+		return false
 	}
 	at := func(i uint64) *sessionNode { return k.nodes[(k.seed+i)%sessionNodes] }
 	writer := at(0)
 	for _, to := range []*sessionNode{at(2), at(3)} {
 		k.links.Delay(writer.index, to.index, late)
-		r.event(time.Now(), report.Fault, writer.name+">"+to.name, "150 ms late")
+		r.event(time.Now(), report.Fault, writer.name+">"+to.name, late.String()+" late")
 	}
 	began := time.Now()
 	var mu sync.Mutex
 	var all []recorded
+	keep := func(o recorded, ok bool) {
+		mu.Lock()
+		defer mu.Unlock()
+		if ok {
+			all = append(all, o)
+		}
+	}
 	done := make(chan struct{})
 	var writers, readers sync.WaitGroup
-	for c := range 3 * len(keys) {
-		key, n := keys[c/3], at(uint64(1+c%3))
+	const each = 3 // readers of a key
+	for c := range each * len(keys) {
+		key, n := keys[c/each], at(uint64(1+c%each))
 		readers.Go(func() {
 			defer k.recovered("a caller")
 			pause := time.NewTicker(2 * time.Millisecond)
 			defer pause.Stop()
 			for {
-				if o, ok := record(ctx, began, c, n, sessionOp{kind: opGet, key: key}, opTime); ok {
-					mu.Lock()
-					all = append(all, o)
-					mu.Unlock()
-				}
+				keep(record(ctx, began, c, n, sessionOp{kind: opGet, key: key}, opTime))
 				select {
 				case <-done:
 					return
@@ -133,21 +152,25 @@ func (k *sessionKit) uneven(ctx context.Context) {
 	for i, key := range keys {
 		writers.Go(func() {
 			defer k.recovered("a caller")
-			if o, ok := record(ctx, began, 3*len(keys)+i, writer, sessionOp{kind: opPut, key: key, value: []byte("second")}, opTime); ok {
-				mu.Lock()
-				all = append(all, o)
-				mu.Unlock()
-			}
+			keep(record(ctx, began, each*len(keys)+i, writer, sessionOp{kind: opPut, key: key, value: []byte("second")}, opTime))
 		})
 	}
 	writers.Wait()
+	wrote := int64(time.Since(began))
 	close(done)
 	readers.Wait()
 	k.must(k.heal(ctx))
+	beside := 0
+	for _, o := range all {
+		if !o.Write && o.Returned < wrote {
+			beside++
+		}
+	}
 	for _, key := range keys {
 		all = append(all, recorded{Key: key, Write: true, Value: "first", Outcome: "done", Invoked: -2, Returned: -1})
 	}
 	k.checkHistory(&r, keys, all)
+	return beside >= 4*each*len(keys)
 }
 
 // history has callers read and write a few sessions while faults are injected,
@@ -230,10 +253,10 @@ func record(ctx context.Context, began time.Time, caller int, n *sessionNode, op
 	return o, r.outcome != opRefused
 }
 
-// lasts draws for how long something is to last: with -short, half of that.
-func lasts(random *rand.Rand, least, most time.Duration) time.Duration {
+// lasts draws for how long something is to last, or half of that.
+func (k *sessionKit) lasts(random *rand.Rand, least, most time.Duration) time.Duration {
 	d := least + time.Duration(random.Int64N(int64(most-least)))
-	if testing.Short() {
+	if k.brief() {
 		d /= 2
 	}
 	return d
@@ -265,24 +288,24 @@ func (k *sessionKit) slow(random *rand.Rand, most time.Duration, began time.Time
 // killOne kills a node and starts it again, on slow links.
 func (k *sessionKit) killOne(ctx context.Context, random *rand.Rand, began time.Time, r *historyRun) {
 	victim := k.nodes[random.IntN(len(k.nodes))]
-	k.slow(random, lasts(random, time.Millisecond, 10*time.Millisecond), began, r)
-	time.Sleep(lasts(random, 100*time.Millisecond, 200*time.Millisecond))
+	k.slow(random, k.lasts(random, time.Millisecond, 10*time.Millisecond), began, r)
+	time.Sleep(k.lasts(random, 100*time.Millisecond, 200*time.Millisecond))
 	r.inject(began, victim.name, "SIGKILL")
 	victim.kill()
-	time.Sleep(lasts(random, 0, 400*time.Millisecond))
+	time.Sleep(k.lasts(random, 0, 400*time.Millisecond))
 	k.must(k.restart(ctx, victim))
 	r.event(began, report.Undone, victim.name, "started again, without its memory")
-	time.Sleep(lasts(random, 100*time.Millisecond, 300*time.Millisecond))
+	time.Sleep(k.lasts(random, 100*time.Millisecond, 300*time.Millisecond))
 	k.must(k.heal(ctx))
 }
 
 // disturb pauses nodes, cuts, delays and breaks links, one after the other.
 func (k *sessionKit) disturb(ctx context.Context, random *rand.Rand, began time.Time, r *historyRun) {
-	k.slow(random, lasts(random, time.Millisecond, 5*time.Millisecond), began, r)
+	k.slow(random, k.lasts(random, time.Millisecond, 5*time.Millisecond), began, r)
 	for range 3 {
 		at := random.Perm(len(k.nodes))
 		n, other := k.nodes[at[0]], k.nodes[at[1]]
-		kind, long := random.IntN(5), lasts(random, 50*time.Millisecond, 500*time.Millisecond)
+		kind, long := random.IntN(5), k.lasts(random, 50*time.Millisecond, 500*time.Millisecond)
 		undo := func(target, what string, undo func()) {
 			r.inject(began, target, what)
 			time.Sleep(long)
@@ -301,7 +324,7 @@ func (k *sessionKit) disturb(ctx context.Context, random *rand.Rand, began time.
 			undo(n.name+">"+other.name, "cut one way", func() { k.cut(ctx, n, other, false) })
 		case 3:
 			random := rand.New(rand.NewPCG(random.Uint64(), 0)) // how often is a matter of time
-			for until := time.Now().Add(long); time.Now().Before(until); time.Sleep(lasts(random, 10*time.Millisecond, 100*time.Millisecond)) {
+			for until := time.Now().Add(long); time.Now().Before(until); time.Sleep(k.lasts(random, 10*time.Millisecond, 100*time.Millisecond)) {
 				if k.links.Break(n.index, other.index) > 0 {
 					r.inject(began, n.name+"-"+other.name, "connections reset")
 				}
@@ -312,7 +335,7 @@ func (k *sessionKit) disturb(ctx context.Context, random *rand.Rand, began time.
 		}
 	}
 	k.must(k.heal(ctx))
-	time.Sleep(lasts(random, 50*time.Millisecond, 150*time.Millisecond))
+	time.Sleep(k.lasts(random, 50*time.Millisecond, 150*time.Millisecond))
 }
 
 // sessionInput is an operation as the model sees it.

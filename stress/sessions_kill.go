@@ -39,7 +39,7 @@ const sweepCallers = 128
 func (k *sessionKit) kill(ctx context.Context, t *testing.T) {
 	victim := k.nodes[k.seed%sessionNodes]
 	before, least := 500*time.Millisecond, 1500*time.Millisecond
-	if testing.Short() {
+	if k.brief() {
 		before, least = before/4, least/5
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -222,11 +222,14 @@ func rateOf(name string, all []completed) report.Line {
 // write against its own.
 func (k *sessionKit) readAll(ctx context.Context, at []*sessionNode, criterion string) bool {
 	var wrong atomic.Int64
+	var lost atomic.Bool // a session can not be read: nobody waits for others any more
 	k.share(sessionCallers, k.sessions, func(session int) bool {
 		n, key := at[session%len(at)], sessionKey(session)
 		r := n.get(ctx, attemptTime, key)
-		if r.err != nil { // for a moment, it may be
-			r = k.eventually(ctx, n, sessionOp{kind: opGet, key: key})
+		if r.err != nil && !lost.Load() { // for a moment, it may be
+			if r = k.eventually(ctx, n, sessionOp{kind: opGet, key: key}); r.err != nil {
+				lost.Store(true)
+			}
 		}
 		if what, says := k.loaded.judge(session, r); what != "" {
 			wrong.Add(1)
@@ -263,11 +266,11 @@ func (k *sessionKit) losses(ctx context.Context) {
 		}
 		return k.readAll(ctx, k.running(), "latest")
 	})
-	if !ok {
+	if !ok || k.failed() {
 		return
 	}
 	k.running()[k.seed/sessionNodes%3].kill()
-	if k.readAll(ctx, k.running(), "replication") {
+	if k.readAll(ctx, k.running(), "replication") && !k.failed() {
 		k.comeback(ctx)
 	}
 }
@@ -299,7 +302,7 @@ func (k *sessionKit) comeback(ctx context.Context) {
 		return
 	}
 	began := time.Now()
-	if !k.readAll(ctx, back, "stale") || !k.settled(ctx, began) {
+	if !k.readAll(ctx, back, "stale") || !k.settled(ctx, began) || k.failed() {
 		return
 	}
 	stayed[k.seed%uint64(len(stayed))].kill()

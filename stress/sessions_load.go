@@ -26,7 +26,7 @@ func (k *sessionKit) throughput(ctx context.Context, t *testing.T) {
 		return k.write(ctx, k.nodes[session%len(k.nodes)], session)
 	})
 	rounds := min(max(throughputOps/(2*k.sessions), 1), mostRounds)
-	if testing.Short() {
+	if k.brief() {
 		rounds = 1
 	}
 	n := 2 * k.sessions * rounds
@@ -123,7 +123,7 @@ func (k *sessionKit) check(r result, session int) bool {
 func (k *sessionKit) steady(ctx context.Context, t *testing.T) {
 	rate := k.steadyRate(k.rate)
 	least := steadyLeast
-	if testing.Short() {
+	if k.brief() {
 		least /= 5
 	}
 	n := max(steadyCount(k.sessions, rate), int(rate*least.Seconds()))
