@@ -86,7 +86,8 @@ func TestSessions(t *testing.T, start func(testing.TB, SessionConfig) Sessions) 
 	if site == nil {
 		return
 	}
-	k := &sessionKit{scenario: begin(t, validate.Sessions), site: site, clusters: new(sessionClusters), survival: 100}
+	k := &sessionKit{scenario: begin(t, validate.Sessions), site: site, clusters: new(sessionClusters), survival: 100,
+		repaired: make(chan bool, 1)}
 	k.linked, k.direct = k.apart("linked"), k.apart("direct")
 	ok := k.small()
 	if ok {
@@ -110,13 +111,14 @@ type sessionKit struct {
 	clusters       *sessionClusters
 	linked, direct *sessionKit // on the cluster with links between nodes, and on the one without
 
-	deleted  []string // keys
-	rate     float64  // measured
-	sessions int      // N, but no less than it takes
-	loaded   *book    // of them
-	survival float64  // in percent, the worst
-	killedAt time.Time
-	restored time.Duration // the longest
+	deleted  []string      // keys
+	rate     float64       // measured
+	sessions int           // N, but no less than it takes
+	loaded   *book         // of them
+	survival float64       // in percent, the worst
+	swept    []uint32      // number of the write that was read of each after the loss of a node
+	repaired chan bool     // told once whether that was made up for
+	restored time.Duration // the longest time until full replication
 }
 
 // sessionClusters are all there are, so that each is ended.

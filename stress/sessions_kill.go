@@ -3,6 +3,7 @@ package stress
 import (
 	"context"
 	"math"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -40,7 +41,7 @@ func (k *sessionKit) kill(ctx context.Context, t *testing.T) {
 	victim := k.nodes[k.seed%sessionNodes]
 	before, least := 500*time.Millisecond, 1500*time.Millisecond
 	if k.brief() {
-		before, least = before/4, least/5
+		before, least = before/4, least/4
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -52,16 +53,21 @@ func (k *sessionKit) kill(ctx context.Context, t *testing.T) {
 			time.Sleep(before)
 			killed = time.Since(began)
 			victim.kill()
-			k.killedAt = began.Add(killed)
+			at := began.Add(killed)
+			go func() {
+				defer k.recovered("full replication")
+				k.repaired <- k.settled(context.WithoutCancel(ctx), at)
+			}()
 			reads = k.sweep(ctx, began)
 			swept = time.Since(began) - killed
 			select {
-			case <-time.After(time.Until(k.killedAt.Add(least))):
+			case <-time.After(time.Until(at.Add(least))):
 			case <-ctx.Done():
 			}
 		})
 	})
 	if k.failed() {
+		<-k.repaired
 		return
 	}
 	k.mu.Lock()
@@ -118,6 +124,7 @@ func (k *sessionKit) keepWriting(ctx context.Context, end func(), began time.Tim
 // sweep reads every session once, while they are written.
 func (k *sessionKit) sweep(ctx context.Context, began time.Time) []completed {
 	all := make([]completed, k.sessions)
+	k.swept = make([]uint32, k.sessions)
 	var wrong atomic.Int64
 	k.share(sweepCallers, k.sessions, func(session int) bool {
 		acked := k.loaded.acked[session].Load()
@@ -126,6 +133,7 @@ func (k *sessionKit) sweep(ctx context.Context, began time.Time) []completed {
 		if ctx.Err() != nil {
 			return false
 		}
+		k.swept[session], _ = sessionNumber(session, r.value)
 		if what, says := k.loaded.judgeSince(session, acked, r); what != "" {
 			wrong.Add(1)
 			k.violate(what, "%s, read after a node was killed", says)
@@ -218,12 +226,27 @@ func rateOf(name string, all []completed) report.Line {
 }
 
 // readAll reads every session at one of the nodes, and tells whether nothing is
-// wrong. What is wrong counts against criterion, and what is worse than an older
-// write against its own.
+// wrong.
 func (k *sessionKit) readAll(ctx context.Context, at []*sessionNode, criterion string) bool {
-	var wrong atomic.Int64
+	all := make([]int, k.sessions)
+	for i := range all {
+		all[i] = i
+	}
+	return k.readThese(ctx, at, criterion, all, func(int) bool { return false })
+}
+
+// readThese reads sessions, in this order, until enough is true of a place in it.
+// What is wrong counts against criterion, and what is worse than an older write
+// against its own.
+func (k *sessionKit) readThese(ctx context.Context, at []*sessionNode, criterion string, sessions []int, enough func(i int) bool) bool {
+	var wrong, read atomic.Int64
 	var lost atomic.Bool // a session can not be read: nobody waits for others any more
-	k.share(sessionCallers, k.sessions, func(session int) bool {
+	k.share(sessionCallers, len(sessions), func(i int) bool {
+		if enough(i) {
+			return false
+		}
+		read.Add(1)
+		session := sessions[i]
 		n, key := at[session%len(at)], sessionKey(session)
 		r := n.get(ctx, attemptTime, key)
 		if r.err != nil && !lost.Load() { // for a moment, it may be
@@ -242,7 +265,7 @@ func (k *sessionKit) readAll(ctx context.Context, at []*sessionNode, criterion s
 	})
 	k.survived(int(wrong.Load()))
 	k.mu.Lock()
-	k.result.Operations += k.sessions
+	k.result.Operations += int(read.Load())
 	k.mu.Unlock()
 	return wrong.Load() == 0
 }
@@ -256,17 +279,18 @@ func (k *sessionKit) survived(wrong int) {
 	}
 }
 
-// losses reads all sessions after the loss of a node until that is made up for,
-// and then has a second node killed: what only the two had is gone if it is not.
-// Then it has both come back.
+// losses reads what was written since it was read after the loss of a node, waits
+// until that is made up for, and has a second node killed: what only the two had
+// is gone if it is not. Then it has both come back.
 func (k *sessionKit) losses(ctx context.Context) {
-	ok := k.together(2, func(i int) bool {
-		if i == 0 {
-			return k.settled(ctx, k.killedAt)
+	var since []int
+	for session, number := range k.swept {
+		if number < k.loaded.acked[session].Load() {
+			since = append(since, session)
 		}
-		return k.readAll(ctx, k.running(), "latest")
-	})
-	if !ok || k.failed() {
+	}
+	ok := k.readThese(ctx, k.running(), "latest", since, func(int) bool { return false })
+	if !<-k.repaired || !ok || k.failed() {
 		return
 	}
 	k.running()[k.seed/sessionNodes%3].kill()
@@ -287,8 +311,9 @@ func (k *sessionKit) settled(ctx context.Context, since time.Time) bool {
 	return true
 }
 
-// comeback starts the two again: first they must not serve what is older than
-// what they had, and then what was not with the others must be with them.
+// comeback starts the two again. Until they have caught up, and for a while
+// longer, they must not serve what is older than what they had; and then what was
+// not with the others must be with them.
 func (k *sessionKit) comeback(ctx context.Context) {
 	var back, stayed []*sessionNode
 	for _, n := range k.nodes {
@@ -302,7 +327,23 @@ func (k *sessionKit) comeback(ctx context.Context) {
 		return
 	}
 	began := time.Now()
-	if !k.readAll(ctx, back, "stale") || !k.settled(ctx, began) || k.failed() {
+	caughtUp := make(chan struct{})
+	ok := k.together(2, func(i int) bool {
+		if i == 0 {
+			defer close(caughtUp)
+			return k.settled(ctx, began)
+		}
+		shuffled := rand.New(rand.NewPCG(k.seed, 0)).Perm(k.sessions)
+		return k.readThese(ctx, back, "stale", shuffled, func(i int) bool {
+			select {
+			case <-caughtUp:
+				return i >= k.sessions/4
+			default:
+				return false
+			}
+		})
+	})
+	if !ok || k.failed() {
 		return
 	}
 	stayed[k.seed%uint64(len(stayed))].kill()

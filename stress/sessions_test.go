@@ -28,7 +28,7 @@ func startSessions(tb testing.TB, cfg stress.SessionConfig) stress.Sessions {
 	case "answers reads from one replica", "acknowledges before a majority has it", "skips the write-back", "votes after it has forgotten":
 		return startMajorities(tb, cfg)
 	}
-	own := session.Config{Name: cfg.Name, Nodes: cfg.Nodes, Timeout: 10 * time.Second, RepairAfter: 500 * time.Millisecond}
+	own := session.Config{Name: cfg.Name, Nodes: cfg.Nodes, Timeout: 10 * time.Second, RepairAfter: 250 * time.Millisecond}
 	if planted == "never makes up for a loss" || planted == "claims to have made up for a loss" {
 		own.RepairAfter = time.Hour
 	}
