@@ -14,10 +14,10 @@ import (
 // the phase is, and judged with a wide margin: a pool may look at them only now
 // and then, and the machine may be busy.
 const (
-	idleLimit     = 200 * time.Millisecond
-	lifetimeLimit = 300 * time.Millisecond
-	checkAfter    = 50 * time.Millisecond
-	limitMargin   = 10 // times a limit, within which it must have acted
+	idleLimit     = 100 * time.Millisecond
+	lifetimeLimit = 150 * time.Millisecond
+	checkAfter    = 20 * time.Millisecond
+	limitMargin   = 20 // times a limit, within which it must have acted
 )
 
 var errSick = errors.New("the kit has made this connection unhealthy")
