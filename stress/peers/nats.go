@@ -12,7 +12,7 @@ import (
 )
 
 // natsPatience bounds the start of a server and the end of what it was given.
-const natsPatience = 30 * time.Second
+const natsPatience = 2 * time.Minute
 
 // natsServer starts a server in this process, with JetStream in dir unless that
 // is empty, and connects to it without a network.
