@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"tensile/stress/load"
+	"tensile/stress/internal/settings"
 	"tensile/stress/measure"
 	"tensile/stress/report"
 	"tensile/stress/validate"
@@ -116,8 +117,8 @@ func (s *scenario) scaling(ctx context.Context, p probes) {
 			result.Cut = fmt.Sprintf("N = %d and beyond would not end in time", size)
 			break
 		}
-		if most := memoryFits(); size > most {
-			result.Cut = fmt.Sprintf("N = %d does not fit into the memory available: %d would", size, most)
+		if available := measure.MemoryAvailable(); available != nil && size > settings.Fits(*available) {
+			result.Cut = fmt.Sprintf("N = %d does not fit into the memory available: %d would", size, settings.Fits(*available))
 			break
 		}
 		debug.FreeOSMemory()
@@ -137,16 +138,6 @@ func (s *scenario) scaling(ctx context.Context, p probes) {
 	result.TimeExponent = measure.PowerLaw(n, seconds)
 	result.MemoryExponent = measure.PowerLaw(n, bytes)
 	s.processors(ctx, p, result)
-}
-
-// memoryFits is the N for which there is memory, by the budget of the
-// specification.
-func memoryFits() int {
-	available := measure.MemoryAvailable()
-	if available == nil {
-		return scales[len(scales)-1]
-	}
-	return int(*available / (500e6 / validate.BaseScale))
 }
 
 // processors measures the burst of the scenario with 1, 2, 4 and so on

@@ -302,7 +302,7 @@ func parseScale(s *Settings, value string, b Build) (accepted string) {
 	most := math.MaxInt32
 	accepted = "a whole number from 1, such as 100000, 100_000 or 1e5"
 	if b.Available != nil {
-		most = min(most, max(1, int((float64(*b.Available)-baseMemory)/memoryPerUnit)))
+		most = min(most, Fits(*b.Available))
 	}
 	if err != nil || n != math.Trunc(n) || n < 1 {
 		return accepted
@@ -312,6 +312,11 @@ func parseScale(s *Settings, value string, b Build) (accepted string) {
 	}
 	s.Scale = int(n)
 	return ""
+}
+
+// Fits is the largest N for which so much memory, in bytes, is enough: 1 at least.
+func Fits(available int64) int {
+	return max(1, int((float64(available)-baseMemory)/memoryPerUnit))
 }
 
 // roundDown keeps two digits: the memory available changes by the moment, and
