@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"tensile/stress/load"
 	"tensile/stress/internal/settings"
+	"tensile/stress/load"
 	"tensile/stress/measure"
 	"tensile/stress/report"
 	"tensile/stress/validate"
