@@ -23,11 +23,21 @@
 // Two things are evidence of death. A connection that drops and a dial that is
 // then refused: the process is gone, and that is known as soon as the kernel
 // has closed its sockets. And silence: nodes send a beat every 50 ms, and one
-// from which nothing came for 350 ms or more is suspected. Silence is counted
-// with care. Only time in which this node itself was running counts, so that a
-// node that was stopped or starved accuses nobody; the limit grows with the
-// delays that were seen lately, as Lifeguard (Dadgar, Phillips, Currey, 2017)
-// has it; and a majority of those that can still be heard must agree.
+// from which nothing came for 350 ms is suspected. A process that hangs can not
+// be told from one that waits for a processor but by time, so silence is counted
+// with care:
+//
+//   - Only time in which this node itself listened counts. Of the time between
+//     two looks no more than 100 ms is taken to be such: so a node that was
+//     stopped, or is starved, accuses nobody for that.
+//   - Where this node runs late, or beats came late, in the last seconds, the
+//     limit grows by four times the delay, up to 2 s. The one is the local health
+//     of Lifeguard (Dadgar, Phillips and Currey, DSN Workshops 2018), the other the
+//     estimate of Chen, Toueg and Aguilera (IEEE Transactions on Computers 51,
+//     2002). A node that was stopped is no slower for it: a single gap of a
+//     quarter of a second says nothing of the others.
+//   - A majority of those that can still be heard must agree. SWIM (Das, Gupta
+//     and Motivala, DSN 2002) asks others to look; here all look anyway, and tell.
 //
 // # Connections
 //

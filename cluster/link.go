@@ -23,8 +23,8 @@ type link struct {
 	ours   bool
 	in     *frameReader
 
-	heard atomic.Int64 // by the node's clock, when the last byte came
-	busy  atomic.Bool  // what came is being handled: silence says nothing
+	heard atomic.Bool // something came since the last tick
+	busy  atomic.Bool // what came is being handled: silence says nothing
 
 	mu      sync.Mutex
 	out     frames // to be written
@@ -43,7 +43,7 @@ func newLink(n *Node, conn net.Conn, member string, ours bool) *link {
 	l := &link{node: n, conn: conn, member: member, ours: ours, wake: make(chan struct{}, 1), closed: make(chan struct{})}
 	l.in = newFrameReader(conn, max(frameTarget, messageHeader+n.cfg.MaxMessage))
 	l.room.L = &l.mu
-	l.heard.Store(n.clock.Load())
+	l.heard.Store(true) // the handshake
 	return l
 }
 
@@ -281,7 +281,9 @@ func (l *link) Read(b []byte) (int, error) {
 	l.busy.Store(false)
 	n, err := l.conn.Read(b)
 	l.busy.Store(true)
-	l.heard.Store(l.node.clock.Load())
+	if n > 0 {
+		l.heard.Store(true)
+	}
 	return n, err
 }
 

@@ -8,18 +8,23 @@ import (
 const (
 	tick         = 25 * time.Millisecond
 	beatInterval = 2 * tick
-	// A peer is suspected after silenceBase and slackFactor times the longest
-	// delay seen lately, but at the latest after silenceMost.
+	// A peer is suspected once it has been silent for silenceBase, or where beats
+	// were late lately for slackBase and slackFactor times the longest delay; but
+	// at the latest after silenceMost. So delays of up to 25 ms change nothing.
 	silenceBase = 350 * time.Millisecond
+	slackBase   = 250 * time.Millisecond
 	slackFactor = 4
 	silenceMost = 2 * time.Second
-	// longestGap is the most of the time between two ticks that counts as time in
-	// which this node was running. It is below silenceBase: a node that was
-	// stopped reads first what has come meanwhile.
-	longestGap = 250 * time.Millisecond
-	// slackDecay is the time in which a delay that was seen loses most of its
-	// weight.
+	// slackDecay is the time in which a delay loses most of its weight.
 	slackDecay = 10 * time.Second
+	// longestListen is the most of the time between two ticks in which this node
+	// counts as listening. If it was more, this node was stopped or starved
+	// meanwhile, and what came is yet to be read.
+	longestListen = 4 * tick
+	// longestGap is up to where a late tick is a delay, as others may have it.
+	// Beyond, this node was stopped, which says nothing of others; nor does the
+	// rest of that time count for the time-outs of calls.
+	longestGap = 250 * time.Millisecond
 	// accusationValid is how long the word of another counts.
 	accusationValid = 20 * tick
 	// forgetAfter is how long those that are gone are listed, and those of which
@@ -44,17 +49,18 @@ func (n *Node) monitor() {
 	}
 }
 
-// look is one tick, gap after the one before. A node that was stopped or not
-// scheduled meanwhile did not listen either: that time does not count.
+// look is one tick, gap after the one before.
 func (n *Node) look(gap time.Duration, beat bool) {
 	now := n.clock.Add(int64(min(gap, longestGap)))
+	listened := min(gap, longestListen)
 	n.mu.Lock()
 	n.slack -= time.Duration(float64(n.slack) * float64(tick) / float64(slackDecay))
-	n.delayed(gap-tick, n.cfg.Name)
+	if gap < longestGap {
+		n.delayed(gap-tick, n.cfg.Name)
+	}
 	var links []*link
 	var silent []*peer
 	hearing := 0
-	limit := min(silenceBase+slackFactor*n.slack, silenceMost)
 	for _, p := range n.peers {
 		links = append(links, p.links()...)
 		if p.state != Alive || p.joining {
@@ -63,17 +69,19 @@ func (n *Node) look(gap time.Duration, beat bool) {
 			}
 			continue
 		}
-		silence := now - p.lastHeard(now)
-		if silence < p.silence {
-			n.delayed(time.Duration(p.silence)-beatInterval-tick, p.name)
+		if p.heard() {
+			n.delayed(p.silence-beatInterval, p.name)
+			p.silence = 0
+		} else {
+			p.silence += listened
 		}
-		p.silence = silence
-		if silence < int64(silenceBase) {
+		if p.silence < silenceBase {
 			hearing++
 		} else {
 			silent = append(silent, p)
 		}
 	}
+	limit := min(max(silenceBase, slackBase+slackFactor*n.slack), silenceMost)
 	for _, p := range silent {
 		n.suspect(p, now, limit, hearing)
 	}
@@ -103,15 +111,14 @@ func (n *Node) delayed(by time.Duration, whose string) {
 // is accused: the others that can be heard are told. It is dead once most of
 // them, this node among them, accuse it.
 func (n *Node) suspect(p *peer, now int64, limit time.Duration, hearing int) {
-	silence := time.Duration(p.silence)
-	accuse := silence >= limit
+	accuse := p.silence >= limit
 	accusation := appendIdentity(nil, p.identity)
 	votes := 0
 	if accuse {
 		votes = 1
 	}
 	for _, q := range n.peers {
-		if q == p || q.state != Alive || q.joining || q.silence >= int64(silenceBase) {
+		if q == p || q.state != Alive || q.joining || q.silence >= silenceBase {
 			continue
 		}
 		if accuse && q.out != nil {
@@ -123,10 +130,10 @@ func (n *Node) suspect(p *peer, now int64, limit time.Duration, hearing int) {
 	}
 	switch {
 	case 2*votes > hearing+1:
-		n.fail(p, fmt.Errorf("not heard for %v, say %d of %d", silence, votes, hearing+1))
-	case silence > 2*limit && p.out != nil:
+		n.fail(p, fmt.Errorf("not heard for %v, say %d of %d", p.silence, votes, hearing+1))
+	case p.silence > 2*limit && p.out != nil:
 		// The others hear it: so it is the connection.
-		out := p.out
+		out, silence := p.out, p.silence
 		n.wg.Go(func() { out.close(fmt.Errorf("not heard for %v", silence)) })
 	}
 }

@@ -16,9 +16,8 @@ type peer struct {
 	joining bool  // was never connected: not listed
 	out, in *link // nil while there is none
 	since   int64 // by the clock, of the last change
-	heard   int64 // by the clock, on links that are gone
 
-	silence  int64            // at the last tick
+	silence  time.Duration    // as of the last tick: time in which this node listened
 	accusers map[string]int64 // who does not hear it either, and when that was said
 
 	ctx    context.Context // ends when this life is over, or the node closed
@@ -40,21 +39,17 @@ func (p *peer) links() []*link {
 	return all
 }
 
-// lastHeard is when something came from the peer, by the node's clock.
-func (p *peer) lastHeard(clock int64) int64 {
-	heard := p.heard
+// heard tells whether anything came from the peer since this was last asked.
+func (p *peer) heard() bool {
+	heard := false
 	for _, l := range p.links() {
-		if l.busy.Load() {
-			return clock
-		}
-		heard = max(heard, l.heard.Load())
+		heard = l.heard.Swap(false) || l.busy.Load() || heard
 	}
 	return heard
 }
 
 // disconnect closes the links and takes the peer out of the routes.
 func (n *Node) disconnect(p *peer, cause error) {
-	p.heard = p.lastHeard(n.clock.Load())
 	for _, l := range p.links() {
 		// The callbacks of the calls that end with it are not for this lock.
 		n.wg.Go(func() { l.close(cause) })
@@ -211,7 +206,7 @@ func (n *Node) judgeLife(who identity, arrived int64, known *uint64) verdictCode
 		// Its name is taken, unless it died just now. What it sent before that
 		// may be read only now, so one word is not enough.
 		switch since := clock - arrived; {
-		case since > int64(judgeWithin), since > int64(4*beatInterval) && p.lastHeard(clock) > clock-int64(2*beatInterval):
+		case since > int64(judgeWithin), since > int64(4*beatInterval) && p.silence < 2*beatInterval:
 			return nameTaken
 		}
 		return 0
@@ -328,7 +323,6 @@ func (n *Node) dropped(l *link) {
 	default:
 		return
 	}
-	p.heard = max(p.heard, l.heard.Load())
 }
 
 // redial dials a peer once and draws the conclusions. It returns nil if that
