@@ -401,41 +401,55 @@ func (c *nodeChild) release(nodeOrder) (any, error) {
 
 // flooding is what came of calls to a member that takes nothing.
 type flooding struct {
-	Accepted    int // calls that were not refused
-	Outstanding int // most bytes that were on their way at once
-	Growth      int // of the resident memory, in bytes; -1 where it is not known
-	Lost        int // calls that never ended
+	Accepted    int           // calls that were not refused
+	Outstanding int           // most bytes that were on their way at once
+	Growth      int           // of the resident memory, in bytes; -1 where it is not known
+	Lost        int           // calls that never ended
+	Slowest     time.Duration // to end, of those that did
+	Deadline    time.Duration // of each: twice as long where it waits for room first
 	Stuck       bool
 }
 
-// flood calls a member as fast as it can, for a while.
+// flood calls a member as fast as it takes calls, for a while.
 func (c *nodeChild) flood(o nodeOrder) (any, error) {
 	l := newCallSet(&c.traffic, *o.Load, o.To)
 	memory := measure.StartSampler(2 * time.Millisecond)
 	deadline := time.Now().Add(o.Load.For)
-	var accepted atomic.Int64
+	var accepted, slowest atomic.Int64
 	stuck := make(chan struct{})
 	go func() {
 		defer close(stuck)
 		request := make([]byte, o.Load.Size)
 		for seq := 0; seq < o.Load.Each && time.Now().Before(deadline); {
 			k := &call{c: l, member: &l.members[0], seq: uint64(seq), request: request}
-			noRoom := make(chan struct{}, 1)
+			began := time.Now()
+			atOnce := make(chan bool, 1) // it has failed, and whether for lack of room
 			k.send(func(got []byte, err error) {
-				if _, refused := k.ends(got, err); refused {
-					noRoom <- struct{}{}
+				ended, refused := k.ends(got, err)
+				if ended {
+					raise(&slowest, int64(time.Since(began)))
+				}
+				if err != nil && (ended || refused) {
+					atOnce <- refused
 				}
 			})
 			select {
-			case <-noRoom:
+			case refused := <-atOnce:
+				// To go on at once would take the processors from all others.
 				time.Sleep(retryPause)
+				if refused {
+					continue
+				}
 			default:
-				accepted.Add(1)
-				seq++
 			}
+			accepted.Add(1)
+			seq++
 		}
 	}()
-	f := flooding{Growth: -1}
+	f := flooding{Growth: -1, Deadline: callTimeout}
+	if l.waits {
+		f.Deadline *= 2
+	}
 	select {
 	case <-stuck:
 	case <-time.After(o.Load.For + callWithin):
@@ -458,7 +472,14 @@ func (c *nodeChild) flood(o nodeOrder) (any, error) {
 		f.Growth = int(*use.Peak.RSS - *use.Before.RSS)
 	}
 	f.Accepted, f.Outstanding, f.Lost = int(accepted.Load()), l.flight.Peak()*o.Load.Size, l.flight.Now()
+	f.Slowest = time.Duration(slowest.Load())
 	return f, nil
+}
+
+// raise keeps the greater of two.
+func raise(most *atomic.Int64, to int64) {
+	for now := most.Load(); to > now && !most.CompareAndSwap(now, to); now = most.Load() {
+	}
 }
 
 // refusal is how calls to a member that is dead ended.

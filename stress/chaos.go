@@ -88,7 +88,7 @@ func TestChaos(t *testing.T, subjects ChaosSubjects) {
 		}
 	}
 	if subjects.Nodes != nil && subjects.Links != nil && subjects.Engine != nil {
-		k := &nodesKit{nodes: newNodes(s, site), subjects: subjects}
+		k := &nodesKit{nodes: newNodes(s, site, lookOften), subjects: subjects}
 		k.nodes.told = k.told
 		k.take()
 		left = k.leaks

@@ -178,7 +178,7 @@ func (k *nodesKit) plan() bool {
 			return false
 		}
 		addrs = append(addrs, addr)
-		k.starts[name] = nodeStart{Name: name, Bind: addr, Secret: nodeSecret(k.seed), Detours: make(map[string]string)}
+		k.starts[name] = nodeStart{Name: name, Bind: addr, Secret: nodeSecret(k.seed), Look: k.lookEvery, Detours: make(map[string]string)}
 	}
 	for i, from := range k.members {
 		for j, to := range k.members {

@@ -33,10 +33,11 @@ type nodeOrder struct {
 
 // nodeStart is the part of a NodeConfig that crosses to another process.
 type nodeStart struct {
-	Name   string   `json:"name"`
-	Bind   string   `json:"bind"`
-	Seeds  []string `json:"seeds"`
-	Secret []byte   `json:"secret"`
+	Name   string        `json:"name"`
+	Bind   string        `json:"bind"`
+	Seeds  []string      `json:"seeds"`
+	Secret []byte        `json:"secret"`
+	Look   time.Duration `json:"look"`
 	// Detours are the addresses that lead to others.
 	Detours map[string]string `json:"detours,omitempty"`
 }
@@ -129,19 +130,23 @@ func (c *nodeChild) begin(o nodeOrder) (any, error) {
 	c.started.Store(true)
 	ctx, cancel := context.WithCancel(context.Background())
 	c.unwatch = cancel
-	c.watching.Go(func() { c.watch(ctx) })
+	c.watching.Go(func() { c.watch(ctx, o.Start.Look) })
 	return struct {
 		Addr, Type string
 	}{node.Addr(), typeName(node)}, nil
 }
 
-// lookEvery is how often a node is asked for what it holds of the others: it
-// adds to the time until the kit knows.
-const lookEvery = time.Millisecond
+// How often a node is asked for what it holds of the others: it adds to the time
+// until the kit knows. To look often takes a part of the processors, which is not
+// for a kit that measures something else.
+const (
+	lookOften  = time.Millisecond
+	lookSeldom = 20 * time.Millisecond
+)
 
 // watch tells the kit whenever that has changed.
-func (c *nodeChild) watch(ctx context.Context) {
-	clock := time.NewTicker(lookEvery)
+func (c *nodeChild) watch(ctx context.Context, every time.Duration) {
+	clock := time.NewTicker(every)
 	defer clock.Stop()
 	var told map[string]NodeState
 	for {

@@ -20,7 +20,8 @@ import (
 // what is true of each: the kit knows, as all that happens to them is its work.
 type nodes struct {
 	*scenario
-	site *proc.Site
+	site      *proc.Site
+	lookEvery time.Duration // how often each node is asked for what it holds
 
 	line report.Timeline
 
@@ -54,8 +55,8 @@ const (
 	gone    truth = "left"
 )
 
-func newNodes(s *scenario, site *proc.Site) *nodes {
-	return &nodes{scenario: s, site: site, line: report.Timeline{Name: "what happened to the nodes"}, all: make(map[string]*nodeProcess), changed: make(chan struct{})}
+func newNodes(s *scenario, site *proc.Site, lookEvery time.Duration) *nodes {
+	return &nodes{scenario: s, site: site, lookEvery: lookEvery, line: report.Timeline{Name: "what happened to the nodes"}, all: make(map[string]*nodeProcess), changed: make(chan struct{})}
 }
 
 // launch starts a process for a node, which is not yet told to be one. The
@@ -78,7 +79,7 @@ func (k *nodes) launch(name string) bool {
 // join tells a process to be a node.
 func (k *nodes) join(ctx context.Context, name string, seeds ...string) bool {
 	var at struct{ Addr, Type string }
-	err := k.ask(ctx, name, nodeOrder{Do: "start", Start: &nodeStart{Name: name, Bind: "127.0.0.1:0", Seeds: seeds, Secret: nodeSecret(k.seed)}}, &at)
+	err := k.ask(ctx, name, nodeOrder{Do: "start", Start: &nodeStart{Name: name, Bind: "127.0.0.1:0", Seeds: seeds, Secret: nodeSecret(k.seed), Look: k.lookEvery}}, &at)
 	if err != nil {
 		k.fail("%s: starting %s: %v", k.id, name, err)
 		return false
@@ -168,14 +169,15 @@ func (k *nodes) heard(n *nodeProcess, body json.RawMessage) {
 }
 
 // await waits until holds is true of the views, and tells whether it was in
-// time. holds is called with the lock held.
+// time. It does not wait on once the scenario has failed: what a node tells may
+// show that at once. holds is called with the lock held.
 func (k *nodes) await(ctx context.Context, holds func() bool) bool {
 	for {
 		k.vm.Lock()
 		ok, changed := holds(), k.changed
 		k.vm.Unlock()
-		if ok {
-			return true
+		if ok || k.failed() {
+			return ok
 		}
 		select {
 		case <-changed:
@@ -194,6 +196,7 @@ func (k *nodes) lists(ctx context.Context, observers, names []string, states ...
 func (k *nodes) listsWithin(ctx context.Context, bound time.Duration, observers, names []string, states ...NodeState) (wrong string) {
 	ctx, cancel := context.WithTimeout(ctx, bound)
 	defer cancel()
+	began := time.Now()
 	if k.await(ctx, func() bool {
 		wrong = ""
 		for _, by := range observers {
@@ -213,7 +216,7 @@ func (k *nodes) listsWithin(ctx context.Context, bound time.Duration, observers,
 	}) {
 		return ""
 	}
-	return fmt.Sprintf("after %v %s", bound, wrong)
+	return fmt.Sprintf("after %v %s", min(time.Since(began).Round(time.Millisecond), bound), wrong)
 }
 
 // form starts nodes and waits until each lists all others as alive, and returns
@@ -340,12 +343,15 @@ func (k *nodes) closeAll(ctx context.Context, _ *testing.T) {
 	k.closed = true
 	k.vm.Unlock()
 	for _, name := range k.names() {
-		k.end(ctx, name, "close")
+		if !k.end(ctx, name, "close") {
+			break // the others would be waited for as well
+		}
 	}
 	k.killAll()
 }
 
-// end has a node close or leave, and takes in what it leaves behind.
+// end has a node close or leave, and takes in what it leaves behind. It returns
+// true if that is nothing.
 func (k *nodes) end(ctx context.Context, name, how string) bool {
 	var left measure.Leaks
 	if err := k.ask(ctx, name, nodeOrder{Do: how}, &left); err != nil {
@@ -358,7 +364,7 @@ func (k *nodes) end(ctx context.Context, name, how string) bool {
 		k.leaks += left.Goroutines + left.Descriptors + left.Children
 		k.vm.Unlock()
 	}
-	return true
+	return left.None()
 }
 
 // killAll ends all processes, whatever state they are in.

@@ -14,20 +14,24 @@ import (
 )
 
 func TestPlantedTransports(t *testing.T) {
-	mustBeCaught(t, "TestStressTransport", []fault{
+	mustBeCaughtWaiting(t, "TestStressTransport", []fault{
 		{"the wrong caller", "was given the reply to"},
 		{"drops one in 100,000", "calls never ended"},
+		{"loses one-way messages", "one-way: of"},
+		{"forgets calls to the dead", "never ended"},
+		{"gives up late", "its deadline was 2s"},
+	})
+	mustBeCaught(t, "TestStressTransport", []fault{
 		{"doubles one", "came again"},
 		{"handles one twice", "arrived 2 times"},
 		{"damages one", "that are no reply to any"},
 		{"the wrong node", "arrived at node-"},
 		{"answers by itself", "never arrived"},
-		{"loses one-way messages", "one-way: of"},
 		{"fails now and then", "ended with an error though nothing was wrong"},
 		{"nothing above 32 KB", "a call of 65536 bytes"},
 		{"no bound", "has no bound"},
 		{"one queue for all", "the p99 of calls to others"},
-		{"forgets calls to the dead", "never ended"},
+		{"slow beside a stopped one", "the p99 of calls to others"},
 		{"another error for the dead", "an error that is not the one for that"},
 		{"one break breaks all", "was garbled, and other calls failed"},
 		{"accepts any secret", "which has another secret"},
@@ -39,6 +43,8 @@ type faultyCalls struct {
 	calls, sends atomic.Int64
 	swapped      chan swap
 	line         chan func()
+	stuck        atomic.Value // name of the one to which there is no room
+	ended        chan struct{}
 	unbounded    sync.Mutex
 	queue        []func()
 	wake         chan struct{}
@@ -51,14 +57,20 @@ type swap struct {
 }
 
 func (f *faultyNode) plantInCalls() {
+	f.ended = make(chan struct{})
 	switch planted {
 	case "the wrong caller":
 		f.swapped = make(chan swap, 1)
 	case "one queue for all":
 		f.line = make(chan func(), 64)
 		go func() {
-			for call := range f.line {
-				call()
+			for {
+				select {
+				case call := <-f.line:
+					call()
+				case <-f.ended:
+					return
+				}
 			}
 		}()
 	case "no bound":
@@ -185,9 +197,36 @@ func (f *faultyNode) Call(to string, request []byte, done func([]byte, error)) {
 			case f.swapped <- swap{bytes.Clone(reply), mine}:
 			}
 		}
+	case planted == "slow beside a stopped one":
+		sound := done
+		done = func(reply []byte, err error) {
+			switch stuck := f.stuck.Load(); {
+			case errors.Is(err, f.Node.Errors().Overloaded):
+				f.stuck.Store(to)
+			case stuck == to && err == nil:
+				f.stuck.Store("")
+			case stuck != nil && stuck != "" && stuck != to:
+				reply = bytes.Clone(reply)
+				time.AfterFunc(300*time.Millisecond, func() { sound(reply, err) })
+				return
+			}
+			sound(reply, err)
+		}
+	case planted == "gives up late":
+		sound, began := done, time.Now()
+		done = func(reply []byte, err error) {
+			if err == nil || time.Since(began) < 200*time.Millisecond {
+				sound(reply, err)
+				return
+			}
+			time.AfterFunc(4*time.Second, func() { sound(nil, err) })
+		}
 	case planted == "one queue for all":
 		request = bytes.Clone(request)
-		f.line <- func() { f.insist(to, request, done) }
+		select {
+		case f.line <- func() { f.insist(to, request, done) }:
+		case <-f.ended:
+		}
 		return
 	case planted == "no bound":
 		request = bytes.Clone(request)
@@ -238,7 +277,12 @@ func (f *faultyNode) Errors() stress.NodeErrors {
 }
 
 func (f *faultyNode) drain() {
-	for range f.wake {
+	for {
+		select {
+		case <-f.wake:
+		case <-f.ended:
+			return
+		}
 		f.unbounded.Lock()
 		queue := f.queue
 		f.queue = nil

@@ -249,12 +249,14 @@ var messaging = []Criterion{
 	must(Messaging, "phantom", "messages that arrived and were never sent", Equal, 0, "messages"),
 	shown(Messaging, "sizes", "sizes of messages that were not carried"),
 	shown(Messaging, "isolation", "peers slowed by another that is slow or stopped"),
+	shown(Messaging, "deadline", "calls to a stopped peer without an error within their deadline"),
 	shown(Messaging, "back_pressure", "buffers that grew beyond their bound"),
 	shown(Messaging, "dead_peer", "calls to a dead peer without an error at once"),
 	shown(Messaging, "secret", "unauthenticated peers that were served"),
 	shown(Messaging, "garbled", "garbled frames believed, or that harmed another connection"),
 	must(Messaging, "leaks", "goroutines, descriptors and processes left behind", Equal, 0, "leaks"),
 	reach(Messaging, "throughput_reach", "throughput", AtLeast, 500_000, "msgs/s"),
+	reach(Messaging, "isolation_ratio", "p99 of calls to others while a peer is stopped, beside the usual", AtMost, 2, "times"),
 	reach(Messaging, "throughput_aim", "throughput", AtLeast, 1_000_000, "msgs/s"),
 }
 
