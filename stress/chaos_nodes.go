@@ -178,7 +178,7 @@ func (k *nodesKit) plan() bool {
 			return false
 		}
 		addrs = append(addrs, addr)
-		k.starts[name] = nodeStart{Name: name, Bind: addr, Secret: nodeSecret(k.seed), Look: k.lookEvery, Detours: make(map[string]string)}
+		k.starts[name] = nodeStart{Name: name, Bind: addr, Secret: nodeSecret(k.seed), Detours: make(map[string]string)}
 	}
 	for i, from := range k.members {
 		for j, to := range k.members {
@@ -203,7 +203,7 @@ func (k *nodesKit) begin(ctx context.Context, name string) error {
 		start.Seeds = append(start.Seeds, k.starts[other].Bind)
 	}
 	var at struct{ Type string }
-	if err := k.ask(ctx, name, nodeOrder{Do: "start", Start: &start}, &at); err != nil {
+	if err := k.ask(ctx, name, nodeOrder{Do: "start", Pace: k.lookEvery, Start: &start}, &at); err != nil {
 		return fmt.Errorf("starting %s: %w", name, err)
 	}
 	k.addSubject(at.Type)

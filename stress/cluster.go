@@ -78,6 +78,7 @@ func (k *clusterKit) formation(ctx context.Context, _ *testing.T) {
 	k.timed("formed", took.Seconds()*1e3)
 	k.timed("formed_reach", took.Seconds()*1e3)
 	k.shown("views")
+	k.lookAt(ctx, lookSeldom)
 	k.allPairs(ctx, "after formation")
 }
 
@@ -180,6 +181,8 @@ var deathBound = settleBound / 2
 // killing kills nodes, one after the other, and starts them again.
 func (k *clusterKit) killing(ctx context.Context, _ *testing.T) {
 	var took []float64
+	k.lookAt(ctx, lookOften)
+	defer k.lookAt(ctx, lookSeldom)
 	k.underLoad(func() {
 		for range k.kills() {
 			name := k.victim()

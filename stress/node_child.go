@@ -28,16 +28,16 @@ type nodeOrder struct {
 	Seq      uint64        `json:"seq,omitempty"`
 	Patience time.Duration `json:"patience,omitempty"`
 
-	Load *nodeLoad `json:"load,omitempty"`
+	Load *nodeLoad     `json:"load,omitempty"`
+	Pace time.Duration `json:"pace,omitempty"` // how often the node is asked for what it holds
 }
 
 // nodeStart is the part of a NodeConfig that crosses to another process.
 type nodeStart struct {
-	Name   string        `json:"name"`
-	Bind   string        `json:"bind"`
-	Seeds  []string      `json:"seeds"`
-	Secret []byte        `json:"secret"`
-	Look   time.Duration `json:"look"`
+	Name   string   `json:"name"`
+	Bind   string   `json:"bind"`
+	Seeds  []string `json:"seeds"`
+	Secret []byte   `json:"secret"`
 	// Detours are the addresses that lead to others.
 	Detours map[string]string `json:"detours,omitempty"`
 }
@@ -59,12 +59,14 @@ type nodeChild struct {
 	name     string
 	traffic  traffic
 	damage   damager
+	looks    *time.Ticker
 	watching sync.WaitGroup
 	unwatch  context.CancelFunc
 }
 
 var nodeOrders = map[string]func(c *nodeChild, o nodeOrder) (any, error){
 	"start":   (*nodeChild).begin,
+	"pace":    (*nodeChild).pace,
 	"ping":    (*nodeChild).ping,
 	"intrude": (*nodeChild).intrude,
 	"leave":   (*nodeChild).leave,
@@ -130,24 +132,30 @@ func (c *nodeChild) begin(o nodeOrder) (any, error) {
 	c.started.Store(true)
 	ctx, cancel := context.WithCancel(context.Background())
 	c.unwatch = cancel
-	c.watching.Go(func() { c.watch(ctx, o.Start.Look) })
+	c.looks = time.NewTicker(o.Pace)
+	c.watching.Go(func() { c.watch(ctx) })
 	return struct {
 		Addr, Type string
 	}{node.Addr(), typeName(node)}, nil
 }
 
 // How often a node is asked for what it holds of the others: it adds to the time
-// until the kit knows. To look often takes a part of the processors, which is not
-// for a kit that measures something else.
+// until the kit knows. To look often takes a part of the processors, so that is
+// done only while a kit measures such a time.
 const (
 	lookOften  = time.Millisecond
-	lookSeldom = 20 * time.Millisecond
+	lookSeldom = 10 * time.Millisecond
 )
 
+// pace changes how often that is.
+func (c *nodeChild) pace(o nodeOrder) (any, error) {
+	c.looks.Reset(o.Pace)
+	return nil, nil
+}
+
 // watch tells the kit whenever that has changed.
-func (c *nodeChild) watch(ctx context.Context, every time.Duration) {
-	clock := time.NewTicker(every)
-	defer clock.Stop()
+func (c *nodeChild) watch(ctx context.Context) {
+	defer c.looks.Stop()
 	var told map[string]NodeState
 	for {
 		now := make(map[string]NodeState)
@@ -160,7 +168,7 @@ func (c *nodeChild) watch(ctx context.Context, every time.Duration) {
 			told = now
 		}
 		select {
-		case <-clock.C:
+		case <-c.looks.C:
 		case <-ctx.Done():
 			return
 		}

@@ -722,8 +722,8 @@ func formBench(b *testing.B, site *proc.Site, look time.Duration) benchCluster {
 	}
 	for _, name := range nodeNames(benchNodes) {
 		var at struct{ Addr string }
-		err := c.processes[name].Ask(b.Context(), nodeOrder{Do: "start",
-			Start: &nodeStart{Name: name, Bind: "127.0.0.1:0", Seeds: seeds, Secret: nodeSecret(1), Look: look}}, &at)
+		err := c.processes[name].Ask(b.Context(), nodeOrder{Do: "start", Pace: look,
+			Start: &nodeStart{Name: name, Bind: "127.0.0.1:0", Seeds: seeds, Secret: nodeSecret(1)}}, &at)
 		if err != nil {
 			fail(err)
 		}
