@@ -30,11 +30,24 @@ type Lease interface {
 	Discard() // the connection is broken and must be closed
 }
 
+// EchoLease is a Lease of a connection that speaks a protocol of its own, to a
+// server that the subject has dialled with PoolConfig.DialTo: the kit then leaves
+// the round trip to it.
+type EchoLease interface {
+	Lease
+	// Echo has the server send the request back over the connection that is
+	// lent. It returns the context's error once that has ended.
+	Echo(ctx context.Context, request []byte) (reply []byte, err error)
+}
+
 // PoolConfig is what the kit asks of a pool.
 type PoolConfig struct {
 	Size int // connections never exceeded
 	// Dial opens a connection. The kit counts there what is open.
 	Dial func(context.Context) (net.Conn, error)
+	// DialTo is Dial for a pool whose connections lead to a server of its own:
+	// its leases must be of EchoLease. Nothing but the loopback is accepted.
+	DialTo func(ctx context.Context, network, address string) (net.Conn, error)
 
 	// MaxWaiters is asked of a BoundedPool: callers that may wait; 0 for no
 	// bound.
@@ -127,6 +140,8 @@ type poolKit struct {
 	open           func(testing.TB, PoolConfig) Pool
 	server         *echo.Server
 	opened, closed atomic.Int64
+	elsewhere      atomic.Bool // connections lead to a server of the subject
+	diallers       []*dialler  // of all pools; the scenario's lock guards it
 }
 
 // BenchmarkPool measures acquire, round trip and release with 64 goroutines on
@@ -137,8 +152,9 @@ func BenchmarkPool(b *testing.B, open func(testing.TB, PoolConfig) Pool) {
 		b.Fatal(err)
 	}
 	defer func() { _ = server.Close() }()
-	p := open(b, PoolConfig{Size: connsPerPool, Dial: func(ctx context.Context) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, "tcp", server.Addr)
+	d := new(net.Dialer)
+	p := open(b, PoolConfig{Size: connsPerPool, DialTo: d.DialContext, Dial: func(ctx context.Context) (net.Conn, error) {
+		return d.DialContext(ctx, "tcp", server.Addr)
 	}})
 	b.ReportAllocs()
 	b.SetParallelism(32)
@@ -150,12 +166,7 @@ func BenchmarkPool(b *testing.B, open func(testing.TB, PoolConfig) Pool) {
 				panic(fmt.Sprintf("Acquire: %v", err))
 			}
 			f.Request(op)
-			_, err = l.Conn().Write(f[:])
-			for at := 0; err == nil && at < len(reply); {
-				var n int
-				n, err = l.Conn().Read(reply[at:])
-				at += n
-			}
+			err = exchangeFrames(context.Background(), l, &f, &reply)
 			if id, ok := reply.Answers(); err != nil || !ok || id != op {
 				panic(fmt.Sprintf("operation %d: reply to %d, error %v", op, id, err))
 			}

@@ -3,6 +3,8 @@ package stress
 import (
 	"context"
 	"errors"
+	"fmt"
+	"math/rand/v2"
 	"net"
 	"slices"
 	"sync"
@@ -48,6 +50,23 @@ type conn struct {
 	discarded atomic.Bool
 	gone      atomic.Bool
 	sick      atomic.Bool
+	failed    atomic.Bool // in a Read or a Write
+}
+
+func (c *conn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if err != nil {
+		c.failed.Store(true)
+	}
+	return n, err
+}
+
+func (c *conn) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	if err != nil {
+		c.failed.Store(true)
+	}
+	return n, err
 }
 
 func (c *conn) age() time.Duration { return time.Since(c.born) }
@@ -56,6 +75,23 @@ func (c *conn) age() time.Duration { return time.Since(c.born) }
 func (c *conn) idleFor() time.Duration { return c.age() - time.Duration(c.freed.Load()) }
 
 func (d *dialler) dial(ctx context.Context) (net.Conn, error) {
+	return d.dialAt(ctx, "tcp", d.kit.server.Addr)
+}
+
+// errFar is what a subject gets that dials beyond this machine.
+var errFar = errors.New("not on the loopback")
+
+// dialTo is PoolConfig.DialTo.
+func (d *dialler) dialTo(ctx context.Context, network, address string) (net.Conn, error) {
+	host, _, _ := net.SplitHostPort(address)
+	if ip := net.ParseIP(host); network != "unix" && host != "localhost" && !ip.IsLoopback() {
+		return nil, fmt.Errorf("dialling %s %q: %w, accepted are addresses such as 127.0.0.1:5432 and those of network unix", network, address, errFar)
+	}
+	d.kit.elsewhere.Store(true)
+	return d.dialAt(ctx, network, address)
+}
+
+func (d *dialler) dialAt(ctx context.Context, network, address string) (net.Conn, error) {
 	if n := int(d.open.Add(1)); n > d.size {
 		d.kit.violate("bound", "%d connections are open in a pool of size %d", n, d.size)
 	}
@@ -69,7 +105,7 @@ func (d *dialler) dial(ctx context.Context) (net.Conn, error) {
 			return nil, err
 		}
 	}
-	to, err := new(net.Dialer).DialContext(ctx, "tcp", d.kit.server.Addr)
+	to, err := new(net.Dialer).DialContext(ctx, network, address)
 	if err != nil {
 		d.open.Add(-1)
 		return nil, err
@@ -83,7 +119,7 @@ func (d *dialler) dial(ctx context.Context) (net.Conn, error) {
 }
 
 func (c *conn) Close() error {
-	if op := c.holder.Load(); op != 0 {
+	if op := c.holder.Load(); op != 0 && !c.failed.Load() {
 		c.dialler.kit.violate("exclusive", "a connection was closed while operation %d held it", op-1)
 	}
 	if look := c.dialler.early.Load(); look != nil && !c.discarded.Load() {
@@ -100,7 +136,10 @@ func (c *conn) Close() error {
 // start opens one pool of the subject; cfg lacks only the dial function.
 func (k *poolKit) start(t testing.TB, cfg PoolConfig) (Pool, *dialler) {
 	d := &dialler{kit: k, size: cfg.Size}
-	cfg.Dial = d.dial
+	cfg.Dial, cfg.DialTo = d.dial, d.dialTo
+	k.mu.Lock()
+	k.diallers = append(k.diallers, d)
+	k.mu.Unlock()
 	p := k.open(t, cfg)
 	k.subject(p)
 	return p, d
@@ -186,11 +225,17 @@ func (k *poolKit) discard(l Lease, c *conn) {
 
 var errReply = errors.New("reply to another request")
 
-// roundTrip sends the request of operation op and checks its reply.
-func (k *poolKit) roundTrip(c net.Conn, op int) error {
-	var f, reply echo.Frame
-	f.Request(uint64(op))
-	if _, err := c.Write(f[:]); err != nil {
+// exchangeFrames sends a request over the connection that is lent and reads its
+// reply.
+func exchangeFrames(ctx context.Context, l Lease, request, reply *echo.Frame) error {
+	if e, ok := l.(EchoLease); ok {
+		got, err := e.Echo(ctx, request[:])
+		copy(reply[:], got)
+		reply.Invert() // as our own server does
+		return err
+	}
+	c := l.Conn()
+	if _, err := c.Write(request[:]); err != nil {
 		return err
 	}
 	for at := 0; at < len(reply); {
@@ -199,6 +244,16 @@ func (k *poolKit) roundTrip(c net.Conn, op int) error {
 			return err
 		}
 		at += n
+	}
+	return nil
+}
+
+// roundTrip sends the request of operation op and checks its reply.
+func (k *poolKit) roundTrip(ctx context.Context, l Lease, op int) error {
+	var f, reply echo.Frame
+	f.Request(uint64(op))
+	if err := exchangeFrames(ctx, l, &f, &reply); err != nil {
+		return err
 	}
 	switch id, ok := reply.Answers(); {
 	case !ok:
@@ -226,12 +281,33 @@ func (k *poolKit) operate(ctx context.Context, p Pool, op int, held func()) erro
 	if held != nil {
 		held()
 	}
-	if err := k.roundTrip(l.Conn(), op); err != nil {
+	if err := k.roundTrip(ctx, l, op); err != nil {
 		k.discard(l, c)
 		return err
 	}
 	k.release(l, c)
 	return nil
+}
+
+// cut breaks n connections that are open, chosen by the seed, and returns how many
+// there were: from the server's end, unless that is the subject's.
+func (k *poolKit) cut(n int) (int, error) {
+	if !k.elsewhere.Load() {
+		return k.server.Cut(n, k.seed)
+	}
+	var open []*conn
+	k.mu.Lock()
+	for _, d := range k.diallers {
+		open = append(open, slices.DeleteFunc(d.all(), func(c *conn) bool { return c.gone.Load() })...)
+	}
+	k.mu.Unlock()
+	random := rand.New(rand.NewPCG(k.seed, 0))
+	random.Shuffle(len(open), func(i, j int) { open[i], open[j] = open[j], open[i] })
+	open = open[:min(n, len(open))]
+	for _, c := range open {
+		_ = c.Conn.Close()
+	}
+	return len(open), nil
 }
 
 // capacity checks that a pool still lends all of its connections at once.

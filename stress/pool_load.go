@@ -199,7 +199,7 @@ func (k *poolKit) steady(ctx context.Context, n int, rate float64, subjects []Po
 // faults cuts connections under load: who meets one gets an error and nobody a
 // wrong reply, and afterwards every pool is whole.
 func (k *poolKit) faults(ctx context.Context, n int, subjects []Pool) {
-	cut, err := k.server.Cut(max(len(subjects)*connsPerPool/20, 1), k.seed)
+	cut, err := k.cut(max(len(subjects)*connsPerPool/20, 1))
 	if err != nil {
 		k.fail("%v", err)
 		return

@@ -34,7 +34,7 @@ func (k *poolKit) order(ctx context.Context, t *testing.T) {
 			}
 			c := k.hold(l, i)
 			served <- i
-			if k.roundTrip(l.Conn(), i) != nil {
+			if k.roundTrip(ctx, l, i) != nil {
 				k.discard(l, c)
 				return
 			}
@@ -181,7 +181,7 @@ func (k *poolKit) broken(ctx context.Context, t *testing.T) {
 	const size = 4
 	p, _ := k.start(t, PoolConfig{Size: size})
 	k.capacity(ctx, p, size, "broken")
-	cut, err := k.server.Cut(size, k.seed)
+	cut, err := k.cut(size)
 	if err != nil {
 		k.fail("%v", err)
 		return

@@ -32,8 +32,8 @@ func (f *Frame) Request(id uint64) {
 	}
 }
 
-// invert turns a request into its reply, and back.
-func (f *Frame) invert() {
+// Invert turns a request into its reply, and back.
+func (f *Frame) Invert() {
 	for at := 0; at < FrameSize; at += 8 {
 		binary.LittleEndian.PutUint64(f[at:], ^binary.LittleEndian.Uint64(f[at:]))
 	}
@@ -169,7 +169,7 @@ func (s *server) echo(id int, conn net.Conn) {
 		if _, err := io.ReadFull(conn, f[:]); err != nil {
 			return
 		}
-		f.invert()
+		f.Invert()
 		if _, err := conn.Write(f[:]); err != nil {
 			return
 		}
