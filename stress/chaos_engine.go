@@ -288,16 +288,23 @@ func (k *engineKit) gate(ctx context.Context, t *testing.T) {
 		k.violate("gate", "%d faults were injected although the steady state did not hold", a.injected)
 	}
 
-	ctx, stop := context.WithTimeout(ctx, settleBound/50)
+	ctx, stop := context.WithTimeout(ctx, settleBound)
 	defer stop()
+	const asks = 5 // after the fault was undone
 	var b arena
+	asked := 0
 	b.steady = func() error {
 		b.mu.Lock()
 		defer b.mu.Unlock()
-		if b.injected > 0 {
-			return unsteady
+		if b.injected == 0 {
+			return nil
 		}
-		return nil
+		if len(b.hit) == 0 {
+			if asked++; asked == asks {
+				stop()
+			}
+		}
+		return unsteady
 	}
 	if err := e.Run(ctx, 1, plan, b.world()); err == nil {
 		k.violate("gate", "the steady state did not return after the faults, and Run returned no error")

@@ -306,7 +306,12 @@ func (k *nodesKit) fault(ctx context.Context, t *testing.T, fault, victim string
 		return
 	}
 	// What the engine says is not evidence.
-	if !until(ctx, settleBound, func() bool { err = e.steady(ctx); return err == nil }) {
+	if !until(ctx, settleBound, func() bool {
+		if is := e.steady(ctx); is == nil || ctx.Err() == nil || err == nil {
+			err = is // what is cut short says nothing
+		}
+		return err == nil
+	}) {
 		k.violate("nodes", "%s of %s: the steady state has not returned %v after the fault was undone: %v",
 			fault, victim, time.Since(e.undone).Round(time.Millisecond), err)
 	}

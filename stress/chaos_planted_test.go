@@ -48,7 +48,7 @@ func TestPlantedEngines(t *testing.T) {
 }
 
 func TestPlantedChaosNodes(t *testing.T) {
-	mustBeCaught(t, "TestChaosOfNodes", []fault{
+	mustBeCaughtWaiting(t, "TestChaosOfNodes", []fault{
 		{"cuts nothing", "the fault did nothing"},
 		{"does not heal", "the steady state has not returned"},
 		{"does not delay", "a call took only"},
@@ -56,7 +56,7 @@ func TestPlantedChaosNodes(t *testing.T) {
 		{"answers another call", "and not the reply to its request"},
 		{"calls a healthy node dead", "as failed"},
 		{"does not take a node back", "as failed"},
-	})
+	}, "STRESS_PATIENCE=8s")
 }
 
 // faultyWorkers are sound workers with a fault on top.
