@@ -290,7 +290,10 @@ func (k *engineKit) gate(ctx context.Context, t *testing.T) {
 
 	ctx, stop := context.WithTimeout(ctx, settleBound)
 	defer stop()
-	const asks = 5 // after the fault was undone
+	// After the fault was undone: for that long it may take an engine to believe
+	// that the state is steady, even if it is not told so.
+	const asks, patience = 20, 200 * time.Millisecond
+	var since time.Time
 	var b arena
 	asked := 0
 	b.steady = func() error {
@@ -299,10 +302,14 @@ func (k *engineKit) gate(ctx context.Context, t *testing.T) {
 		if b.injected == 0 {
 			return nil
 		}
-		if len(b.hit) == 0 {
-			if asked++; asked == asks {
-				stop()
-			}
+		if len(b.hit) > 0 {
+			return unsteady
+		}
+		if asked++; asked == 1 {
+			since = time.Now()
+		}
+		if asked >= asks && time.Since(since) > patience {
+			stop()
 		}
 		return unsteady
 	}
