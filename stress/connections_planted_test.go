@@ -21,7 +21,7 @@ func TestPlantedConnections(t *testing.T) {
 		{"leaks 64 bytes a request over TCP", "most at tensile/stress_test.leak64"},
 		{"grows a map", "most at tensile/stress_test.(*plantedServer).remember"},
 		{"grows a list", "most at tensile/stress_test.(*plantedServer).list"},
-		{"keeps a goroutine a request", "and after five requests on each of them"},
+		{"keeps a goroutine a request", "and after five more requests on each of them"},
 		{"comes to keep a goroutine a request", "; most at tensile/stress_test.waitFor"},
 		{"keeps a descriptor now and then", "; most at " + os.DevNull},
 		{"leaves a goroutine behind", "after Close left behind: 1 goroutines"},
@@ -101,7 +101,7 @@ var plantedConnections = map[string]func() stress.Connections{
 	"loses a reply":                onReply(700, 2, func(*plantedConn, []byte) error { return nil }),
 	"doubles a reply":              onReply(700, 2, func(c *plantedConn, reply []byte) error { return errors.Join(c.send(reply), c.send(reply)) }),
 	// Where there are few connections the last one gets seven.
-	"doubles the last reply": onReply(63, 7, func(c *plantedConn, reply []byte) error { return errors.Join(c.send(reply), c.send(reply)) }),
+	"doubles the last reply": onReply(63, 8, func(c *plantedConn, reply []byte) error { return errors.Join(c.send(reply), c.send(reply)) }),
 	"swaps two replies":      onReply(700, 2, func(c *plantedConn, reply []byte) error { return c.server.swap(c, reply) }),
 	"flips a bit": onReply(700, 2, func(c *plantedConn, reply []byte) error {
 		reply[20] ^= 1

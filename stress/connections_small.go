@@ -42,6 +42,8 @@ func (k *connectionsKit) answers(ctx context.Context, t *testing.T) {
 		if err := callers.Connect(ctx, few, dial); err != nil {
 			k.fail("memory, %s: %v", d.name, err)
 		}
+		callers.Touch(ctx, few, 0) // now each has been accepted
+		atRest(ctx)
 		connected := runtime.NumGoroutine()
 		d.goroutines = math.Round(2*float64(connected-before)/few) / 2
 		callers.Touch(ctx, 5*few, 0)
@@ -77,7 +79,7 @@ func (k *connectionsKit) steadyGoroutines(ctx context.Context, d *kind, connecte
 	if until(ctx, settleBound, func() bool { return runtime.NumGoroutine() <= connected+few/2 }) {
 		return true
 	}
-	k.violate("growth", "%s: when %d connections were open there were %d goroutines, and after five requests on each of them %d",
+	k.violate("growth", "%s: when %d connections were open there were %d goroutines, and after five more requests on each of them %d",
 		d.name, few, connected, runtime.NumGoroutine())
 	return false
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"runtime"
+	"runtime/metrics"
 	"strings"
 	"sync"
 	"time"
@@ -51,4 +52,20 @@ func blocked(id string) bool {
 	}
 	state, _, _ := bytes.Cut(rest, []byte("]"))
 	return !bytes.HasPrefix(state, []byte("run")) // running, runnable
+}
+
+// atRest waits until all goroutines of the process are blocked but the caller, for
+// a second at most: some may never be.
+func atRest(ctx context.Context) {
+	samples := []metrics.Sample{{Name: "/sched/goroutines/runnable:goroutines"}, {Name: "/sched/goroutines/running:goroutines"}}
+	seen := 0
+	until(ctx, time.Second, func() bool {
+		metrics.Read(samples)
+		if samples[0].Value.Uint64() == 0 && samples[1].Value.Uint64() <= 1 {
+			seen++
+		} else {
+			seen = 0
+		}
+		return seen == 3 // on the way from one state to the next it is in neither
+	})
 }

@@ -30,7 +30,7 @@ const (
 	lineLength = 2000
 	// lineTries: a garbage collection may hold up a third of all goroutines on
 	// their way. A pool that does not serve in order does so each time.
-	lineTries = 5
+	lineTries = 4
 )
 
 // order is the rank correlation between coming and being served, by Spearman: 1
