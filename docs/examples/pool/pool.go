@@ -5,7 +5,7 @@ import (
 	"context"
 	"errors"
 	"net"
-	"sync"
+	"sync/atomic"
 )
 
 // ErrClosed is the error of Get once the pool is closed.
@@ -15,13 +15,12 @@ var ErrClosed = errors.New("pool: closed")
 type Pool struct {
 	dial   func(context.Context) (net.Conn, error)
 	home   chan net.Conn // connections that are not lent; nil stands for one that is not open
-	closed chan struct{}
-	close  sync.Once
+	closed atomic.Bool
 }
 
 // New returns a pool of up to size connections that dial opens.
 func New(size int, dial func(context.Context) (net.Conn, error)) *Pool {
-	p := &Pool{dial: dial, home: make(chan net.Conn, size), closed: make(chan struct{})}
+	p := &Pool{dial: dial, home: make(chan net.Conn, size)}
 	for range size {
 		p.home <- nil
 	}
@@ -34,43 +33,49 @@ func (p *Pool) Get(ctx context.Context) (net.Conn, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	select {
-	case <-p.closed:
+	if p.closed.Load() {
 		return nil, ErrClosed
-	default:
 	}
 	select {
-	case conn := <-p.home:
+	case conn, ok := <-p.home:
+		if !ok {
+			return nil, ErrClosed
+		}
 		if conn != nil {
 			return conn, nil
 		}
-		conn, err := p.dial(ctx)
-		if err != nil {
-			p.home <- nil // the next may have more luck
-			return nil, err
-		}
-		return conn, nil
-	case <-p.closed:
-		return nil, ErrClosed
+		return p.open(ctx)
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
+}
+
+// open dials where a connection may be.
+func (p *Pool) open(ctx context.Context) (net.Conn, error) {
+	conn, err := p.dial(ctx)
+	if err != nil {
+		p.home <- nil // the next may have more luck
+		return nil, err
+	}
+	return conn, nil
 }
 
 // Put takes a connection back; one that is broken is closed first, and nil is
 // put in its place.
 func (p *Pool) Put(conn net.Conn) { p.home <- conn }
 
-// Close waits until every connection is home, and closes it.
+// Close serves those who wait already, and returns when every connection is home
+// and closed.
 func (p *Pool) Close() error {
+	if p.closed.Swap(true) {
+		return ErrClosed
+	}
 	var failed error
-	p.close.Do(func() {
-		close(p.closed)
-		for range cap(p.home) {
-			if conn := <-p.home; conn != nil {
-				failed = errors.Join(failed, conn.Close())
-			}
+	for range cap(p.home) {
+		if conn := <-p.home; conn != nil {
+			failed = errors.Join(failed, conn.Close())
 		}
-	})
+	}
+	close(p.home) // for who came between the two
 	return failed
 }
