@@ -71,10 +71,13 @@ const (
 	// throughput phase, and killCallers while nodes are killed.
 	sessionCallers = 512
 	killCallers    = 64
+)
+
+var (
 	// fullReplication is how long it may take until a loss is made up for.
-	fullReplication = 10 * time.Second
+	fullReplication = settleBound
 	// tries is how long an operation that must succeed may be tried.
-	tries = 10 * time.Second
+	tries = settleBound
 )
 
 // TestSessions takes the store whose nodes start starts through the sessions
