@@ -14,7 +14,7 @@ import (
 func (k *poolKit) order(ctx context.Context, t *testing.T) {
 	p, _ := k.start(t, PoolConfig{Size: 1})
 	_, unordered := p.(UnorderedPool)
-	const waiters = 128
+	const waiters = 32
 	first, err := k.acquire(ctx, p)
 	if err != nil {
 		k.fail("pooling: Acquire of a fresh pool returned %v", err)

@@ -23,7 +23,7 @@ import (
 func TestSneakyPools(t *testing.T) {
 	mustBeCaught(t, "TestStressPool", []fault{
 		{"sneaky: lends twice beside a long line", "hold the same connection"},
-		{"sneaky: last come, first served beyond 100", "was served before waiter"},
+		{"sneaky: last come, first served beyond 100", "were served before others that had come earlier"},
 		{"sneaky: last come, first served beyond 200", "were served before others that had come earlier"},
 		{"sneaky: newcomers overtake", "a caller that came later was served before a waiter"},
 		{"sneaky: never serves the last waiter", "was not served"},
