@@ -80,6 +80,7 @@ const (
 	lengthTimes = 2.4
 	shownTimes  = 2
 	injectTries = 3
+	enterTries  = 3
 	// cascadeShare is the part of the processors below which a healthy node may
 	// well be silent for as long as a dead one.
 	cascadeShare = 0.25
@@ -144,10 +145,7 @@ func (k *nodesKit) form(ctx context.Context, t *testing.T) {
 		return
 	}
 	for _, name := range k.members {
-		if !k.launch(name) {
-			return
-		}
-		if err := k.begin(ctx, name); err != nil {
+		if err := k.enter(ctx, name); err != nil {
 			k.fail("chaos: %v", err)
 			return
 		}
@@ -194,6 +192,22 @@ func (k *nodesKit) plan() bool {
 		}
 	}
 	return true
+}
+
+// enter starts a node, again if it does not find the others: that is for the kit
+// of formation to judge.
+func (k *nodesKit) enter(ctx context.Context, name string) (err error) {
+	for range enterTries {
+		if !k.launch(name) {
+			return fmt.Errorf("the process of %s does not start", name)
+		}
+		if err = k.begin(ctx, name); err == nil || ctx.Err() != nil {
+			return err
+		}
+		k.note("%v. It was started again.", err)
+		k.reap(name)
+	}
+	return err
 }
 
 // begin tells a process to be a node, and to join those that are members.

@@ -114,9 +114,9 @@ func (c Criterion) tells(w Conditions) bool {
 }
 
 // usable is the part of the processors that a subject can make use of where other
-// work left share of them. It is less, up to half: who takes turns waits for them,
-// and finds its caches cold.
-func usable(share float64) float64 { return share * (1 + share) / 2 }
+// work left share of them. It is less: who takes turns waits for them and finds
+// its caches cold, and processes that work hand in hand wait for each other's.
+func usable(share float64) float64 { return share * share }
 
 // at returns the criterion with its target adjusted, and says so.
 func (c Criterion) at(w Conditions) (Criterion, string) {

@@ -41,8 +41,8 @@ func TestTargetsScale(t *testing.T) {
 	}{
 		{rate, Conditions{100_000, 1}, 50_000, ""},
 		{rate, Conditions{10_000, 1}, 50_000, ""}, // a rate does not depend on N
-		{rate, Conditions{100_000, 0.5}, 18_750, "target 50,000 adjusted: other work held 50 % of the processors"},
-		{took, Conditions{100_000, 0.25}, 640, "target 100 adjusted: other work held 75 % of the processors"},
+		{rate, Conditions{100_000, 0.5}, 12_500, "target 50,000 adjusted: other work held 50 % of the processors"},
+		{took, Conditions{100_000, 0.25}, 1_600, "target 100 adjusted: other work held 75 % of the processors"},
 		{took, Conditions{100_000, 1}, 100, ""},
 		{count, Conditions{100_000, 0.5}, 100_000, ""}, // a count does not depend on the machine
 		{count, Conditions{10_000, 1}, 10_000, "target 100,000 scaled to N = 10000"},
