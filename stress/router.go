@@ -14,8 +14,11 @@ import (
 // Router is what the routing scenario drives.
 type Router interface {
 	// Register gives a name the handler that is called with its messages, one
-	// at a time and in order for each sender.
+	// at a time and in order for each sender. A handler may call Send, and
+	// Register and Unregister other names.
 	Register(name string, handle func(Message)) error
+	// Unregister ends the life of a name. What was taken before comes to the
+	// handler that the name had then.
 	Unregister(name string) error
 	// Send returns nil once it has taken the message, which is then delivered
 	// exactly once; with any error it is not delivered.
@@ -58,10 +61,17 @@ func TestRouter(t *testing.T, open func(testing.TB, RouterConfig) Router) {
 	k := &routerKit{scenario: begin(t, validate.Routing), open: open}
 	ok := k.phase("errors", k.errors)
 	ok = k.phase("order", k.order) && ok
+	ok = k.phase("full", k.full) && ok
+	ok = k.phase("names", k.names) && ok
 	ok = k.phase("unregister", k.unregister) && ok
+	ok = k.phase("lives", k.lives) && ok
+	ok = k.phase("relay", k.relay) && ok
+	ok = k.phase("fair", k.fair) && ok
 	ok = k.phase("panic", k.panics) && ok
+	ok = k.phase("close", k.closing) && ok
 	if ok {
 		ok = k.phase("idle", k.idle)
+		ok = ok && k.phase("kept", k.kept)
 		ok = ok && k.phase("in flight", k.inFlight)
 		ok = ok && k.phase("throughput", k.throughput)
 		ok = ok && k.phase("steady", k.steady)
@@ -132,6 +142,7 @@ func (k *routerKit) judge() {
 	}
 	k.measured("delivery", 100*float64(a.Delivered)/float64(a.Sent-a.Refused))
 	k.judgeLedger()
+	k.shown("order")
 }
 
 // BenchmarkRouter measures messages from parallel senders to 100,000 names.

