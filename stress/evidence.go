@@ -29,6 +29,21 @@ func startFlightRecorder() (*trace.FlightRecorder, error) {
 	return recorder, nil
 }
 
+// unrecorded runs f while the flight recorder, which holds memory, does not.
+func (s *scenario) unrecorded(f func()) {
+	if s.run.recorder == nil || !s.run.recorder.Enabled() {
+		f()
+		return
+	}
+	s.run.recorder.Stop()
+	defer func() {
+		if err := s.run.recorder.Start(); err != nil {
+			s.run.folder.Logf("%s: the flight recorder does not go on: %v", s.id, err)
+		}
+	}()
+	f()
+}
+
 // keepEvidence saves the trace of the last seconds, and a goroutine and a heap
 // profile, in the output folder; it returns sentences that name them, and what child
 // processes print.
@@ -49,7 +64,7 @@ func (s *scenario) keepEvidence() string {
 		}
 		kept = append(kept, path)
 	}
-	if s.run.recorder != nil {
+	if s.run.recorder != nil && s.run.recorder.Enabled() {
 		keep(".trace", func(f *os.File) error { _, err := s.run.recorder.WriteTo(f); return err })
 	}
 	keep(".goroutines.txt", func(f *os.File) error { return pprof.Lookup("goroutine").WriteTo(f, 1) })

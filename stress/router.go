@@ -60,8 +60,8 @@ const (
 func TestRouter(t *testing.T, open func(testing.TB, RouterConfig) Router) {
 	k := &routerKit{scenario: begin(t, validate.Routing), open: open}
 	ok := k.phase("errors", k.errors)
-	ok = k.phase("order", k.order) && ok
 	ok = k.phase("full", k.full) && ok
+	ok = k.phase("order", k.order) && ok
 	ok = k.phase("names", k.names) && ok
 	ok = k.phase("unregister", k.unregister) && ok
 	ok = k.phase("lives", k.lives) && ok

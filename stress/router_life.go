@@ -68,7 +68,7 @@ func (k *routerKit) together(f func(i int)) {
 // names: of several registrations of one name at the same time one succeeds, and
 // it is that handler which is called; of several that unregister it, one does.
 func (k *routerKit) names(ctx context.Context, t *testing.T) {
-	const rounds = 200
+	const rounds = 100
 	r := k.start(t)
 	e := r.Errors()
 	l := measure.NewLedger(rounds*senders, 1, rounds*senders) // a destination for each that tries
@@ -207,11 +207,12 @@ func (k *routerKit) full(ctx context.Context, t *testing.T) {
 		for held := 0; id-first < most; held++ {
 			l.Send(id, 0)
 			// The room of what was handled may be there a little later.
-			if !until(ctx, settleBound, func() bool {
+			if !until(ctx, settleBound/2, func() bool {
 				err = r.Send("fills", message(id))
 				return err == nil || held >= heldPerName
 			}) {
 				l.Refused(id)
+				k.aborted = true
 				k.violate("full", "a mailbox of %d takes %d messages and then gives %v: it has lost room", mailbox, held, err)
 				return
 			}
@@ -380,28 +381,40 @@ func (k *routerKit) closedClean(phase string, l *measure.Ledger) bool {
 // fair: a name to which messages come without end does not keep others from
 // theirs.
 func (k *routerKit) fair(ctx context.Context, t *testing.T) {
-	const cold = 8
+	const cold, busy, each, waiting = 8, 2, 1 << 16, 16
 	r := k.start(t)
-	var hot, others atomic.Int64
-	table, ok := k.register(r, "cold", cold, func(int, Message) { others.Add(1) })
-	if !ok || !k.must(r.Register("hot", func(Message) { hot.Add(1) }), "Register") {
+	full := r.Errors().Full
+	l := measure.NewLedger(busy*each+cold, each, 1+cold)
+	var sent, hot, others atomic.Int64
+	var stop atomic.Bool
+	table, ok := k.register(r, "cold", cold, func(i int, m Message) { l.Arrive(m.ID, 1+i, m.intact()); others.Add(1) })
+	if !ok || !k.must(r.Register("hot", func(m Message) {
+		for sent.Load()-hot.Load() < waiting && !stop.Load() {
+			runtime.Gosched() // its mailbox never runs empty
+		}
+		l.Arrive(m.ID, 0, m.intact())
+		hot.Add(1)
+	}), "Register") {
 		return
 	}
-	var stop atomic.Bool
-	var busy sync.WaitGroup
-	for range 2 {
-		busy.Go(func() {
+	var sending sync.WaitGroup
+	for s := range busy {
+		sending.Go(func() {
 			defer k.recovered("fair")
-			for id := uint64(0); !stop.Load(); id++ {
-				if r.Send("hot", message(id)) != nil {
-					runtime.Gosched()
+			for id := uint64(s * each); id < uint64((s+1)*each) && !stop.Load(); id++ {
+				if !k.send(ctx, r, full, l, id, 0, "hot") {
+					return
 				}
+				sent.Add(1)
 			}
 		})
 	}
 	until(ctx, settleBound, func() bool { return hot.Load() > mailbox })
-	for id, name := range table {
-		if err := r.Send(name, message(uint64(id))); err != nil {
+	for i, name := range table {
+		id := uint64(busy*each + i)
+		l.Send(id, 1+i)
+		if err := r.Send(name, message(id)); err != nil {
+			l.Refused(id)
 			k.violate("fair", "beside a name with very many messages Send to another one gave %v", err)
 		}
 	}
@@ -409,8 +422,10 @@ func (k *routerKit) fair(ctx context.Context, t *testing.T) {
 		k.violate("fair", "%d of %d names got nothing for %v while messages to another name came without end", cold-others.Load(), cold, settleBound)
 	}
 	stop.Store(true)
-	busy.Wait()
-	k.closeSoon(r)
+	sending.Wait()
+	if k.closeSoon(r) {
+		k.book("fair", l.Audit(true))
+	}
 	k.shown("fair")
 }
 
@@ -467,12 +482,12 @@ func (k *routerKit) relay(ctx context.Context, t *testing.T) {
 // kept: what is over is forgotten, and what was idle wakes up.
 func (k *routerKit) kept(ctx context.Context, t *testing.T) {
 	k.wakes(ctx, t)
-	k.forgets(ctx, t)
+	k.unrecorded(func() { k.forgets(ctx, t) })
 }
 
 // wakes sends to names that have been idle.
 func (k *routerKit) wakes(ctx context.Context, t *testing.T) {
-	const most, rounds = 1000, 3
+	const most, rounds = 1000, 2
 	names := min(k.n, most)
 	r := k.start(t)
 	l := measure.NewLedger(rounds*names, rounds*names, names)
@@ -482,7 +497,9 @@ func (k *routerKit) wakes(ctx context.Context, t *testing.T) {
 		return
 	}
 	for round := range rounds {
-		time.Sleep(pauseBound) // nothing is waited for: this is the idleness
+		if round > 0 {
+			time.Sleep(pauseBound) // nothing is waited for: this is the idleness
+		}
 		for i, name := range table {
 			if !k.send(ctx, r, nil, l, uint64(round*names+i), i, name) {
 				return
@@ -490,7 +507,9 @@ func (k *routerKit) wakes(ctx context.Context, t *testing.T) {
 		}
 		k.settle(ctx, &arrived, (round+1)*names, settleBound)
 	}
-	k.closeSoon(r)
+	if !k.closeSoon(r) {
+		return
+	}
 	k.book("after idling", l.Audit(true))
 }
 
@@ -506,9 +525,11 @@ const (
 func (k *routerKit) forgets(ctx context.Context, t *testing.T) {
 	const names, messages, rounds = 5000, 50_000, 3
 	r := k.start(t)
+	const all = (1 + rounds) * messages
+	full := r.Errors().Full
+	l := measure.NewLedger(all, all, 1)
 	var arrived atomic.Int64
-	handle := func(Message) { arrived.Add(1) }
-	if !k.must(r.Register("stays", handle), "Register") {
+	if !k.must(r.Register("stays", func(m Message) { l.Arrive(m.ID, 0, m.intact()); arrived.Add(1) }), "Register") {
 		return
 	}
 	// Whatever a router sets up for as much as this it has after the first time;
@@ -535,7 +556,7 @@ func (k *routerKit) forgets(ctx context.Context, t *testing.T) {
 	ok := grows("name that was registered and unregistered", names, keptPerName, func(round int) bool {
 		for i := range names {
 			name := fmt.Sprintf("passes-%d-%d", round, i)
-			if !k.must(r.Register(name, handle), "Register") || !k.must(r.Unregister(name), "Unregister") {
+			if !k.must(r.Register(name, func(Message) {}), "Register") || !k.must(r.Unregister(name), "Unregister") {
 				return false
 			}
 		}
@@ -543,17 +564,15 @@ func (k *routerKit) forgets(ctx context.Context, t *testing.T) {
 	})
 	ok = ok && grows("message that was handled", messages, keptPerMessage, func(round int) bool {
 		for i := range messages {
-			for r.Send("stays", message(uint64(i))) != nil {
-				if ctx.Err() != nil {
-					return false
-				}
-				runtime.Gosched()
+			if !k.send(ctx, r, full, l, uint64(round*messages+i), 0, "stays") {
+				return false
 			}
 		}
 		k.settle(ctx, &arrived, (round+1)*messages, settleBound)
 		return true
 	})
 	if k.closeSoon(r) && ok {
+		k.book("kept", l.Audit(true))
 		k.shown("kept")
 	}
 }

@@ -71,7 +71,9 @@ func (r *faultyRouter) Unregister(name string) error {
 	if err := r.Router.Unregister(name); err != nil {
 		return err
 	}
-	r.gone.Store(name, true)
+	if planted == "loses at unregister" {
+		r.gone.Store(name, true)
+	}
 	return nil
 }
 

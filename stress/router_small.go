@@ -132,7 +132,7 @@ func (k *routerKit) unregister(ctx context.Context, t *testing.T) {
 	}
 	a := l.Audit(true)
 	if a.Misrouted > 0 {
-		k.violate("unregister", "%d messages on the way at unregister came to the handler that got the name later", a.Misrouted)
+		k.violate("unregister", "%d of %d messages came to a handler that their name had before, or got later", a.Misrouted, a.Sent)
 	}
 	if a.Lost > 0 {
 		k.violate("unregister", "%d of %d messages on the way at unregister were neither delivered nor refused", a.Lost, a.Sent)
