@@ -31,11 +31,10 @@
 //     two looks no more than 100 ms is taken to be such: so a node that was
 //     stopped, or is starved, accuses nobody for that.
 //   - Where this node runs late, or beats came late, in the last seconds, the
-//     limit grows by four times the delay, up to 2 s. The one is the local health
+//     limit grows by six times the delay, up to 2 s. The one is the local health
 //     of Lifeguard (Dadgar, Phillips and Currey, DSN Workshops 2018), the other the
 //     estimate of Chen, Toueg and Aguilera (IEEE Transactions on Computers 51,
-//     2002). A node that was stopped is no slower for it: a single gap of a
-//     quarter of a second says nothing of the others.
+//     2002). Time in which this process was stopped is no delay: SIGCONT tells.
 //   - A majority of those that can still be heard must agree. SWIM (Das, Gupta
 //     and Motivala, DSN 2002) asks others to look; here all look anyway, and tell.
 //

@@ -12,8 +12,8 @@ const (
 	// were late lately for slackBase and slackFactor times the longest delay; but
 	// at the latest after silenceMost. So delays of up to 25 ms change nothing.
 	silenceBase = 350 * time.Millisecond
-	slackBase   = 250 * time.Millisecond
-	slackFactor = 4
+	slackBase   = 200 * time.Millisecond
+	slackFactor = 6
 	silenceMost = 2 * time.Second
 	// slackDecay is the time in which a delay loses most of its weight.
 	slackDecay = 10 * time.Second
@@ -21,9 +21,7 @@ const (
 	// counts as listening. If it was more, this node was stopped or starved
 	// meanwhile, and what came is yet to be read.
 	longestListen = 4 * tick
-	// longestGap is up to where a late tick is a delay, as others may have it.
-	// Beyond, this node was stopped, which says nothing of others; nor does the
-	// rest of that time count for the time-outs of calls.
+	// longestGap is the most of that time that counts for the time-outs of calls.
 	longestGap = 250 * time.Millisecond
 	// accusationValid is how long the word of another counts.
 	accusationValid = 20 * tick
@@ -34,19 +32,31 @@ const (
 
 // monitor sends beats, ends calls that wait too long and looks out for silence.
 func (n *Node) monitor() {
+	continued, end := notifyContinued()
+	defer end()
 	clock := time.NewTicker(tick)
 	defer clock.Stop()
 	last := time.Now()
-	for beat := false; ; beat = !beat {
+	for beat := false; ; {
 		select {
 		case <-clock.C:
+			now := time.Now()
+			n.look(now.Sub(last), beat)
+			last, beat = now, !beat
+		case <-continued:
+			n.wasStopped()
 		case <-n.ctx.Done():
 			return
 		}
-		now := time.Now()
-		n.look(now.Sub(last), beat)
-		last = now
 	}
+}
+
+// wasStopped forgets the delays: that this process was stopped looks like one,
+// and says nothing of others.
+func (n *Node) wasStopped() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.slack = 0
 }
 
 // look is one tick, gap after the one before.
@@ -55,9 +65,7 @@ func (n *Node) look(gap time.Duration, beat bool) {
 	listened := min(gap, longestListen)
 	n.mu.Lock()
 	n.slack -= time.Duration(float64(n.slack) * float64(tick) / float64(slackDecay))
-	if gap < longestGap {
-		n.delayed(gap-tick, n.cfg.Name)
-	}
+	n.delayed(gap-tick, n.cfg.Name)
 	var links []*link
 	var silent []*peer
 	hearing := 0

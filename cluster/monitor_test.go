@@ -97,6 +97,7 @@ func TestANodeThatWasStoppedAccusesNobody(t *testing.T) {
 	n := observer(t, "b")
 	n.live(time.Second, tick)
 	n.look(time.Hour, false) // stopped, and continued
+	n.wasStopped()
 	assert.Equal(t, Alive, n.peers["b"].state)
 	n.live(silenceBase/2, tick, "b") // what the peer has sent takes a moment to be read
 	assert.Equal(t, Alive, n.peers["b"].state)
@@ -108,13 +109,14 @@ func TestANodeThatIsStarvedIsPatient(t *testing.T) {
 	n := observer(t, "b")
 	n.live(time.Second, 200*time.Millisecond, "b")
 	assert.Equal(t, Alive, n.peers["b"].state, "so may be the other, and it has hardly listened")
-	n.live(2*time.Second, 200*time.Millisecond, "b")
+	n.live(3*time.Second, 200*time.Millisecond, "b")
 	assert.Equal(t, Failed, n.peers["b"].state, "but it has now and then")
 }
 
 func TestANodeThatWasStoppedIsAsQuickAsBefore(t *testing.T) {
 	n := observer(t, "b", "c", "d")
 	n.look(time.Hour, false)
+	n.wasStopped()
 	n.live(time.Second, tick)
 	n.live(silenceBase, tick, "b")
 	n.accuse("c", "b")
@@ -128,10 +130,10 @@ func TestSilencesThatEndMakePatient(t *testing.T) {
 		n.live(200*time.Millisecond, tick, "c")
 		n.live(tick, tick)
 	}
-	n.live(700*time.Millisecond, tick, "b")
+	n.live(900*time.Millisecond, tick, "b")
 	n.accuse("c", "b")
 	assert.Equal(t, Alive, n.peers["b"].state, "c was silent for 200 ms again and again, so b may be for longer")
-	n.live(200*time.Millisecond, tick, "b")
+	n.live(400*time.Millisecond, tick, "b")
 	n.accuse("c", "b")
 	n.live(tick, tick, "b")
 	assert.Equal(t, Failed, n.peers["b"].state)
