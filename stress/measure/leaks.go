@@ -29,6 +29,7 @@ type Baseline struct {
 
 // TakeBaseline reads what there is now.
 func TakeBaseline() Baseline {
+	startSignals()
 	return Baseline{
 		goroutines:  runtime.NumGoroutine(),
 		known:       goleak.IgnoreCurrent(),

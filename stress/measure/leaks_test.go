@@ -3,6 +3,8 @@ package measure
 import (
 	"context"
 	"os"
+	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strconv"
 	"sync"
@@ -29,6 +31,25 @@ func TestNothingLeaked(t *testing.T) {
 	l := b.Leaks(t.Context())
 	assert.True(t, l.None(), l)
 	assert.Equal(t, "no goroutine, descriptor or process left behind", l.String())
+}
+
+// TestSignalsAreNoLeak runs in a process of its own, where nobody has asked for
+// signals before.
+func TestSignalsAreNoLeak(t *testing.T) {
+	const alone = "TENSILE_SIGNALS_ALONE"
+	if os.Getenv(alone) == "" {
+		child := exec.Command(os.Args[0], "-test.run=^TestSignalsAreNoLeak$")
+		child.Env = append(os.Environ(), alone+"=1")
+		out, err := child.CombinedOutput()
+		assert.NoError(t, err, string(out))
+		return
+	}
+	b := TakeBaseline()
+	c := make(chan os.Signal, 1)
+	signal.Notify(c, syscall.SIGHUP)
+	signal.Stop(c)
+	l := leaks(t, b)
+	assert.True(t, l.None(), l)
 }
 
 func TestLeakedGoroutineIsFoundAndNamed(t *testing.T) {
