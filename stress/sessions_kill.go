@@ -242,7 +242,7 @@ func (k *sessionKit) readThese(ctx context.Context, at []*sessionNode, criterion
 	var wrong, read atomic.Int64
 	var lost atomic.Bool // a session can not be read: nobody waits for others any more
 	k.share(sessionCallers, len(sessions), func(i int) bool {
-		if enough(i) {
+		if enough(i) || wrong.Load() == 0 && k.failed() { // for something else
 			return false
 		}
 		read.Add(1)

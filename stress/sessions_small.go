@@ -12,9 +12,21 @@ import (
 
 // few is what a store does with a few sessions and no fault.
 func (k *sessionKit) few(ctx context.Context, t *testing.T) {
-	var value []byte
-	everywhere := func(key string, want []byte, when string) {
-		for _, n := range k.nodes {
+	values := [][]byte{[]byte("v"), {}, bytes.Repeat([]byte{0, 0xff}, 2000), []byte("\x00")}
+	keys := make([]string, len(values))
+	for i := range values {
+		keys[i] = fmt.Sprintf("few-%d-\x00-ü", i)
+	}
+	k.deleted = append(k.deleted, keys...)
+	k.together(len(values), func(i int) bool { k.one(ctx, i, keys[i], values[i]); return true })
+}
+
+// one takes one session through its life, at node after node from the i-th on, and
+// reads it at all of them after each step.
+func (k *sessionKit) one(ctx context.Context, i int, key string, value []byte) {
+	everywhere := func(want []byte, when string) {
+		k.together(len(k.nodes), func(at int) bool {
+			n := k.nodes[at]
 			r := n.get(ctx, opTime, key)
 			switch {
 			case r.err != nil:
@@ -26,32 +38,28 @@ func (k *sessionKit) few(ctx context.Context, t *testing.T) {
 			case want != nil && !bytes.Equal(r.value, want) && !k.unheardOf(n, key, r.value, string(want), "second", string(value)):
 				k.violate("latest", "%q has an earlier value at %s %s: %d bytes, %.40q, where %d bytes, %.40q, were written", key, n.name, when, len(r.value), r.value, len(want), want)
 			}
-		}
+			return true
+		})
 	}
-	at := func(i int) *sessionNode { return k.nodes[i%len(k.nodes)] }
-	for i, v := range [][]byte{[]byte("v"), {}, bytes.Repeat([]byte{0, 0xff}, 2000), []byte("\x00")} {
-		value = v
-		key := fmt.Sprintf("few-%d-\x00-ü", i)
-		k.deleted = append(k.deleted, key)
-		everywhere(key, nil, "before anything was written")
-		for step, do := range []struct {
-			op   sessionOp
-			want []byte
-			when string
-		}{
-			{sessionOp{kind: opPut, key: key, value: value}, value, "after a write"},
-			{sessionOp{kind: opPut, key: key, value: []byte("second")}, []byte("second"), "after a second write"},
-			{sessionOp{kind: opDelete, key: key}, nil, "after it was deleted"},
-			{sessionOp{kind: opDelete, key: key}, nil, "after it was deleted twice"},
-			{sessionOp{kind: opPut, key: key, value: value}, value, "after it was written again"},
-			{sessionOp{kind: opDelete, key: key}, nil, "after it was deleted again"},
-		} {
-			if r := at(i+step).do(ctx, opTime, do.op); r.outcome != opDone {
-				k.fail("sessions: without any fault an operation on %q at %s returned %v", key, at(i+step).name, r.err)
-				return
-			}
-			everywhere(key, do.want, do.when)
+	everywhere(nil, "before anything was written")
+	for step, do := range []struct {
+		op   sessionOp
+		want []byte
+		when string
+	}{
+		{sessionOp{kind: opPut, key: key, value: value}, value, "after a write"},
+		{sessionOp{kind: opPut, key: key, value: []byte("second")}, []byte("second"), "after a second write"},
+		{sessionOp{kind: opDelete, key: key}, nil, "after it was deleted"},
+		{sessionOp{kind: opDelete, key: key}, nil, "after it was deleted twice"},
+		{sessionOp{kind: opPut, key: key, value: value}, value, "after it was written again"},
+		{sessionOp{kind: opDelete, key: key}, nil, "after it was deleted again"},
+	} {
+		n := k.nodes[(i+step)%len(k.nodes)]
+		if r := n.do(ctx, opTime, do.op); r.outcome != opDone {
+			k.fail("sessions: without any fault an operation on %q at %s returned %v", key, n.name, r.err)
+			return
 		}
+		everywhere(do.want, do.when)
 	}
 }
 
