@@ -71,11 +71,11 @@ func (k *sessionKit) kill(ctx context.Context, t *testing.T) {
 		return
 	}
 	k.mu.Lock()
-	share := max(k.shares.worst, 0.01)
+	share, worst := k.shares.last, max(k.shares.worst, 0.01)
 	k.mu.Unlock()
-	recovered, disturbed := recovery(append(slices.Clone(writes), reads...), killed, share)
-	k.timed("recovery", recovered.Seconds()*1e3)
-	k.timed("recovery_reach", recovered.Seconds()*1e3)
+	recovered, disturbed := recovery(append(slices.Clone(writes), reads...), killed, worst)
+	k.timedAt("recovery", recovered.Seconds()*1e3, share)
+	k.timedAt("recovery_reach", recovered.Seconds()*1e3, share)
 	k.note("All %d sessions were read in the %.0f ms after a node was killed, and %d writes made from %v before it to the end: %d operations were not served at once, the last of them until %.0f ms after it.",
 		k.sessions, swept.Seconds()*1e3, len(writes), before, disturbed, recovered.Seconds()*1e3)
 	k.mu.Lock()
