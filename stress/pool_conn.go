@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -59,6 +60,14 @@ func (c *conn) Read(p []byte) (int, error) {
 		c.failed.Store(true)
 	}
 	return n, err
+}
+
+// SyscallConn is for pools that look whether the other end has closed a connection.
+func (c *conn) SyscallConn() (syscall.RawConn, error) {
+	if raw, ok := c.Conn.(syscall.Conn); ok {
+		return raw.SyscallConn()
+	}
+	return nil, fmt.Errorf("%T: %w", c.Conn, errors.ErrUnsupported)
 }
 
 func (c *conn) Write(p []byte) (int, error) {
@@ -305,7 +314,15 @@ func (k *poolKit) cut(n int) (int, error) {
 	random.Shuffle(len(open), func(i, j int) { open[i], open[j] = open[j], open[i] })
 	open = open[:min(n, len(open))]
 	for _, c := range open {
-		_ = c.Conn.Close()
+		// As if the other end had closed it: the subject may still set deadlines.
+		if half, ok := c.Conn.(interface {
+			CloseRead() error
+			CloseWrite() error
+		}); ok {
+			_ = errors.Join(half.CloseRead(), half.CloseWrite())
+		} else {
+			_ = c.Conn.Close()
+		}
 	}
 	return len(open), nil
 }

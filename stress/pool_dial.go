@@ -10,6 +10,9 @@ import (
 )
 
 // errRefused is what a dial returns that the kit has refused.
+// failFast is the pause before a pool is asked again that has refused to dial.
+const failFast = 10 * time.Millisecond
+
 var errRefused = errors.New("dial refused, on purpose")
 
 // failingDials: where dials fail, callers get an error or a connection, also
@@ -17,6 +20,7 @@ var errRefused = errors.New("dial refused, on purpose")
 // room is lost.
 func (k *poolKit) failingDials(ctx context.Context, t *testing.T) {
 	const size, waiters = 1, 8
+	sound := !k.failed()
 	p, d := k.start(t, PoolConfig{Size: size})
 	first, err := k.acquire(ctx, p)
 	if err != nil {
@@ -56,9 +60,17 @@ func (k *poolKit) failingDials(ctx context.Context, t *testing.T) {
 		if ctx.Err() != nil || !k.dialOutlastsCaller(ctx, p, d, outcome) {
 			break
 		}
+		// It may go on refusing for a while, as it was refused.
+		until(ctx, settleBound, func() bool {
+			l, err := k.acquire(ctx, p)
+			if err == nil {
+				k.release(l, k.hold(l, 0))
+			}
+			return err == nil
+		})
 		k.capacity(ctx, p, size, "served")
 	}
-	if !k.failed() { // else Close may wait for what has leaked
+	if !sound || !k.failed() { // else Close may wait for what has leaked
 		k.closePool(p)
 	}
 	k.shown("served")
@@ -89,17 +101,30 @@ func (k *poolKit) dialOutlastsCaller(ctx context.Context, p Pool, d *dialler, ou
 	caller, giveUp := context.WithCancel(ctx)
 	defer giveUp()
 	done := make(chan error, 1)
-	go func() {
+	acquire := func() {
 		l, err := k.acquire(caller, p)
 		if err == nil {
 			k.discard(l, k.hold(l, 0))
 		}
 		done <- err
-	}()
-	select {
-	case <-begun:
-	case <-ctx.Done():
-		k.violate("served", "a pool with room does not dial: %v", ctx.Err())
+	}
+	go acquire()
+	for dials := false; !dials; {
+		select {
+		case <-begun:
+			dials = true
+		case err := <-done:
+			// Without a dial: after those that failed a pool may give it a rest.
+			if !until(ctx, failFast, func() bool { return false }) && ctx.Err() == nil {
+				go acquire()
+				continue
+			}
+			k.violate("served", "a pool with room does not dial: %v", err)
+			return false
+		case <-ctx.Done():
+			k.violate("served", "a pool with room does not dial: %v", ctx.Err())
+			return false
+		}
 	}
 	giveUp()
 	select {
