@@ -44,6 +44,7 @@ func (n *Node) monitor() {
 			n.look(now.Sub(last), beat)
 			last, beat = now, !beat
 		case <-continued:
+			last = time.Now() // the gap may not have been looked at yet
 			n.wasStopped()
 		case <-n.ctx.Done():
 			return
