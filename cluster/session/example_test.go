@@ -17,7 +17,7 @@ func Example() {
 	var seeds []string
 	stores := make(map[string]*session.Store)
 	for _, name := range names {
-		store, err := session.New(session.Config{Name: name, Nodes: names})
+		store, err := session.New(session.Config{Name: name, Nodes: names, Timeout: 20 * time.Second})
 		if err != nil {
 			fmt.Println(err)
 			return
