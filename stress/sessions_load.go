@@ -62,7 +62,7 @@ const (
 func (k *sessionKit) measureThroughput(ctx context.Context) bool {
 	ops := throughputOps
 	if k.brief() {
-		ops /= 2
+		ops /= 4
 	}
 	rounds := min(max(ops/(2*k.sessions), 1), mostRounds)
 	n := 2 * k.sessions * rounds
