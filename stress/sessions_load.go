@@ -3,7 +3,6 @@ package stress
 import (
 	"context"
 	"fmt"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -26,24 +25,7 @@ func (k *sessionKit) throughput(ctx context.Context, t *testing.T) {
 	k.share(sessionCallers, k.sessions/4, func(session int) bool { // so that all is warm
 		return k.write(ctx, k.nodes[session%len(k.nodes)], session)
 	})
-	for range throughputTries {
-		began := time.Now()
-		if !k.measureThroughput(ctx) {
-			return
-		}
-		if k.rate >= k.target("throughput")*k.shares.last || time.Since(began) > longThroughput {
-			break
-		}
-		k.note("Measured again: %.0f ops/s.", k.rate)
-	}
-	k.timed("throughput", k.rate)
-	k.timed("throughput_reach", k.rate)
-}
-
-// target is what a criterion demands.
-func (k *sessionKit) target(criterion string) float64 {
-	all := k.list.Checks()
-	return all[slices.IndexFunc(all, func(c validate.Check) bool { return c.ID == k.id+"."+criterion })].Target
+	k.measureThroughput(ctx)
 }
 
 const (
@@ -51,36 +33,45 @@ const (
 	// fewer are over before the other work of the machine has evened out.
 	throughputOps = 100_000
 	mostRounds    = 5
-	// throughputTries is how often it is measured if it is missed. Other guests of
-	// the same host slow this one down for a moment, and do not show.
-	throughputTries = 3
-	// longThroughput is long enough for that to have evened out.
-	longThroughput = 2 * time.Second
 )
 
-// measureThroughput tells whether all operations have ended well.
-func (k *sessionKit) measureThroughput(ctx context.Context) bool {
-	ops := throughputOps
+// measureThroughput offers the operations again until they have lasted long enough
+// together: the throughput is that of all.
+func (k *sessionKit) measureThroughput(ctx context.Context) {
+	ops, enough := throughputOps, 2*enoughBurst
 	if k.brief() {
-		ops /= 4
+		ops, enough = ops/4, enoughBurst
 	}
 	rounds := min(max(ops/(2*k.sessions), 1), mostRounds)
 	n := 2 * k.sessions * rounds
-	rec := measure.NewRecorder(n)
+	var rec *measure.Recorder
 	var flight load.InFlight
-	k.underLoad(func() { k.offerClosed(ctx, rec, rounds, &flight) })
-	l := rec.Latency()
+	var l measure.Latency
+	bursts, took := 0, time.Duration(0)
+	k.underLoad(func() {
+		for took < enough && ctx.Err() == nil && (bursts == 0 || l.Failed == 0 && l.N == n) {
+			rec = measure.NewRecorder(n)
+			k.offerClosed(ctx, rec, rounds, &flight)
+			l = rec.Latency()
+			took += time.Duration(rec.Took())
+			bursts++
+		}
+	})
 	if l.Failed > 0 || l.N < n {
 		k.fail("sessions: %d of %d operations failed without any fault, and %d never ended", l.Failed, n, n-l.N-l.Failed)
-		return false
+		return
 	}
-	k.rate = rec.Throughput()
+	k.rate = float64(bursts*n) / took.Seconds()
+	if bursts > 1 {
+		k.note("The throughput is that of %d bursts, which lasted %v together.", bursts, took.Round(time.Millisecond))
+	}
 	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.result.Operations += n
+	k.result.Operations += bursts * n
 	k.result.Burst = &report.Burst{N: n, Peak: flight.Peak(), Seconds: float64(rec.Took()) / 1e9, Throughput: k.rate, Latency: &l,
 		Little: report.Little(sessionCallers, k.rate), Series: rec.Series()}
-	return true
+	k.mu.Unlock()
+	k.timed("throughput", k.rate)
+	k.timed("throughput_reach", k.rate)
 }
 
 // offerClosed has callers write each session and then read each, one operation
