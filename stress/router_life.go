@@ -180,8 +180,8 @@ func (k *routerKit) full(ctx context.Context, t *testing.T) {
 		return func(m Message) {
 			defer k.enters(s)()
 			if to == 0 {
-				gate.RLock()
-				gate.RUnlock() // held as long as the gate is closed
+				gate.RLock() // held as long as the gate is closed
+				defer gate.RUnlock()
 			}
 			l.Arrive(m.ID, to, m.intact())
 			arrived.Add(1)
