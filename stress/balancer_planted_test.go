@@ -9,6 +9,7 @@ import (
 )
 
 func TestPlantedBalancers(t *testing.T) {
+	t.Parallel()
 	mustBeCaught(t, "TestStressBalancer", []fault{
 		{"3 % skewed", "default, N held: node-0 has"},
 		{"moves keys without need", "keys moved without need"},

@@ -15,6 +15,7 @@ import (
 )
 
 func TestPlantedWorkers(t *testing.T) {
+	t.Parallel()
 	mustBeCaught(t, "TestChaosOfWorkers", []fault{
 		{"restarts 999 of 1,000", "others and does not serve again"},
 		{"restarts one that was not hit", "chaos.cascades: after 100 of 1000"},
@@ -33,6 +34,7 @@ func TestPlantedWorkers(t *testing.T) {
 }
 
 func TestPlantedEngines(t *testing.T) {
+	t.Parallel()
 	mustBeCaught(t, "TestChaosOfEngine", []fault{
 		{"lets a twelfth more go", "hit at once, the bound is"},
 		{"plans a twelfth more", "targets at once, the bound is"},
@@ -56,7 +58,7 @@ func TestPlantedChaosNodes(t *testing.T) {
 		{"answers another call", "and not the reply to its request"},
 		{"calls a healthy node dead", "as failed"},
 		{"does not take a node back", "as failed"},
-	}, "STRESS_PATIENCE=8s")
+	}, "STRESS_PATIENCE=6s")
 }
 
 // faultyWorkers are sound workers with a fault on top.

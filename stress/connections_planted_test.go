@@ -16,6 +16,7 @@ import (
 )
 
 func TestPlantedConnections(t *testing.T) {
+	t.Parallel()
 	mustBeCaught(t, "TestStressConnections", []fault{
 		{"leaks 64 bytes a request", "most at tensile/stress_test.leak64"},
 		{"leaks 64 bytes a request over TCP", "most at tensile/stress_test.leak64"},

@@ -32,6 +32,9 @@ func TestKitsServeAnOutsideModule(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			child := exec.Command(binary, "-test.run=^"+c.kit+"$", "-test.v")
 			child.Env = append(append(os.Environ(), notInCI...), "OUTSIDE_FAULT="+c.fault, "STRESS_SCALE=10000", c.rate, "STRESS_OUT="+t.TempDir())
+			if c.fault != "" {
+				child.Env = append(child.Env, "STRESS_PATIENCE=3s")
+			}
 			out, err := child.CombinedOutput()
 			if c.fault == "" {
 				assert.NoError(t, err, "%s", out)

@@ -23,30 +23,32 @@ var planted = os.Getenv(plantedVariable)
 // fault is a planted bug, and the words by which its kit must name it.
 type fault struct{ name, says string }
 
+// turns is how many kits with planted bugs are at work at once: more than there
+// are processors, as for much of their time they wait.
+var turns = make(chan struct{}, 4)
+
 // mustBeCaught shows that a kit can fail: each fault, in a process of its own,
 // must fail it with a message that names the fault. env is added to the
 // environment of each.
 func mustBeCaught(t *testing.T, kit string, faults []fault, env ...string) {
-	if testing.Short() {
-		t.Skip("each fault takes a process of its own")
-	}
-	for _, f := range faults {
-		t.Run(f.name, func(t *testing.T) {
-			t.Parallel()
-			mustBeCaughtNow(t, kit, f, env...)
-		})
-	}
+	mustBeCaughtInTurns(t, turns, kit, faults, env...)
 }
 
 // mustBeCaughtWaiting is mustBeCaught for faults that have a kit wait for
 // something that never comes: so all of them can go on at once.
 func mustBeCaughtWaiting(t *testing.T, kit string, faults []fault, env ...string) {
+	mustBeCaughtInTurns(t, make(chan struct{}, len(faults)), kit, faults, env...)
+}
+
+func mustBeCaughtInTurns(t *testing.T, turns chan struct{}, kit string, faults []fault, env ...string) {
 	if testing.Short() {
 		t.Skip("each fault takes a process of its own")
 	}
 	var all sync.WaitGroup
 	for _, f := range faults {
+		turns <- struct{}{}
 		all.Go(func() {
+			defer func() { <-turns }()
 			t.Run(f.name, func(t *testing.T) { mustBeCaughtNow(t, kit, f, env...) })
 		})
 	}

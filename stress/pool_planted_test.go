@@ -12,6 +12,7 @@ import (
 )
 
 func TestPlantedPools(t *testing.T) {
+	t.Parallel()
 	mustBeCaught(t, "TestStressPool", []fault{
 		{"one too many", "connections are open in a pool of size"},
 		{"two users", "hold the same connection"},

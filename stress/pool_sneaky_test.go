@@ -21,6 +21,7 @@ import (
 // TestSneakyPools: faults that strike seldom, or only in a certain state, each
 // planted in a small pool that is sound otherwise.
 func TestSneakyPools(t *testing.T) {
+	t.Parallel()
 	mustBeCaught(t, "TestStressPool", []fault{
 		{"sneaky: lends twice beside a long line", "hold the same connection"},
 		{"sneaky: last come, first served beyond 100", "were served before others that had come earlier"},
@@ -70,7 +71,7 @@ func TestSlowPools(t *testing.T) {
 	} {
 		t.Run(c.fault, func(t *testing.T) {
 			out := t.TempDir()
-			said, err := runKit("TestStressPool", plantedVariable+"="+sneaky+c.fault, "STRESS_SCALE=2000", "STRESS_OUT="+out)
+			said, err := runKit("TestStressPool", plantedVariable+"="+sneaky+c.fault, "STRESS_SCALE=500", "STRESS_OUT="+out)
 			r, loaded := report.Load(out)
 			require.NoError(t, loaded, said)
 			checks := r.Scenarios[1].Checks

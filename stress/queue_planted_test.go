@@ -15,6 +15,7 @@ import (
 )
 
 func TestPlantedBrokers(t *testing.T) {
+	t.Parallel()
 	mustBeCaught(t, "TestStressQueue", []fault{
 		{"loses one in 100,000", "lost"},
 		{"doubles one", "duplicated"},
@@ -53,6 +54,7 @@ func TestPlantedBrokersThatNeverAnswer(t *testing.T) {
 }
 
 func TestPlantedDurableBrokers(t *testing.T) {
+	t.Parallel()
 	mustBeCaught(t, "TestStressQueue", []fault{
 		{"loses confirmed acks", "though its acknowledgement had been confirmed"},
 		{"comes back as new", "it came back as new"},

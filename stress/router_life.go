@@ -173,13 +173,14 @@ func (k *routerKit) full(ctx context.Context, t *testing.T) {
 	const each = most + refusals + 1
 	l := measure.NewLedger(rounds*each, rounds*each, 2)
 	var gate sync.RWMutex
-	var arrived atomic.Int64
+	var arrived, entered atomic.Int64
 	taken := 0
 	handler := func(to int) func(Message) {
 		s := new(solo)
 		return func(m Message) {
 			defer k.enters(s)()
 			if to == 0 {
+				entered.Add(1)
 				gate.RLock() // held as long as the gate is closed
 				defer gate.RUnlock()
 			}
@@ -203,6 +204,7 @@ func (k *routerKit) full(ctx context.Context, t *testing.T) {
 	round := func(first uint64) {
 		gate.Lock()
 		defer gate.Unlock()
+		before := entered.Load()
 		id, err := first, error(nil)
 		for held := 0; id-first < most; held++ {
 			l.Send(id, 0)
@@ -221,7 +223,9 @@ func (k *routerKit) full(ctx context.Context, t *testing.T) {
 				l.Refused(id - 1)
 				break
 			}
-			taken++
+			if taken++; held == 0 { // the handler has it, and is held
+				until(ctx, settleBound/2, func() bool { return entered.Load() > before })
+			}
 		}
 		for range refusals {
 			if !errors.Is(err, e.Full) {

@@ -10,6 +10,7 @@ import (
 )
 
 func TestPlantedRouters(t *testing.T) {
+	t.Parallel()
 	mustBeCaught(t, "TestStressRouter", []fault{
 		{"drops one in 100,000", "lost"},
 		{"doubles one", "duplicated"},

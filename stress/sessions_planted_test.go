@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/rpc"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -23,13 +24,15 @@ import (
 )
 
 func TestPlantedBugsInSessions(t *testing.T) {
-	mustBeCaughtWaiting(t, "TestStressSessions", []fault{
+	// Each has several clusters of processes.
+	turns := make(chan struct{}, 2)
+	mustBeCaughtInTurns(t, turns, "TestStressSessions", []fault{
 		{"never makes up for a loss", "sessions are not fully replicated"},
 		{"claims to have made up for a loss", "read at node-"},
 		{"stops when a node is lost", "no node acknowledged a write"},
 		{"leaves a process behind", "did not end when it was told to"},
 	})
-	mustBeCaught(t, "TestStressSessions", []fault{
+	mustBeCaughtInTurns(t, turns, "TestStressSessions", []fault{
 		// In a sound store.
 		{"ignores the time to live", "and was to live for"},
 		{"lets sessions expire early", "is gone at"},
@@ -441,7 +444,8 @@ func (m *majorities) Delete(ctx context.Context, key string) error {
 
 func (m *majorities) Get(ctx context.Context, key string) ([]byte, error) {
 	need := 2
-	if planted == "answers reads from one replica" {
+	// Not of the first few, some of which are deleted: that would have another name.
+	if planted == "answers reads from one replica" && !strings.HasPrefix(key, "few-") {
 		need = 1
 	}
 	r, agreed, err := m.newest(ctx, key, need)
