@@ -213,14 +213,16 @@ func TestRegistryIsQuietWhenIdle(t *testing.T) {
 		for i := range 1000 {
 			require.NoError(t, r.Register(fmt.Sprint(i), func(int) {}))
 		}
-		// Those of an earlier test may still be ending, so there may be less.
-		assert.LessOrEqual(t, runtime.NumGoroutine(), before, "a name costs no goroutine")
+		// Those of an earlier test may still be ending, and the runtime starts some of its
+		// own, such as for finalizers.
+		const others = 10
+		assert.LessOrEqual(t, runtime.NumGoroutine(), before+others, "a name costs no goroutine")
 		for i := range 1000 {
 			require.NoError(t, r.Send(fmt.Sprint(i), i))
 		}
 		time.Sleep(time.Second)
 		synctest.Wait()
-		assert.LessOrEqual(t, runtime.NumGoroutine(), before, "nor once its messages are handled")
+		assert.LessOrEqual(t, runtime.NumGoroutine(), before+others, "nor once its messages are handled")
 		require.NoError(t, r.Close())
 	})
 }
