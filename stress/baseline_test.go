@@ -20,6 +20,7 @@ const small, slow = "STRESS_SCALE=1000", "STRESS_RATE=200000"
 // baseline that used a tenth of the memory. Memory is judged also where other
 // work holds the processors.
 func TestRegressionFailsTheRun(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("a kit is run several times")
 	}
@@ -94,6 +95,7 @@ func TestRegressionFailsTheRun(t *testing.T) {
 // TestTheReportThatIsThereMayBeTheBaseline: it is read before it is written
 // over.
 func TestTheReportThatIsThereMayBeTheBaseline(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("a kit is run twice")
 	}

@@ -50,6 +50,7 @@ func TestPlantedEngines(t *testing.T) {
 }
 
 func TestPlantedChaosNodes(t *testing.T) {
+	t.Parallel()
 	mustBeCaughtWaiting(t, "TestChaosOfNodes", []fault{
 		{"cuts nothing", "the fault did nothing"},
 		{"does not heal", "the steady state has not returned"},
@@ -58,7 +59,7 @@ func TestPlantedChaosNodes(t *testing.T) {
 		{"answers another call", "and not the reply to its request"},
 		{"calls a healthy node dead", "as failed"},
 		{"does not take a node back", "as failed"},
-	}, "STRESS_PATIENCE=6s")
+	}, "STRESS_PATIENCE=6s", whole)
 }
 
 // faultyWorkers are sound workers with a fault on top.

@@ -3,6 +3,7 @@ package stress_test
 import (
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -24,20 +25,27 @@ var planted = os.Getenv(plantedVariable)
 type fault struct{ name, says string }
 
 // turns is how many kits with planted bugs are at work at once: more than there
-// are processors, as for much of their time they wait.
-var turns = make(chan struct{}, 4)
+// are processors, as for much of their time they wait. Those of patient wait for
+// nearly all of it, for what never comes.
+var (
+	turns   = make(chan struct{}, 4)
+	patient = make(chan struct{}, 6)
+)
+
+// whole has runKit take all of a kit, and not what is left of it with -short.
+const whole = "TENSILE_WHOLE=1"
 
 // mustBeCaught shows that a kit can fail: each fault, in a process of its own,
-// must fail it with a message that names the fault. env is added to the
-// environment of each.
+// must fail it with a message that names the fault, with -short already. env is
+// added to the environment of each.
 func mustBeCaught(t *testing.T, kit string, faults []fault, env ...string) {
 	mustBeCaughtInTurns(t, turns, kit, faults, env...)
 }
 
 // mustBeCaughtWaiting is mustBeCaught for faults that have a kit wait for
-// something that never comes: so all of them can go on at once.
+// something that never comes.
 func mustBeCaughtWaiting(t *testing.T, kit string, faults []fault, env ...string) {
-	mustBeCaughtInTurns(t, make(chan struct{}, len(faults)), kit, faults, env...)
+	mustBeCaughtInTurns(t, patient, kit, faults, env...)
 }
 
 func mustBeCaughtInTurns(t *testing.T, turns chan struct{}, kit string, faults []fault, env ...string) {
@@ -79,6 +87,12 @@ func mustPass(t *testing.T, kit, plant string) {
 	r, err := report.Load(out)
 	require.NoError(t, err, said)
 	assert.Equal(t, 1, r.Totals.Scenarios)
+	nothingButSlow(t, r)
+}
+
+// nothingButSlow shows that nothing was found, beside figures in time that are
+// too slow.
+func nothingButSlow(t *testing.T, r *report.Run) {
 	for _, s := range r.Scenarios {
 		slow := 0
 		for _, c := range validate.FailedOf(s.Checks) {
@@ -89,8 +103,8 @@ func mustPass(t *testing.T, kit, plant string) {
 	}
 }
 
-// runKit runs a test of this binary in a process of its own, and returns what
-// it printed.
+// runKit runs a test of this binary in a process of its own, with -short, and
+// returns what it printed.
 func runKit(kit string, env ...string) (said string, err error) { return runKitTimes(1, kit, env...) }
 
 // notInCI keeps failures that are wanted off the page of the job that runs these
@@ -99,7 +113,8 @@ var notInCI = []string{"GITHUB_ACTIONS=", "GITHUB_STEP_SUMMARY="}
 
 // runKitTimes is runKit with -count.
 func runKitTimes(n int, kit string, env ...string) (said string, err error) {
-	child := exec.Command(os.Args[0], "-test.run=^"+kit+"$", "-test.v", "-test.count="+strconv.Itoa(n))
+	child := exec.Command(os.Args[0], "-test.run=^"+kit+"$", "-test.v", "-test.count="+strconv.Itoa(n),
+		"-test.short="+strconv.FormatBool(!slices.Contains(env, whole)))
 	child.Env = append(append(os.Environ(), notInCI...), env...)
 	out, err := child.CombinedOutput()
 	return string(out), err

@@ -34,6 +34,7 @@ func TestPlantedBrokers(t *testing.T) {
 }
 
 func TestPlantedBrokersThatNeverAnswer(t *testing.T) {
+	t.Parallel()
 	mustBeCaughtWaiting(t, "TestStressQueue", []fault{
 		{"swaps two messages", "reordered"}, // and has a consumer wait for the end of its queue
 		{"forgets time-outs", "the visibility time-out has ended: message 1 did not come"},

@@ -52,6 +52,7 @@ func TestSneakyRouters(t *testing.T) {
 }
 
 func TestSneakyRoutersThatNeverAnswer(t *testing.T) {
+	t.Parallel()
 	mustBeCaughtWaiting(t, "TestStressRouter", []fault{
 		{"sneaky: loses room at each refusal", "it has lost room"},
 		{"sneaky: Send waits when full", "Send to a name whose handler is held has not returned"},

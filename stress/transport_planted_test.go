@@ -14,6 +14,7 @@ import (
 )
 
 func TestPlantedTransports(t *testing.T) {
+	t.Parallel()
 	mustBeCaughtWaiting(t, "TestStressTransport", []fault{
 		{"the wrong caller", "was given the reply to"},
 		{"drops one in 100,000", "calls never ended"},

@@ -52,8 +52,8 @@ func TestTargetsScale(t *testing.T) {
 		{kills, Conditions{10_000, 1}, 2, "target 20 scaled to N = 10000"},
 		{kills, Conditions{1_000_000, 1}, 20, ""}, // and no more beyond
 		{size, Conditions{100_000, 1}, 500, ""},
-		{size, Conditions{10_000, 1}, 140, "target 500 scaled to N = 10000"}, // 100 stay
-		{size, Conditions{1, 1}, 100.004, "target 500 scaled to N = 1"},
+		{size, Conditions{10_000, 1}, 230, "target 500 scaled to N = 10000"}, // 200 stay
+		{size, Conditions{1, 1}, 200.003, "target 500 scaled to N = 1"},
 		{fixed, Conditions{10_000, 0.5}, 0, ""},
 	} {
 		got, note := c.criterion.at(c.w)
