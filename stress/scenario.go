@@ -384,7 +384,11 @@ func finished(left int) error {
 
 // watchStall ends a load in which nothing ends any more, and says so.
 func watchStall(cancel context.CancelCauseFunc, ended func() int, done <-chan struct{}) {
-	clock := time.NewTicker(stallBound / 50)
+	watchStallFor(stallBound, cancel, ended, done)
+}
+
+func watchStallFor(bound time.Duration, cancel context.CancelCauseFunc, ended func() int, done <-chan struct{}) {
+	clock := time.NewTicker(bound / 50)
 	defer clock.Stop()
 	last, since := ended(), time.Now()
 	for {
@@ -395,8 +399,8 @@ func watchStall(cancel context.CancelCauseFunc, ended func() int, done <-chan st
 		}
 		if now := ended(); now != last {
 			last, since = now, time.Now()
-		} else if time.Since(since) > stallBound {
-			cancel(fmt.Errorf("no operation has ended for %v", stallBound))
+		} else if time.Since(since) > bound {
+			cancel(fmt.Errorf("no operation has ended for %v", bound))
 			return
 		}
 	}

@@ -3,12 +3,14 @@ package stress
 import (
 	"context"
 	"os"
-	"sync/atomic"
 	"testing"
+
+	"tensile/stress/measure"
 )
 
-// BenchmarkSessions measures operations at four nodes by 512 callers, each with a
-// session of its own that it writes and reads in turn.
+// BenchmarkSessions measures operations at four nodes by 512 callers within them:
+// half of the operations write a session each, and the other half read them at
+// other nodes.
 func BenchmarkSessions(b *testing.B, start func(testing.TB, SessionConfig) Sessions) {
 	site := sessionSite(b, start)
 	if site == nil {
@@ -20,31 +22,24 @@ func BenchmarkSessions(b *testing.B, start func(testing.TB, SessionConfig) Sessi
 	if err := c.form(ctx, false); err != nil {
 		b.Fatal(err)
 	}
-	book := newBook(b.N)
-	var next atomic.Int64
-	b.ReportAllocs()
-	b.SetParallelism(sessionCallers / 2)
+	book := newBook(max(b.N/2, 2*sessionNodes))
+	rec := measure.NewRecorder(0)
 	b.ResetTimer()
-	b.RunParallel(func(pb *testing.PB) {
-		for pb.Next() {
-			i := int(next.Add(1)) - 1
-			session := i / 2
-			n := c.nodes[i%len(c.nodes)]
-			var r result
-			if i%2 == 0 {
-				number, value := book.next(session)
-				r = n.put(ctx, opTime, sessionKey(session), value)
-				book.acked[session].Store(number)
-			} else {
-				r = n.get(ctx, opTime, sessionKey(session))
-			}
-			if r.err != nil {
-				panic(r.err)
-			}
+	for _, read := range []bool{false, true} {
+		accounts, err := c.offer(ctx, book, sessionLoad{Callers: sessionCallers / sessionNodes, Times: 1, Read: read})
+		if err != nil {
+			b.Fatal(err)
 		}
-	})
+		began := rec.Took()
+		for _, a := range accounts {
+			if a.First != "" || a.Left > 0 || len(a.Wrong) > 0 {
+				b.Fatalf("%d of %d operations never ended; first error: %q; wrong reads: %v", a.Left, a.N, a.First, a.Wrong)
+			}
+			rec.Import(a.Samples, began)
+		}
+	}
 	b.StopTimer()
-	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "ops/s")
+	b.ReportMetric(rec.Throughput(), "ops/s")
 	if err := c.disband(); err != nil {
 		b.Fatal(err)
 	}

@@ -34,14 +34,16 @@ type nodeCommand struct {
 	Unreached  map[string]bool `json:"unreached,omitempty"` // nodes to which no datagram may go
 	Replicated []string        `json:"replicated,omitempty"`
 	Within     time.Duration   `json:"within,omitempty"` // bound of the latter
+	Load       *sessionLoad    `json:"load,omitempty"`
 }
 
 // nodeReply answers any command.
 type nodeReply struct {
-	Subject    string `json:"subject"`       // Go type
-	Operations string `json:"operations"`    // where operations are taken
-	Replicates bool   `json:"replicates"`    // the subject is a ReplicatedSessions
-	Why        string `json:"why,omitempty"` // it is not replicated
+	Subject    string          `json:"subject"`       // Go type
+	Operations string          `json:"operations"`    // where operations are taken
+	Replicates bool            `json:"replicates"`    // the subject is a ReplicatedSessions
+	Why        string          `json:"why,omitempty"` // it is not replicated
+	Account    *sessionAccount `json:"account,omitempty"`
 }
 
 // sessionSite is where the test of a kit can be executed again as a node. In a
@@ -87,6 +89,10 @@ func (n *childNode) command(body json.RawMessage) (any, error) {
 		n.unreached = c.Unreached
 		n.mu.Unlock()
 		return nodeReply{}, nil
+	}
+	if c.Load != nil {
+		a, err := n.offer(*c.Load)
+		return nodeReply{Account: a}, err
 	}
 	n.once.Do(n.open)
 	if n.err != nil {
@@ -195,6 +201,15 @@ const (
 func (o *sessionOp) on(s Sessions, errs SessionErrors) []byte {
 	ctx, cancel := context.WithTimeout(context.Background(), o.within)
 	defer cancel()
+	r := o.perform(ctx, s, errs)
+	if r.err != nil {
+		return append([]byte{byte(r.outcome)}, r.err.Error()...)
+	}
+	return append([]byte{byte(r.outcome)}, r.value...)
+}
+
+// perform performs the operation on a store.
+func (o *sessionOp) perform(ctx context.Context, s Sessions, errs SessionErrors) result {
 	var value []byte
 	var err error
 	switch o.kind {
@@ -207,16 +222,16 @@ func (o *sessionOp) on(s Sessions, errs SessionErrors) []byte {
 	}
 	switch {
 	case err == nil:
-		return append([]byte{byte(opDone)}, value...)
+		return result{outcome: opDone, value: value}
 	case o.kind == opGet && errs.NotFound != nil && errors.Is(err, errs.NotFound):
-		return []byte{byte(opAbsent)}
+		return result{outcome: opAbsent}
 	case errs.Refused != nil && errors.Is(err, errs.Refused):
-		return append([]byte{byte(opRefused)}, err.Error()...)
+		return result{outcome: opRefused, err: err}
 	}
-	return append([]byte{byte(opFailed)}, err.Error()...)
+	return result{outcome: opFailed, err: err}
 }
 
-// result is what the harness sees of an operation. err is not nil unless it is
+// result is what came of an operation. err is not nil unless it is
 // done or absent.
 type result struct {
 	outcome outcome

@@ -2,6 +2,7 @@ package stress
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -20,89 +21,96 @@ const opTime = 10 * time.Second
 
 // throughput writes every session, and reads it at another node.
 func (k *sessionKit) throughput(ctx context.Context, t *testing.T) {
-	k.sessions = max(k.n, 2)
+	k.sessions = max(k.n, 2*sessionNodes)
 	k.loaded = newBook(k.sessions)
-	k.share(sessionCallers, k.sessions/4, func(session int) bool { // so that all is warm
-		return k.write(ctx, k.nodes[session%len(k.nodes)], session)
-	})
-	k.measureThroughput(ctx)
+	if rec := measure.NewRecorder(0); k.closed(ctx, rec, 1, false) > 0 { // so that all is warm
+		k.measureThroughput(ctx)
+	}
 }
 
 const (
-	// A throughput is told by so many operations, if N gives them in a few rounds:
-	// fewer are over before the other work of the machine has evened out.
-	throughputOps = 100_000
-	mostRounds    = 5
+	// A throughput is told by so many operations: fewer are over before the other
+	// work of the machine has evened out.
+	throughputOps = 200_000
+	// sweepOps is how many follow each other before all nodes wait for the last:
+	// with fewer, that is most of what is measured.
+	sweepOps = 20_000
 )
 
-// measureThroughput offers the operations again until they have lasted long enough
-// together: the throughput is that of all.
+// measureThroughput has every session written and then read, over and over until
+// that has lasted long enough: the throughput is that of all together.
 func (k *sessionKit) measureThroughput(ctx context.Context) {
 	ops, enough := throughputOps, 2*enoughBurst
 	if k.brief() {
 		ops, enough = ops/4, enoughBurst
 	}
-	rounds := min(max(ops/(2*k.sessions), 1), mostRounds)
-	n := 2 * k.sessions * rounds
-	var rec *measure.Recorder
-	var flight load.InFlight
-	var l measure.Latency
-	bursts, took := 0, time.Duration(0)
+	times := max(1, sweepOps/k.sessions)
+	rec := measure.NewRecorder(0)
+	peak, sweeps := 0, 0
 	k.underLoad(func() {
-		for took < enough && ctx.Err() == nil && (bursts == 0 || l.Failed == 0 && l.N == n) {
-			rec = measure.NewRecorder(n)
-			k.offerClosed(ctx, rec, rounds, &flight)
-			l = rec.Latency()
-			took += time.Duration(rec.Took())
-			bursts++
+		for n := 0; n < ops || time.Duration(rec.Took()) < enough; n += 2 * k.sessions * times {
+			for _, read := range []bool{false, true} {
+				most := k.closed(ctx, rec, times, read)
+				if most == 0 {
+					return
+				}
+				peak, sweeps = max(peak, most), sweeps+1
+			}
 		}
 	})
-	if l.Failed > 0 || l.N < n {
-		k.fail("sessions: %d of %d operations failed without any fault, and %d never ended", l.Failed, n, n-l.N-l.Failed)
+	if k.failed() {
 		return
 	}
-	k.rate = float64(bursts*n) / took.Seconds()
-	if bursts > 1 {
-		k.note("The throughput is that of %d bursts, which lasted %v together.", bursts, took.Round(time.Millisecond))
-	}
+	l := rec.Latency()
+	k.rate = rec.Throughput()
+	k.note("The throughput is that of %d sweeps, which lasted %v together: in each, every node takes its part, and all wait for the last.",
+		sweeps, time.Duration(rec.Took()).Round(time.Millisecond))
 	k.mu.Lock()
-	k.result.Operations += bursts * n
-	k.result.Burst = &report.Burst{N: n, Peak: flight.Peak(), Seconds: float64(rec.Took()) / 1e9, Throughput: k.rate, Latency: &l,
+	k.result.Operations += l.N
+	k.result.Burst = &report.Burst{N: l.N / sweeps, Peak: peak, Seconds: float64(rec.Took()) / 1e9 / float64(sweeps), Throughput: k.rate, Latency: &l,
 		Little: report.Little(sessionCallers, k.rate), Series: rec.Series()}
 	k.mu.Unlock()
 	k.timed("throughput", k.rate)
 	k.timed("throughput_reach", k.rate)
 }
 
-// offerClosed has callers write each session and then read each, one operation
-// after the other, in rounds.
-func (k *sessionKit) offerClosed(ctx context.Context, rec *measure.Recorder, rounds int, flight *load.InFlight) {
-	k.follow(2*k.sessions*rounds, flight.Ended, flight.Now)
-	rec.Begin(time.Now())
-	first := 0
-	ops := func(op func(session int) bool) {
-		k.share(sessionCallers, k.sessions, func(session int) bool {
-			if ctx.Err() != nil {
-				return false
-			}
-			flight.Start()
-			defer flight.End()
-			from := rec.Since()
-			if op(session) {
-				rec.Done(first+session, from)
-			} else {
-				rec.Failed(first + session)
-			}
-			return true
-		})
-		first += k.sessions
+// closed has the nodes write or read each session so many times, adds that to
+// rec, and returns how many operations were in flight at most: 0 if it went
+// wrong.
+func (k *sessionKit) closed(ctx context.Context, rec *measure.Recorder, times int, read bool) (peak int) {
+	began := rec.Took()
+	accounts, err := k.offer(ctx, k.loaded, sessionLoad{Callers: sessionCallers / sessionNodes, Times: times, Read: read})
+	if !k.settledLoad(ctx, "throughput", accounts, err) {
+		return 0
 	}
-	for range rounds {
-		ops(func(session int) bool { return k.write(ctx, k.nodes[session%len(k.nodes)], session) })
-		ops(func(session int) bool {
-			return k.check(k.nodes[(session+1)%len(k.nodes)].get(ctx, opTime, sessionKey(session)), session)
-		})
+	for _, a := range accounts {
+		rec.Import(a.Samples, began)
+		peak += a.Peak
 	}
+	return peak
+}
+
+// settledLoad tells whether all operations of a load ended as they must.
+func (k *sessionKit) settledLoad(ctx context.Context, criterion string, accounts []*sessionAccount, err error) bool {
+	if !k.must(err) {
+		return false
+	}
+	for _, a := range accounts {
+		for _, w := range a.Wrong {
+			k.violate(w.Criterion, "%s", w.What)
+		}
+		if a.First != "" {
+			k.fail("sessions: an operation failed without any fault: %s", a.First)
+		}
+		why := context.Cause(ctx)
+		if a.Why != "" {
+			why = errors.New(a.Why)
+		}
+		if k.unfinished(criterion, a.Left, a.N, 0, why) {
+			return false
+		}
+	}
+	return !k.failed()
 }
 
 // share has callers call op with every number below n. One that gets false ends.
@@ -119,25 +127,6 @@ func (k *sessionKit) share(callers, n int, op func(i int) bool) {
 	all.Wait()
 }
 
-// write makes the next write of a session, and tells whether it is acknowledged.
-func (k *sessionKit) write(ctx context.Context, n *sessionNode, session int) bool {
-	number, value := k.loaded.next(session)
-	if n.put(ctx, opTime, sessionKey(session), value).outcome != opDone {
-		return false
-	}
-	k.loaded.acked[session].Store(number)
-	return true
-}
-
-// check tells whether a read returned the last write.
-func (k *sessionKit) check(r result, session int) bool {
-	criterion, what := k.loaded.judge(session, r)
-	if what != "" {
-		k.violate(criterion, "%s", what)
-	}
-	return what == ""
-}
-
 // steady is an open load, half of it writes, without any fault.
 func (k *sessionKit) steady(ctx context.Context, t *testing.T) {
 	rate := k.steadyRate(k.rate)
@@ -146,44 +135,22 @@ func (k *sessionKit) steady(ctx context.Context, t *testing.T) {
 		least /= 5
 	}
 	n := max(steadyCount(k.sessions, rate), int(rate*least.Seconds()))
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	rec := measure.NewRecorder(n)
-	done := make(chan struct{})
-	var out load.Open
+	var accounts []*sessionAccount
+	var err error
 	k.underLoad(func() {
-		out = load.Steady(ctx, load.Plan{Rate: rate, Count: n, Arrivals: k.run.settings.Arrivals, Seed: k.seed},
-			func(began time.Time, f *load.InFlight) {
-				k.follow(n, f.Ended, f.Now)
-				rec.Begin(began)
-				go watchStall(cancel, f.Ended, done)
-			}, func(i int, due int64) {
-				defer k.recovered("steady")
-				// Even sessions are written and odd ones read: so it is known what
-				// a read must return.
-				session := i % (k.sessions / 2 * 2)
-				node := k.nodes[i/2%len(k.nodes)]
-				var ok bool
-				if session%2 == 0 {
-					ok = k.write(ctx, node, session)
-				} else {
-					ok = k.check(node.get(ctx, opTime, sessionKey(session)), session)
-				}
-				if !ok {
-					rec.Failed(i)
-					return
-				}
-				rec.Done(i, due)
-			})
-		close(done)
+		accounts, err = k.offer(ctx, k.loaded, sessionLoad{Rate: rate / sessionNodes, Count: n / sessionNodes,
+			Arrivals: k.run.settings.Arrivals, Seed: k.seed})
 	})
-	if k.unfinished("steady", out.Unfinished, n, out.Took, context.Cause(ctx)) {
+	if !k.settledLoad(ctx, "steady", accounts, err) {
 		return
 	}
-	l := rec.Latency()
-	if l.Failed > 0 {
-		k.fail("sessions: %d of %d steady operations failed without any fault", l.Failed, n)
+	rec := measure.NewRecorder(0)
+	var parts []load.Open
+	for _, a := range accounts {
+		rec.Import(a.Samples, 0)
+		parts = append(parts, a.Open)
 	}
+	out, l := mergedOpen(parts), rec.Latency()
 	if k.saturated(out) {
 		return
 	}

@@ -24,6 +24,7 @@ import (
 )
 
 func TestPlantedBugsInSessions(t *testing.T) {
+	t.Parallel()
 	// Each has several clusters of processes.
 	turns := make(chan struct{}, 2)
 	mustBeCaughtInTurns(t, turns, "TestStressSessions", []fault{

@@ -381,20 +381,28 @@ func (k *transportKit) steadyRun(ctx context.Context, _ *testing.T) {
 
 // merge makes one open load of those of all nodes.
 func (k *transportKit) merge(results map[string]loadResult) (load.Open, *measure.Recorder) {
-	var sum load.Open
+	var parts []load.Open
 	rec := measure.NewRecorder(0)
 	for _, r := range results {
-		o := r.Open
-		rec.Import(r.Samples)
+		parts = append(parts, r.Open)
+		rec.Import(r.Samples, 0)
+	}
+	return mergedOpen(parts), rec
+}
+
+// mergedOpen is the account of an open load of which each node offered a part.
+func mergedOpen(parts []load.Open) (sum load.Open) {
+	for _, o := range parts {
 		sum.Asked += o.Asked
 		sum.Offered += o.Offered
 		sum.N += o.N
+		sum.Peak += o.Peak
 		sum.Unfinished += o.Unfinished
 		sum.Took = max(sum.Took, o.Took)
 		sum.LateP50, sum.LateP99, sum.LateMax = max(sum.LateP50, o.LateP50), max(sum.LateP99, o.LateP99), max(sum.LateMax, o.LateMax)
 		sum.Capacity += o.Capacity
 	}
-	return sum, rec
+	return sum
 }
 
 // larger keeps larger calls in flight: as many as there are, up to what the

@@ -61,11 +61,15 @@ func (r *Recorder) Export() []byte {
 	return b
 }
 
-// Import adds the operations that another Recorder exported. Both count from
-// the same instant, for all that is said of when an operation ended.
-func (r *Recorder) Import(b []byte) {
+// Import adds the operations that another Recorder exported, which began later
+// by that many ns: the instants at which they ended are moved by so much.
+func (r *Recorder) Import(b []byte, later int64) {
 	for ; len(b) >= 16; b = b[16:] {
-		r.slots = append(r.slots, slot{int64(binary.LittleEndian.Uint64(b)), int64(binary.LittleEndian.Uint64(b[8:]))})
+		s := slot{int64(binary.LittleEndian.Uint64(b)), int64(binary.LittleEndian.Uint64(b[8:]))}
+		if s.ended > 0 {
+			s.ended += later
+		}
+		r.slots = append(r.slots, s)
 	}
 }
 
