@@ -410,17 +410,28 @@ type flooding struct {
 	Stuck       bool
 }
 
-// flood calls a member as fast as it takes calls, for a while.
+// floodTimes is how many times as long a flood goes on at most, while the member
+// takes all of it and has not taken more than it may.
+const floodTimes = 10
+
+// flood calls a member as fast as it takes calls, for a while, and until it is
+// seen whether there is a bound.
 func (c *nodeChild) flood(o nodeOrder) (any, error) {
 	l := newCallSet(&c.traffic, *o.Load, o.To)
 	memory := measure.StartSampler(2 * time.Millisecond)
-	deadline := time.Now().Add(o.Load.For)
+	start := time.Now()
 	var accepted, slowest atomic.Int64
+	pressed := false // it has refused a call, or let one wait
+	goesOn := func() bool {
+		took := time.Since(start)
+		return took < o.Load.For ||
+			!pressed && l.flight.Now()*o.Load.Size <= floodBound && took < floodTimes*o.Load.For
+	}
 	stuck := make(chan struct{})
 	go func() {
 		defer close(stuck)
 		request := make([]byte, o.Load.Size)
-		for seq := 0; seq < o.Load.Each && time.Now().Before(deadline); {
+		for seq := 0; seq < o.Load.Each && goesOn(); {
 			k := &call{c: l, member: &l.members[0], seq: uint64(seq), request: request}
 			began := time.Now()
 			atOnce := make(chan bool, 1) // it has failed, and whether for lack of room
@@ -433,8 +444,10 @@ func (c *nodeChild) flood(o nodeOrder) (any, error) {
 					atOnce <- refused
 				}
 			})
+			pressed = pressed || time.Since(began) > o.Load.For/2
 			select {
 			case refused := <-atOnce:
+				pressed = true
 				// To go on at once would take the processors from all others.
 				time.Sleep(retryPause)
 				if refused {
@@ -452,7 +465,7 @@ func (c *nodeChild) flood(o nodeOrder) (any, error) {
 	}
 	select {
 	case <-stuck:
-	case <-time.After(o.Load.For + callWithin):
+	case <-time.After(floodTimes*o.Load.For + callWithin):
 		f.Stuck = true
 	}
 	drained := make(chan struct{})

@@ -14,6 +14,7 @@ import (
 // from nothing but what go.sum pins, and has the kits judge its subjects: as
 // they are, and with a fault in each.
 func TestKitsServeAnOutsideModule(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("builds a module")
 	}

@@ -204,10 +204,10 @@ func (p *sneakyPool) Acquire(ctx context.Context) (stress.Lease, error) {
 	loaded := p.cfg.Size == 8 // as the pools that N operations go through
 	switch {
 	case p.fault == "takes its time" && loaded:
-		time.Sleep(5 * time.Millisecond)
+		time.Sleep(500 * time.Microsecond)
 	case p.fault == "takes its time now and then" && loaded && p.calls%50 == 0:
 		p.mu.Unlock()
-		time.Sleep(2 * time.Second)
+		time.Sleep(time.Second)
 		p.mu.Lock()
 	}
 	if p.closed {

@@ -2,6 +2,7 @@ package stress_test
 
 import (
 	"context"
+	"flag"
 	"net"
 	"strings"
 	"testing"
@@ -10,7 +11,14 @@ import (
 	"tensile/stress"
 )
 
-func TestMain(m *testing.M) { stress.Main(m) }
+func TestMain(m *testing.M) {
+	// What takes part in parallel waits for kits in other processes, of which there
+	// are never more than turns.
+	if err := flag.Set("test.parallel", "32"); err != nil {
+		panic(err)
+	}
+	stress.Main(m)
+}
 
 func TestStressPool(t *testing.T) { stress.TestPool(t, openPool) }
 

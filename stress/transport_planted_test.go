@@ -30,7 +30,7 @@ func TestPlantedTransports(t *testing.T) {
 		{"answers by itself", "never arrived"},
 		{"fails now and then", "ended with an error though nothing was wrong"},
 		{"nothing above 32 KB", "a call of 65536 bytes"},
-		{"no bound", "has no bound"},
+		{"no bound", "messaging.back_pressure: node-"},
 		{"one queue for all", "the p99 of calls to others"},
 		{"slow beside a stopped one", "the p99 of calls to others"},
 		{"another error for the dead", "an error that is not the one for that"},
