@@ -140,6 +140,7 @@ type poolKit struct {
 	open           func(testing.TB, PoolConfig) Pool
 	server         *echo.Server
 	opened, closed atomic.Int64
+	bound          float64     // round trips a second without a pool; 0 if that is not known
 	elsewhere      atomic.Bool // connections lead to a server of the subject
 	diallers       []*dialler  // of all pools; the scenario's lock guards it
 }

@@ -243,7 +243,11 @@ func exchangeFrames(ctx context.Context, l Lease, request, reply *echo.Frame) er
 		reply.Invert() // as our own server does
 		return err
 	}
-	c := l.Conn()
+	return exchangeOver(l.Conn(), request, reply)
+}
+
+// exchangeOver sends a request and reads the reply to it.
+func exchangeOver(c net.Conn, request, reply *echo.Frame) error {
 	if _, err := c.Write(request[:]); err != nil {
 		return err
 	}

@@ -26,6 +26,7 @@ func (k *poolKit) load() {
 			pools = fit
 		}
 	}
+	k.phase("machine", func(ctx context.Context, _ *testing.T) { k.bound = k.machine(ctx, pools*connsPerPool) })
 	subjects := make([]Pool, pools)
 	rate := 0.0
 	k.phase("burst", func(ctx context.Context, t *testing.T) {
@@ -167,11 +168,11 @@ func (k *poolKit) burst(ctx context.Context, n int, subjects []Pool) float64 {
 	k.mu.Lock()
 	k.result.Operations += bursts * n
 	k.result.Burst = &report.Burst{N: n, Peak: out.Peak, Seconds: out.Took.Seconds(), Throughput: rate, Latency: &l,
-		Little: report.Little(n, rate), Series: rec.Series()}
+		Machine: k.bound, Little: report.Little(n, rate), Series: rec.Series()}
 	k.mu.Unlock()
 	k.measured("served", float64(l.Failed))
 	k.measured("in_flight", float64(out.Peak))
-	k.timed("throughput", rate)
+	k.timedWithin("throughput", rate, k.bound)
 	k.timed("throughput_reach", rate)
 	if opened := k.opened.Load(); opened > 0 {
 		k.measured("survival", 100*(1-float64(k.closed.Load()-before)/float64(opened)))

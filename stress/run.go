@@ -230,10 +230,13 @@ func wholeRun(scenarios []*report.Scenario, scale int) []validate.Check {
 			worst[id] = c
 		}
 	}
-	share := 1.0
+	share, machine := 1.0, 0.0
 	for _, s := range scenarios {
 		if s.Share != nil {
 			share = min(share, *s.Share)
+		}
+		if s.Burst != nil && s.Burst.Machine > 0 {
+			machine = s.Burst.Machine
 		}
 		for _, c := range s.Checks {
 			id, ok := partOf[c.ID]
@@ -249,8 +252,11 @@ func wholeRun(scenarios []*report.Scenario, scale int) []validate.Check {
 			consider("memory", validate.Check{Measured: &mb})
 		}
 	}
-	where := validate.Conditions{Scale: scale, Share: share}
 	for id, c := range worst {
+		where := validate.Conditions{Scale: scale, Share: share}
+		if c.ID == validate.Pooling+".throughput" {
+			where.Machine = machine
+		}
 		list.Measure(validate.WholeRun+"."+id, *c.Measured, where)
 	}
 	if raceEnabled {

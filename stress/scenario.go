@@ -266,15 +266,27 @@ func (s *scenario) judge(criterion string, figure float64, where validate.Condit
 
 // timed is measured for figures that mean nothing under the race detector.
 func (s *scenario) timed(criterion string, figure float64) {
-	s.timedAt(criterion, figure, s.conditions().Share)
+	s.timedUnder(criterion, figure, s.conditions())
 }
 
 func (s *scenario) timedAt(criterion string, figure, share float64) {
+	s.timedUnder(criterion, figure, validate.Conditions{Scale: s.n, Share: share})
+}
+
+// timedWithin judges a throughput where the machine does machine without a
+// subject; 0 for not known.
+func (s *scenario) timedWithin(criterion string, figure, machine float64) {
+	where := s.conditions()
+	where.Machine = machine
+	s.timedUnder(criterion, figure, where)
+}
+
+func (s *scenario) timedUnder(criterion string, figure float64, where validate.Conditions) {
 	if raceEnabled {
 		s.list.Leave(s.id+"."+criterion, validate.NotMeasured, raceReason)
 		return
 	}
-	s.judge(criterion, figure, validate.Conditions{Scale: s.n, Share: share})
+	s.judge(criterion, figure, where)
 }
 
 func (s *scenario) notOffered(criterion, why string) {

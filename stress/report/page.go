@@ -184,6 +184,9 @@ func (s *Scenario) facts() []fact {
 		if b.Throughput > 0 {
 			add("throughput, ops/s", "%s", validate.Number(b.Throughput))
 		}
+		if b.Machine > 0 {
+			add("without a subject, ops/s", "%s", validate.Number(b.Machine))
+		}
 		if b.Latency != nil && b.Latency.N > 0 && b.Little > 0 {
 			add("burst p50", "%s", duration(float64(b.Latency.P50)))
 			add("N / X of the burst", "%s", duration(b.Little))

@@ -101,6 +101,9 @@ func (s *Scenario) markdown(w io.Writer) {
 			validate.Number(st.Offered)}, times(&st.Latency)...)...)
 	}
 	if b := s.Burst; b != nil && b.Latency != nil {
+		if b.Machine > 0 {
+			fmt.Fprintf(w, "\nWithout a subject the machine did %s ops/s just before.\n", validate.Number(b.Machine))
+		}
 		fmt.Fprintf(w, "\nN / X of the burst is %s: by Little's law its median wait is about half of that, whatever the subject.\n",
 			duration(b.Little))
 	}

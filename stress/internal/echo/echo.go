@@ -8,12 +8,7 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/json"
-	"io"
 	"math/rand/v2"
-	"net"
-	"slices"
-	"sync"
-	"sync/atomic"
 
 	"tensile/stress/internal/proc"
 )
@@ -112,87 +107,53 @@ func (s *Server) Close() error { return s.process.Close() }
 // Kill ends the server with SIGKILL.
 func (s *Server) Kill() { s.process.Kill() }
 
-// server is the child's side.
-type server struct {
-	listener net.Listener
-	served   atomic.Int64
-	mu       sync.Mutex
-	next     int
-	open     map[int]*net.TCPConn
+// server is the child's side. Its methods are safe for concurrent use.
+type server interface {
+	// count is what the server has seen.
+	count() Stats
+	// connections are the numbers of those that are open, in order.
+	connections() []int
+	// reset ends one as a crash would, and tells whether it was there.
+	reset(id int) bool
 }
 
 func serve(link *proc.Link) error {
-	// Keep-alives would cost as much as the rest of a connection.
-	config := net.ListenConfig{KeepAlive: -1}
-	listener, err := config.Listen(context.Background(), "tcp", "127.0.0.1:0")
+	s, err := listen()
 	if err != nil {
 		return err
 	}
-	s := &server{listener: listener, open: make(map[int]*net.TCPConn)}
-	go s.accept()
 	return link.Serve(func(body json.RawMessage) (any, error) {
 		var r request
 		if err := json.Unmarshal(body, &r); err != nil {
 			return nil, err
 		}
-		cut := s.cut(r.Cut, r.Seed)
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		return Stats{listener.Addr().String(), len(s.open), s.next, s.served.Load(), cut}, nil
+		cut := cut(s, r.Cut, r.Seed)
+		stats := s.count()
+		stats.Cut = cut
+		return stats, nil
 	})
 }
 
-func (s *server) accept() {
-	for {
-		conn, err := s.listener.Accept()
-		if err != nil {
-			continue // out of descriptors for a moment: the dialler is told by its time-out
-		}
-		s.mu.Lock()
-		s.next++
-		id := s.next
-		s.open[id] = conn.(*net.TCPConn)
-		s.mu.Unlock()
-		go s.echo(id, conn)
-	}
-}
-
-func (s *server) echo(id int, conn net.Conn) {
-	defer func() {
-		s.mu.Lock()
-		delete(s.open, id)
-		s.mu.Unlock()
-		_ = conn.Close() // the other side has gone or is being sent away
-	}()
-	var f Frame
-	for {
-		if _, err := io.ReadFull(conn, f[:]); err != nil {
-			return
-		}
-		f.Invert()
-		if _, err := conn.Write(f[:]); err != nil {
-			return
-		}
-		s.served.Add(1)
-	}
-}
-
 // cut resets up to n connections.
-func (s *server) cut(n int, seed uint64) int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	ids := make([]int, 0, len(s.open))
-	for id := range s.open {
-		ids = append(ids, id)
+func cut(s server, n int, seed uint64) (done int) {
+	if n == 0 {
+		return 0
 	}
-	slices.Sort(ids) // a map has no order of its own, and the seed is to decide
+	ids := s.connections()
 	random := rand.New(rand.NewPCG(seed, 0))
 	random.Shuffle(len(ids), func(i, j int) { ids[i], ids[j] = ids[j], ids[i] })
-	ids = ids[:min(n, len(ids))]
-	for _, id := range ids {
-		_ = s.open[id].SetLinger(0) // a reset, as from a crash; a plain end will do
-		_ = s.open[id].Close()
-		delete(s.open, id)
+	for _, id := range ids[:min(n, len(ids))] {
+		if s.reset(id) {
+			done++
+		}
 	}
-	return len(ids)
+	return done
+}
+
+// answer inverts the whole frames in b, and returns their length.
+func answer(b []byte) (whole int) {
+	for ; whole+FrameSize <= len(b); whole += FrameSize {
+		(*Frame)(b[whole:]).Invert()
+	}
+	return whole
 }
