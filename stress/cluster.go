@@ -3,6 +3,7 @@ package stress
 import (
 	"context"
 	"fmt"
+	"math"
 	"io"
 	"math/rand/v2"
 	"net"
@@ -222,10 +223,8 @@ func (s *scenario) repeats(name string, values []float64, criterion string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r := report.Repeats{Name: name, Unit: "ms", Values: values}
-	for _, c := range validate.Of(s.id) {
-		if c.ID == s.id+"."+criterion {
-			r.Target = &c.Target
-		}
+	if target := s.target(criterion); !math.IsNaN(target) {
+		r.Target = &target
 	}
 	s.result.Repeats = append(s.result.Repeats, r)
 }

@@ -26,7 +26,9 @@ func (k *poolKit) load() {
 			pools = fit
 		}
 	}
-	k.phase("machine", func(ctx context.Context, _ *testing.T) { k.bound = k.machine(ctx, pools*connsPerPool) })
+	k.phase("machine", func(ctx context.Context, _ *testing.T) {
+		k.unrecorded(func() { k.bound = k.machine(ctx, pools*connsPerPool) })
+	})
 	subjects := make([]Pool, pools)
 	rate := 0.0
 	k.phase("burst", func(ctx context.Context, t *testing.T) {
@@ -144,14 +146,18 @@ func (k *poolKit) burst(ctx context.Context, n int, subjects []Pool) float64 {
 	var out load.Closed
 	var err error
 	bursts, took := 0, time.Duration(0)
-	k.underLoad(func() {
-		for took < enoughBurst && out.Unfinished == 0 && err == nil {
-			r, o, e := k.offerBurst(ctx, n, subjects)
-			if bursts++; bursts == 1 || o.Unfinished > 0 || e != nil {
-				rec, out, err = r, o, e
+	// The flight recorder takes a tenth of what the pools have, as it looks at every
+	// call of the kernel.
+	k.unrecorded(func() {
+		k.underLoad(func() {
+			for took < enoughBurst && out.Unfinished == 0 && err == nil {
+				r, o, e := k.offerBurst(ctx, n, subjects)
+				if bursts++; bursts == 1 || o.Unfinished > 0 || e != nil {
+					rec, out, err = r, o, e
+				}
+				took += time.Duration(r.Took())
 			}
-			took += time.Duration(r.Took())
-		}
+		})
 	})
 	if k.unfinished("served", out.Unfinished, n, out.Took, err) {
 		return 0
@@ -172,6 +178,9 @@ func (k *poolKit) burst(ctx context.Context, n int, subjects []Pool) float64 {
 	k.mu.Unlock()
 	k.measured("served", float64(l.Failed))
 	k.measured("in_flight", float64(out.Peak))
+	if rate < k.target("throughput") && l.Failed == 0 {
+		_, _, _ = k.offerBurst(ctx, n, subjects) // for the recorder: it shows why
+	}
 	k.timedWithin("throughput", rate, k.bound)
 	k.timed("throughput_reach", rate)
 	if opened := k.opened.Load(); opened > 0 {

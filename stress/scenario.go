@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"runtime"
 	"runtime/debug"
@@ -287,6 +288,17 @@ func (s *scenario) timedUnder(criterion string, figure float64, where validate.C
 		return
 	}
 	s.judge(criterion, figure, where)
+}
+
+// target is that of a criterion of the scenario, at N = 100,000 and on a machine
+// of its own; NaN if there is none of that name.
+func (s *scenario) target(criterion string) float64 {
+	for _, c := range validate.Of(s.id) {
+		if c.ID == s.id+"."+criterion {
+			return c.Target
+		}
+	}
+	return math.NaN()
 }
 
 func (s *scenario) notOffered(criterion, why string) {
