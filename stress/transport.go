@@ -2,6 +2,7 @@ package stress
 
 import (
 	"context"
+	"errors"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -575,6 +576,9 @@ func (k *transportKit) callable(ctx context.Context, from []string, to string) (
 			var failed map[string]string
 			if err := k.ask(ctx, name, nodeOrder{Do: "ping", To: []string{to}}, &failed); err != nil {
 				wrong = err.Error()
+				if errors.Is(err, context.DeadlineExceeded) {
+					wrong = fmt.Sprintf("a call of %s to it never ended, which was waited for for %v", name, settleBound)
+				}
 			} else if len(failed) > 0 {
 				wrong = fmt.Sprintf("after %v a call of %s to it still failed: %s", settleBound, name, failed[to])
 			}
