@@ -3,8 +3,8 @@ package stress
 import (
 	"context"
 	"fmt"
-	"math"
 	"io"
+	"math"
 	"math/rand/v2"
 	"net"
 	"slices"

@@ -18,10 +18,12 @@ const (
 	heldFigures
 )
 
-// leakFloor is the growth of memory that is no leak, in bytes a request: whatever
-// keeps something of each request keeps a word of 8 bytes at least, and half of
-// that is less.
-const leakFloor = 4
+const (
+	// word is the least in bytes that is kept of a request by what keeps anything.
+	word = 8
+	// leakFloor is the growth of memory that is no leak, in bytes a request.
+	leakFloor = word / 2
+)
 
 // rules are what growth of each figure is no leak, and how a leak is reported.
 var rules = [heldFigures]struct {
@@ -55,7 +57,7 @@ var rules = [heldFigures]struct {
 //   - What rises in steps, as a map does that doubles, may not step again in that
 //     time. So requests are sent as fast as they are answered, until there have
 //     been more than twice as many, and twice as many again: by then it must have
-//     doubled each time.
+//     doubled each time. So it is where there were too few to see anything.
 func (k *connectionsKit) hold(ctx context.Context, _ *testing.T) {
 	var seen []*watched
 	ok := false
@@ -66,13 +68,18 @@ func (k *connectionsKit) hold(ctx context.Context, _ *testing.T) {
 	var suspects []*kind
 	for i, d := range k.kinds {
 		d.result.Hold = seen[i].judge(len(seen[i].at) / warmUp)
-		if d.rising(d.result.Hold) != (grown{}) || d.climbing(seen[i].halves()) != (grown{}) {
-			suspects = append(suspects, d)
+		switch {
+		case d.rising(d.result.Hold) != (grown{}) || d.climbing(seen[i].halves()) != (grown{}):
+			k.run.folder.Logf("memory: %s: something grew", d.name)
+		case d.result.Hold.Operations*word < 2*ownHeap*d.result.Servers:
+			k.run.folder.Logf("memory: %s: %d requests are too few to see a leak", d.name, d.result.Hold.Operations)
+		default:
+			continue
 		}
+		suspects = append(suspects, d)
 	}
 	beyond := 0.0
 	for _, d := range suspects {
-		k.run.folder.Logf("memory: %s: something grew", d.name)
 		slope, ok := k.suspect(ctx, d)
 		if !ok {
 			return
@@ -158,7 +165,7 @@ func (k *connectionsKit) suspect(ctx context.Context, d *kind) (beyond float64, 
 		}
 	}
 	if twice == (grown{}) && thrice == (grown{}) {
-		k.note("%s: what grew in the hold did not go on growing; it was looked at until %s requests.", d.name, validate.Number(float64(d.held().Sent)))
+		k.note("%s: nothing went on growing; it was looked at until %s requests.", d.name, validate.Number(float64(d.held().Sent)))
 	}
 	return beyond, true
 }

@@ -20,7 +20,7 @@ const (
 	// and where there are few, so often that a leak shows.
 	touches       = 1.05
 	longestPass   = 10 * time.Second
-	fewestTouches = 10_000
+	fewestTouches = 30_000
 )
 
 // Bounds of phases that take longer than the usual. They judge nothing.
