@@ -31,7 +31,7 @@ type Baseline struct {
 func TakeBaseline() Baseline {
 	startSignals()
 	return Baseline{
-		goroutines:  runtime.NumGoroutine(),
+		goroutines:  goroutines(),
 		known:       goleak.IgnoreCurrent(),
 		descriptors: descriptors(),
 		children:    Children(),
@@ -127,7 +127,7 @@ func (b Baseline) describe() Leaks {
 	}
 	// Counted again now: the goroutine in which the context ended was there too.
 	l := b.compare()
-	l.Goroutines, l.What = max(l.Goroutines, named), what
+	l.Goroutines, l.What = max(goroutines()-b.goroutines, named, 0), what
 	if l.Goroutines > 0 && len(l.What) == 0 {
 		// Too many, or in a system call, where goleak does not look.
 		var text bytes.Buffer
@@ -145,6 +145,20 @@ func (b Baseline) describe() Leaks {
 		}
 	}
 	return l
+}
+
+// goroutines counts them, several times: while the garbage collector frees the
+// stacks of goroutines that have ended, the runtime counts those as well.
+func goroutines() int {
+	var counts [5]int
+	for i := range counts {
+		if i > 0 {
+			time.Sleep(200 * time.Microsecond)
+		}
+		counts[i] = runtime.NumGoroutine()
+	}
+	slices.Sort(counts[:])
+	return counts[len(counts)/2]
 }
 
 // clip keeps a report readable when thousands of stacks are in it.
