@@ -35,7 +35,7 @@ func ReadHolding() Holding {
 		Stacks:      int64(samples[1].Value.Uint64()),
 		RSS:         anonymous(),
 		PeakRSS:     kilobytes(status, "VmHWM"),
-		Goroutines:  runtime.NumGoroutine(),
+		Goroutines:  goroutines(),
 		Descriptors: countDescriptors(),
 	}
 }
