@@ -82,6 +82,7 @@ func TestConnections(t *testing.T, open func(testing.TB, ConnectionsConfig) Conn
 		k.note("Nothing was held, as correctness failed with few connections.")
 	} else if k.longPhase("connect", connectBound, k.connect) {
 		if k.longPhase("hold", holdBound(k.run.settings.Hold), k.hold) {
+			k.longPhase("churn", connectBound, k.churn)
 			k.longPhase("release", connectBound, k.release)
 		}
 	}

@@ -71,7 +71,7 @@ func (k *connectionsKit) hold(ctx context.Context, _ *testing.T) {
 		switch {
 		case d.rising(d.result.Hold) != (grown{}) || d.climbing(seen[i].halves()) != (grown{}):
 			k.run.folder.Logf("memory: %s: something grew", d.name)
-		case d.result.Hold.Operations*word < 2*ownHeap*d.result.Servers:
+		case d.result.Hold.Operations*word < 2*ownHeap:
 			k.run.folder.Logf("memory: %s: %d requests are too few to see a leak", d.name, d.result.Hold.Operations)
 		default:
 			continue

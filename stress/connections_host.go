@@ -32,8 +32,8 @@ type hostConfig struct {
 // afterwards; only that to doTouch repeats what was read before.
 type hostRequest struct {
 	Do     string
-	Server string        // address, for doConnect over TCP
-	N      int           // requests, for doTouch
+	Server string        // address, for doConnect and doChurn over TCP
+	N      int           // requests, for doTouch; connections, for doChurn
 	Over   time.Duration // for doTouch
 }
 
@@ -42,6 +42,7 @@ const (
 	doRead    = "read"    // only the figures
 	doConnect = "connect" // open all connections
 	doTouch   = "touch"   // send requests
+	doChurn   = "churn"   // have connections come and go
 	doHold    = "hold"    // a hold begins: no connection was touched in it yet
 	doCensus  = "census"  // count by place in the program; the second time, say what grew
 	doClose   = "close"   // close the server
@@ -125,6 +126,10 @@ func (h *hostState) do(r hostRequest) error {
 		}
 	case doTouch:
 		h.callers.Touch(ctx, r.N, r.Over)
+	case doChurn:
+		if err := h.callers.Churn(ctx, r.N, h.dialler(r.Server)); err != nil {
+			return err
+		}
 	case doHold:
 		h.pauses = measure.StartPauses()
 		if h.callers != nil {

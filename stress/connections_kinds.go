@@ -108,6 +108,18 @@ func (d *kind) servers() []*host { return d.those(func(h *host) bool { return h.
 func (d *kind) all() []*host     { return d.hosts }
 func (d *kind) callers() []*host { return d.those(func(h *host) bool { return h.Calls }) }
 
+// addresses are those of the servers that callers call over TCP. In memory a host
+// is its own server; over TCP servers and callers alternate.
+func (d *kind) addresses() map[*host]string {
+	server := make(map[*host]string)
+	for i, h := range d.hosts {
+		if h.Calls && !h.Serves {
+			server[h] = d.hosts[i-1].now.Address
+		}
+	}
+	return server
+}
+
 func (d *kind) those(are func(*host) bool) (hosts []*host) {
 	for _, h := range d.hosts {
 		if are(h) {
@@ -216,14 +228,7 @@ func (k *connectionsKit) startHosts(d *kind) bool {
 // connectKind opens the connections of one kind.
 func (k *connectionsKit) connectKind(ctx context.Context, d *kind) {
 	before := measure.ReadKernel()
-	// In memory a host is its own server; over TCP servers and callers
-	// alternate.
-	server := make(map[*host]string)
-	for i, h := range d.hosts {
-		if h.Calls && !h.Serves {
-			server[h] = d.hosts[i-1].now.Address
-		}
-	}
+	server := d.addresses()
 	if !k.all(ctx, d.callers(), func(h *host) hostRequest { return hostRequest{Do: doConnect, Server: server[h]} }) ||
 		!k.all(ctx, d.servers(), only(doRead)) {
 		return

@@ -28,6 +28,8 @@ func TestPlantedConnections(t *testing.T) {
 		{"leaves a goroutine behind", "after Close left behind: 1 goroutines"},
 		{"leaves a descriptor behind", os.DevNull},
 		{"remembers who was there", "memory.heap_returned: heap above the baseline after close"},
+		{"remembers until Close who was there", "most at tensile/stress_test.(*plantedServer).keep"},
+		{"comes to keep a goroutine for who has gone", "goroutines rise by 1 with each connection that has come and gone"},
 		{"takes 6 KB a connection", "memory.per_connection: heap and stack of a connection"},
 		{"has a goroutine for the idle", "2000 connections on which nothing happens hold 200"},
 		{"loses a reply", "connection 700 got no reply to request 2 within"},
@@ -96,7 +98,15 @@ var plantedConnections = map[string]func() stress.Connections{
 			leftOpen, _ = os.Open(os.DevNull)
 		}
 	}),
-	"remembers who was there":      onConnection(func(c *plantedConn) { wereThere.Store(c, new([200]byte)) }),
+	"remembers who was there":             onConnection(func(c *plantedConn) { wereThere.Store(c, new([200]byte)) }),
+	"remembers until Close who was there": onConnection(func(c *plantedConn) { c.server.keep(func() { _ = c.number }) }),
+	"comes to keep a goroutine for who has gone": onRead(func(c *plantedConn, b []byte) (int, error) {
+		n, err := c.Conn.Read(b)
+		if err != nil && c.number > 100 { // with few that is seen before
+			c.server.kept.Go(func() { waitFor(c.server.over) })
+		}
+		return n, err
+	}),
 	"takes 6 KB a connection":      onConnection(func(c *plantedConn) { c.ballast = make([]byte, 6<<10) }),
 	"has a goroutine for the idle": func() stress.Connections { return new(goroutineEach) },
 	"loses a reply":                onReply(700, 2, func(*plantedConn, []byte) error { return nil }),

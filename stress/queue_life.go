@@ -224,12 +224,13 @@ func (l *brokerLives) checkAll(ctx context.Context, part float64) error {
 	return errors.Join(errs...)
 }
 
-// work publishes and consumes at all queues until n messages were confirmed,
-// and kills the broker a moment later, in the middle of everything.
+// work publishes and consumes at all queues until n messages were confirmed and
+// one is being acknowledged, and kills the broker a moment later, in the middle of
+// everything.
 func (l *brokerLives) work(ctx context.Context, n int) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	var confirmed atomic.Int64
+	var confirmed, acking atomic.Int64
 	enough, done := make(chan struct{}), make(chan struct{})
 	go watchStall(cancel, count(&confirmed), done)
 	// The work ends with the child; an error of the broker ends it before.
@@ -238,6 +239,12 @@ func (l *brokerLives) work(ctx context.Context, n int) error {
 			cancel(err)
 		}
 		return err != nil
+	}
+	var once sync.Once
+	goOn := func() {
+		if int(confirmed.Load()) >= n && acking.Load() > 0 {
+			once.Do(func() { close(enough) })
+		}
 	}
 	var all sync.WaitGroup
 	for _, q := range l.queues {
@@ -250,9 +257,8 @@ func (l *brokerLives) work(ctx context.Context, n int) error {
 				if ends(err) {
 					return
 				}
-				if now := int(confirmed.Add(int64(some))); now >= n && now-some < n {
-					close(enough)
-				}
+				confirmed.Add(int64(some))
+				goOn()
 			}
 		})
 		all.Go(func() {
@@ -269,7 +275,13 @@ func (l *brokerLives) work(ctx context.Context, n int) error {
 					}
 				}
 				got, err := l.receive(ctx, q, brokerRequest{Count: some})
-				if ends(err) || ends(l.ack(ctx, q, q.some(got, ackInWork))) {
+				if ends(err) {
+					return
+				}
+				these := q.some(got, ackInWork)
+				acking.Add(int64(len(these)))
+				goOn()
+				if ends(l.ack(ctx, q, these)) {
 					return
 				}
 			}

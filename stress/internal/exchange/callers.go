@@ -163,6 +163,31 @@ func (c *Callers) Close() {
 	}
 }
 
+// Churn has n more connections come, a few at a time, answer one request each, and
+// go while the others stay. It stops at the first that cannot be opened, and
+// returns why. Over TCP every other one is reset.
+func (c *Callers) Churn(ctx context.Context, n int, dial func(ctx context.Context, i int) (net.Conn, error)) error {
+	for done := 0; done < n && ctx.Err() == nil; done += tricklers {
+		few := NewCallers(c.number(len(c.all)+done), tricklers, c.patience)
+		err := few.Connect(ctx, min(tricklers, n-done), func(ctx context.Context, i int) (net.Conn, error) {
+			return dial(ctx, len(c.all)+i) // where none of ours has its address
+		})
+		for i := range few.all {
+			if tcp, ok := few.all[i].conn.(*net.TCPConn); ok && i%2 == 0 {
+				_ = tcp.SetLinger(0) // refused by one that has failed
+			}
+		}
+		few.Close()
+		all := few.Account()
+		all.Connected, all.Held, all.Touched = 0, 0, 0
+		c.count(func(a *Account) { *a = a.Add(all) })
+		if err != nil {
+			return err
+		}
+	}
+	return ctx.Err()
+}
+
 // HangUp closes the first n connections from this side.
 func (c *Callers) HangUp(n int) {
 	for i := range n {
