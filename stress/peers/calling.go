@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/rpc"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/yamux"
@@ -191,7 +192,10 @@ var callPeers = []callPeer{
 						if err != nil {
 							return
 						}
-						go func() { _, _ = io.Copy(s, s) }()
+						go func() {
+							_, _ = io.Copy(s, s)
+							_ = s.Close() // its other end sees what was wrong
+						}()
 					}
 				}()
 			}
@@ -205,17 +209,37 @@ var callPeers = []callPeer{
 		if err != nil {
 			return nil, nil, err
 		}
+		var mu sync.Mutex
+		var streams []net.Conn
 		return func() (caller, error) {
-			s, err := session.Open()
-			reply := make([]byte, payload)
-			return func(request []byte) ([]byte, error) {
-				if _, err := s.Write(request); err != nil {
+				s, err := session.Open()
+				if err != nil {
 					return nil, err
 				}
-				_, err := io.ReadFull(s, reply)
-				return reply, err
-			}, err
-		}, session.Close, nil
+				mu.Lock()
+				streams = append(streams, s)
+				mu.Unlock()
+				reply := make([]byte, payload)
+				return func(request []byte) ([]byte, error) {
+					if _, err := s.Write(request); err != nil {
+						return nil, err
+					}
+					_, err := io.ReadFull(s, reply)
+					return reply, err
+				}, nil
+			}, func() error {
+				// A session that ends under a thousand streams has each of them look for a
+				// processor at its other end, which does not get to end itself for seconds.
+				for _, s := range streams {
+					_ = s.Close() // the reads say so
+				}
+				for _, s := range streams {
+					if _, err := s.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+						return errors.Join(fmt.Errorf("yamux: a stream that was closed: %w", err), session.Close())
+					}
+				}
+				return session.Close()
+			}, nil
 	}},
 	{name: "NATS core, request and reply", lacks: "a connection between the two: there is a server", serve: func() (string, error) {
 		s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, NoLog: true, NoSigs: true})
