@@ -109,6 +109,7 @@ func TestQueue(t *testing.T, open func(testing.TB, QueueConfig) Broker) {
 	k := &queueKit{scenario: begin(t, validate.Queueing), open: open, site: site}
 	ok := k.phase("order", k.order)
 	ok = k.phase("redelivery", k.redelivery) && ok
+	ok = k.phase("waiters", k.waiters) && ok
 	ok = k.phase("dead letter", k.deadLetter) && ok
 	ok = k.phase("bounded", k.within(phaseBound/2, k.bounded)) && ok
 	ok = k.phase("deadline", k.deadline) && ok
@@ -118,6 +119,7 @@ func TestQueue(t *testing.T, open func(testing.TB, QueueConfig) Broker) {
 		ok = ok && k.phase("in flight", k.inFlight)
 		ok = ok && k.phase("throughput", k.throughput)
 		ok = ok && k.phase("steady", k.steady)
+		ok = ok && k.phase("kept", func(ctx context.Context, t *testing.T) { k.unrecorded(func() { k.keeps(ctx, t) }) })
 	} else {
 		k.note("No load was offered, as correctness failed at small contention.")
 	}

@@ -30,6 +30,8 @@ func TestPlantedBrokers(t *testing.T) {
 		{"one too many in a queue", "a queue bounded to 8 took 9 messages"},
 		{"another error when full", "a full queue that is to refuse returned"},
 		{"takes after close", "Publish after Close returned nil"},
+		{"remembers what was acknowledged", "for each message that was acknowledged "},
+		{"forgets the fifth who waits", "8 consumers waited and as many messages were published"},
 	})
 }
 
@@ -87,6 +89,8 @@ type faultyBroker struct {
 	put       []byte          // aside, to be swapped
 	putQueue  int
 	async     []chan []byte
+	waiting   atomic.Int32 // consumers
+	kept      [][]byte
 }
 
 // plantInConfig is for faults that lie in what the queues are asked for.
@@ -218,7 +222,11 @@ func (b *faultyBroker) swap(ctx context.Context, queue int, body []byte, n int64
 
 func (b *faultyBroker) Receive(ctx context.Context, queue int) (stress.Delivery, error) {
 	n := b.received.Add(1)
-	switch {
+	defer b.waiting.Add(-1)
+	switch waiting := b.waiting.Add(1); {
+	case planted == "forgets the fifth who waits" && waiting > 4:
+		<-ctx.Done()
+		return nil, ctx.Err()
 	case planted == "two holders" && n%1000 == 0:
 		b.mu.Lock()
 		last := b.last
@@ -337,6 +345,10 @@ func (d *faultyDelivery) Ack(ctx context.Context) error {
 	}
 	n := d.b.acked.Add(1)
 	switch {
+	case planted == "remembers what was acknowledged":
+		d.b.mu.Lock()
+		d.b.kept = append(d.b.kept, d.Body())
+		d.b.mu.Unlock()
 	case planted == "ack does nothing":
 		return nil
 	case planted == "loses confirmed acks" && d.b.cfg.Dir != "" && d.b.cfg.Queues > 1 && n%20 == 0:

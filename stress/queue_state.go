@@ -1,0 +1,134 @@
+package stress
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"slices"
+	"testing"
+	"time"
+)
+
+// waiters: each of several consumers that wait gets one of as many messages,
+// also after a while in which nothing happened, and none of another queue; bodies
+// of any size come as they were.
+func (k *queueKit) waiters(ctx context.Context, t *testing.T) {
+	const waiting, rounds = 8, 3
+	idle := pauseBound // nothing is waited for: this is the idleness
+	if testing.Short() {
+		idle /= 5
+	}
+	b := k.start(t, QueueConfig{Queues: 2})
+	defer func() { k.close(b) }()
+	for round := range rounds {
+		got := make(chan error, waiting)
+		for range waiting {
+			id := make(chan string, 1)
+			go func() {
+				defer k.recovered("waiters")
+				id <- goroutineID()
+				receive, cancel := context.WithTimeout(ctx, settleBound)
+				defer cancel()
+				d, err := b.Receive(receive, 0)
+				if err == nil && d == nil {
+					err = errors.New("neither a message nor an error")
+				} else if err == nil {
+					err = d.Ack(ctx)
+				}
+				got <- err
+			}()
+			parked(ctx, <-id)
+		}
+		if round == rounds-1 {
+			time.Sleep(idle)
+		}
+		for i := range uint64(waiting) {
+			if !k.must(b.Publish(ctx, 0, queueBody(i)), "Publish") {
+				return
+			}
+		}
+		for range waiting {
+			if err := <-got; err != nil {
+				k.violate("lost", "%d consumers waited and as many messages were published, and one consumer got %v", waiting, err)
+				return
+			}
+		}
+	}
+	time.Sleep(idle)
+	for _, size := range []int{1, 100, 4096, 1 << 16} {
+		body := bytes.Repeat([]byte{byte(size), 1, 2, 3}, (size+3)/4)[:size]
+		if !k.must(b.Publish(ctx, 1, slices.Clone(body)), "Publish of %d bytes", size) {
+			return
+		}
+		receive, cancel := context.WithTimeout(ctx, settleBound)
+		d, err := b.Receive(receive, 1)
+		cancel()
+		switch {
+		case err != nil:
+			k.violate("lost", "a message of %d bytes, published after a pause, did not come: %v", size, err)
+			return
+		case !bytes.Equal(d.Body(), body):
+			k.violate("corrupted", "a message of %d bytes came with %d bytes that are not the same", size, len(d.Body()))
+		}
+		if !k.must(d.Ack(ctx), "Ack") {
+			return
+		}
+	}
+}
+
+// How much of what is over may be left in memory.
+const keptPerBody = 16 // bytes
+
+// keeps publishes and acknowledges very many messages, and has very many consumers
+// give up.
+func (k *queueKit) keeps(ctx context.Context, t *testing.T) {
+	const each, rounds = 20_000, 3
+	b := k.start(t, QueueConfig{Queues: 1})
+	defer func() { k.close(b) }()
+	body := queueBody(0)
+	ended, cancel := context.WithCancel(ctx)
+	cancel()
+	grows := func(what string, once func() bool) bool {
+		if !once() {
+			return false
+		}
+		before := liveMemory()
+		for range rounds {
+			if !once() {
+				return false
+			}
+		}
+		kept := 0.0
+		if !until(ctx, settleBound/4, func() bool {
+			kept = float64(liveMemory()-before) / (rounds * each)
+			return kept <= keptPerBody
+		}) {
+			k.violate("kept", "for each %s %.0f bytes stay in memory, accepted are %d", what, kept, keptPerBody)
+		}
+		return true
+	}
+	ok := grows("message that was acknowledged", func() bool {
+		for range each {
+			if !k.must(b.Publish(ctx, 0, body), "Publish") {
+				return false
+			}
+			d, err := b.Receive(ctx, 0)
+			if !k.must(err, "Receive") || !k.must(d.Ack(ctx), "Ack") {
+				return false
+			}
+		}
+		return true
+	})
+	ok = ok && grows("consumer that gave up", func() bool {
+		for range each {
+			if d, err := b.Receive(ended, 0); err == nil {
+				k.violate("deadline", "a consumer whose context had ended got %v from an empty queue and no error", d)
+				return false
+			}
+		}
+		return true
+	})
+	if ok {
+		k.shown("kept")
+	}
+}
