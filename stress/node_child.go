@@ -114,6 +114,9 @@ func (c *nodeChild) launch(s nodeStart, handle func(string, []byte, func([]byte)
 			Window: nodeWindow, CallTimeout: callTimeout, Handle: handle, Dial: dial, MaySend: c.damage.maySend})
 	}()
 	<-done
+	if node == nil && err == nil {
+		err = errors.New("start returned neither a node nor an error")
+	}
 	return node, err
 }
 

@@ -28,8 +28,8 @@ type fault struct{ name, says string }
 // are processors, as for much of their time they wait. Those of patient wait for
 // nearly all of it, for what never comes.
 var (
-	turns   = make(chan struct{}, 4)
-	patient = make(chan struct{}, 6)
+	turns   = make(chan struct{}, 3)
+	patient = make(chan struct{}, 4)
 )
 
 // whole has runKit take all of a kit, and not what is left of it with -short.

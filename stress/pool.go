@@ -110,7 +110,7 @@ func TestPool(t *testing.T, open func(testing.TB, PoolConfig) Pool) {
 	}
 	defer func() { _ = k.server.Close() }()
 	ok := s.phase("order", k.within(stallBound, k.order))
-	ok = ok && s.phase("line", k.within(phaseBound/2, k.line))
+	ok = ok && s.longPhase("line", lineTries*phaseBound/2, k.line)
 	ok = s.phase("deadline", k.within(stallBound, k.deadline)) && ok
 	ok = s.phase("broken", k.within(stallBound, k.broken)) && ok
 	ok = s.phase("failing dials", k.within(stallBound, k.failingDials)) && ok
