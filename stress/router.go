@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"tensile/stress/validate"
 )
@@ -99,10 +100,20 @@ func (k *routerKit) start(t testing.TB) Router {
 	return r
 }
 
-func (k *routerKit) close(r Router) {
-	if err := r.Close(); err != nil {
-		k.fail("routing: Close returned %v", err)
-	}
+// close closes a router, which may have a lot to deliver yet.
+func (k *routerKit) close(r Router) bool {
+	return k.closeWithin(phaseBound/2*time.Duration(max(1, k.n/validate.BaseScale)), r)
+}
+
+// closeSoon closes a router to which little was sent.
+func (k *routerKit) closeSoon(r Router) bool { return k.closeWithin(settleBound, r) }
+
+func (k *routerKit) closeWithin(d time.Duration, r Router) bool {
+	return k.returns(d, "close", "Close", func() {
+		if err := r.Close(); err != nil {
+			k.fail("routing: Close returned %v", err)
+		}
+	})
 }
 
 // must fails the scenario with what was tried if err is not nil.

@@ -16,13 +16,17 @@ import (
 // soon runs what a router does in an instant. Where it does not return that is
 // named, and nothing else is tried.
 func (k *routerKit) soon(criterion, what string, f func()) bool {
+	return k.returns(settleBound, criterion, what, f)
+}
+
+func (k *routerKit) returns(within time.Duration, criterion, what string, f func()) bool {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		defer k.recovered(what)
 		f()
 	}()
-	late := time.NewTimer(settleBound)
+	late := time.NewTimer(within)
 	defer late.Stop()
 	select {
 	case <-done:
@@ -30,13 +34,8 @@ func (k *routerKit) soon(criterion, what string, f func()) bool {
 	case <-late.C:
 	}
 	k.aborted = true
-	k.violate(criterion, "%s has not returned after %v", what, settleBound)
+	k.violate(criterion, "%s has not returned after %v", what, within)
 	return false
-}
-
-// closeSoon closes a router to which little was sent.
-func (k *routerKit) closeSoon(r Router) bool {
-	return k.soon("close", "Close", func() { k.close(r) })
 }
 
 // solo counts what is inside the handler of one name, where no more than one

@@ -94,6 +94,8 @@ func (k *routerKit) traffic(ctx context.Context, t *testing.T, phase string, nam
 	if rec != nil {
 		k.settle(ctx, &arrived, n, pauseBound)
 	}
-	k.close(r) // and that alone must deliver what is on the way
+	if !k.close(r) { // and that alone must deliver what is on the way
+		return
+	}
 	k.book(phase, l.Audit(true))
 }
