@@ -18,7 +18,9 @@ import (
 )
 
 func TestGoRedis(t *testing.T) {
-	sound(t, "go-redis", miniredis.RunT(t).Addr(), nil)
+	sound(t, "go-redis", miniredis.RunT(t).Addr(), map[string]string{
+		"pooling.bound": "after as many failed dials as there is room for, one goroutine dials beside the pool to see whether it works again, and closes that at once",
+	})
 }
 
 // redisPool is the pool within a go-redis client. It waits in Close for what is
