@@ -119,7 +119,7 @@ func TestQueue(t *testing.T, open func(testing.TB, QueueConfig) Broker) {
 		ok = ok && k.phase("in flight", k.inFlight)
 		ok = ok && k.phase("throughput", k.throughput)
 		ok = ok && k.phase("steady", k.steady)
-		ok = ok && k.phase("kept", func(ctx context.Context, t *testing.T) { k.unrecorded(func() { k.keeps(ctx, t) }) })
+		ok = ok && k.phase("kept", func(ctx context.Context, t *testing.T) { k.unrecorded(func() { k.forgets(ctx, t) }) })
 	} else {
 		k.note("No load was offered, as correctness failed at small contention.")
 	}

@@ -79,35 +79,16 @@ func (k *queueKit) waiters(ctx context.Context, t *testing.T) {
 // How much of what is over may be left in memory.
 const keptPerBody = 16 // bytes
 
-// keeps publishes and acknowledges very many messages, and has very many consumers
+// forgets publishes and acknowledges very many messages, and has very many consumers
 // give up.
-func (k *queueKit) keeps(ctx context.Context, t *testing.T) {
-	const each, rounds = 20_000, 3
+func (k *queueKit) forgets(ctx context.Context, t *testing.T) {
+	const each = 20_000
 	b := k.start(t, QueueConfig{Queues: 1})
 	defer func() { k.close(b) }()
 	body := queueBody(0)
 	ended, cancel := context.WithCancel(ctx)
 	cancel()
-	grows := func(what string, once func() bool) bool {
-		if !once() {
-			return false
-		}
-		before := liveMemory()
-		for range rounds {
-			if !once() {
-				return false
-			}
-		}
-		kept := 0.0
-		if !until(ctx, settleBound/4, func() bool {
-			kept = float64(liveMemory()-before) / (rounds * each)
-			return kept <= keptPerBody
-		}) {
-			k.violate("kept", "for each %s %.0f bytes stay in memory, accepted are %d", what, kept, keptPerBody)
-		}
-		return true
-	}
-	ok := grows("message that was acknowledged", func() bool {
+	ok := k.keeps(ctx, "message that was acknowledged", each, keptPerBody, func(int) bool {
 		for range each {
 			if !k.must(b.Publish(ctx, 0, body), "Publish") {
 				return false
@@ -119,7 +100,7 @@ func (k *queueKit) keeps(ctx context.Context, t *testing.T) {
 		}
 		return true
 	})
-	ok = ok && grows("consumer that gave up", func() bool {
+	ok = ok && k.keeps(ctx, "consumer that gave up", each, keptPerBody, func(int) bool {
 		for range each {
 			if d, err := b.Receive(ended, 0); err == nil {
 				k.violate("deadline", "a consumer whose context had ended got %v from an empty queue and no error", d)

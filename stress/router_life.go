@@ -526,37 +526,16 @@ const (
 // forgets registers and unregisters very many names, and sends very many
 // messages to one.
 func (k *routerKit) forgets(ctx context.Context, t *testing.T) {
-	const names, messages, rounds = 5000, 50_000, 3
+	const names, messages = 5000, 50_000
 	r := k.start(t)
-	const all = (1 + rounds) * messages
+	const all = (1 + keptRounds) * messages
 	full := r.Errors().Full
 	l := measure.NewLedger(all, all, 1)
 	var arrived atomic.Int64
 	if !k.must(r.Register("stays", func(m Message) { l.Arrive(m.ID, 0, m.intact()); arrived.Add(1) }), "Register") {
 		return
 	}
-	// Whatever a router sets up for as much as this it has after the first time;
-	// a router may clean up now and then.
-	grows := func(what string, n int, limit float64, once func(round int) bool) bool {
-		if !once(0) {
-			return false
-		}
-		before := liveMemory()
-		for round := 1; round <= rounds; round++ {
-			if !once(round) {
-				return false
-			}
-		}
-		each := 0.0
-		if !until(ctx, settleBound/4, func() bool {
-			each = float64(liveMemory()-before) / float64(rounds*n)
-			return each <= limit
-		}) {
-			k.violate("kept", "for each %s %.0f bytes stay in memory, accepted are %.0f", what, each, limit)
-		}
-		return true
-	}
-	ok := grows("name that was registered and unregistered", names, keptPerName, func(round int) bool {
+	ok := k.keeps(ctx, "name that was registered and unregistered", names, keptPerName, func(round int) bool {
 		for i := range names {
 			name := fmt.Sprintf("passes-%d-%d", round, i)
 			if !k.must(r.Register(name, func(Message) {}), "Register") || !k.must(r.Unregister(name), "Unregister") {
@@ -565,7 +544,7 @@ func (k *routerKit) forgets(ctx context.Context, t *testing.T) {
 		}
 		return true
 	})
-	ok = ok && grows("message that was handled", messages, keptPerMessage, func(round int) bool {
+	ok = ok && k.keeps(ctx, "message that was handled", messages, keptPerMessage, func(round int) bool {
 		for i := range messages {
 			if !k.send(ctx, r, full, l, uint64(round*messages+i), 0, "stays") {
 				return false

@@ -35,13 +35,6 @@ func (k *routerKit) idle(ctx context.Context, t *testing.T) {
 	runtime.KeepAlive(table) // it is the kit's, and must not be collected meanwhile
 }
 
-// liveMemory is heap and stacks in bytes, without garbage.
-func liveMemory() int64 {
-	runtime.GC()
-	m := measure.ReadMemory()
-	return m.Heap + m.Stacks
-}
-
 // inFlight has N messages taken and none handled, to names whose handlers are
 // held.
 func (k *routerKit) inFlight(ctx context.Context, t *testing.T) {
