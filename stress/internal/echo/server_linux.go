@@ -17,12 +17,10 @@ import (
 // three times for each frame, and is woken by another thread: then the server
 // takes more of the processors than the pools do that are to be measured.
 type loops struct {
-	addr      string
-	listener  *os.File
-	listening int // its descriptor
-	all       []*loop
-	mu        sync.Mutex
-	next      int
+	addr string
+	all  []*loop
+	mu   sync.Mutex
+	next int
 }
 
 // loop is one of the threads.
@@ -53,58 +51,49 @@ func listen() (server, error) {
 		}
 		s.all = append(s.all, &loop{epoll: epoll, open: make(map[int32]*conn)})
 	}
-	if s.listener, err = listener.(*net.TCPListener).File(); err != nil {
-		return nil, errors.Join(err, listener.Close())
+	file, err := listener.(*net.TCPListener).File()
+	if err = errors.Join(err, listener.Close()); err != nil { // its descriptor was duplicated
+		return nil, err
 	}
-	s.listening = int(s.listener.Fd())
-	if err = s.all[0].add(s.listening, &conn{}); err == nil {
-		err = syscall.SetNonblock(s.listening, true)
-	}
+	go s.accept(file)
 	for _, l := range s.all {
-		go l.run(s)
+		go l.run()
 	}
-	return s, errors.Join(err, listener.Close()) // its descriptor was duplicated
+	return s, nil
 }
 
-// accept takes the connections that have come.
-func (s *loops) accept() {
-	for s.acceptOne() {
-	}
-}
-
-func (s *loops) acceptOne() bool {
-	fd, _, err := syscall.Accept4(s.listening, syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC)
-	if err != nil {
-		if !errors.Is(err, syscall.EAGAIN) {
+// accept hands the connections that come to the loops.
+func (s *loops) accept(listener *os.File) {
+	defer runtime.KeepAlive(listener) // or else it is closed when it is collected
+	listening := int(listener.Fd())
+	_ = syscall.SetNonblock(listening, false) // it does not fail for a descriptor that is open
+	for {
+		fd, _, err := syscall.Accept4(listening, syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC)
+		if err != nil {
 			time.Sleep(time.Millisecond) // out of descriptors for a moment: the dialler is told by its time-out
+			continue
 		}
-		return false
+		_ = syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1) // it is slower without
+		s.mu.Lock()
+		s.next++
+		id := s.next
+		s.mu.Unlock()
+		s.all[id%len(s.all)].add(fd, id)
 	}
-	_ = syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1) // it is slower without
-	s.mu.Lock()
-	s.next++
-	id := s.next
-	s.mu.Unlock()
-	if s.all[id%len(s.all)].add(fd, &conn{id: id}) != nil {
-		_ = syscall.Close(fd)
-	}
-	return true
 }
 
-// add has the loop answer what comes on a connection, or call accept if its
-// number is 0.
-func (l *loop) add(fd int, c *conn) error {
+// add has the loop answer what comes on a connection.
+func (l *loop) add(fd, id int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	err := syscall.EpollCtl(l.epoll, syscall.EPOLL_CTL_ADD, fd, &syscall.EpollEvent{Events: syscall.EPOLLIN, Fd: int32(fd)})
-	if err == nil && c.id > 0 {
-		l.open[int32(fd)] = c
+	l.open[int32(fd)] = &conn{id: id}
+	if syscall.EpollCtl(l.epoll, syscall.EPOLL_CTL_ADD, fd, &syscall.EpollEvent{Events: syscall.EPOLLIN, Fd: int32(fd)}) != nil {
+		l.end(int32(fd))
 	}
-	return os.NewSyscallError("epoll_ctl", err)
 }
 
 // run is the thread.
-func (l *loop) run(s *loops) {
+func (l *loop) run() {
 	runtime.LockOSThread()
 	events := make([]syscall.EpollEvent, 256)
 	buffer := make([]byte, 64*FrameSize)
@@ -112,9 +101,6 @@ func (l *loop) run(s *loops) {
 		n, err := syscall.EpollWait(l.epoll, events, -1)
 		if err != nil {
 			continue // a signal
-		}
-		if slices.ContainsFunc(events[:n], func(e syscall.EpollEvent) bool { return int(e.Fd) == s.listening }) {
-			s.accept()
 		}
 		l.mu.Lock()
 		for _, e := range events[:n] {
