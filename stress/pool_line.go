@@ -51,36 +51,11 @@ func (k *poolKit) line(ctx context.Context, t *testing.T) {
 		k.closePool(p)
 		return
 	}
-	best := -1.0
-	try := func() bool {
-		ctx, cancel := context.WithTimeout(ctx, phaseBound/2)
-		defer cancel()
-		l := newLine(lineLength)
-		var first atomic.Pointer[error]
-		out := load.Burst(ctx, lineLength, nil, func(i int, g *load.Gate) {
-			defer k.recovered("line")
-			l.comes(i)
-			err := k.operate(ctx, p, i, func() {
-				l.served(i)
-				<-g.All()
-			})
-			if err != nil {
-				first.CompareAndSwap(nil, &err)
-			}
-		})
-		err := firstError(&first, ctx)
-		if k.unfinished("served", out.Unfinished, lineLength, out.Took, err) {
-			return false
-		}
-		if err != nil {
-			k.violate("served", "of %d that waited at once not all were served: %v", lineLength, err)
-			k.aborted = ctx.Err() != nil // whatever comes next would wait as long
-			return false
-		}
-		best = max(best, l.order())
-		return best < leastOrder
-	}
-	for tries := 1; try() && tries < lineTries; tries++ {
+	best, ok := -1.0, true
+	for try := 0; try < lineTries && best < leastOrder && ok; try++ {
+		var order float64
+		order, ok = k.wait(ctx, p)
+		best = max(best, order)
 	}
 	if k.aborted {
 		return
@@ -90,4 +65,34 @@ func (k *poolKit) line(ctx context.Context, t *testing.T) {
 			lineLength, best, lineTries, leastOrder)
 	}
 	k.closePool(p)
+}
+
+// wait has very many wait at once, and returns in which order they were served. ok
+// is false if not all of them were.
+func (k *poolKit) wait(ctx context.Context, p Pool) (order float64, ok bool) {
+	ctx, cancel := context.WithTimeout(ctx, phaseBound/2)
+	defer cancel()
+	l := newLine(lineLength)
+	var first atomic.Pointer[error]
+	out := load.Burst(ctx, lineLength, nil, func(i int, g *load.Gate) {
+		defer k.recovered("line")
+		l.comes(i)
+		err := k.operate(ctx, p, i, func() {
+			l.served(i)
+			<-g.All()
+		})
+		if err != nil {
+			first.CompareAndSwap(nil, &err)
+		}
+	})
+	err := firstError(&first, ctx)
+	if k.unfinished("served", out.Unfinished, lineLength, out.Took, err) {
+		return -1, false
+	}
+	if err != nil {
+		k.violate("served", "of %d that waited at once not all were served: %v", lineLength, err)
+		k.aborted = ctx.Err() != nil // whatever comes next would wait as long
+		return -1, false
+	}
+	return l.order(), true
 }
