@@ -35,12 +35,10 @@ func (k *connectionsKit) churn(ctx context.Context, _ *testing.T) {
 			if levels, ok = k.rounds(ctx, d); !ok || !k.all(ctx, d.servers(), only(doCensus)) {
 				return
 			}
-			first, last := levels[0], levels[len(levels)-1]
 			for f, again := range d.climbing(levels) {
 				if rule := rules[f]; again {
-					each := (rule.level(last) - rule.level(first)) / float64(last.Requests-first.Requests)
 					k.violate(rule.criterion, "%s: "+rule.rises+" with each connection that has come and gone, and did so in all of %d rounds of %d; most at %s",
-						d.name, validate.Number(each), 2*churnRounds, d.churned(), d.place(rule.place))
+						d.name, validate.Number(rise(levels, rule.level)), 2*churnRounds, d.churned(), d.place(rule.place))
 				}
 			}
 		})

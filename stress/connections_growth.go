@@ -117,6 +117,13 @@ func (d *kind) climbing(levels []report.Level) (g grown) {
 	return g
 }
 
+// rise is by how much a figure has grown for each request, from the first level to
+// the last.
+func rise(levels []report.Level, figure func(report.Level) float64) float64 {
+	first, last := levels[0], levels[len(levels)-1]
+	return (figure(last) - figure(first)) / float64(last.Requests-first.Requests)
+}
+
 // suspect gives what has grown the chance to stop, and fails the scenario if it
 // does not. It returns the slope of memory beyond its noise in bytes/s.
 func (k *connectionsKit) suspect(ctx context.Context, d *kind) (beyond float64, ok bool) {
@@ -155,10 +162,9 @@ func (k *connectionsKit) suspect(ctx context.Context, d *kind) (beyond float64, 
 				beyond = max(second.Low, request.Low*hold.Again.Rate)
 			}
 		case thrice[f]:
-			first, last := hold.Levels[0], hold.Levels[len(hold.Levels)-1]
-			each := (rule.level(last) - rule.level(first)) / float64(last.Requests-first.Requests)
+			each, requests := rise(hold.Levels, rule.level), hold.Levels[len(hold.Levels)-1].Requests
 			k.violate(rule.criterion, "%s: "+rule.rises+" a request, in steps, and did not stop within %s requests; most at %s",
-				d.name, validate.Number(each), validate.Number(float64(last.Requests)), d.place(rule.place))
+				d.name, validate.Number(each), validate.Number(float64(requests)), d.place(rule.place))
 			if f == heldMemory {
 				beyond = each * hold.Rate
 			}
