@@ -230,13 +230,13 @@ func wholeRun(scenarios []*report.Scenario, scale int) []validate.Check {
 			worst[id] = c
 		}
 	}
-	share, machine := 1.0, 0.0
+	share, machine := 1.0, make(map[string]float64)
 	for _, s := range scenarios {
 		if s.Share != nil {
 			share = min(share, *s.Share)
 		}
-		if s.Burst != nil && s.Burst.Machine > 0 {
-			machine = s.Burst.Machine
+		if s.Burst != nil {
+			machine[s.ID] = s.Burst.Machine
 		}
 		for _, c := range s.Checks {
 			id, ok := partOf[c.ID]
@@ -253,11 +253,8 @@ func wholeRun(scenarios []*report.Scenario, scale int) []validate.Check {
 		}
 	}
 	for id, c := range worst {
-		where := validate.Conditions{Scale: scale, Share: share}
-		if c.ID == validate.Pooling+".throughput" {
-			where.Machine = machine
-		}
-		list.Measure(validate.WholeRun+"."+id, *c.Measured, where)
+		list.Measure(validate.WholeRun+"."+id, *c.Measured,
+			validate.Conditions{Scale: scale, Share: share, Machine: machine[c.Scenario]})
 	}
 	if raceEnabled {
 		for _, id := range slowedByRace {
