@@ -181,7 +181,9 @@ func (k *poolKit) burst(ctx context.Context, n int, subjects []Pool) float64 {
 	if rate < k.target("throughput") && l.Failed == 0 {
 		_, _, _ = k.offerBurst(ctx, n, subjects) // for the recorder: it shows why
 	}
-	k.timedWithin("throughput", rate, k.bound)
+	where := k.conditions()
+	where.Machine = k.bound
+	k.timedUnder("throughput", rate, where)
 	k.timed("throughput_reach", rate)
 	if opened := k.opened.Load(); opened > 0 {
 		k.measured("survival", 100*(1-float64(k.closed.Load()-before)/float64(opened)))

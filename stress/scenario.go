@@ -274,14 +274,6 @@ func (s *scenario) timedAt(criterion string, figure, share float64) {
 	s.timedUnder(criterion, figure, validate.Conditions{Scale: s.n, Share: share})
 }
 
-// timedWithin judges a throughput where the machine does machine without a
-// subject; 0 for not known.
-func (s *scenario) timedWithin(criterion string, figure, machine float64) {
-	where := s.conditions()
-	where.Machine = machine
-	s.timedUnder(criterion, figure, where)
-}
-
 func (s *scenario) timedUnder(criterion string, figure float64, where validate.Conditions) {
 	if raceEnabled {
 		s.list.Leave(s.id+"."+criterion, validate.NotMeasured, raceReason)
@@ -408,11 +400,7 @@ func finished(left int) error {
 
 // watchStall ends a load in which nothing ends any more, and says so.
 func watchStall(cancel context.CancelCauseFunc, ended func() int, done <-chan struct{}) {
-	watchStallFor(stallBound, cancel, ended, done)
-}
-
-func watchStallFor(bound time.Duration, cancel context.CancelCauseFunc, ended func() int, done <-chan struct{}) {
-	clock := time.NewTicker(bound / 50)
+	clock := time.NewTicker(stallBound / 50)
 	defer clock.Stop()
 	last, since := ended(), time.Now()
 	for {
@@ -423,8 +411,8 @@ func watchStallFor(bound time.Duration, cancel context.CancelCauseFunc, ended fu
 		}
 		if now := ended(); now != last {
 			last, since = now, time.Now()
-		} else if time.Since(since) > bound {
-			cancel(fmt.Errorf("no operation has ended for %v", bound))
+		} else if time.Since(since) > stallBound {
+			cancel(fmt.Errorf("no operation has ended for %v", stallBound))
 			return
 		}
 	}

@@ -30,13 +30,12 @@ func BenchmarkSessions(b *testing.B, start func(testing.TB, SessionConfig) Sessi
 		if err != nil {
 			b.Fatal(err)
 		}
-		began := rec.Took()
 		for _, a := range accounts {
 			if a.First != "" || a.Left > 0 || len(a.Wrong) > 0 {
 				b.Fatalf("%d of %d operations never ended; first error: %q; wrong reads: %v", a.Left, a.N, a.First, a.Wrong)
 			}
-			rec.Import(a.Samples, began)
 		}
+		gather(rec, accounts)
 	}
 	b.StopTimer()
 	b.ReportMetric(rec.Throughput(), "ops/s")

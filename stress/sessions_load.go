@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"tensile/stress/load"
 	"tensile/stress/measure"
 	"tensile/stress/report"
 	"tensile/stress/validate"
@@ -78,20 +77,16 @@ func (k *sessionKit) measureThroughput(ctx context.Context) {
 // rec, and returns how many operations were in flight at most: 0 if it went
 // wrong.
 func (k *sessionKit) closed(ctx context.Context, rec *measure.Recorder, times int, read bool) (peak int) {
-	began := rec.Took()
 	accounts, err := k.offer(ctx, k.loaded, sessionLoad{Callers: sessionCallers / sessionNodes, Times: times, Read: read})
-	if !k.settledLoad(ctx, "throughput", accounts, err) {
+	if !k.settledLoad("throughput", accounts, err) {
 		return 0
 	}
-	for _, a := range accounts {
-		rec.Import(a.Samples, began)
-		peak += a.Peak
-	}
+	peak, _ = gather(rec, accounts)
 	return peak
 }
 
 // settledLoad tells whether all operations of a load ended as they must.
-func (k *sessionKit) settledLoad(ctx context.Context, criterion string, accounts []*sessionAccount, err error) bool {
+func (k *sessionKit) settledLoad(criterion string, accounts []*sessionAccount, err error) bool {
 	if !k.must(err) {
 		return false
 	}
@@ -102,11 +97,7 @@ func (k *sessionKit) settledLoad(ctx context.Context, criterion string, accounts
 		if a.First != "" {
 			k.fail("sessions: an operation failed without any fault: %s", a.First)
 		}
-		why := context.Cause(ctx)
-		if a.Why != "" {
-			why = errors.New(a.Why)
-		}
-		if k.unfinished(criterion, a.Left, a.N, 0, why) {
+		if k.unfinished(criterion, a.Left, a.N, 0, errors.New(a.Why)) {
 			return false
 		}
 	}
@@ -141,16 +132,12 @@ func (k *sessionKit) steady(ctx context.Context, t *testing.T) {
 		accounts, err = k.offer(ctx, k.loaded, sessionLoad{Rate: rate / sessionNodes, Count: n / sessionNodes,
 			Arrivals: k.run.settings.Arrivals, Seed: k.seed})
 	})
-	if !k.settledLoad(ctx, "steady", accounts, err) {
+	if !k.settledLoad("steady", accounts, err) {
 		return
 	}
 	rec := measure.NewRecorder(0)
-	var parts []load.Open
-	for _, a := range accounts {
-		rec.Import(a.Samples, 0)
-		parts = append(parts, a.Open)
-	}
-	out, l := mergedOpen(parts), rec.Latency()
+	_, out := gather(rec, accounts)
+	l := rec.Latency()
 	if k.saturated(out) {
 		return
 	}

@@ -39,9 +39,6 @@ type sessionLoad struct {
 	Count    int           `json:"count,omitempty"`
 	Arrivals load.Arrivals `json:"arrivals,omitempty"`
 	Seed     uint64        `json:"seed,omitempty"`
-
-	Within time.Duration `json:"within"` // bound of an operation
-	Stall  time.Duration `json:"stall"`  // for how long nothing need end until it is given up
 }
 
 // sessionAccount is what came of it.
@@ -50,7 +47,7 @@ type sessionAccount struct {
 	Acked   []byte // as in the load, now
 	N       int    // operations
 	Left    int    // of them, those that never ended
-	Peak    int    // most in flight
+	Peak    int    // most in flight, of a closed load
 	Wrong   []wrongRead
 	First   string // the first error
 	Open    load.Open
@@ -203,10 +200,10 @@ func (o *offering) closed(part []int) *sessionAccount {
 		callers.Go(func() {
 			var within deadline
 			for at := int(next.Add(1)) - 1; at < len(part) && stalled.Err() == nil; at = int(next.Add(1)) - 1 {
-				for time := range o.Times {
-					ctx := within.context(o.Within)
+				for turn := range o.Times {
+					ctx := within.context(opTime)
 					o.flight.Start()
-					o.one(ctx, at*o.Times+time, o.rec.Since(), part[at], o.Read)
+					o.one(ctx, at*o.Times+turn, o.rec.Since(), part[at], o.Read)
 					o.flight.End()
 				}
 			}
@@ -215,7 +212,7 @@ func (o *offering) closed(part []int) *sessionAccount {
 	}
 	finished := make(chan struct{})
 	go func() { callers.Wait(); close(finished) }()
-	go watchStallFor(o.Stall, cancel, o.flight.Ended, finished)
+	go watchStall(cancel, o.flight.Ended, finished)
 	select {
 	case <-finished:
 	case <-stalled.Done():
@@ -230,19 +227,17 @@ func (o *offering) open(part []int) *sessionAccount {
 	defer cancel(nil)
 	finished := make(chan struct{})
 	var within deadline
-	var flight *load.InFlight
 	o.begin()
 	out := load.Steady(stalled, load.Plan{Rate: o.Rate, Count: o.Count, Arrivals: o.Arrivals, Seed: o.Seed},
 		func(began time.Time, f *load.InFlight) {
-			flight = f
 			o.rec.Begin(began)
-			go watchStallFor(o.Stall, cancel, f.Ended, finished)
+			go watchStall(cancel, f.Ended, finished)
 		}, func(i int, due int64) {
-			o.one(within.context(o.Within), i, due, part[i%len(part)], i%2 == 1)
+			o.one(within.context(opTime), i, due, part[i%len(part)], i%2 == 1)
 		})
 	close(finished)
 	a := o.account(o.Count, out.Unfinished, context.Cause(stalled))
-	a.Open, a.Peak = out, flight.Peak()
+	a.Open = out
 	if out.Unfinished == 0 {
 		within.end()
 	}
@@ -253,7 +248,7 @@ func (o *offering) account(n, left int, why error) *sessionAccount {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	a := &sessionAccount{N: n, Left: left, Peak: o.flight.Peak(), Wrong: o.wrong, First: o.first, Acked: o.numbers(o.book)}
-	if left > 0 && why != nil {
+	if left > 0 {
 		a.Why = why.Error()
 		return a // its samples may still change
 	}
@@ -295,7 +290,7 @@ func (d *deadline) end() {
 // offer has the nodes offer the parts of a load at the same time.
 func (c *sessionCluster) offer(ctx context.Context, b *book, l sessionLoad) ([]*sessionAccount, error) {
 	l.At = time.Now().Add(headStart).UnixNano()
-	l.Nodes, l.Sessions, l.Within, l.Stall = len(c.nodes), len(b.acked), opTime, stallBound
+	l.Nodes, l.Sessions = len(c.nodes), len(b.acked)
 	accounts, errs := make([]*sessionAccount, len(c.nodes)), make([]error, len(c.nodes))
 	var all sync.WaitGroup
 	for i, n := range c.nodes {
@@ -319,4 +314,17 @@ func (c *sessionCluster) offer(ctx context.Context, b *book, l sessionLoad) ([]*
 	}
 	all.Wait()
 	return accounts, errors.Join(errs...)
+}
+
+// gather adds the samples of the parts of a load to rec, behind those that are
+// there, and adds up what was in flight and the accounts of an open load.
+func gather(rec *measure.Recorder, accounts []*sessionAccount) (peak int, open load.Open) {
+	began := rec.Took()
+	parts := make([]load.Open, len(accounts))
+	for i, a := range accounts {
+		rec.Import(a.Samples, began)
+		peak += a.Peak
+		parts[i] = a.Open
+	}
+	return peak, mergedOpen(parts)
 }

@@ -3,6 +3,7 @@ package stress
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"testing"
@@ -83,7 +84,7 @@ func (f *fewSessions) Errors() SessionErrors                { return SessionErro
 func TestOfferSessions(t *testing.T) {
 	offer := func(f *fewSessions, b *book, l sessionLoad) *sessionAccount {
 		l.At, l.Nodes, l.Sessions = time.Now().Add(time.Millisecond).UnixNano(), 1, len(b.acked)
-		l.Callers, l.Times, l.Within, l.Stall = 4, 3, time.Second, 100*time.Millisecond
+		l.Callers, l.Times = 4, 3
 		l.Acked = l.numbers(b)
 		a, err := (&childNode{store: f}).offer(l)
 		require.NoError(t, err)
@@ -122,7 +123,7 @@ func TestOfferSessions(t *testing.T) {
 		f, b := &fewSessions{values: make(map[string][]byte), hang: make(chan struct{})}, newBook(10)
 		a := offer(f, b, sessionLoad{})
 		assert.Equal(t, [2]int{30, 30}, [2]int{a.N, a.Left})
-		assert.Equal(t, "no operation has ended for 100ms", a.Why)
+		assert.Equal(t, fmt.Sprintf("no operation has ended for %v", stallBound), a.Why)
 		close(f.hang)
 	})
 }
