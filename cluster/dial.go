@@ -226,9 +226,16 @@ func (n *Node) welcome(conn net.Conn) {
 		fail(err)
 		return
 	}
+	// Of two dials at the same time, of a seed that is a peer by then, the dialler
+	// keeps one. Which, its first word tells.
+	l := newLink(n, secure, p.self.name, false)
+	if err := l.in.await(); err != nil {
+		release()
+		_ = conn.Close()
+		return
+	}
 	_ = conn.SetDeadline(time.Time{})
 	release()
-	l := newLink(n, secure, p.self.name, false)
 	if !n.accepted(p.self, l) {
 		_ = conn.Close()
 	}

@@ -185,6 +185,16 @@ func (f *frameReader) next() (body []byte, err error) {
 	}
 }
 
+// await waits until a frame begins.
+func (f *frameReader) await() error {
+	n, err := f.from.Read(f.buf[f.w:])
+	f.w += n
+	if n > 0 {
+		return nil
+	}
+	return err
+}
+
 // makeRoom sees to it that something can be read, with need bytes wanted in all.
 func (f *frameReader) makeRoom(need int) {
 	if f.r == f.w {

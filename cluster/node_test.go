@@ -633,3 +633,24 @@ func TestOneThatIsSilentIsPutOut(t *testing.T) {
 	_, err = conn.Read(make([]byte, 1))
 	assert.ErrorContains(t, err, "EOF")
 }
+
+// A seed may be dialled while it is becoming a peer. The dialler then keeps one
+// of two connections, and must lose nothing by the other, whichever is first.
+func TestADialThatIsNotKeptDisturbsNothing(t *testing.T) {
+	nodes := form(t, 2, nil)
+	a, b := nodes[0], nodes[1]
+	b.mu.Lock()
+	kept := b.peers["a"].out
+	b.mu.Unlock()
+	l, v, err := b.dial(soon(t), Member{Addr: a.Addr()}, identity{})
+	require.NoError(t, err)
+	require.Equal(t, welcome, v.code)
+	select {
+	case <-kept.closed:
+		t.Fatal("the connection in use was closed for one that nothing has come over")
+	case <-time.After(4 * beatInterval):
+	}
+	require.NoError(t, l.conn.Close())
+	_, err = b.Call(soon(t), "a", []byte("x"))
+	assert.NoError(t, err)
+}

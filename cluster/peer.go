@@ -217,7 +217,8 @@ func (n *Node) judgeLife(who identity, arrived int64, known *uint64) verdictCode
 	return welcome
 }
 
-// accepted installs a link that a peer has dialled.
+// accepted installs a link that a peer has dialled, and uses: so it has given up
+// the one before.
 func (n *Node) accepted(who identity, l *link) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -247,6 +248,7 @@ func (n *Node) connected(p *peer, l *link) bool {
 	p.out = l
 	p.silence = 0
 	l.run()
+	l.signal(kindBeat, nil) // the other side waits for a first word
 	// Gossip may have missed one of the two: so it is told whom this node knows.
 	for _, q := range n.peers {
 		if q != p && q.state == Alive && !q.joining {

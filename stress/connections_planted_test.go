@@ -1,6 +1,7 @@
 package stress_test
 
 import (
+	"encoding/binary"
 	"errors"
 	"io"
 	"math/rand/v2"
@@ -229,10 +230,10 @@ func onRead(read func(*plantedConn, []byte) (int, error)) func() stress.Connecti
 }
 
 // onReply has a reply of one connection sent in another way.
-func onReply(number, n int64, send func(*plantedConn, []byte) error) func() stress.Connections {
+func onReply(caller uint64, n int64, send func(*plantedConn, []byte) error) func() stress.Connections {
 	return func() stress.Connections {
 		return &plantedServer{reply: func(c *plantedConn, reply []byte) error {
-			if c.is(number, n) {
+			if c.is(caller, n) {
 				return send(c, reply)
 			}
 			return c.send(reply)
@@ -354,13 +355,14 @@ func (l plantedListener) Accept() (net.Conn, error) {
 type plantedConn struct {
 	net.Conn
 	server  *plantedServer
-	number  int64
+	number  int64  // in the order in which they were accepted
+	caller  uint64 // by its requests; dialled beside each other, they are accepted in any order
 	replies int64
 	ballast []byte
 }
 
-// is tells whether the next reply is the n-th of a connection.
-func (c *plantedConn) is(number, n int64) bool { return c.number == number && c.replies+1 == n }
+// is tells whether the next reply is the n-th to a caller.
+func (c *plantedConn) is(caller uint64, n int64) bool { return c.caller == caller && c.replies+1 == n }
 
 func (c *plantedConn) send(reply []byte) error {
 	_, err := c.Conn.Write(reply)
@@ -372,6 +374,9 @@ func (c *plantedConn) Read(b []byte) (int, error) {
 		return c.server.read(c, b)
 	}
 	n, err := c.Conn.Read(b)
+	if n == stress.FrameSize {
+		c.caller = binary.LittleEndian.Uint64(b)
+	}
 	if n > 0 && c.server.request != nil {
 		c.server.request(c.server, c.server.requests.Add(1))
 	}

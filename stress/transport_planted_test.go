@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -174,11 +175,8 @@ func (f *faultyNode) Call(to string, request []byte, done func([]byte, error)) {
 		done(reply, nil)
 		return
 	case planted == "the wrong node" && n == 5000:
-		for _, m := range f.Node.Members() {
-			if m.Name != to {
-				to = m.Name
-			}
-		}
+		members := f.Node.Members()
+		to = members[slices.IndexFunc(members, func(m stress.NodeMember) bool { return m.Name != to })].Name
 	case planted == "damages one" && n == 5000:
 		sound := done
 		done = func(reply []byte, err error) {
