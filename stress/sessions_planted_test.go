@@ -257,9 +257,15 @@ func (m *majorities) catchUp() {
 	close(m.caughtUp)
 }
 
-func (m *majorities) Replicated(ctx context.Context, _ []string) error {
+// Replicated does not return before it has to where a node is missing: nothing
+// makes up for that here, and what is planted is to be seen before it is.
+func (m *majorities) Replicated(ctx context.Context, on []string) error {
+	caughtUp := m.caughtUp
+	if len(on) < len(m.cfg.Nodes) {
+		caughtUp = nil
+	}
 	select {
-	case <-m.caughtUp:
+	case <-caughtUp:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
