@@ -259,9 +259,9 @@ func (k *transportKit) inFlight(ctx context.Context, _ *testing.T) {
 	each := k.perPair(k.n)
 	l := k.begins(nodeLoad{Size: smallSize, Each: each, InFlight: k.perNode(k.n), Hold: true})
 	k.expect(ctx, l, names)
-	counted := make(chan int, 1)
+	most, offered, released := 0, make(chan struct{}), make(chan struct{})
 	go func() {
-		most := 0
+		defer close(released)
 		until(ctx, settleBound, func() bool {
 			now := 0
 			var mu sync.Mutex
@@ -276,10 +276,9 @@ func (k *transportKit) inFlight(ctx context.Context, _ *testing.T) {
 			most = max(most, now)
 			return now >= k.n
 		})
-		counted <- most
 		// Requests may still be on their way: so those held are released until
 		// all have been.
-		for left := len(names) * l.InFlight; left > 0 && ctx.Err() == nil && !k.failed(); {
+		for left := len(names) * l.InFlight; left > 0 && !k.failed(); {
 			var mu sync.Mutex
 			k.each(names, func(name string) error {
 				var n int
@@ -289,13 +288,18 @@ func (k *transportKit) inFlight(ctx context.Context, _ *testing.T) {
 				left -= n
 				return err
 			})
-			if left > 0 && !until(ctx, 5*time.Millisecond, func() bool { return false }) && time.Since(time.Unix(0, l.At)) > phaseBound/2 {
-				break
+			select {
+			case <-offered: // all have been answered, or have been given up
+				return
+			case <-ctx.Done():
+				return
+			case <-time.After(releasePause):
 			}
 		}
 	}()
 	results := k.offer(ctx, "closed", l, names, func(n string) []string { return others(names, n) })
-	most := <-counted
+	close(offered)
+	<-released
 	replies, first := k.replied(results)
 	k.book("in flight", replies, k.arrived(ctx, names, results), first, false)
 	k.measured("in_flight", float64(most))
@@ -304,6 +308,9 @@ func (k *transportKit) inFlight(ctx context.Context, _ *testing.T) {
 	k.result.Operations += replies.Sent
 	k.result.Burst = &report.Burst{N: k.n, Peak: most}
 }
+
+// releasePause is between two times that the replies held back are released.
+const releasePause = 5 * time.Millisecond
 
 // closed offers a closed load of calls and returns their rate.
 func (k *transportKit) closed(ctx context.Context, phase string, l nodeLoad) float64 {
