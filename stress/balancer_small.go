@@ -165,7 +165,7 @@ func (k *balancerKit) keys(ctx context.Context, t *testing.T) {
 
 // skew: most picks have the same few keys, and are all held.
 func (k *balancerKit) skew(ctx context.Context, t *testing.T) {
-	const exponent, keys = 1.2, 100_000
+	const exponent, keys = 1.5, 100_000
 	names := nodeNames(balancerNodes)
 	b := k.start(t, BoundedLoadHashing, names)
 	if b == nil {

@@ -92,8 +92,8 @@ var chaosFaults = []struct {
 	// breaks tells that the steady state can not hold meanwhile.
 	breaks bool
 }{
-	{ChaosKill, true}, {ChaosPartition, true}, {ChaosPause, true}, {ChaosCut, true},
-	{ChaosDelay, false}, {ChaosLoss, false}, {ChaosCorrupt, false},
+	{ChaosKill, true}, {ChaosDelay, false}, {ChaosPartition, true}, {ChaosPause, true},
+	{ChaosCut, true}, {ChaosLoss, false}, {ChaosCorrupt, false},
 }
 
 // take takes the subjects through that part.

@@ -127,8 +127,8 @@ func (f *faultyWorkers) died(ctx context.Context, worker int, err error) error {
 		for i := 0; f.harm(ctx, i); i++ {
 		}
 	case "loses work of others", "refuses work of others":
-		if n > 10 { // before there are but a few workers
-			f.silence(worker, 0) // not one that was hit
+		f.silence(worker, 0) // not one that was hit
+		if n > 10 {          // before there are but a few workers
 			f.refuse.Store(1)
 		}
 	case "answers a death as handled":
@@ -136,7 +136,7 @@ func (f *faultyWorkers) died(ctx context.Context, worker int, err error) error {
 	case "holds up everybody after a death":
 		if n == 10 {
 			f.all.Lock()
-			time.Sleep(3 * time.Second)
+			time.Sleep(6 * time.Second)
 			f.all.Unlock()
 		}
 	}

@@ -50,9 +50,18 @@ func blocked(id string) bool {
 	if !ok {
 		return true // ended
 	}
-	state, _, _ := bytes.Cut(rest, []byte("]"))
-	return !bytes.HasPrefix(state, []byte("run")) // running, runnable
+	for _, prefix := range onItsWay {
+		if bytes.HasPrefix(rest, prefix) {
+			return false
+		}
+	}
+	return true
 }
+
+// onItsWay are the states, by their beginnings, of goroutines that go on by
+// themselves: running and runnable, those that help the collector, and those
+// that are being moved.
+var onItsWay = [][]byte{[]byte("run"), []byte("GC "), []byte("preempted"), []byte("copystack")}
 
 // atRest waits until all goroutines of the process are blocked but the caller, for
 // a second at most: some may never be.

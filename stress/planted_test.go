@@ -32,6 +32,10 @@ var (
 	patient = make(chan struct{}, 4)
 )
 
+// processes is the patience for kits of which each round takes several processes,
+// beside those of other kits.
+const processes = "STRESS_PATIENCE=6s"
+
 // whole has runKit take all of a kit, and not what is left of it with -short.
 const whole = "TENSILE_WHOLE=1"
 

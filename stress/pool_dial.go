@@ -139,10 +139,13 @@ func (k *poolKit) dialOutlastsCaller(ctx context.Context, p Pool, d *dialler, ou
 	close(gone)
 	answered := make(chan struct{})
 	go func() {
-		defer close(answered)
-		if l, err := k.acquire(ctx, p); err == nil {
+		l, err := k.acquire(ctx, p)
+		if err == nil {
 			k.release(l, k.hold(l, 1))
+		} else if ctx.Err() != nil {
+			return // that the phase has ended is no answer
 		}
+		close(answered)
 	}()
 	select {
 	case <-answered:

@@ -93,7 +93,7 @@ func (k *poolKit) idle(ctx context.Context, p Pool, d *dialler) {
 	began := time.Now()
 	for time.Since(began) < 2*idleLimit && ctx.Err() == nil {
 		k.lend(ctx, p, "idle", func(*conn) {})
-		time.Sleep(idleLimit / 20) // a connection that is used, but not all the time
+		time.Sleep(idleLimit / 5) // a connection that is used, but not all the time
 	}
 }
 

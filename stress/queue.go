@@ -91,7 +91,7 @@ type QueueConfig struct {
 const (
 	queueCount       = 100
 	queueWorkers     = 8
-	shortVisibility  = 100 * time.Millisecond // where time-outs are to end
+	shortVisibility  = 250 * time.Millisecond // where time-outs are to end
 	longVisibility   = time.Hour              // where none may
 	queueDeadLetters = 3                      // attempts
 	queueBound       = 8

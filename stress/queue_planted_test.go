@@ -85,8 +85,8 @@ type faultyBroker struct {
 	acked     atomic.Int64
 	closed    atomic.Bool
 	mu        sync.Mutex
-	last      *faultyDelivery // held by somebody
-	put       []byte          // aside, to be swapped
+	last      map[int]*faultyDelivery // of each queue, held by somebody
+	put       []byte                  // aside, to be swapped
 	putQueue  int
 	async     []chan []byte
 	waiting   atomic.Int32 // consumers
@@ -121,7 +121,7 @@ func plantInDisk() wal.FS {
 }
 
 func plantInBroker(tb testing.TB, s subjectBroker, cfg stress.QueueConfig) stress.Broker {
-	b := &faultyBroker{subjectBroker: s, cfg: cfg}
+	b := &faultyBroker{subjectBroker: s, cfg: cfg, last: make(map[int]*faultyDelivery)}
 	restarted := cfg.Dir != "" && len(s.Recovery().Queues) > 0
 	torn, damaged := s.Recovered()
 	switch {
@@ -178,7 +178,7 @@ func (b *faultyBroker) Publish(ctx context.Context, queue int, body []byte) erro
 		body = append([]byte{body[0] ^ 1}, body[1:]...)
 	case planted == "takes the wrong queue" && n == 5_000 && b.cfg.Queues > 1:
 		queue = (queue + 8) % b.cfg.Queues
-	case planted == "swaps two messages", planted == "swaps two on the disk" && b.cfg.Dir != "" && b.cfg.Queues > 1:
+	case planted == "swaps two messages", planted == "swaps two on the disk" && b.cfg.Dir != "" && b.cfg.Queues > 1 && b.cfg.Queues < 100:
 		return b.swap(ctx, queue, body, n)
 	case planted == "another error when full":
 		if err := b.subjectBroker.Publish(ctx, queue, body); err != nil {
@@ -227,11 +227,12 @@ func (b *faultyBroker) Receive(ctx context.Context, queue int) (stress.Delivery,
 	case planted == "forgets the fifth who waits" && waiting > 4:
 		<-ctx.Done()
 		return nil, ctx.Err()
-	case planted == "two holders" && n%1000 == 0:
+	case planted == "two holders" && b.cfg.Queues == 100 && n%100 == 0: // where none is acknowledged meanwhile
 		b.mu.Lock()
-		last := b.last
+		last := b.last[queue]
 		if last != nil {
-			last.shared, b.last = make(chan struct{}), nil
+			last.shared = make(chan struct{})
+			delete(b.last, queue)
 		}
 		b.mu.Unlock()
 		if last != nil {
@@ -269,7 +270,7 @@ func (b *faultyBroker) Receive(ctx context.Context, queue int) (stress.Delivery,
 	}
 	f := &faultyDelivery{subjectDelivery: d.(subjectDelivery), b: b, queue: queue}
 	b.mu.Lock()
-	b.last = f
+	b.last[queue] = f
 	b.mu.Unlock()
 	return f, nil
 }
@@ -329,8 +330,8 @@ func (d *faultyDelivery) Attempt() int {
 
 func (d *faultyDelivery) Ack(ctx context.Context) error {
 	d.b.mu.Lock()
-	if d.b.last == d {
-		d.b.last = nil
+	if d.b.last[d.queue] == d {
+		delete(d.b.last, d.queue)
 	}
 	shared := d.shared
 	d.b.mu.Unlock()

@@ -45,7 +45,7 @@ func (k *queueKit) patiently(ctx context.Context, t *testing.T, criterion string
 }
 
 // mostPatience is the time-out that no process is too slow for.
-const mostPatience = 64 * shortVisibility
+const mostPatience = 16 * shortVisibility
 
 // wrong says that something is not as it must be, unless a lease that the kit
 // relied on may have ended.

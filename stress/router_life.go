@@ -292,7 +292,7 @@ func (k *routerKit) closingHeld(ctx context.Context, t *testing.T) bool {
 	go func() {
 		defer close(closed)
 		id <- goroutineID()
-		k.close(r)
+		k.must(r.Close(), "Close")
 	}()
 	parked(ctx, <-id)
 	select {

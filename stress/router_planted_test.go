@@ -1,6 +1,7 @@
 package stress_test
 
 import (
+	"errors"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -29,8 +30,7 @@ type faultyRouter struct {
 	sends               atomic.Int64
 	mu                  sync.Mutex
 	held                *stress.Message // the one to be swapped
-	heldN               string
-	gone                sync.Map // names unregistered
+	gone                sync.Map        // names unregistered
 	stop                atomic.Bool
 	inside, registering atomic.Int64
 }
@@ -98,13 +98,14 @@ func (r *faultyRouter) Send(name string, m stress.Message) error {
 	case planted == "swaps two":
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		if r.held == nil && n%5_000 == 0 {
-			r.held, r.heldN = &m, name
+		// The first of several in a row that one sender has for a name.
+		if r.held == nil && n >= 5_000 && m.ID > 0 && m.ID%4 == 0 {
+			r.held = &m
 			return nil
 		}
 		err := r.Router.Send(name, m)
-		if r.held != nil && r.heldN == name && err == nil {
-			for r.Router.Send(name, *r.held) != nil {
+		if r.held != nil && m.ID == r.held.ID+1 && err == nil {
+			for errors.Is(r.Router.Send(name, *r.held), r.Errors().Full) {
 			}
 			r.held = nil
 		}

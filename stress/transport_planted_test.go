@@ -22,7 +22,7 @@ func TestPlantedTransports(t *testing.T) {
 		{"loses one-way messages", "one-way: of"},
 		{"forgets calls to the dead", "never ended"},
 		{"gives up late", "its deadline was 2s"},
-	})
+	}, processes)
 	mustBeCaught(t, "TestStressTransport", []fault{
 		{"doubles one", "came again"},
 		{"handles one twice", "arrived 2 times"},
@@ -37,7 +37,7 @@ func TestPlantedTransports(t *testing.T) {
 		{"another error for the dead", "an error that is not the one for that"},
 		{"one break breaks all", "was garbled, and other calls failed"},
 		{"accepts any secret", "which has another secret"},
-	})
+	}, processes)
 }
 
 // faultyCalls is the part of a faultyNode that concerns calls.
@@ -206,7 +206,7 @@ func (f *faultyNode) Call(to string, request []byte, done func([]byte, error)) {
 				f.stuck.Store("")
 			case stuck != nil && stuck != "" && stuck != to:
 				reply = bytes.Clone(reply)
-				time.AfterFunc(300*time.Millisecond, func() { sound(reply, err) })
+				time.AfterFunc(1500*time.Millisecond, func() { sound(reply, err) })
 				return
 			}
 			sound(reply, err)
@@ -218,7 +218,7 @@ func (f *faultyNode) Call(to string, request []byte, done func([]byte, error)) {
 				sound(reply, err)
 				return
 			}
-			time.AfterFunc(4*time.Second, func() { sound(nil, err) })
+			time.AfterFunc(3*time.Second, func() { sound(nil, err) })
 		}
 	case planted == "one queue for all":
 		request = bytes.Clone(request)
