@@ -165,21 +165,29 @@ func (t transcript) mac(key []byte) []byte {
 	return h.Sum(nil)
 }
 
-// writePart writes the length of a part, the part and a MAC.
+// writePart writes the length of a part and the complement of that, the part and
+// a MAC. Without the complement a length that was garbled on the way would have
+// the other side wait for what never comes.
 func writePart(w io.Writer, first []byte, part, mac []byte) error {
-	b := binary.LittleEndian.AppendUint16(first, uint16(len(part)))
+	n := uint16(len(part))
+	b := binary.LittleEndian.AppendUint16(first, n)
+	b = binary.LittleEndian.AppendUint16(b, ^n)
 	b = append(b, part...)
 	_, err := w.Write(append(b, mac...))
 	return err
 }
 
 func readPart(r io.Reader) (part, mac []byte, err error) {
-	var head [2]byte
+	var head [4]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {
 		return nil, nil, err
 	}
-	n := int(binary.LittleEndian.Uint16(head[:]))
-	if n > maxHandshake {
+	length, complement := binary.LittleEndian.Uint16(head[:]), binary.LittleEndian.Uint16(head[2:])
+	n := int(length)
+	switch {
+	case length != ^complement:
+		return nil, nil, fmt.Errorf("%w: the length of a part is %d, and %d by its complement", errHandshake, length, ^complement)
+	case n > maxHandshake:
 		return nil, nil, fmt.Errorf("%w: a part of %d bytes, accepted are up to %d", errHandshake, n, maxHandshake)
 	}
 	b := make([]byte, n+macSize)
