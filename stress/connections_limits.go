@@ -14,6 +14,9 @@ const (
 	// bytesOfTCP is about what a TCP connection takes with both ends: in the
 	// kernel, in the server and in the caller.
 	bytesOfTCP = 20_000
+	// churnFiles are descriptors for connections that come and go while others are
+	// held: a server may close those that have gone later.
+	churnFiles = 256
 )
 
 // planTCP decides how many TCP connections are held and by how many pairs of
@@ -21,10 +24,11 @@ const (
 // as it takes. What does not fit is cut, and said.
 func (k *connectionsKit) planTCP(d *kind) {
 	d.n, d.pairs = k.n, 1
-	limit, restore := measure.RaiseDescriptorLimit(k.n + spareFiles)
+	limit, restore := measure.RaiseDescriptorLimit(k.n + spareFiles + churnFiles)
 	k.t.Cleanup(restore)
 	if limit != nil {
-		fit := max(int(min(*limit, math.MaxInt32))-spareFiles, 1)
+		files := int(min(*limit, math.MaxInt32))
+		fit := max(files-spareFiles-min(churnFiles, files/4), 1)
 		d.pairs = (k.n + fit - 1) / fit
 		if d.pairs > 1 {
 			k.note("TCP connections are held by %d pairs of processes: the descriptor limit of a process is %d and could not be raised.",

@@ -51,7 +51,7 @@ func scaling(s []Scaling) Scaling {
 }
 
 // memoryPeak is the budget of a process: 500 MB at N = 100,000, of which 200
-// are for what does not depend on N: the process itself, and a sample of every
+// are for what does not get less with N: the process itself, and a sample of every
 // operation, of which there are millions a second.
 func memoryPeak(scenario, id, name string) Criterion {
 	c := must(scenario, id, name, AtMost, 500, "MB", WithN)

@@ -85,7 +85,7 @@ type Criterion struct {
 	Unit       string     `json:"unit"`
 	Kind       Kind       `json:"kind"`
 	Scaling    Scaling    `json:"scaling,omitempty"`
-	// Floor is the part of a WithN target that does not change with N.
+	// Floor is the part of a WithN target that does not get less with N.
 	Floor float64 `json:"floor,omitempty"`
 }
 
@@ -129,8 +129,11 @@ func usable(share float64) float64 { return share * share }
 func (c Criterion) at(w Conditions) (Criterion, string) {
 	switch {
 	case c.Scaling == WithN && w.Scale != BaseScale, c.Scaling == UpToBase && w.Scale < BaseScale:
-		full := c.Target
-		c.Target = c.Floor + (c.Target-c.Floor)*float64(w.Scale)/BaseScale
+		full, fixed := c.Target, 0.0
+		if w.Scale < BaseScale {
+			fixed = c.Floor
+		}
+		c.Target = fixed + (c.Target-fixed)*float64(w.Scale)/BaseScale
 		return c, fmt.Sprintf("target %s scaled to N = %d", Number(full), w.Scale)
 	case c.Scaling == WithShare && c.Comparison == AtLeast && w.Machine > 0 && ofMachine*w.Machine < c.Target*usable(w.Share):
 		full := c.Target

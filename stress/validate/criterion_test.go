@@ -55,7 +55,8 @@ func TestTargetsScale(t *testing.T) {
 		{kills, Conditions{10_000, 1, 0}, 2, "target 20 scaled to N = 10000"},
 		{kills, Conditions{1_000_000, 1, 0}, 20, ""}, // and no more beyond
 		{size, Conditions{100_000, 1, 0}, 500, ""},
-		{size, Conditions{10_000, 1, 0}, 230, "target 500 scaled to N = 10000"}, // 200 stay
+		{size, Conditions{10_000, 1, 0}, 230, "target 500 scaled to N = 10000"},        // 200 stay
+		{size, Conditions{1_000_000, 1, 0}, 5_000, "target 500 scaled to N = 1000000"}, // all of it
 		{size, Conditions{1, 1, 0}, 200.003, "target 500 scaled to N = 1"},
 		{fixed, Conditions{10_000, 0.5, 0}, 0, ""},
 	} {
