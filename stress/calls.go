@@ -24,6 +24,7 @@ type nodeLoad struct {
 	Arrivals load.Arrivals `json:"arrivals,omitempty"`
 	Seed     uint64        `json:"seed,omitempty"`
 	For      time.Duration `json:"for,omitempty"`
+	Bound    int           `json:"bound,omitempty"` // bytes on the way that show that there is none
 	// Sent is how many messages each node has sent to the one that is asked what
 	// has arrived.
 	Sent map[string]int `json:"sent,omitempty"`
@@ -425,7 +426,7 @@ func (c *nodeChild) flood(o nodeOrder) (any, error) {
 	goesOn := func() bool {
 		took := time.Since(start)
 		return took < o.Load.For ||
-			!pressed && l.flight.Now()*o.Load.Size <= floodBound && took < floodTimes*o.Load.For
+			!pressed && l.flight.Now()*o.Load.Size <= o.Load.Bound && took < floodTimes*o.Load.For
 	}
 	stuck := make(chan struct{})
 	go func() {

@@ -1,6 +1,7 @@
 package stress
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -38,6 +39,7 @@ type nodeStart struct {
 	Bind   string   `json:"bind"`
 	Seeds  []string `json:"seeds"`
 	Secret []byte   `json:"secret"`
+	Window int      `json:"window,omitempty"` // bytes; nodeWindow where it does not matter
 	// Detours are the addresses that lead to others.
 	Detours map[string]string `json:"detours,omitempty"`
 }
@@ -111,7 +113,7 @@ func (c *nodeChild) launch(s nodeStart, handle func(string, []byte, func([]byte)
 	go func() {
 		defer close(done)
 		node, err = c.start(c.tb, NodeConfig{Name: s.Name, Bind: s.Bind, Seeds: s.Seeds, Secret: s.Secret,
-			Window: nodeWindow, CallTimeout: callTimeout, Handle: handle, Dial: dial, MaySend: c.damage.maySend})
+			Window: cmp.Or(s.Window, nodeWindow), CallTimeout: callTimeout, Handle: handle, Dial: dial, MaySend: c.damage.maySend})
 	}()
 	<-done
 	if node == nil && err == nil {

@@ -22,6 +22,7 @@ type nodes struct {
 	*scenario
 	site      *proc.Site
 	lookEvery time.Duration // how often each node is asked for what it holds
+	window    int           // of each node, in bytes
 
 	line report.Timeline
 
@@ -56,7 +57,7 @@ const (
 )
 
 func newNodes(s *scenario, site *proc.Site, lookEvery time.Duration) *nodes {
-	return &nodes{scenario: s, site: site, lookEvery: lookEvery, line: report.Timeline{Name: "what happened to the nodes"}, all: make(map[string]*nodeProcess), changed: make(chan struct{})}
+	return &nodes{scenario: s, site: site, lookEvery: lookEvery, window: nodeWindow, line: report.Timeline{Name: "what happened to the nodes"}, all: make(map[string]*nodeProcess), changed: make(chan struct{})}
 }
 
 // launch starts a process for a node, which is not yet told to be one. The
@@ -80,7 +81,7 @@ func (k *nodes) launch(name string) bool {
 func (k *nodes) join(ctx context.Context, name string, seeds ...string) bool {
 	var at struct{ Addr, Type string }
 	err := k.ask(ctx, name, nodeOrder{Do: "start", Pace: k.lookEvery,
-		Start: &nodeStart{Name: name, Bind: "127.0.0.1:0", Seeds: seeds, Secret: nodeSecret(k.seed)}}, &at)
+		Start: &nodeStart{Name: name, Bind: "127.0.0.1:0", Seeds: seeds, Secret: nodeSecret(k.seed), Window: k.window}}, &at)
 	if err != nil {
 		k.fail("%s: starting %s: %v", k.id, name, err)
 		return false

@@ -73,12 +73,8 @@ const (
 	killCallers    = 64
 )
 
-var (
-	// fullReplication is how long it may take until a loss is made up for.
-	fullReplication = settleBound
-	// tries is how long an operation that must succeed may be tried.
-	tries = settleBound
-)
+// tries is how long an operation that must succeed may be tried.
+var tries = settleBound
 
 // TestSessions takes the store whose nodes start starts through the sessions
 // scenario. start is called in a process of its own for each node, and returns
@@ -252,6 +248,14 @@ func (k *sessionKit) disbandAll() {
 // brief tells whether the scenario is to be over soon: with -short, and where N is
 // no more than that would make it.
 func (k *sessionKit) brief() bool { return testing.Short() || k.n <= validate.BaseScale/10 }
+
+// hundreds is N in hundred thousands, and no less than one.
+func (k *sessionKit) hundreds() int { return max(1, k.n/validate.BaseScale) }
+
+// fullReplication is how long it may take until a loss is made up for.
+func (k *sessionKit) fullReplication() time.Duration {
+	return settleBound * time.Duration(k.hundreds())
+}
 
 // must fails the scenario if err is not nil.
 func (k *sessionKit) must(err error) bool {

@@ -302,12 +302,12 @@ func (k *sessionKit) losses(ctx context.Context) {
 // settled waits for full replication over the nodes that are there. since is when
 // it was lost.
 func (k *sessionKit) settled(ctx context.Context, since time.Time) bool {
-	if err := k.replicated(ctx, k.running()); err != nil {
-		k.violate("replication", "sessions are not fully replicated %v after a loss or a return: %v", fullReplication, err)
+	if err := k.replicated(ctx, k.running(), k.fullReplication()); err != nil {
+		k.violate("replication", "sessions are not fully replicated %v after a loss or a return: %v", k.fullReplication(), err)
 		return false
 	}
 	k.restored = max(k.restored, time.Since(since))
-	k.timed("restored", k.restored.Seconds()*1e3)
+	k.timed("restored", k.restored.Seconds()*1e3/float64(k.hundreds()))
 	return true
 }
 

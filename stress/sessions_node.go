@@ -313,13 +313,13 @@ func (c *sessionCluster) running() []*sessionNode {
 // replicated waits until everything is fully replicated over the nodes, or as
 // long as that may take where the subject cannot tell. The error is why it is
 // not.
-func (c *sessionCluster) replicated(ctx context.Context, nodes []*sessionNode) error {
+func (c *sessionCluster) replicated(ctx context.Context, nodes []*sessionNode, within time.Duration) error {
 	c.state.Lock()
 	replicates := c.state.replicates
 	c.state.Unlock()
 	if !replicates {
 		select {
-		case <-time.After(fullReplication):
+		case <-time.After(within):
 		case <-ctx.Done():
 		}
 		return nil
@@ -329,9 +329,9 @@ func (c *sessionCluster) replicated(ctx context.Context, nodes []*sessionNode) e
 		names = append(names, n.name)
 	}
 	return everyNode(nodes, func(n *sessionNode) error {
-		ctx, cancel := context.WithTimeout(ctx, fullReplication+grace)
+		ctx, cancel := context.WithTimeout(ctx, within+grace)
 		defer cancel()
-		reply, err := n.ask(ctx, nodeCommand{Replicated: names, Within: fullReplication})
+		reply, err := n.ask(ctx, nodeCommand{Replicated: names, Within: within})
 		if reply.Why != "" {
 			err = errors.New(reply.Why)
 		}

@@ -276,8 +276,8 @@ func (k *sessionKit) minority(ctx context.Context) {
 // settle waits for full replication, so that the next phase begins as this one
 // did.
 func (k *sessionKit) settle(ctx context.Context) {
-	if err := k.replicated(ctx, k.nodes); err != nil && !k.failed() {
-		k.violate("replication", "sessions are not fully replicated %v after all faults were undone: %v", fullReplication, err)
+	if err := k.replicated(ctx, k.nodes, k.fullReplication()); err != nil && !k.failed() {
+		k.violate("replication", "sessions are not fully replicated %v after all faults were undone: %v", k.fullReplication(), err)
 	}
 }
 

@@ -28,6 +28,7 @@ func TestTransport(t *testing.T, start func(testing.TB, NodeConfig) (Node, error
 		return
 	}
 	k := &transportKit{nodes: newNodes(begin(t, validate.Messaging), site, lookSeldom)}
+	k.window = max(nodeWindow, k.perPair(k.n)*roomOfCall)
 	defer k.killAll()
 	ok := k.phase("formation", k.formation)
 	ok = ok && k.phase("sizes", k.sizes)
@@ -423,7 +424,7 @@ func (k *transportKit) larger(ctx context.Context, _ *testing.T) {
 			return
 		}
 		pairs := k.perPair(k.n)
-		flight := min(pairs, nodeWindow/2/c.size) * (k.run.settings.Nodes - 1)
+		flight := min(pairs, k.window/2/c.size) * (k.run.settings.Nodes - 1)
 		rate := k.closed(ctx, fmt.Sprintf("%d bytes", c.size), nodeLoad{Size: c.size, Each: k.perPair(max(c.calls, flight)), InFlight: flight})
 		k.note("%s calls/s of %s bytes, with %d in flight: %s MB/s each way.", validate.Number(rate), validate.Number(float64(c.size)),
 			flight*k.run.settings.Nodes, validate.Number(rate*float64(c.size)/1e6))
@@ -451,12 +452,15 @@ const (
 	// held the processors for a moment.
 	isolationTries = 3
 	// lateBound is how late the error of a call may come whose time is up.
-	lateBound  = time.Second
-	floodSize  = 16 << 10
-	floodCalls = 12 << 10 // 192 MiB
-	// floodBound is what a node may hold for a peer that takes nothing: the
-	// window in all its copies, and what the kernel takes.
-	floodBound = 16 * nodeWindow
+	lateBound = time.Second
+	floodSize = 16 << 10
+	// floodBound is how many times its window a node may hold for a peer that takes
+	// nothing: the window in all its copies, and what the kernel takes.
+	floodBound = 16
+	floodTries = 48 // windows that it is called with
+	// roomOfCall is what a small call takes of a window: itself, and what a subject
+	// reckons beside.
+	roomOfCall = 4 * smallSize
 )
 
 // lightTimes are how long a light load lasts while nothing is wrong, and while a
@@ -542,7 +546,7 @@ func (k *transportKit) flood(ctx context.Context, from []string, to string, d ti
 	k.each(from, func(name string) error {
 		var f flooding
 		err := k.ask(ctx, name, nodeOrder{Do: "flood", To: []string{to},
-			Load: &nodeLoad{Size: floodSize, Each: floodCalls, For: d}}, &f)
+			Load: &nodeLoad{Size: floodSize, Each: floodTries * k.window / floodSize, For: d, Bound: floodBound * k.window}}, &f)
 		mu.Lock()
 		defer mu.Unlock()
 		floods[name] = f
@@ -564,11 +568,11 @@ func (k *transportKit) judgeFlood(name, victim string, f flooding) {
 	if f.Slowest > f.Deadline+lateBound {
 		k.violate("deadline", "a call of %s to %s, which was stopped, ended after %v, its deadline was %v", name, victim, f.Slowest, f.Deadline)
 	}
-	if f.Outstanding > floodBound {
+	if f.Outstanding > floodBound*k.window {
 		k.violate("back_pressure", "%s took calls of %s MB for %s, which was stopped: what is on the way to it has no bound",
 			name, validate.Number(float64(f.Outstanding)/1e6), victim)
 	}
-	if f.Growth > floodBound {
+	if f.Growth > floodBound*k.window {
 		k.violate("back_pressure", "%s grew by %s MB while it called %s, which was stopped", name, validate.Number(float64(f.Growth)/1e6), victim)
 	}
 }

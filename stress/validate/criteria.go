@@ -226,7 +226,7 @@ var sessions = []Criterion{
 	must(Sessions, "p99", "steady latency p99", Below, 100, "ms", WithShare),
 	must(Sessions, "survival", "acknowledged sessions that survived", AtLeast, 99.5, "%"),
 	must(Sessions, "recovery", "time to recover", Below, 2000, "ms", WithShare),
-	must(Sessions, "restored", "time until full replication after a loss or a return", Below, 10_000, "ms", WithShare),
+	must(Sessions, "restored", "time until full replication after a loss or a return, for each 100,000 sessions", Below, 10_000, "ms", WithShare),
 	must(Sessions, "histories", "histories checked", AtLeast, 1, "histories"),
 	shown(Sessions, "linearizable", "sessions whose history is not linearizable"),
 	shown(Sessions, "latest", "acknowledged writes not readable with their latest value"),
