@@ -200,6 +200,10 @@ func (w *watched) halves() []report.Level {
 	return []report.Level{w.level(first, half), w.level(half, len(w.at))}
 }
 
+// fewestPressed is enough for a word that is kept of each to be far above what a
+// process takes for itself.
+const fewestPressed = 4 * ownHeap / word
+
 // press sends requests as fast as they are answered, in three rounds, and
 // returns the level of the last third of each. From one such third to the next
 // the number of requests so far more than doubles.
@@ -208,7 +212,7 @@ func (k *connectionsKit) press(ctx context.Context, d *kind) ([]report.Level, bo
 	var levels []report.Level
 	for range 3 {
 		w := new(watched)
-		more := d.held().Sent * 3 / 2
+		more := max(d.held().Sent*3/2, fewestPressed)
 		if len(levels) == 0 {
 			more /= 3 // only to know where it is now
 		}
