@@ -20,7 +20,6 @@ var errRefused = errors.New("dial refused, on purpose")
 // room is lost.
 func (k *poolKit) failingDials(ctx context.Context, t *testing.T) {
 	const size, waiters = 1, 8
-	sound := !k.failed()
 	p, d := k.start(t, PoolConfig{Size: size})
 	first, err := k.acquire(ctx, p)
 	if err != nil {
@@ -56,8 +55,12 @@ func (k *poolKit) failingDials(ctx context.Context, t *testing.T) {
 		}
 	}
 	d.refuse.Store(0)
+	answers := true
 	for _, outcome := range []error{errRefused, nil} {
-		if ctx.Err() != nil || !k.dialOutlastsCaller(ctx, p, d, outcome) {
+		if ctx.Err() != nil {
+			break
+		}
+		if answers = k.dialOutlastsCaller(ctx, p, d, outcome); !answers {
 			break
 		}
 		// It may go on refusing for a while, as it was refused.
@@ -70,7 +73,7 @@ func (k *poolKit) failingDials(ctx context.Context, t *testing.T) {
 		})
 		k.capacity(ctx, p, size, "served")
 	}
-	if !sound || !k.failed() { // else Close may wait for what has leaked
+	if answers { // else Close would wait for the same
 		k.closePool(p)
 	}
 	k.shown("served")

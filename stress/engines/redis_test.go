@@ -23,35 +23,23 @@ func TestGoRedis(t *testing.T) {
 	})
 }
 
-// redisPool is the pool within a go-redis client. In Close it waits for what the
-// client does not: connections that are lent, and those that it still dials, as
-// it does in the background also for callers that have gone.
+// redisPool is the pool within a go-redis client. It waits in Close for what is
+// lent, which the client does not.
 type redisPool struct {
 	*redis.Client
 	lent     sync.WaitGroup
 	acquired atomic.Int64
-	dialled  atomic.Int64 // connections that are being dialled, or open
 
 	mu    sync.Mutex
 	spoke map[string]net.Conn // by the greeting that went over it
 }
 
-// dialsEnd is within what the client closes what it has dialled in vain.
-const dialsEnd = 5 * time.Second
-
 // speaker is a connection that tells what was said over it: go-redis shows nobody
 // the connection it lends.
 type speaker struct {
 	net.Conn
-	raw    syscall.Conn
-	p      *redisPool
-	closed sync.Once
-}
-
-func (s *speaker) Close() error {
-	err := s.Conn.Close()
-	s.closed.Do(func() { s.p.dialled.Add(-1) })
-	return err
+	raw syscall.Conn
+	p   *redisPool
 }
 
 // SyscallConn is how go-redis looks whether the other end has closed it.
@@ -78,13 +66,11 @@ func openRedis(_ testing.TB, cfg stress.PoolConfig) stress.Pool {
 		PoolSize: cfg.Size, MaxActiveConns: cfg.Size, MaxIdleConns: cfg.Size, PoolTimeout: time.Hour, DialerRetries: 1,
 		ReadTimeout: -1, WriteTimeout: -1, ConnMaxIdleTime: cfg.MaxIdleTime, ConnMaxLifetime: cfg.MaxLifetime,
 		Dialer: func(ctx context.Context, network, addr string) (net.Conn, error) {
-			p.dialled.Add(1)
 			c, err := cfg.DialTo(ctx, network, addr)
 			if err != nil {
-				p.dialled.Add(-1)
 				return nil, err
 			}
-			return &speaker{Conn: c, raw: c.(syscall.Conn), p: p}, nil
+			return &speaker{c, c.(syscall.Conn), p}, nil
 		},
 	})
 	return p
@@ -107,11 +93,7 @@ func (p *redisPool) Acquire(ctx context.Context) (stress.Lease, error) {
 
 func (p *redisPool) Close() error {
 	p.lent.Wait()
-	err := p.Client.Close()
-	for end := time.Now().Add(dialsEnd); p.dialled.Load() > 0 && time.Now().Before(end); {
-		time.Sleep(time.Millisecond)
-	}
-	return err
+	return p.Client.Close()
 }
 
 type redisLease struct {
