@@ -102,7 +102,7 @@ func (k *routerKit) start(t testing.TB) Router {
 
 // close closes a router, which may have a lot to deliver yet.
 func (k *routerKit) close(r Router) bool {
-	return k.closeWithin(phaseBound/2*time.Duration(max(1, k.n/validate.BaseScale)), r)
+	return k.closeWithin(phaseBound/2*time.Duration(k.hundreds()), r)
 }
 
 // closeSoon closes a router to which little was sent.
@@ -110,9 +110,7 @@ func (k *routerKit) closeSoon(r Router) bool { return k.closeWithin(settleBound,
 
 func (k *routerKit) closeWithin(d time.Duration, r Router) bool {
 	return k.returns(d, "close", "Close", func() {
-		if err := r.Close(); err != nil {
-			k.fail("routing: Close returned %v", err)
-		}
+		k.must(r.Close(), "Close")
 	})
 }
 

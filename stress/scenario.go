@@ -297,11 +297,15 @@ func (s *scenario) notOffered(criterion, why string) {
 	s.list.Leave(s.id+"."+criterion, validate.NotOffered, why)
 }
 
+// hundreds is N in hundred thousands, and no less than one: by it grow bounds of
+// time.
+func (s *scenario) hundreds() int { return max(1, s.n/validate.BaseScale) }
+
 // phase runs one part as a subtest, unless an earlier one hung. The body has a
 // goroutine of its own, so that a subject that hangs or panics fails the phase
 // and not the process.
 func (s *scenario) phase(name string, body func(ctx context.Context, t *testing.T)) bool {
-	return s.longPhase(name, phaseBound*time.Duration(max(1, s.n/validate.BaseScale)), body)
+	return s.longPhase(name, phaseBound*time.Duration(s.hundreds()), body)
 }
 
 // longPhase is a phase with a time bound of its own.

@@ -198,7 +198,7 @@ func (k *sessionKit) faults() bool {
 		name := fmt.Sprintf("histories %d", i+1)
 		lanes = append(lanes, lane{name, func(ctx context.Context) { k.alone(ctx, name, histories.run) }})
 	}
-	bound := phaseBound*time.Duration(max(1, k.n/validate.BaseScale)) + time.Duration(k.run.settings.Histories)*historyBound
+	bound := phaseBound*time.Duration(k.hundreds()) + time.Duration(k.run.settings.Histories)*historyBound
 	ok := k.longPhase("faults", bound, func(ctx context.Context, _ *testing.T) { k.beside(ctx, lanes) })
 	histories.judge(k.scenario)
 	return ok
@@ -248,9 +248,6 @@ func (k *sessionKit) disbandAll() {
 // brief tells whether the scenario is to be over soon: with -short, and where N is
 // no more than that would make it.
 func (k *sessionKit) brief() bool { return testing.Short() || k.n <= validate.BaseScale/10 }
-
-// hundreds is N in hundred thousands, and no less than one.
-func (k *sessionKit) hundreds() int { return max(1, k.n/validate.BaseScale) }
 
 // fullReplication is how long it may take until a loss is made up for.
 func (k *sessionKit) fullReplication() time.Duration {

@@ -273,29 +273,25 @@ func (p *port) Alive(name string) bool {
 func (p *port) Go(to string, request []byte, done func([]byte, error)) {
 	w := p.w
 	request = slices.Clone(request)
+	ended := make(chan struct{})
 	var once sync.Once
-	finish := func(reply []byte, err error) {
+	end := func(reply []byte, err error) {
 		once.Do(func() {
+			close(ended)
 			if w.lives(p.name, p.life) {
 				done(reply, err)
 			}
 		})
 	}
-	ended := make(chan struct{})
-	stop := sync.OnceFunc(func() { close(ended) })
 	go func() {
 		timeout := time.NewTimer(simTimeout)
 		defer timeout.Stop()
 		select {
 		case <-timeout.C:
-			finish(nil, errLost)
+			end(nil, errLost)
 		case <-ended:
 		}
 	}()
-	end := func(reply []byte, err error) {
-		stop()
-		finish(reply, err)
-	}
 	serve := func() {
 		target := w.store(to)
 		if target == nil {
