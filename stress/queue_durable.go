@@ -16,9 +16,9 @@ import (
 
 // The shape of the durable part.
 const (
-	killsAtBase       = 20 // and fewer below N = 100,000
-	killTime          = 5 * time.Second
-	leastPerLife      = 250 // messages
+	killsAtBase       = 20                                // and fewer below N = 100,000
+	killTime          = durableVisibility + 5*time.Second // leases may outlive the broker
+	leastPerLife      = 250                               // messages
 	durableQueues     = 32
 	durablePublishers = 1000
 )
