@@ -1,0 +1,153 @@
+package nats
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/stretchr/testify/require"
+
+	"tensile/stress"
+)
+
+// The settings of this module. The kits know no such engine: what they must not
+// see is taken out of the environment, and goes to child processes under the name
+// that follows.
+const (
+	engineSetting, engineVariable = "STRESS_ENGINE", "TENSILE_NATS_ENGINE"
+	urlSetting, urlVariable       = "STRESS_NATS_URL", "TENSILE_NATS_URL"
+	engineName                    = "nats"
+	// serveVariable has a process be a server, with its files in the folder named.
+	serveVariable = "TENSILE_NATS_SERVE"
+)
+
+// patience bounds the start of a server, and what is asked of one.
+const patience = 10 * time.Second
+
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(serveVariable); dir != "" {
+		serve(dir)
+		return
+	}
+	if err := errorOf(take(engineSetting, engineVariable, engineName, func(v string) bool { return v == engineName }),
+		take(urlSetting, urlVariable, "a URL such as nats://user:secret@127.0.0.1:4222", isURL)); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	stress.Main(m)
+}
+
+func errorOf(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// take moves a setting to the variable of another name.
+func take(setting, variable, accepted string, ok func(string) bool) error {
+	value := os.Getenv(setting)
+	if value == "" {
+		return nil
+	}
+	if !ok(value) {
+		return fmt.Errorf("stress: %s=%q, accepted is %s", setting, value, accepted)
+	}
+	_ = os.Unsetenv(setting)
+	return os.Setenv(variable, value)
+}
+
+func isURL(value string) bool {
+	u, err := url.Parse(value)
+	return err == nil && (u.Scheme == "nats" || u.Scheme == "tls") && u.Host != ""
+}
+
+// chosen skips a test where another engine was asked for, or none.
+func chosen(t *testing.T) {
+	t.Helper()
+	if os.Getenv(engineVariable) == "" {
+		t.Skipf("%s=%s has the kits run over NATS", engineSetting, engineName)
+	}
+}
+
+// at returns the address of a server: the user's, or one that lives as long as
+// the test.
+func at(t testing.TB) string {
+	if yours := os.Getenv(urlVariable); yours != "" {
+		return yours
+	}
+	child := exec.Command(os.Args[0])
+	child.Env = append(os.Environ(), serveVariable+"="+t.TempDir())
+	child.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	child.Stderr = os.Stderr
+	in, err := child.StdinPipe()
+	require.NoError(t, err)
+	out, err := child.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, child.Start())
+	t.Cleanup(func() {
+		_ = in.Close() // which ends it
+		_ = child.Wait()
+	})
+	said, err := bufio.NewReader(out).ReadString('\n')
+	require.NoError(t, err, "the server does not start")
+	return strings.TrimSpace(said)
+}
+
+// serve is the life of a server process: it ends with its standard input.
+func serve(dir string) {
+	s, err := start(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: dir})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	fmt.Println(s.ClientURL())
+	_, _ = io.Copy(io.Discard, os.Stdin)
+	s.Shutdown()
+	s.WaitForShutdown()
+}
+
+// start starts a server in this process and returns when it takes connections, or
+// what it said for which it does not.
+func start(o *server.Options) (*server.Server, error) {
+	o.NoSigs = true
+	s, err := server.NewServer(o)
+	if err != nil {
+		return nil, err
+	}
+	said := &log{fatal: make(chan struct{})}
+	s.SetLoggerV2(said, false, false, false)
+	started := make(chan bool, 1)
+	go s.Start()
+	go func() { started <- s.ReadyForConnections(patience) }()
+	select {
+	case ok := <-started:
+		if ok {
+			return s, nil
+		}
+	case <-said.fatal:
+	}
+	s.Shutdown()
+	s.WaitForShutdown()
+	return nil, fmt.Errorf("nats: the server does not start: %s", said)
+}
+
+// connect is a client with no patience for a server that is gone.
+func connect(tb testing.TB, url string, more ...nats.Option) *nats.Conn {
+	nc, err := nats.Connect(url, append(more, nats.Timeout(patience))...)
+	if err != nil {
+		tb.Fatalf("nats: %s: %v", url, err)
+	}
+	return nc
+}
