@@ -121,12 +121,17 @@ func serve(dir string) {
 // start starts a server in this process and returns when it takes connections, or
 // what it said for which it does not.
 func start(o *server.Options) (*server.Server, error) {
+	s, _, err := startLogged(o)
+	return s, err
+}
+
+func startLogged(o *server.Options) (*server.Server, *log, error) {
 	o.NoSigs = true
+	said := &log{fatal: make(chan struct{})}
 	s, err := server.NewServer(o)
 	if err != nil {
-		return nil, err
+		return nil, said, err
 	}
-	said := &log{fatal: make(chan struct{})}
 	s.SetLoggerV2(said, false, false, false)
 	started := make(chan bool, 1)
 	go s.Start()
@@ -134,13 +139,13 @@ func start(o *server.Options) (*server.Server, error) {
 	select {
 	case ok := <-started:
 		if ok {
-			return s, nil
+			return s, said, nil
 		}
 	case <-said.fatal:
 	}
 	s.Shutdown()
 	s.WaitForShutdown()
-	return nil, fmt.Errorf("nats: the server does not start: %s", said)
+	return nil, said, fmt.Errorf("nats: the server does not start: %s", said)
 }
 
 // connect is a client with no patience for a server that is gone.
