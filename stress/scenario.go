@@ -317,7 +317,9 @@ func (s *scenario) longPhase(name string, bound time.Duration, body func(ctx con
 	s.run.folder.Logf("%s: %s", s.id, name)
 	s.run.progress.phase(fmt.Sprintf("stress %d/9 %s: %s", s.result.Number, s.result.Title, name))
 	defer s.run.progress.end()
+	ran := false // or -run leaves it out
 	ok := s.t.Run(name, func(t *testing.T) {
+		ran = true
 		ctx, cancel := context.WithTimeout(context.Background(), bound)
 		defer cancel()
 		done := make(chan struct{})
@@ -340,6 +342,9 @@ func (s *scenario) longPhase(name string, bound time.Duration, body func(ctx con
 		}
 	})
 	ok = ok && !s.failed()
+	if !ran {
+		return ok
+	}
 	state := report.Passed
 	if !ok {
 		state = report.Failed
