@@ -2,6 +2,7 @@ package stress
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"os"
 	"slices"
@@ -59,8 +60,10 @@ type SessionConfig struct {
 	Peers map[string]string
 	// Reach tells whether a datagram to a node may go out at this moment. Links
 	// carry TCP only: a subject that sends datagrams asks here.
-	Reach  func(name string) bool
-	Secret []byte // of the cluster
+	Reach func(name string) bool
+	// Secret is of this cluster alone, the same in all lives of its nodes. Several
+	// clusters are there at a time: what is kept on a server goes by it.
+	Secret []byte
 }
 
 // The shape of the scenario.
@@ -142,7 +145,7 @@ func (s *sessionClusters) end() {
 // Its nodes print to files named after it.
 func (k *sessionKit) apart(name string) *sessionKit {
 	other := *k
-	other.sessionCluster = &sessionCluster{site: k.site, secret: sessionSecret, onKill: k.onInterrupt,
+	other.sessionCluster = &sessionCluster{site: k.site, secret: newSecret(), onKill: k.onInterrupt,
 		output: func(node string) *os.File { return k.logFile(name + "-" + node) }}
 	k.clusters.mu.Lock()
 	defer k.clusters.mu.Unlock()
@@ -271,8 +274,8 @@ func (k *sessionKit) found(ctx context.Context, linked bool) bool {
 	return ok
 }
 
-// sessionSecret is what the nodes share.
-var sessionSecret = []byte("what the nodes of a test all know")
+// newSecret is what the nodes of one cluster share.
+func newSecret() []byte { return []byte(rand.Text()) }
 
 // sessionKey is the key of the i-th session.
 func sessionKey(i int) string { return fmt.Sprintf("session-%d", i) }
