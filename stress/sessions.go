@@ -38,13 +38,24 @@ type SessionErrors struct {
 	Refused error
 }
 
-// ReplicatedSessions are Sessions that know when everything has its full number
-// of replicas. Where they do not, the kit waits as long as that may take.
+// ReplicatedSessions are Sessions that make up for the loss of a node, and know
+// when everything has its full number of replicas again. Of others only one node
+// at a time is lost, and what must hold of replication is "not offered".
 type ReplicatedSessions interface {
 	Sessions
 	// Replicated returns nil once every session is fully replicated over the
 	// nodes named, and each of them has its share.
 	Replicated(ctx context.Context, on []string) error
+}
+
+// SharedSessions are Sessions whose nodes keep nothing themselves: they share a
+// server that the kit does not see, such as a database. Links between nodes mean
+// nothing to them. So what must hold of a minority is "not offered", a node that
+// is cut off from the others must serve as they do, and another may be lost at
+// once after the first.
+type SharedSessions interface {
+	Sessions
+	Shared()
 }
 
 // SessionConfig is what the kit asks of a node.
@@ -153,14 +164,18 @@ func (k *sessionKit) apart(name string) *sessionKit {
 	return &other
 }
 
-// judgeShown measures what must never be seen: all of it if everything was tried,
-// and else only what was seen.
+// judgeShown measures what must never be seen: all that the subject offers if
+// everything was tried, and else only what was seen.
 func (k *sessionKit) judgeShown(whole bool) {
+	lacks := k.linked.lacks()
+	for c, why := range lacks {
+		k.notOffered(c, why)
+	}
 	for _, c := range []string{"deleted", "phantom", "expiry", "minority", "latest", "stale", "replication"} {
 		k.mu.Lock()
 		seen := k.violations[c] > 0
 		k.mu.Unlock()
-		if whole || seen {
+		if _, lacking := lacks[c]; whole && !lacking || seen {
 			k.shown(c)
 		}
 	}
@@ -194,7 +209,7 @@ func (k *sessionKit) faults() bool {
 	lanes := []lane{
 		{"replication", k.direct.losses},
 		{"links", func(ctx context.Context) { k.linked.uneven(ctx); k.linked.expiry(ctx) }},
-		{"minority", func(ctx context.Context) { k.alone(ctx, "minority", (*sessionKit).minority) }},
+		{"minority", func(ctx context.Context) { k.alone(ctx, "minority", (*sessionKit).cutOff) }},
 		{"amnesia", func(ctx context.Context) { k.alone(ctx, "amnesia", (*sessionKit).amnesia) }},
 	}
 	for i := range min(historyLanes, k.run.settings.Histories) {

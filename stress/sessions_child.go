@@ -39,11 +39,11 @@ type nodeCommand struct {
 
 // nodeReply answers any command.
 type nodeReply struct {
-	Subject    string          `json:"subject"`       // Go type
-	Operations string          `json:"operations"`    // where operations are taken
-	Replicates bool            `json:"replicates"`    // the subject is a ReplicatedSessions
-	Why        string          `json:"why,omitempty"` // it is not replicated
-	Account    *sessionAccount `json:"account,omitempty"`
+	Subject    string           `json:"subject"`    // Go type
+	Operations string           `json:"operations"` // where operations are taken
+	Abilities  sessionAbilities `json:"abilities"`
+	Why        string           `json:"why,omitempty"` // it is not replicated
+	Account    *sessionAccount  `json:"account,omitempty"`
 }
 
 // sessionSite is where the test of a kit can be executed again as a node. In a
@@ -98,9 +98,8 @@ func (n *childNode) command(body json.RawMessage) (any, error) {
 	if n.err != nil {
 		return nil, n.err
 	}
-	replicated, ok := n.store.(ReplicatedSessions)
-	reply := nodeReply{Subject: typeName(n.store), Operations: n.operations.Addr().String(), Replicates: ok}
-	if c.Replicated != nil && ok {
+	reply := nodeReply{Subject: typeName(n.store), Operations: n.operations.Addr().String(), Abilities: abilitiesOf(n.store)}
+	if replicated, ok := n.store.(ReplicatedSessions); ok && c.Replicated != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), c.Within)
 		defer cancel()
 		if err := replicated.Replicated(ctx, c.Replicated); err != nil {

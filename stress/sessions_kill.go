@@ -56,7 +56,7 @@ func (k *sessionKit) kill(ctx context.Context, t *testing.T) {
 			at := began.Add(killed)
 			go func() {
 				defer k.recovered("full replication")
-				k.repaired <- k.settled(context.WithoutCancel(ctx), at)
+				k.repaired <- !k.abilities().again() || k.settled(context.WithoutCancel(ctx), at)
 			}()
 			reads = k.sweep(ctx, began)
 			swept = time.Since(began) - killed
@@ -281,7 +281,8 @@ func (k *sessionKit) survived(wrong int) {
 
 // losses reads what was written since it was read after the loss of a node, waits
 // until that is made up for, and has a second node killed: what only the two had
-// is gone if it is not. Then it has both come back.
+// is gone if it is not. Then it has both come back. Where nobody promises to make
+// up for a loss, the one is all.
 func (k *sessionKit) losses(ctx context.Context) {
 	var since []int
 	for session, number := range k.swept {
@@ -293,8 +294,11 @@ func (k *sessionKit) losses(ctx context.Context) {
 	if !<-k.repaired || !ok || k.failed() {
 		return
 	}
-	k.running()[k.seed/sessionNodes%3].kill()
-	if k.readAll(ctx, k.running(), "replication") && !k.failed() {
+	if k.abilities().again() {
+		k.running()[k.seed/sessionNodes%3].kill()
+		ok = k.readAll(ctx, k.running(), k.abilities().lost())
+	}
+	if ok && !k.failed() {
 		k.comeback(ctx)
 	}
 }
@@ -306,14 +310,16 @@ func (k *sessionKit) settled(ctx context.Context, since time.Time) bool {
 		k.violate("replication", "sessions are not fully replicated %v after a loss or a return: %v", k.fullReplication(), err)
 		return false
 	}
-	k.restored = max(k.restored, time.Since(since))
-	k.timed("restored", k.restored.Seconds()*1e3/float64(k.hundreds()))
+	if k.abilities().Replicates {
+		k.restored = max(k.restored, time.Since(since))
+		k.timed("restored", k.restored.Seconds()*1e3/float64(k.hundreds()))
+	}
 	return true
 }
 
-// comeback starts the two again. Until they have caught up, and for a while
-// longer, they must not serve what is older than what they had; and then what was
-// not with the others must be with them.
+// comeback starts those that were killed again. Until they have caught up, and for
+// a while longer, they must not serve what is older than what they had; and then
+// what was not with the others must be with them.
 func (k *sessionKit) comeback(ctx context.Context) {
 	var back, stayed []*sessionNode
 	for _, n := range k.nodes {
@@ -343,11 +349,11 @@ func (k *sessionKit) comeback(ctx context.Context) {
 			}
 		})
 	})
-	if !ok || k.failed() {
+	if !ok || k.failed() || !k.abilities().again() {
 		return
 	}
 	stayed[k.seed%uint64(len(stayed))].kill()
-	k.readAll(ctx, k.running(), "replication")
+	k.readAll(ctx, k.running(), k.abilities().lost())
 }
 
 // mostWrong is how many wrong sessions are enough.

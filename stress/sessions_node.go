@@ -30,9 +30,9 @@ type sessionCluster struct {
 
 	state struct {
 		sync.Mutex
-		cuts       [sessionNodes][sessionNodes]bool // imposed, by sender and receiver
-		subject    string                           // its type
-		replicates bool                             // it can tell when it is replicated
+		cuts      [sessionNodes][sessionNodes]bool // imposed, by sender and receiver
+		subject   string                           // its type; empty until a node has told
+		abilities sessionAbilities
 	}
 }
 
@@ -241,7 +241,7 @@ func (c *sessionCluster) start(ctx context.Context, n *sessionNode) error {
 	n.mu.Unlock()
 	c.state.Lock()
 	defer c.state.Unlock()
-	c.state.subject, c.state.replicates = reply.Subject, reply.Replicates
+	c.state.subject, c.state.abilities = reply.Subject, reply.Abilities
 	return nil
 }
 
@@ -311,13 +311,14 @@ func (c *sessionCluster) running() []*sessionNode {
 }
 
 // replicated waits until everything is fully replicated over the nodes, or as
-// long as that may take where the subject cannot tell. The error is why it is
-// not.
+// long as that may take where the subject cannot tell. Where nodes share a server
+// there is nothing to wait for. The error is why it is not.
 func (c *sessionCluster) replicated(ctx context.Context, nodes []*sessionNode, within time.Duration) error {
-	c.state.Lock()
-	replicates := c.state.replicates
-	c.state.Unlock()
-	if !replicates {
+	switch can := c.abilities(); {
+	case can.Replicates:
+	case can.Shares:
+		return nil
+	default:
 		select {
 		case <-time.After(within):
 		case <-ctx.Done():

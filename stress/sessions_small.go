@@ -221,6 +221,15 @@ func keysNamed(prefix string, n int) []string {
 	return keys
 }
 
+// cutOff cuts one node off from the others, whatever that means to the subject.
+func (k *sessionKit) cutOff(ctx context.Context) {
+	if k.abilities().Shares {
+		k.unlinked(ctx)
+	} else {
+		k.minority(ctx)
+	}
+}
+
 // minority cuts one node off. It must take no write, and serve nothing that the
 // others have overwritten; and what it has refused must not turn up later.
 func (k *sessionKit) minority(ctx context.Context) {

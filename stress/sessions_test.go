@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"strings"
 	"testing"
 	"time"
 
@@ -25,8 +26,13 @@ type subjectSessions struct {
 
 func startSessions(tb testing.TB, cfg stress.SessionConfig) stress.Sessions {
 	switch planted {
+	case "has members that are fixed":
+		return withoutReplicated{startMajorities(tb, cfg)}
 	case "answers reads from one replica", "acknowledges before a majority has it", "skips the write-back", "votes after it has forgotten":
 		return startMajorities(tb, cfg)
+	}
+	if strings.HasPrefix(planted, "shares a server") {
+		return dialShelves(tb, cfg)
 	}
 	own := session.Config{Name: cfg.Name, Nodes: cfg.Nodes, Timeout: 10 * time.Second, RepairAfter: 250 * time.Millisecond}
 	if planted == "never makes up for a loss" || planted == "claims to have made up for a loss" {
@@ -53,6 +59,9 @@ func startSessions(tb testing.TB, cfg stress.SessionConfig) stress.Sessions {
 		tb.Fatal(err)
 	}
 	store.Start(session.Over(node))
+	if planted == "only says that it shares" {
+		return onlySays{subjectSessions{node, store}}
+	}
 	if planted != "" {
 		return plantInSessions(subjectSessions{node, store}, cfg)
 	}
