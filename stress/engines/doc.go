@@ -1,6 +1,6 @@
-// Package engines takes pools of connections to real servers through the kits:
-// pgxpool and database/sql over PostgreSQL, and go-redis over a server that speaks
-// its protocol. It has tests only:
+// Package engines takes clients of real servers through the kits: the pools pgxpool
+// and database/sql over PostgreSQL, and go-redis over a server that speaks its
+// protocol; and sessions in a table of PostgreSQL. It has tests only:
 //
 //	go test ./...
 //

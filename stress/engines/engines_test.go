@@ -34,9 +34,10 @@ func TestMain(m *testing.M) { stress.Main(m) }
 
 // subjects are each taken through a kit.
 var subjects = map[string]func(*testing.T){
-	"pgxpool":      func(t *testing.T) { stress.TestPool(t, openPgxpool) },
-	"database/sql": func(t *testing.T) { stress.TestPool(t, openSQL) },
-	"go-redis":     func(t *testing.T) { stress.TestPool(t, openRedis) },
+	"pgxpool":             func(t *testing.T) { stress.TestPool(t, openPgxpool) },
+	"database/sql":        func(t *testing.T) { stress.TestPool(t, openSQL) },
+	"go-redis":            func(t *testing.T) { stress.TestPool(t, openRedis) },
+	"PostgreSQL sessions": func(t *testing.T) { stress.TestSessions(t, openPgSessions) },
 }
 
 // TestSubject takes the subject that a parent asks for through its kit, which may

@@ -1,4 +1,4 @@
-// The kits over pools of connections to real servers. It is a module of its own,
+// The kits over clients of real servers. It is a module of its own,
 // so that users of tensile never download them.
 module tensile/stress/engines
 
