@@ -9,8 +9,10 @@ import (
 )
 
 // Main is for a TestMain, and optional: it prints the table of all scenarios
-// after the last. It does not return.
-func Main(m *testing.M) {
+// after the last. It does not return. STRESS_ENGINE may name one of engines, or
+// memory; what that means is the test's affair.
+func Main(m *testing.M, engines ...string) {
+	testEngines = engines
 	code := m.Run()
 	if r := theRun.run; r != nil {
 		r.mu.Lock()
@@ -23,3 +25,6 @@ func Main(m *testing.M) {
 	}
 	os.Exit(code)
 }
+
+// testEngines are the engines of this test.
+var testEngines []string

@@ -54,7 +54,7 @@ func current() (*run, error) {
 func newRun() (*run, error) {
 	available := measure.MemoryAvailable()
 	set, err := settings.FromEnvironment(settings.Build{
-		Short: testing.Short(), Race: raceEnabled, Available: available, Root: moduleRoot(),
+		Short: testing.Short(), Race: raceEnabled, Available: available, Root: moduleRoot(), Engines: testEngines,
 	})
 	if err != nil {
 		return nil, err

@@ -102,12 +102,20 @@ func (s *scenario) enter() {
 			break
 		}
 		s.result.Test, s.result.State, s.result.N, s.result.Checks = s.t.Name(), report.Running, s.n, s.list.Checks()
-		s.result.Replay = fmt.Sprintf("STRESS_SEED=%d STRESS_SCALE=%d go test -count=1 -run '^%s$' .", s.seed, s.n, s.t.Name())
+		s.result.Replay = fmt.Sprintf("%sSTRESS_SEED=%d STRESS_SCALE=%d go test -count=1 -run '^%s$' .", s.engine(), s.seed, s.n, s.t.Name())
 	}
 	if err := s.run.update(fill); err != nil {
 		s.t.Fatalf("stress: %v", err)
 	}
 	s.run.folder.Logf("%s begins: %s", s.id, s.t.Name())
+}
+
+// engine is the setting that chooses it, where one was chosen.
+func (s *scenario) engine() string {
+	if name := s.run.settings.Engine; name != settings.InMemory {
+		return "STRESS_ENGINE=" + name + " "
+	}
+	return ""
 }
 
 // end judges the scenario, leaves it in the report and prints its line. It is

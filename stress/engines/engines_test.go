@@ -22,13 +22,8 @@ const (
 
 var server = os.Getenv(serverVariable)
 
-// postgresURL is the user's. The kits know no setting of that name.
-var postgresURL = func() string {
-	const name = "STRESS_POSTGRES_URL"
-	url := os.Getenv(name)
-	_ = os.Unsetenv(name)
-	return url
-}()
+// postgresURL is the user's.
+var postgresURL = os.Getenv("STRESS_POSTGRES_URL")
 
 func TestMain(m *testing.M) { stress.Main(m) }
 

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"fmt"
 	"io"
-	"net/url"
 	"os"
 	"os/exec"
 	"strings"
@@ -19,13 +18,8 @@ import (
 	"tensile/stress"
 )
 
-// The settings of this module. The kits know no such engine: what they must not
-// see is taken out of the environment, and goes to child processes under the name
-// that follows.
 const (
-	engineSetting, engineVariable = "STRESS_ENGINE", "TENSILE_NATS_ENGINE"
-	urlSetting, urlVariable       = "STRESS_NATS_URL", "TENSILE_NATS_URL"
-	engineName                    = "nats"
+	engineName = "nats"
 	// serveVariable has a process be a server, with its files in the folder named.
 	serveVariable = "TENSILE_NATS_SERVE"
 )
@@ -38,53 +32,25 @@ func TestMain(m *testing.M) {
 		serve(dir)
 		return
 	}
-	if err := errorOf(take(engineSetting, engineVariable, engineName, func(v string) bool { return v == engineName }),
-		take(urlSetting, urlVariable, "a URL such as nats://user:secret@127.0.0.1:4222", isURL)); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	stress.Main(m)
-}
-
-func errorOf(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// take moves a setting to the variable of another name.
-func take(setting, variable, accepted string, ok func(string) bool) error {
-	value := os.Getenv(setting)
-	if value == "" {
-		return nil
-	}
-	if !ok(value) {
-		return fmt.Errorf("stress: %s=%q, accepted is %s", setting, value, accepted)
-	}
-	_ = os.Unsetenv(setting)
-	return os.Setenv(variable, value)
-}
-
-func isURL(value string) bool {
-	u, err := url.Parse(value)
-	return err == nil && (u.Scheme == "nats" || u.Scheme == "tls") && u.Host != ""
+	stress.Main(m, engineName)
 }
 
 // chosen skips a test where another engine was asked for, or none.
 func chosen(t *testing.T) {
 	t.Helper()
-	if os.Getenv(engineVariable) == "" {
-		t.Skipf("%s=%s has the kits run over NATS", engineSetting, engineName)
+	switch set := os.Getenv("STRESS_ENGINE"); set {
+	case engineName:
+	case "", "memory":
+		t.Skip("STRESS_ENGINE=nats has the kits run over NATS")
+	default:
+		t.Fatalf("stress: STRESS_ENGINE=%q, accepted is memory or nats", set)
 	}
 }
 
 // at returns the address of a server: the user's, or one that lives as long as
 // the test.
 func at(t testing.TB) string {
-	if yours := os.Getenv(urlVariable); yours != "" {
+	if yours := os.Getenv("STRESS_NATS_URL"); yours != "" {
 		return yours
 	}
 	child := exec.Command(os.Args[0])

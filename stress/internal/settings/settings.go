@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -31,7 +32,7 @@ type Settings struct {
 	Rate     float64       // of steady runs, in ops/s; 0 for 60 % of the throughput measured
 	Arrivals load.Arrivals // of steady runs
 	Hold     time.Duration // that connections are held in the memory scenario
-	Engine   string        // of the queue scenario
+	Engine   string        // what the subjects run over
 	Kills    int           // of the durable queue; 0 for 20, and fewer below N = 100,000
 	Nodes    int           // processes of a cluster
 	Burn     time.Duration // that every processor is kept busy beside a healthy cluster
@@ -53,7 +54,12 @@ type Build struct {
 	Race      bool   // built with the race detector
 	Available *int64 // memory in bytes that a run may use; nil where not known
 	Root      string // folder against which relative names of files are taken
+	// Engines are those that subjects may run over in this test beside InMemory.
+	Engines []string
 }
+
+// InMemory is the engine where none is set: the subjects have their own.
+const InMemory = "memory"
 
 const (
 	shortScale = 10_000
@@ -74,7 +80,6 @@ const (
 	shortBurn       = 500 * time.Millisecond
 	shortestBurn    = 100 * time.Millisecond
 	longestBurn     = 24 * time.Hour
-	engineInMemory  = "memory"
 	prefix          = "STRESS_"
 	acceptedHold    = "a duration from 1s to 24h, such as 30s"
 	acceptedRate    = "a number of operations a second above 0"
@@ -190,13 +195,16 @@ var parsers = map[string]func(s *Settings, value string, b Build) (accepted stri
 		s.Histories = n
 		return ""
 	},
-	"STRESS_ENGINE": func(s *Settings, value string, _ Build) string {
-		if value != engineInMemory {
-			return engineInMemory
+	"STRESS_ENGINE": func(s *Settings, value string, b Build) string {
+		engines := append([]string{InMemory}, b.Engines...)
+		if !slices.Contains(engines, value) {
+			return strings.Join(engines, " or ") + " in this module"
 		}
 		s.Engine = value
 		return ""
 	},
+	"STRESS_NATS_URL":     func(_ *Settings, value string, _ Build) string { return parseURL(value, "nats", "tls") },
+	"STRESS_POSTGRES_URL": func(_ *Settings, value string, _ Build) string { return parseURL(value, "postgres", "postgresql") },
 }
 
 func init() {
@@ -234,7 +242,7 @@ func Parse(environ []string, b Build) (Settings, error) {
 		Seed:      rand.Uint64N(1 << 32), // short enough to be typed
 		Out:       filepath.Join(b.Root, defaultFolder),
 		Hold:      defaultHold,
-		Engine:    engineInMemory,
+		Engine:    InMemory,
 		Nodes:     defaultNodes,
 		Burn:      defaultBurn,
 		Patience:  defaultPatience,
@@ -294,6 +302,15 @@ func under(root, name string) string {
 		return name
 	}
 	return filepath.Join(root, name)
+}
+
+// parseURL accepts the address of a server by one of its schemes.
+func parseURL(value string, schemes ...string) (accepted string) {
+	u, err := url.Parse(value)
+	if err != nil || u.Host == "" || !slices.Contains(schemes, u.Scheme) {
+		return fmt.Sprintf("a URL such as %s://user:secret@127.0.0.1", schemes[0])
+	}
+	return ""
 }
 
 // parseScale accepts 100000, 100_000 and 1e5, as far as they fit.

@@ -39,24 +39,27 @@ func TestDefaults(t *testing.T) {
 
 func TestAccepted(t *testing.T) {
 	for entry, want := range map[string]func(Settings) bool{
-		"STRESS_SCALE=100_000":              func(s Settings) bool { return s.Scale == 100_000 },
-		"STRESS_SCALE=2e5":                  func(s Settings) bool { return s.Scale == 200_000 },
-		"STRESS_SCALE=1":                    func(s Settings) bool { return s.Scale == 1 },
-		"STRESS_SEED=18446744073709551615":  func(s Settings) bool { return s.Seed == 1<<64-1 },
-		"STRESS_OUT=/a b":                   func(s Settings) bool { return s.Out == "/a b" },
-		"STRESS_RATE=1500.5":                func(s Settings) bool { return s.Rate == 1500.5 },
-		"STRESS_ARRIVALS=poisson":           func(s Settings) bool { return s.Arrivals == load.Poisson },
-		"STRESS_HOLD=30s":                   func(s Settings) bool { return s.Hold == 30*time.Second },
-		"STRESS_OUT=ci/out":                 func(s Settings) bool { return s.Out == filepath.Join("root", "ci", "out") },
-		"STRESS_BASELINE=last/results.json": func(s Settings) bool { return s.Baseline == filepath.Join("root", "last", "results.json") },
-		"STRESS_NODES=16":                   func(s Settings) bool { return s.Nodes == 16 },
-		"STRESS_HISTORIES=50":               func(s Settings) bool { return s.Histories == 50 },
-		"STRESS_BURN=1m":                    func(s Settings) bool { return s.Burn == time.Minute },
-		"STRESS_PATIENCE=1m30s":             func(s Settings) bool { return s.Patience == 90*time.Second },
-		"STRESS_KILLS=200":                  func(s Settings) bool { return s.Kills == 200 },
-		"STRESS_ENGINE=memory":              func(s Settings) bool { return s.Engine == "memory" },
+		"STRESS_SCALE=100_000":               func(s Settings) bool { return s.Scale == 100_000 },
+		"STRESS_SCALE=2e5":                   func(s Settings) bool { return s.Scale == 200_000 },
+		"STRESS_SCALE=1":                     func(s Settings) bool { return s.Scale == 1 },
+		"STRESS_SEED=18446744073709551615":   func(s Settings) bool { return s.Seed == 1<<64-1 },
+		"STRESS_OUT=/a b":                    func(s Settings) bool { return s.Out == "/a b" },
+		"STRESS_RATE=1500.5":                 func(s Settings) bool { return s.Rate == 1500.5 },
+		"STRESS_ARRIVALS=poisson":            func(s Settings) bool { return s.Arrivals == load.Poisson },
+		"STRESS_HOLD=30s":                    func(s Settings) bool { return s.Hold == 30*time.Second },
+		"STRESS_OUT=ci/out":                  func(s Settings) bool { return s.Out == filepath.Join("root", "ci", "out") },
+		"STRESS_BASELINE=last/results.json":  func(s Settings) bool { return s.Baseline == filepath.Join("root", "last", "results.json") },
+		"STRESS_NODES=16":                    func(s Settings) bool { return s.Nodes == 16 },
+		"STRESS_HISTORIES=50":                func(s Settings) bool { return s.Histories == 50 },
+		"STRESS_BURN=1m":                     func(s Settings) bool { return s.Burn == time.Minute },
+		"STRESS_PATIENCE=1m30s":              func(s Settings) bool { return s.Patience == 90*time.Second },
+		"STRESS_KILLS=200":                   func(s Settings) bool { return s.Kills == 200 },
+		"STRESS_ENGINE=memory":               func(s Settings) bool { return s.Engine == "memory" },
+		"STRESS_ENGINE=nats":                 func(s Settings) bool { return s.Engine == "nats" },
+		"STRESS_NATS_URL=nats://u:p@h:4222":  func(Settings) bool { return true },
+		"STRESS_POSTGRES_URL=postgres://h/d": func(Settings) bool { return true },
 	} {
-		s, err := Parse([]string{entry}, Build{Root: "root"})
+		s, err := Parse([]string{entry}, Build{Root: "root", Engines: []string{"nats"}})
 		if assert.NoError(t, err, entry) {
 			assert.True(t, want(s), "%s gave %+v", entry, s)
 		}
@@ -84,7 +87,11 @@ func TestRejected(t *testing.T) {
 		{"STRESS_PATIENCE=61m", "from 1s to 1h"},
 		{"STRESS_KILLS=19", "from 20 to 100000"},
 		{"STRESS_KILLS=many", "from 20 to 100000"},
-		{"STRESS_ENGINE=kafka", "memory"},
+		{"STRESS_ENGINE=kafka", "memory in this module"},
+		{"STRESS_ENGINE=nats", "memory in this module"},
+		{"STRESS_NATS_URL=localhost", "nats://user:secret@127.0.0.1"},
+		{"STRESS_NATS_URL=http://localhost", "nats://user:secret@127.0.0.1"},
+		{"STRESS_POSTGRES_URL=nats://localhost", "postgres://user:secret@127.0.0.1"},
 		{"STRESS_REGRESSION=0", "above 0, such as 10%"},
 		{"STRESS_REGRESSION=much", "above 0, such as 10%"},
 		{"STRESS_REGRESSION=NaN%", "above 0, such as 10%"},

@@ -1,0 +1,36 @@
+package stress_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// overNATS has the module that drives NATS run the same tests, with the same
+// flags, and returns its exit code. Its report comes where this module's would.
+func overNATS() int {
+	args := []string{"-C", "nats", "test", "-count=1", "-args"}
+	for _, flag := range os.Args[1:] {
+		if !strings.HasPrefix(flag, "-test.testlogfile") { // of the go command that runs this one
+			args = append(args, flag)
+		}
+	}
+	run := exec.Command("go", args...)
+	run.Stdout, run.Stderr = os.Stdout, os.Stderr
+	if root, err := filepath.Abs(".."); err == nil && os.Getenv("STRESS_OUT") == "" {
+		run.Env = append(os.Environ(), "STRESS_OUT="+filepath.Join(root, "out"))
+	}
+	err := run.Run()
+	var exit *exec.ExitError
+	switch {
+	case errors.As(err, &exit):
+		return exit.ExitCode()
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "stress: STRESS_ENGINE=nats:", err)
+		return 1
+	}
+	return 0
+}
