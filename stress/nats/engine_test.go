@@ -51,6 +51,7 @@ func chosen(t *testing.T) {
 // the test.
 func at(t testing.TB) string {
 	if yours := os.Getenv("STRESS_NATS_URL"); yours != "" {
+		connect(t, yours).Close() // or say at once why not
 		return yours
 	}
 	child := exec.Command(os.Args[0])
