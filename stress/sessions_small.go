@@ -230,14 +230,24 @@ func (k *sessionKit) cutOff(ctx context.Context) {
 	}
 }
 
-// minority cuts one node off. It must take no write, and serve nothing that the
-// others have overwritten; and what it has refused must not turn up later.
+// minority cuts nodes off, each in its turn, as one of them may lead the others;
+// where there is little time, one.
 func (k *sessionKit) minority(ctx context.Context) {
-	keys := keysNamed("cut-off", 40)
-	if !k.writeAll(ctx, k.nodes, keys, "before") || !k.bury(ctx, "buried", 12) {
+	for i := range uint64(sessionNodes) {
+		if i > 0 && (k.brief() || k.failed() || ctx.Err() != nil) {
+			return
+		}
+		k.inMinority(ctx, k.nodes[(k.seed+i)%sessionNodes])
+	}
+}
+
+// inMinority cuts one node off. It must take no write, and serve nothing that the
+// others have overwritten; and what it has refused must not turn up later.
+func (k *sessionKit) inMinority(ctx context.Context, lone *sessionNode) {
+	keys := keysNamed("cut-off-"+lone.name, 40)
+	if !k.writeAll(ctx, k.nodes, keys, "before") || !k.bury(ctx, "buried-"+lone.name, 12) {
 		return
 	}
-	lone := k.nodes[k.seed%sessionNodes]
 	var others []*sessionNode
 	for _, n := range k.nodes {
 		if n != lone {
