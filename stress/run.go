@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"runtime/trace"
 	"sync"
 	"sync/atomic"
@@ -54,7 +53,7 @@ func current() (*run, error) {
 func newRun() (*run, error) {
 	available := measure.MemoryAvailable()
 	set, err := settings.FromEnvironment(settings.Build{
-		Short: testing.Short(), Race: raceEnabled, Available: available, Root: moduleRoot(), Engines: testEngines,
+		Short: testing.Short(), Race: raceEnabled, Available: available, Root: settings.Root(), Engines: testEngines,
 	})
 	if err != nil {
 		return nil, err
@@ -92,23 +91,6 @@ func newRun() (*run, error) {
 		r.folder.Logf("no trace of a failure will be kept: %v", err)
 	}
 	return r, r.update(func() {})
-}
-
-// moduleRoot is the folder of the go.mod above the working directory, or else
-// the working directory.
-func moduleRoot() string {
-	here, err := os.Getwd()
-	if err != nil {
-		return "."
-	}
-	for dir := here; ; dir = filepath.Dir(dir) {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			return dir
-		}
-		if dir == filepath.Dir(dir) {
-			return here
-		}
-	}
 }
 
 // catchSignals writes the report, cleans up and ends the process when it is

@@ -41,6 +41,7 @@ type Settings struct {
 	// Histories is how many seeded fault runs of the sessions scenario are checked.
 	Histories int
 	Patience  time.Duration // for what was told to end
+	Fleet     Fleet         // of which this process is part
 	// Baseline is what the run is compared with, and Regression the change for
 	// the worse, in percent, that fails it; nil for none.
 	Baseline   string
@@ -251,6 +252,7 @@ func Parse(environ []string, b Build) (Settings, error) {
 		s.Scale, s.Hold, s.Burn, s.Histories = shortScale, shortHold, shortBurn, shortHistories
 	}
 	var wrong []error
+	values := make(map[string]string) // of the variables that are known
 	for _, entry := range environ {
 		name, value, _ := strings.Cut(entry, "=")
 		if !strings.HasPrefix(name, prefix) {
@@ -260,16 +262,20 @@ func Parse(environ []string, b Build) (Settings, error) {
 		switch {
 		case !known:
 			wrong = append(wrong, fmt.Errorf("%w: %s=%q is unknown, accepted are %s",
-				ErrSetting, name, value, strings.Join(Names(), ", ")))
+				ErrSetting, name, hide(value), strings.Join(Names(), ", ")))
 		case value != "":
 			if accepted := parse(&s, value, b); accepted != "" {
-				wrong = append(wrong, fmt.Errorf("%w: %s=%q, accepted is %s", ErrSetting, name, value, accepted))
+				wrong = append(wrong, fmt.Errorf("%w: %s=%q, accepted is %s", ErrSetting, name, hide(value), accepted))
 			}
+			values[name] = value
 		}
 	}
 	if s.Regression != nil && s.Baseline == "" {
 		wrong = append(wrong, fmt.Errorf("%w: STRESS_REGRESSION=\"%g%%\" without a baseline, accepted is %s",
 			ErrSetting, *s.Regression, acceptedPercent))
+	}
+	if err := wholeFleet(values); err != nil {
+		wrong = append(wrong, err)
 	}
 	if len(wrong) > 0 {
 		return Settings{}, errors.Join(wrong...)

@@ -103,6 +103,19 @@ func TestRejected(t *testing.T) {
 		{"STRESS_HISTORIES=many", "from 1 to 10000"},
 		{"STRESS_BURN=60", "from 100ms to 24h"},
 		{"STRESS_BURN=-1s", "from 100ms to 24h"},
+		{"STRESS_FLEET=localhost:4222", "such as nats://user:password@host:4222"},
+		{"STRESS_FLEET=http://localhost", "tls://host:4222"},
+		{"STRESS_FLEET=nats://", "nats://user"},
+		{"STRESS_FLEET=nats://host/path", "nats://user"},
+		{"STRESS_FLEET=nats://host:port", "nats://user"},
+		{"STRESS_FLEET=nats://host", "without STRESS_FLEET_ROLE, accepted there is lead or agent"},
+		{"STRESS_FLEET_ROLE=boss", "accepted is lead or agent"},
+		{"STRESS_FLEET_ROLE=agent", "without STRESS_FLEET, accepted there is the URL"},
+		{"STRESS_FLEET_AGENTS=0", "from 1 to 1000"},
+		{"STRESS_FLEET_AGENTS=1001", "from 1 to 1000"},
+		{"STRESS_FLEET_AGENTS=3", "without STRESS_FLEET, accepted there is the URL"},
+		{"STRESS_FLEET_NAME=two words", "letters, digits, hyphens and underscores"},
+		{"STRESS_FLEET_NAME=nightly", "without STRESS_FLEET, accepted there is the URL"},
 		{"STRESS_FOO=1", "STRESS_SCALE, STRESS_SCALING, STRESS_SEED"},
 		{"STRESS_FOO=", "STRESS_SCALE, STRESS_SCALING, STRESS_SEED"},
 	} {
@@ -114,6 +127,30 @@ func TestRejected(t *testing.T) {
 		assert.ErrorContains(t, err, name)
 		assert.ErrorContains(t, err, `"`+value+`"`)
 		assert.ErrorContains(t, err, c.accepted)
+	}
+}
+
+func TestFleet(t *testing.T) {
+	at := func(entries ...string) []string { return append(entries, "STRESS_FLEET=tls://me:secret@host:4222") }
+	s, err := Parse(at("STRESS_FLEET_ROLE=lead", "STRESS_FLEET_AGENTS=3", "STRESS_FLEET_NAME=night-ly_2"), Build{})
+	require.NoError(t, err)
+	assert.Equal(t, Fleet{URL: "tls://me:secret@host:4222", Role: Lead, Agents: 3, Name: "night-ly_2"}, s.Fleet)
+	s, err = Parse(at("STRESS_FLEET_ROLE=agent"), Build{})
+	require.NoError(t, err, "only the lead has to know how many agents there are")
+	assert.Equal(t, Agent, s.Fleet.Role)
+	_, err = Parse(at("STRESS_FLEET_ROLE=lead"), Build{})
+	assert.ErrorContains(t, err, "without STRESS_FLEET_AGENTS, accepted there is a whole number from 1 to 1000")
+	s, err = Parse(nil, Build{})
+	require.NoError(t, err)
+	assert.Equal(t, Alone, s.Fleet.Role)
+}
+
+func TestPasswordsAreNotShown(t *testing.T) {
+	for _, value := range []string{"nats://me:secret@host", "http://me:secret@host", "nats://me:sec/secret@host", "nats://me:sec@secret@:x"} {
+		_, err := Parse([]string{"STRESS_FLEET=" + value}, Build{})
+		require.Error(t, err)
+		assert.NotContains(t, err.Error(), "secret")
+		assert.Contains(t, err.Error(), "://***@")
 	}
 }
 
