@@ -153,7 +153,7 @@ func (a *agent) work(ctx context.Context) {
 	a.mu.Lock()
 	o := a.offering
 	a.mu.Unlock()
-	account, samples := o.offer(ctx, a.o.Patience)
+	account, samples := o.offer(ctx)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.account, a.samples = &account, samples

@@ -42,16 +42,15 @@ func (o offset) ours(theirs int64) instant {
 // instant is known to lie within so many ns of at.
 type instant struct{ at, within int64 }
 
-// spread is the most that lies between the first and the last of them.
+// spread is the most that may lie between any two of them.
 func spread(instants []instant) int64 {
-	if len(instants) < 2 {
-		return 0
+	most := int64(0)
+	for k, i := range instants {
+		for _, j := range instants[:k] {
+			most = max(most, max(i.at-j.at, j.at-i.at)+i.within+j.within)
+		}
 	}
-	first, last := instants[0].at-instants[0].within, instants[0].at+instants[0].within
-	for _, i := range instants[1:] {
-		first, last = min(first, i.at-i.within), max(last, i.at+i.within)
-	}
-	return last - first
+	return most
 }
 
 // sleep waits for d and returns the cause if ctx ends first.

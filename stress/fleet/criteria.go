@@ -2,8 +2,10 @@ package fleet
 
 import (
 	"fmt"
+	"math"
 	"slices"
 
+	"tensile/stress/measure"
 	"tensile/stress/validate"
 )
 
@@ -34,11 +36,22 @@ var figures = map[string]func(r *Result) float64{
 	scenario + ".failed":     func(r *Result) float64 { return float64(r.Failed) },
 	scenario + ".unfinished": func(r *Result) float64 { return float64(r.Asked - r.Succeeded - r.Failed) },
 	scenario + ".throughput": func(r *Result) float64 { return r.Throughput },
-	scenario + ".p50":        func(r *Result) float64 { return float64(r.Latency.P50) / 1e6 },
-	scenario + ".p95":        func(r *Result) float64 { return float64(r.Latency.P95) / 1e6 },
-	scenario + ".p99":        func(r *Result) float64 { return float64(r.Latency.P99) / 1e6 },
-	scenario + ".p999":       func(r *Result) float64 { return float64(r.Latency.P999) / 1e6 },
-	scenario + ".max":        func(r *Result) float64 { return float64(r.Latency.Max) / 1e6 },
+	scenario + ".p50":        latency(func(l measure.Latency) int64 { return l.P50 }),
+	scenario + ".p95":        latency(func(l measure.Latency) int64 { return l.P95 }),
+	scenario + ".p99":        latency(func(l measure.Latency) int64 { return l.P99 }),
+	scenario + ".p999":       latency(func(l measure.Latency) int64 { return l.P999 }),
+	scenario + ".max":        latency(func(l measure.Latency) int64 { return l.Max }),
+}
+
+// latency is a figure in ms. Where no operation succeeded there is none, and that
+// is no pass.
+func latency(of func(measure.Latency) int64) func(*Result) float64 {
+	return func(r *Result) float64 {
+		if r.Latency.N == 0 {
+			return math.NaN()
+		}
+		return float64(of(r.Latency)) / 1e6
+	}
 }
 
 // known tells whether there is a figure for a criterion.

@@ -2,16 +2,76 @@ package fleet
 
 import (
 	"context"
+	"encoding/binary"
+	"errors"
+	"net"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"tensile/stress/load"
+	"tensile/stress/measure"
 )
+
+// Tests of a whole fleet in this process: what is said between its members, and
+// what happens where that goes wrong.
 
 func nothing(context.Context, int) error { return nil }
 
+// quick is a load that is soon over.
+func quick() Load {
+	return Load{Rate: 1000, For: 100 * time.Millisecond, Do: nothing, Wait: 10 * time.Second}
+}
+
+// swift is a pace at which silence is soon noticed.
+var swift = pace{beat: 20 * time.Millisecond, try: 200 * time.Millisecond, gone: 200 * time.Millisecond, silence: 500 * time.Millisecond}
+
+func options(s *server.Server, role Role, agents int) Options {
+	return Options{Role: role, Server: address(s), Name: "x", Agents: agents, Seed: 7, Patience: time.Second, pace: swift}
+}
+
+// outcome is what Run returned.
+type outcome struct {
+	result *Result
+	err    error
+}
+
+func running(ctx context.Context, o Options, l Load) <-chan outcome {
+	c := make(chan outcome, 1)
+	go func() {
+		r, err := Run(ctx, o, l)
+		c <- outcome{r, err}
+	}()
+	return c
+}
+
+// crew starts agents and returns them, and how each has ended.
+func crew(t *testing.T, s *server.Server, loads ...Load) ([]*agent, func() []error) {
+	agents, ended := make([]*agent, len(loads)), make([]chan error, len(loads))
+	for i, l := range loads {
+		agents[i], ended[i] = newAgent(options(s, Agent, 0), l), make(chan error, 1)
+		go func() { ended[i] <- agents[i].run(t.Context()) }()
+	}
+	return agents, func() []error {
+		errs := make([]error, len(loads))
+		for i := range ended {
+			select {
+			case errs[i] = <-ended[i]:
+			case <-time.After(10 * time.Second):
+				t.Fatal("an agent does not end")
+			}
+		}
+		return errs
+	}
+}
+
 func TestAlone(t *testing.T) {
+	t.Parallel()
 	s := newSubject(t)
 	c, err := dial(s.listener.Addr().String(), 8)
 	require.NoError(t, err)
@@ -24,31 +84,321 @@ func TestAlone(t *testing.T) {
 	assert.Equal(t, []int{1000, 1000, 1000, 0, 0}, []int{r.Asked, r.Started, r.Succeeded, r.Failed, r.Unfinished})
 	assert.Equal(t, 1000, r.Latency.N)
 	assert.True(t, r.Complete())
-	t.Log(r)
 }
 
-func TestInOneProcess(t *testing.T) {
-	s := newSubject(t)
+// TestPercentilesAreNotAveraged: of two agents one is slow in 2 % of its
+// operations, which are 1 % of all. Its own p99 is slow and that of the fleet is
+// not, and the average of both is neither.
+func TestPercentilesAreNotAveraged(t *testing.T) {
+	t.Parallel()
+	const slow = 400 * time.Millisecond
 	n := natsServer(t)
-	c, err := dial(s.listener.Addr().String(), 8)
-	require.NoError(t, err)
-	defer func() { assert.NoError(t, c.close(8)) }()
-	l := Load{Rate: 3000, For: 500 * time.Millisecond, Do: c.do}
-	ended := make(chan error, 3)
-	for range 3 {
-		go func() {
-			_, err := Run(t.Context(), Options{Role: Agent, Server: address(n), Name: "x"}, l)
-			ended <- err
-		}()
+	l := Load{Rate: 2000, For: 600 * time.Millisecond, Wait: 10 * time.Second, Do: nothing}
+	slowly := l
+	slowly.Do = func(_ context.Context, i int) error {
+		if i%50 == 0 {
+			time.Sleep(slow)
+		}
+		return nil
 	}
-	r, err := Run(t.Context(), Options{Role: Lead, Server: address(n), Name: "x", Agents: 3}, l)
+	agents, ended := crew(t, n, l, slowly)
+	r, err := Run(t.Context(), options(n, Lead, 2), l)
 	require.NoError(t, err)
-	for range 3 {
-		assert.NoError(t, <-ended)
+	for _, err := range ended() {
+		require.NoError(t, err)
 	}
-	t.Log(r)
-	assert.Equal(t, 1500, r.Succeeded)
-	asked, again := s.counted(0, 1500)
-	assert.Equal(t, 1500, asked)
-	assert.Zero(t, again)
+	var all []int64
+	for _, a := range agents {
+		for b := a.samples; len(b) > 0; b = b[perOperation:] {
+			all = append(all, int64(binary.LittleEndian.Uint64(b[8:])))
+		}
+	}
+	require.Len(t, all, 1200)
+	assert.Equal(t, measure.Summarize(all, 0), r.Latency, "the summary of all samples")
+	average := (r.Parts[0].Latency.P99 + r.Parts[1].Latency.P99) / 2
+	assert.Greater(t, average, int64(slow)/2)
+	assert.Less(t, r.Latency.P99, int64(slow)/2)
+	assert.GreaterOrEqual(t, r.Latency.P999, int64(slow))
+
+	actual := agents[0].account.Began - agents[1].account.Began
+	assert.GreaterOrEqual(t, r.Spread, max(actual, -actual), "in one process the clocks are the same: it is an upper bound")
+	assert.Less(t, time.Duration(r.Spread), time.Second)
+}
+
+// TestAccount: operations that fail and that never end are counted as such.
+func TestAccount(t *testing.T) {
+	t.Parallel()
+	n := natsServer(t)
+	stuck := make(chan struct{})
+	var late atomic.Int64
+	l := Load{Rate: 1000, For: 100 * time.Millisecond, Wait: 10 * time.Second, Do: func(_ context.Context, i int) error {
+		switch {
+		case i%10 == 3:
+			return errors.New("refused by the subject")
+		case i == 55:
+			<-stuck
+			late.Add(1)
+		}
+		return nil
+	}}
+	_, ended := crew(t, n, l, l)
+	o := options(n, Lead, 2)
+	o.Patience = 100 * time.Millisecond
+	began := time.Now()
+	r, err := Run(t.Context(), o, l)
+	require.NoError(t, err)
+	close(stuck)
+	for _, err := range ended() {
+		assert.NoError(t, err)
+	}
+	assert.Less(t, time.Since(began), load.Grace+4*time.Second)
+	assert.Equal(t, []int{100, 100, 89, 10, 1}, []int{r.Asked, r.Started, r.Succeeded, r.Failed, r.Unfinished})
+	missed := ""
+	for _, c := range r.Checks {
+		if c.Verdict == "failed" {
+			missed += c.ID + " "
+		}
+	}
+	assert.Contains(t, missed, "fleet.failed fleet.unfinished")
+	assert.Contains(t, r.Notes[0], "refused by the subject")
+}
+
+// TestAgain: the same fleet once more, as with -count=2.
+func TestAgain(t *testing.T) {
+	t.Parallel()
+	s := natsServer(t)
+	twice := func(role Role) error {
+		for range 2 {
+			if _, err := Run(t.Context(), options(s, role, 2), quick()); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	ended := make(chan error, 2)
+	for range 2 {
+		go func() { ended <- twice(Agent) }()
+	}
+	assert.NoError(t, twice(Lead))
+	assert.NoError(t, errors.Join(<-ended, <-ended))
+}
+
+// TestServerRestarts: what is lost with a server that is soon back is asked again.
+func TestServerRestarts(t *testing.T) {
+	t.Parallel()
+	s := natsServer(t)
+	l := quick()
+	l.For = 1500 * time.Millisecond
+	o := options(s, Lead, 1)
+	o.pace.gone, o.pace.silence = 2*time.Second, 3*time.Second
+	a := newAgent(o, l)
+	ended := make(chan error, 1)
+	go func() { ended <- a.run(t.Context()) }()
+	lead := running(t.Context(), o, l)
+	time.Sleep(600 * time.Millisecond)
+	port := s.Addr().(*net.TCPAddr).Port
+	s.Shutdown()
+	s.WaitForShutdown()
+	natsServerAt(t, port)
+	out := <-lead
+	require.NoError(t, out.err)
+	assert.NoError(t, <-ended)
+	assert.Equal(t, 1500, out.result.Succeeded)
+}
+
+func TestNoLead(t *testing.T) {
+	t.Parallel()
+	l := quick()
+	l.Wait = 300 * time.Millisecond
+	began := time.Now()
+	_, err := Run(t.Context(), options(natsServer(t), Agent, 0), l)
+	assert.ErrorIs(t, err, ErrNoLead)
+	assert.NotContains(t, err.Error(), "only")
+	assert.Less(t, time.Since(began), 3*time.Second)
+}
+
+func TestWrongPassword(t *testing.T) {
+	t.Parallel()
+	s := natsServer(t)
+	for _, role := range []Role{Lead, Agent} {
+		o := options(s, role, 1)
+		o.Server = "nats://fleet:wrong@" + s.Addr().String()
+		_, err := Run(t.Context(), o, quick())
+		assert.ErrorIs(t, err, ErrServer)
+		assert.ErrorIs(t, err, nats.ErrAuthorization)
+		assert.NotContains(t, err.Error(), "wrong")
+	}
+}
+
+func TestTooFewAgents(t *testing.T) {
+	t.Parallel()
+	s := natsServer(t)
+	l := quick()
+	l.Wait = time.Second
+	_, ended := crew(t, s, l)
+	_, err := Run(t.Context(), options(s, Lead, 2), l)
+	assert.ErrorIs(t, err, ErrAgents)
+	assert.ErrorContains(t, err, "1 of 2")
+	errs := ended()
+	assert.ErrorIs(t, errs[0], ErrStopped)
+	assert.ErrorContains(t, errs[0], "too few agents came")
+}
+
+// TestAnotherLoad: whoever has another load is told so, and so is everybody else.
+func TestAnotherLoad(t *testing.T) {
+	t.Parallel()
+	s := natsServer(t)
+	other := quick()
+	other.Rate++
+	agents, right := crew(t, s, quick())
+	lead := running(t.Context(), options(s, Lead, 3), quick())
+	require.Eventually(t, func() bool {
+		agents[0].mu.Lock()
+		defer agents[0].mu.Unlock()
+		return agents[0].lead != ""
+	}, 5*time.Second, time.Millisecond)
+	_, wrong := crew(t, s, other)
+	out := <-lead
+	assert.ErrorIs(t, out.err, ErrLoad)
+	assert.ErrorContains(t, out.err, "1000 ops/s for 100ms, constant arrivals")
+	assert.ErrorContains(t, out.err, "1001 ops/s for 100ms, constant arrivals")
+	assert.ErrorIs(t, wrong()[0], ErrLoad)
+	assert.ErrorIs(t, right()[0], ErrStopped)
+}
+
+func TestFullAndTaken(t *testing.T) {
+	t.Parallel()
+	s := natsServer(t)
+	l := quick()
+	l.For = time.Second
+	_, ended := crew(t, s, l)
+	lead := running(t.Context(), options(s, Lead, 1), l)
+	time.Sleep(200 * time.Millisecond)
+	_, err := Run(t.Context(), options(s, Agent, 0), l)
+	assert.ErrorIs(t, err, ErrRefused)
+	_, err = Run(t.Context(), options(s, Lead, 1), l)
+	assert.ErrorIs(t, err, ErrTaken)
+	other := options(s, Lead, 1)
+	other.Name = "y"
+	alone := l
+	alone.Wait = 50 * time.Millisecond
+	_, err = Run(t.Context(), other, alone)
+	assert.ErrorIs(t, err, ErrAgents, "fleets of different names do not see each other")
+	out := <-lead
+	assert.NoError(t, out.err)
+	assert.NoError(t, ended()[0])
+}
+
+// TestSpoiltSamples are refused, and the part is not measured.
+func TestSpoiltSamples(t *testing.T) {
+	t.Parallel()
+	for name, spoil := range map[string]func([]byte) []byte{
+		"a bit":     func(b []byte) []byte { b[len(b)/2] ^= 4; return b },
+		"cut off":   func(b []byte) []byte { return b[:len(b)-1] },
+		"nothing":   func([]byte) []byte { return nil },
+		"elsewhere": func(b []byte) []byte { p, _ := decodePiece(b); p.offset += 16; p.data = p.data[16:]; return p.encode() },
+		"forged": func(b []byte) []byte { // with a checksum that fits the piece
+			p, _ := decodePiece(b)
+			p.data = append([]byte{}, p.data...)
+			p.data[8]++
+			return p.encode()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := natsServer(t)
+			spoiler := newAgent(options(s, Agent, 0), quick())
+			spoiler.spoil = spoil
+			end := make(chan error, 1)
+			go func() { end <- spoiler.run(t.Context()) }()
+			_, ended := crew(t, s, quick())
+			r, err := Run(t.Context(), options(s, Lead, 2), quick())
+			require.NoError(t, err)
+			assert.NoError(t, ended()[0])
+			assert.ErrorIs(t, <-end, ErrStopped)
+			assert.Equal(t, 1, r.Measured)
+			assert.Equal(t, 50, r.Succeeded)
+			for _, p := range r.Parts {
+				if !p.Measured {
+					assert.Contains(t, p.Why, ErrSamples.Error())
+				}
+			}
+		})
+	}
+}
+
+// mute joins a fleet and never answers.
+func mute(t *testing.T, s *server.Server, l Load) {
+	nc, err := nats.Connect(address(s))
+	require.NoError(t, err)
+	t.Cleanup(nc.Close)
+	_, err = nc.Subscribe(agentSubject("mute"), func(msg *nats.Msg) {
+		q, err := decode[question](msg.Data)
+		if err != nil || q.Kind != askState || q.Task != nil {
+			return
+		}
+		_ = msg.Respond(encode(answer{Clock: clock()}))
+	})
+	require.NoError(t, err)
+	me := introduce(l)
+	require.Eventually(t, func() bool {
+		_, err := nc.Request(leadSubject("x"), encode(call{Protocol: protocol, Kind: callJoin, ID: "mute", Hello: &me}), time.Second)
+		return err == nil
+	}, 5*time.Second, 10*time.Millisecond)
+}
+
+// TestSilentAgent: one that is connected and says nothing is lost as well.
+func TestSilentAgent(t *testing.T) {
+	t.Parallel()
+	s := natsServer(t)
+	lead := running(t.Context(), options(s, Lead, 2), quick())
+	mute(t, s, quick())
+	_, ended := crew(t, s, quick())
+	out := <-lead
+	require.NoError(t, out.err)
+	assert.NoError(t, ended()[0])
+	assert.Equal(t, 1, out.result.Measured)
+	assert.Contains(t, out.result.Parts[0].Why, "it said nothing for 500ms")
+}
+
+func TestAllLost(t *testing.T) {
+	t.Parallel()
+	s := natsServer(t)
+	lead := running(t.Context(), options(s, Lead, 1), quick())
+	mute(t, s, quick())
+	assert.ErrorIs(t, (<-lead).err, ErrLost)
+}
+
+// TestServerGone: nobody hangs where the server itself is lost.
+func TestServerGone(t *testing.T) {
+	t.Parallel()
+	s := natsServer(t)
+	l := quick()
+	l.For = 20 * time.Second
+	_, ended := crew(t, s, l)
+	lead := running(t.Context(), options(s, Lead, 1), l)
+	time.Sleep(500 * time.Millisecond)
+	s.Shutdown()
+	assert.ErrorIs(t, (<-lead).err, ErrLost)
+	assert.ErrorIs(t, ended()[0], ErrLost)
+}
+
+// TestCancelled: a lead whose context ends lets its agents go, with the cause.
+func TestCancelled(t *testing.T) {
+	t.Parallel()
+	s := natsServer(t)
+	l := quick()
+	l.For = 20 * time.Second
+	_, ended := crew(t, s, l, l)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	lead := running(ctx, options(s, Lead, 2), l)
+	time.Sleep(500 * time.Millisecond)
+	cause := errors.New("somebody had enough")
+	cancel(cause)
+	assert.ErrorIs(t, (<-lead).err, cause)
+	for _, err := range ended() {
+		assert.ErrorIs(t, err, ErrStopped)
+		assert.ErrorContains(t, err, "somebody had enough")
+	}
+	_, err := Run(ctx, Options{}, l)
+	assert.ErrorIs(t, err, cause, "alone")
 }

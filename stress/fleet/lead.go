@@ -18,6 +18,7 @@ type lead struct {
 	nc   *nats.Conn
 	id   string
 	end  context.CancelCauseFunc
+	ear  *nats.Subscription // to what agents say
 
 	mu        sync.Mutex
 	members   []*member       // in the order in which they came
@@ -64,7 +65,7 @@ func (l *lead) claim(ctx context.Context) error {
 	case !errors.Is(err, nats.ErrNoResponders):
 		return fmt.Errorf("%w at %s: %w", ErrServer, withoutSecrets(l.o.Server), err)
 	}
-	if _, err := l.nc.Subscribe(subject, func(msg *nats.Msg) { l.called(ctx, msg) }); err != nil {
+	if l.ear, err = l.nc.Subscribe(subject, func(msg *nats.Msg) { l.called(ctx, msg) }); err != nil {
 		return fmt.Errorf("%w: %w", ErrServer, err)
 	}
 	return nil
@@ -175,7 +176,7 @@ const ahead = 100 * time.Millisecond
 // measure takes all agents through their parts, those that get lost on the way
 // excepted.
 func (l *lead) measure(ctx context.Context) error {
-	for k, t := range l.load.split(len(l.members), l.o.Seed) {
+	for k, t := range l.load.split(len(l.members), l.o) {
 		l.members[k].task = t
 	}
 	l.each(func(m *member) error { return m.prepare(ctx) })
@@ -216,6 +217,9 @@ func (l *lead) release(ctx context.Context, err error) {
 	// It is done when all else is cancelled, too.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.o.pace.try)
 	defer cancel()
+	// Who is let go may come again at once, for another run: this one must not
+	// hear of it.
+	_ = l.ear.Unsubscribe() // fails where the connection is lost
 	var all sync.WaitGroup
 	l.mu.Lock()
 	defer l.mu.Unlock()

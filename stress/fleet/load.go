@@ -31,7 +31,7 @@ type Load struct {
 const (
 	longest     = 24 * time.Hour
 	defaultWait = time.Minute
-	// mostOperations bounds the samples that a lead holds: 16 bytes each, twice.
+	// mostOperations bounds the samples that a lead holds: some 50 bytes each.
 	mostOperations = 50_000_000
 )
 

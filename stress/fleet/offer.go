@@ -58,10 +58,9 @@ func newOffering(l Load, t task) *offering {
 // mostFault bounds what is kept of the error of an operation, in bytes.
 const mostFault = 200
 
-// offer does the task and returns what came of it, and its samples. Operations
-// are given patience to end after the last was due.
-func (o *offering) offer(ctx context.Context, patience time.Duration) (account, []byte) {
-	ctx, cancel := context.WithTimeout(ctx, o.load.For+patience)
+// offer does the task and returns what came of it, and its samples.
+func (o *offering) offer(ctx context.Context) (account, []byte) {
+	ctx, cancel := context.WithTimeout(ctx, o.load.For+o.task.Patience)
 	defer cancel()
 	began := int64(0)
 	meter := measure.StartMeter()

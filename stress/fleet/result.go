@@ -89,7 +89,7 @@ func (r *Result) String() string {
 	if r.Unfinished > 0 {
 		text += fmt.Sprintf(", %d unfinished", r.Unfinished)
 	}
-	if r.Agents > 1 {
+	if r.Measured > 1 {
 		text += ", all begun within " + nanoseconds(r.Spread)
 	}
 	if r.Saturated {

@@ -4,18 +4,16 @@ import (
 	"context"
 	"fmt"
 	"time"
-
-	"tensile/stress/internal/settings"
 )
 
 // Role is what a process is in a fleet.
-type Role = settings.Role
+type Role string
 
 // The roles.
 const (
-	Alone = settings.Alone // a fleet of one, without a server
-	Lead  = settings.Lead  // puts the figures together and offers nothing
-	Agent = settings.Agent // offers a part of the load
+	Alone Role = ""      // a fleet of one, without a server
+	Lead  Role = "lead"  // puts the figures together and offers nothing
+	Agent Role = "agent" // offers a part of the load
 )
 
 // Options are of which fleet a process is part, and as what. The zero value is
@@ -26,8 +24,8 @@ type Options struct {
 	Name   string // of the fleet; those of different names do not see each other
 	Agents int    // for which a lead waits
 	Seed   uint64 // of arrivals, given by the lead
-	// Patience is how long operations may take to end after the last was due; 0
-	// for ten seconds.
+	// Patience is how long operations may take to end after the last was due, as
+	// the lead has it; 0 for ten seconds.
 	Patience time.Duration
 
 	pace pace
@@ -67,9 +65,9 @@ func Run(ctx context.Context, o Options, l Load) (*Result, error) {
 
 // alone is a fleet of one, all in this process.
 func alone(ctx context.Context, o Options, l Load) (*Result, error) {
-	m := &member{hello: introduce(l), task: l.split(1, o.Seed)[0]}
+	m := &member{hello: introduce(l), task: l.split(1, o)[0]}
 	var samples []byte
-	m.account, samples = newOffering(l, m.task).offer(ctx, o.Patience)
+	m.account, samples = newOffering(l, m.task).offer(ctx)
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}

@@ -23,8 +23,10 @@ const (
 
 // natsServer starts a server that asks for a password, and lets so little through
 // in one message that samples come in several pieces.
-func natsServer(t *testing.T) *server.Server {
-	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: -1, Username: user, Password: password,
+func natsServer(t *testing.T) *server.Server { return natsServerAt(t, server.RANDOM_PORT) }
+
+func natsServerAt(t *testing.T, port int) *server.Server {
+	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: port, Username: user, Password: password,
 		MaxPayload: 8 << 10, MaxPending: 1 << 20, NoLog: true, NoSigs: true})
 	require.NoError(t, err)
 	s.Start()

@@ -41,7 +41,7 @@ func Test(tb testing.TB, l Load) *Result {
 		l.Arrivals = set.Arrivals
 	}
 	o := Options{
-		Role: set.Fleet.Role, Server: set.Fleet.URL, Agents: set.Fleet.Agents, Seed: set.Seed, Patience: set.Patience,
+		Role: Role(set.Fleet.Role), Server: set.Fleet.URL, Agents: set.Fleet.Agents, Seed: set.Seed, Patience: set.Patience,
 		Name: strings.TrimSpace(callersPackage() + " " + tb.Name() + " " + set.Fleet.Name),
 	}
 	ctx, stop := until(tb)
