@@ -54,16 +54,19 @@ func (l *lead) run(ctx context.Context) (result *Result, err error) {
 // claim takes the place of the lead, if nobody has it.
 func (l *lead) claim(ctx context.Context) error {
 	subject := leadSubject(l.o.Name)
-	try, cancel := context.WithTimeout(ctx, l.o.pace.try)
-	defer cancel()
-	_, err := l.nc.RequestWithContext(try, subject, encode(call{Protocol: protocol, Kind: callAlive, ID: l.id}))
-	switch {
-	case err == nil:
-		return fmt.Errorf("%w for %q at %s", ErrTaken, l.o.Name, withoutSecrets(l.o.Server))
-	case ctx.Err() != nil:
-		return context.Cause(ctx)
-	case !errors.Is(err, nats.ErrNoResponders):
-		return fmt.Errorf("%w at %s: %w", ErrServer, withoutSecrets(l.o.Server), err)
+	var err error
+	for began := time.Now(); !errors.Is(err, nats.ErrNoResponders); {
+		try, cancel := context.WithTimeout(ctx, l.o.pace.try)
+		_, err = l.nc.RequestWithContext(try, subject, encode(call{Protocol: protocol, Kind: callAlive, ID: l.id}))
+		cancel()
+		switch {
+		case err == nil:
+			return fmt.Errorf("%w for %q at %s", ErrTaken, l.o.Name, withoutSecrets(l.o.Server))
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case time.Since(began) > l.o.pace.silence:
+			return fmt.Errorf("%w at %s: %w", ErrServer, withoutSecrets(l.o.Server), err)
+		}
 	}
 	if l.ear, err = l.nc.Subscribe(subject, func(msg *nats.Msg) { l.called(ctx, msg) }); err != nil {
 		return fmt.Errorf("%w: %w", ErrServer, err)

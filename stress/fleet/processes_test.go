@@ -78,7 +78,7 @@ func (p *process) ends() error {
 	p.t.Helper()
 	select {
 	case <-p.Ended():
-	case <-time.After(15 * time.Second):
+	case <-time.After(30 * time.Second):
 		p.t.Fatalf("a process of the fleet does not end: %s", p.said())
 	}
 	return p.Close()
@@ -119,7 +119,7 @@ func (p *processes) world() *subject {
 func TestProcesses(t *testing.T) {
 	t.Parallel()
 	const rate, seconds, agents = 3000, 1, 3
-	p := newProcesses(t, Load{Rate: rate, For: seconds * time.Second, Wait: 10 * time.Second})
+	p := newProcesses(t, Load{Rate: rate, For: seconds * time.Second, Wait: 20 * time.Second, Criteria: counts})
 	s := p.world()
 	lead, all := p.lead(agents), p.agents(agents)
 	assert.NoError(t, lead.ends(), "%s", lead.said())
@@ -160,13 +160,12 @@ func TestProcesses(t *testing.T) {
 // TestKilledAgent: its part is not measured, and said to be; the others count.
 func TestKilledAgent(t *testing.T) {
 	t.Parallel()
-	const rate, seconds, agents = 900, 2, 3
-	p := newProcesses(t, Load{Rate: rate, For: seconds * time.Second, Wait: 10 * time.Second})
+	const rate, seconds, agents = 1800, 1, 3
+	p := newProcesses(t, Load{Rate: rate, For: seconds * time.Second, Wait: 20 * time.Second, Criteria: counts})
 	s := p.world()
 	lead, all := p.lead(agents), p.agents(agents)
 	victim := all[1]
-	require.Eventually(t, func() bool { n, _ := s.counted(0, rate*seconds); return n > rate/2 }, 15*time.Second, 10*time.Millisecond)
-	victim.Kill()
+	s.on(rate/2, victim.Kill)
 	assert.NoError(t, lead.ends(), "%s", lead.said())
 	assert.NoError(t, all[0].ends(), "%s", all[0].said())
 	assert.NoError(t, all[2].ends(), "%s", all[2].said())
@@ -206,11 +205,10 @@ func TestKilledAgent(t *testing.T) {
 // TestKilledLead: agents end by themselves, and say why.
 func TestKilledLead(t *testing.T) {
 	t.Parallel()
-	p := newProcesses(t, Load{Rate: 200, For: time.Minute, Wait: 10 * time.Second})
+	p := newProcesses(t, Load{Rate: 200, For: time.Minute, Wait: 20 * time.Second, Criteria: counts})
 	s := p.world()
 	lead, all := p.lead(2), p.agents(2)
-	require.Eventually(t, func() bool { n, _ := s.counted(0, 200*60); return n > 50 }, 15*time.Second, 10*time.Millisecond)
-	lead.Kill()
+	s.on(50, lead.Kill)
 	for _, a := range all {
 		assert.Error(t, a.ends())
 		assert.Contains(t, a.said(), "the lead of the fleet: fleet: lost")
@@ -221,11 +219,10 @@ func TestKilledLead(t *testing.T) {
 // signal.
 func TestInterruptedAgent(t *testing.T) {
 	t.Parallel()
-	p := newProcesses(t, Load{Rate: 400, For: 1500 * time.Millisecond, Wait: 10 * time.Second})
+	p := newProcesses(t, Load{Rate: 800, For: 750 * time.Millisecond, Wait: 20 * time.Second, Criteria: counts})
 	s := p.world()
 	lead, all := p.lead(2), p.agents(2)
-	require.Eventually(t, func() bool { n, _ := s.counted(0, 600); return n > 50 }, 15*time.Second, 10*time.Millisecond)
-	require.NoError(t, all[0].Signal(syscall.SIGTERM))
+	s.on(50, func() { assert.NoError(t, all[0].Signal(syscall.SIGTERM)) })
 	assert.ErrorContains(t, all[0].ends(), "exit status 143")
 	assert.NoError(t, lead.ends(), "%s", lead.said())
 	assert.NoError(t, all[1].ends(), "%s", all[1].said())

@@ -107,6 +107,7 @@ func TestSaturated(t *testing.T) {
 func TestNothingSucceeded(t *testing.T) {
 	t.Parallel()
 	l := quick()
+	l.Criteria = nil
 	l.Do = func(context.Context, int) error { return errors.New("no") }
 	r, err := Run(t.Context(), Options{}, l)
 	require.NoError(t, err)

@@ -19,14 +19,13 @@ import (
 const (
 	user     = "fleet"
 	password = "only for this test"
+	escaped  = "only%20for%20this%20test" // in a URL
 )
 
 // natsServer starts a server that asks for a password, and lets so little through
 // in one message that samples come in several pieces.
-func natsServer(t *testing.T) *server.Server { return natsServerAt(t, server.RANDOM_PORT) }
-
-func natsServerAt(t *testing.T, port int) *server.Server {
-	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: port, Username: user, Password: password,
+func natsServer(t *testing.T) *server.Server {
+	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, Username: user, Password: password,
 		MaxPayload: 8 << 10, MaxPending: 1 << 20, NoLog: true, NoSigs: true})
 	require.NoError(t, err)
 	s.Start()
@@ -40,7 +39,7 @@ func natsServerAt(t *testing.T, port int) *server.Server {
 
 // address is the URL of a server for one who knows the password.
 func address(s *server.Server) string {
-	return fmt.Sprintf("nats://%s:%s@%s", user, "only%20for%20this%20test", s.Addr())
+	return fmt.Sprintf("nats://%s:%s@%s", user, escaped, s.Addr())
 }
 
 // subject is a service on TCP that counts every operation it is asked for.
@@ -50,6 +49,8 @@ type subject struct {
 
 	mu    sync.Mutex
 	times map[uint64]int // each operation was asked for
+	after int            // operations in all, before the last is answered,
+	then  func()         // is called
 	open  map[net.Conn]bool
 }
 
@@ -91,11 +92,24 @@ func (s *subject) serve(c net.Conn) {
 		}
 		s.mu.Lock()
 		s.times[binary.BigEndian.Uint64(b)]++
+		if len(s.times) == s.after && s.then != nil {
+			s.then()
+			s.then = nil
+		}
 		s.mu.Unlock()
 		if _, err := c.Write(b); err != nil {
 			return
 		}
 	}
+}
+
+// on has something done in the middle of a load, and waits for that.
+func (s *subject) on(after int, then func()) {
+	done := make(chan struct{})
+	s.mu.Lock()
+	s.after, s.then = after, func() { then(); close(done) }
+	s.mu.Unlock()
+	<-done
 }
 
 // counted is how many operations from first on, of count, were asked for, and how
