@@ -41,7 +41,7 @@ func newAgent(o Options, l Load) *agent {
 func (a *agent) run(ctx context.Context) error {
 	ctx, a.end = context.WithCancelCause(ctx)
 	defer a.end(nil)
-	nc, err := connect(a.o.Server, "agent")
+	nc, err := connect(ctx, a.o.Server, "agent")
 	if err != nil {
 		return err
 	}

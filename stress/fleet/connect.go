@@ -18,22 +18,34 @@ type pace struct {
 	silence time.Duration // without an answer
 }
 
-var usualPace = pace{beat: 250 * time.Millisecond, try: time.Second, gone: time.Second, silence: 5 * time.Second}
+var usualPace = pace{beat: 250 * time.Millisecond, try: time.Second, gone: time.Second, silence: 10 * time.Second}
 
 const (
-	connecting   = 5 * time.Second // for a connection to the server
+	connecting   = 5 * time.Second  // for one try to connect to the server
+	reachable    = 10 * time.Second // for all of them
 	reconnecting = 100 * time.Millisecond
 	// leastPayload is what the server must let through in one message.
 	leastPayload = 4096
 )
 
-// connect opens a connection that comes back by itself.
-func connect(server, name string) (*nats.Conn, error) {
-	nc, err := nats.Connect(server, nats.Name("tensile fleet "+name), nats.Timeout(connecting),
-		nats.ReconnectWait(reconnecting), nats.MaxReconnects(-1), nats.ReconnectBufSize(-1),
-		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {})) // what is lost is asked for again
-	if err != nil {
-		return nil, fmt.Errorf("%w at %s: %w", ErrServer, withoutSecrets(server), err)
+// connect opens a connection that comes back by itself. The server may be busy, or
+// about to start; one that knows no such user will not know him later.
+func connect(ctx context.Context, server, name string) (*nats.Conn, error) {
+	var nc *nats.Conn
+	for began := time.Now(); ; {
+		var err error
+		nc, err = nats.Connect(server, nats.Name("tensile fleet "+name), nats.Timeout(connecting),
+			nats.ReconnectWait(reconnecting), nats.MaxReconnects(-1), nats.ReconnectBufSize(-1),
+			nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {})) // what is lost is asked for again
+		if err == nil {
+			break
+		}
+		if errors.Is(err, nats.ErrAuthorization) || time.Since(began) > reachable {
+			return nil, fmt.Errorf("%w at %s: %w", ErrServer, withoutSecrets(server), err)
+		}
+		if cause := sleep(ctx, reconnecting); cause != nil {
+			return nil, cause
+		}
 	}
 	if most := nc.MaxPayload(); most < leastPayload {
 		nc.Close()

@@ -31,8 +31,11 @@ func quick() Load {
 	return Load{Rate: 1000, For: 100 * time.Millisecond, Do: nothing, Wait: 20 * time.Second, Criteria: counts}
 }
 
-// swift is a pace at which silence is soon noticed.
-var swift = pace{beat: 20 * time.Millisecond, try: 300 * time.Millisecond, gone: 400 * time.Millisecond, silence: 1500 * time.Millisecond}
+// swift is a pace for short runs, on a machine that may be busy with others.
+var swift = pace{beat: 20 * time.Millisecond, try: 300 * time.Millisecond, gone: time.Second, silence: 10 * time.Second}
+
+// silence is how long it may last where it is what a test waits for.
+const silence = 2 * time.Second
 
 func options(s *server.Server, role Role, agents int) Options {
 	return Options{Role: role, Server: address(s), Name: "x", Agents: agents, Seed: 7, Patience: time.Second, pace: swift}
@@ -199,7 +202,7 @@ func TestConnectionsBreak(t *testing.T) {
 	by := func(from int, role Role) Options {
 		o := options(s, role, 1)
 		o.Server = "nats://" + user + ":" + escaped + "@" + between.Addr(from, theServer)
-		o.pace.gone, o.pace.silence = 3*time.Second, 5*time.Second
+		o.pace.gone = 3 * time.Second
 		return o
 	}
 	var broken atomic.Int64
@@ -291,20 +294,30 @@ func TestFullAndTaken(t *testing.T) {
 	t.Parallel()
 	s := natsServer(t)
 	l := quick()
-	l.For = time.Second
+	begun, enough := make(chan struct{}), make(chan struct{})
+	l.Do = func(_ context.Context, i int) error {
+		if i == 0 {
+			close(begun)
+			<-enough
+		}
+		return nil
+	}
 	_, ended := crew(t, s, l)
-	lead := running(t.Context(), options(s, Lead, 1), l)
-	time.Sleep(200 * time.Millisecond)
+	o := options(s, Lead, 1)
+	o.Patience = 20 * time.Second // for the first operation
+	lead := running(t.Context(), o, l)
+	<-begun
 	_, err := Run(t.Context(), options(s, Agent, 0), l)
 	assert.ErrorIs(t, err, ErrRefused)
 	_, err = Run(t.Context(), options(s, Lead, 1), l)
 	assert.ErrorIs(t, err, ErrTaken)
 	other := options(s, Lead, 1)
 	other.Name = "y"
-	alone := l
-	alone.Wait = 50 * time.Millisecond
-	_, err = Run(t.Context(), other, alone)
+	short := l
+	short.Wait = 50 * time.Millisecond
+	_, err = Run(t.Context(), other, short)
 	assert.ErrorIs(t, err, ErrAgents, "fleets of different names do not see each other")
+	close(enough)
 	out := <-lead
 	assert.NoError(t, out.err)
 	assert.NoError(t, ended()[0])
@@ -371,14 +384,16 @@ func mute(t *testing.T, s *server.Server, l Load) {
 func TestSilentAgent(t *testing.T) {
 	t.Parallel()
 	s := natsServer(t)
-	lead := running(t.Context(), options(s, Lead, 2), quick())
+	o := options(s, Lead, 2)
+	o.pace.silence = silence
+	lead := running(t.Context(), o, quick())
 	mute(t, s, quick())
 	_, ended := crew(t, s, quick())
 	out := <-lead
 	require.NoError(t, out.err)
 	assert.NoError(t, ended()[0])
 	assert.Equal(t, 1, out.result.Measured)
-	assert.Contains(t, out.result.Parts[0].Why, "it said nothing for 1.5s")
+	assert.Contains(t, out.result.Parts[0].Why, "it said nothing for 2s")
 }
 
 // TestServerGone: nobody hangs where the server itself is lost.
@@ -387,12 +402,22 @@ func TestServerGone(t *testing.T) {
 	s := natsServer(t)
 	l := quick()
 	l.For = 20 * time.Second
-	_, ended := crew(t, s, l)
-	lead := running(t.Context(), options(s, Lead, 1), l)
-	time.Sleep(500 * time.Millisecond)
+	begun := make(chan struct{})
+	l.Do = func(_ context.Context, i int) error {
+		if i == 0 {
+			close(begun)
+		}
+		return nil
+	}
+	o := options(s, Agent, 1)
+	o.pace.silence = silence
+	agent := running(t.Context(), o, l)
+	o.Role = Lead
+	lead := running(t.Context(), o, l)
+	<-begun
 	s.Shutdown()
 	assert.ErrorIs(t, (<-lead).err, ErrLost)
-	assert.ErrorIs(t, ended()[0], ErrLost)
+	assert.ErrorIs(t, (<-agent).err, ErrLost)
 }
 
 // TestCancelled: a lead whose context ends lets its agents go, with the cause.
@@ -401,10 +426,19 @@ func TestCancelled(t *testing.T) {
 	s := natsServer(t)
 	l := quick()
 	l.For = 20 * time.Second
+	begun := make(chan struct{}, 2)
+	l.Do = func(_ context.Context, i int) error {
+		if i == 0 || i == 10_000 { // the first of each agent
+			begun <- struct{}{}
+		}
+		return nil
+	}
 	_, ended := crew(t, s, l, l)
 	ctx, cancel := context.WithCancelCause(t.Context())
 	lead := running(ctx, options(s, Lead, 2), l)
-	time.Sleep(500 * time.Millisecond)
+	for range 2 {
+		<-begun
+	}
 	cause := errors.New("somebody had enough")
 	cancel(cause)
 	assert.ErrorIs(t, (<-lead).err, cause)

@@ -34,7 +34,7 @@ func (l *lead) run(ctx context.Context) (result *Result, err error) {
 	l.id = nuid.Next()
 	l.gathering, l.full = context.WithCancel(ctx)
 	defer l.full()
-	if l.nc, err = connect(l.o.Server, "lead"); err != nil {
+	if l.nc, err = connect(ctx, l.o.Server, "lead"); err != nil {
 		return nil, err
 	}
 	defer l.nc.Close()

@@ -26,7 +26,7 @@ const (
 // in one message that samples come in several pieces.
 func natsServer(t *testing.T) *server.Server {
 	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, Username: user, Password: password,
-		MaxPayload: 8 << 10, MaxPending: 1 << 20, NoLog: true, NoSigs: true})
+		AuthTimeout: 30, MaxPayload: 8 << 10, MaxPending: 1 << 20, NoLog: true, NoSigs: true})
 	require.NoError(t, err)
 	s.Start()
 	t.Cleanup(func() {
