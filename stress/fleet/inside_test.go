@@ -189,6 +189,33 @@ func TestAgain(t *testing.T) {
 	assert.NoError(t, errors.Join(<-ended, <-ended))
 }
 
+// TestLeadIsDeafInTheEnd: who is let go and comes again is not heard by the lead
+// that lets him go.
+func TestLeadIsDeafInTheEnd(t *testing.T) {
+	t.Parallel()
+	s := natsServer(t)
+	o := options(s, Lead, 1)
+	var err error
+	l := &lead{o: o, load: quick(), id: "L"}
+	l.nc, err = connect(t.Context(), o.Server, "lead")
+	require.NoError(t, err)
+	defer l.nc.Close()
+	require.NoError(t, l.claim(t.Context()))
+	l.members = []*member{{id: "released", leave: func(error) {}}}
+	comes, err := nats.Connect(o.Server)
+	require.NoError(t, err)
+	defer comes.Close()
+	again := make(chan error, 1)
+	_, err = comes.Subscribe(agentSubject("released"), func(*nats.Msg) { // and does not answer
+		_, err := comes.Request(leadSubject(o.Name), encode(call{Protocol: protocol, Kind: callAlive, ID: "released"}), 10*time.Second)
+		again <- err
+	})
+	require.NoError(t, err)
+	require.NoError(t, comes.Flush())
+	l.release(t.Context(), nil)
+	assert.ErrorIs(t, <-again, nats.ErrNoResponders)
+}
+
 // TestConnectionsBreak: a connection that is soon back costs nothing, nor does
 // silence that is soon over. What got lost is asked for again.
 func TestConnectionsBreak(t *testing.T) {
@@ -326,19 +353,23 @@ func TestFullAndTaken(t *testing.T) {
 // TestSpoiltSamples are refused, and the part is not measured.
 func TestSpoiltSamples(t *testing.T) {
 	t.Parallel()
-	for name, spoil := range map[string]func([]byte) []byte{
-		"a bit":     func(b []byte) []byte { b[len(b)/2] ^= 4; return b },
-		"cut off":   func(b []byte) []byte { return b[:len(b)-1] },
-		"nothing":   func([]byte) []byte { return nil },
-		"elsewhere": func(b []byte) []byte { p, _ := decodePiece(b); p.offset += 16; p.data = p.data[16:]; return p.encode() },
-		"forged": func(b []byte) []byte { // with a checksum that fits the piece
+	for says, spoil := range map[string]func([]byte) []byte{
+		"a piece with a wrong checksum": func(b []byte) []byte { b[len(b)/2] ^= 4; return b },
+		"a piece of 0 bytes":            func([]byte) []byte { return nil },
+		"the piece at 16 of 800, where that at 0 of 800 was asked for": func(b []byte) []byte {
+			p, _ := decodePiece(b)
+			p.offset += 16
+			p.data = p.data[16:]
+			return p.encode()
+		},
+		"the checksum of all is wrong": func(b []byte) []byte { // while that of the piece is not
 			p, _ := decodePiece(b)
 			p.data = append([]byte{}, p.data...)
 			p.data[8]++
 			return p.encode()
 		},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(says, func(t *testing.T) {
 			s := natsServer(t)
 			spoiler := newAgent(options(s, Agent, 0), quick())
 			spoiler.spoil = spoil
@@ -353,7 +384,7 @@ func TestSpoiltSamples(t *testing.T) {
 			assert.Equal(t, 50, r.Succeeded)
 			for _, p := range r.Parts {
 				if !p.Measured {
-					assert.Contains(t, p.Why, ErrSamples.Error())
+					assert.Equal(t, ErrSamples.Error()+": "+says, p.Why)
 				}
 			}
 		})

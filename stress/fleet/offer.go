@@ -40,7 +40,7 @@ type offering struct {
 	load Load
 	task task
 
-	started, ended atomic.Int64
+	started atomic.Int64 // operations
 
 	mu       sync.RWMutex // read-locked to record, locked to seal
 	sealed   bool         // what ends now counts as unfinished
@@ -99,7 +99,6 @@ func (o *offering) do(ctx context.Context, i int, due int64) {
 		o.recorder.Failed(i)
 		o.fault.Do(func() { o.fault.text = cut(fmt.Sprintf("operation %d: %v", o.task.First+i, err), mostFault) })
 	}
-	o.ended.Add(1)
 }
 
 // seal closes the books. From here on no operation writes to the recorder.

@@ -85,14 +85,14 @@ func TestTest(t *testing.T) {
 }
 
 func TestTestIsToldWhatIsWrong(t *testing.T) {
-	t.Setenv("STRESS_FLEET", "nats://me:secret@127.0.0.1:1")
+	t.Setenv("STRESS_FLEET", "nats://me:secret@"+natsServer(t).Addr().String())
 	said, _ := observe(t, quick())
 	require.Len(t, said.fatal, 1)
 	assert.Contains(t, said.fatal[0], "without STRESS_FLEET_ROLE, accepted there is lead or agent")
 	t.Setenv("STRESS_FLEET_ROLE", "agent")
 	said, _ = observe(t, quick())
 	require.Len(t, said.fatal, 1)
-	assert.Contains(t, said.fatal[0], ErrServer.Error()+" at nats://127.0.0.1:1")
+	assert.Contains(t, said.fatal[0], ErrServer.Error()+" at nats://127.0.0.1:")
 	assert.NotContains(t, said.fatal[0], "secret")
 	t.Setenv("STRESS_FLEET", "")
 	t.Setenv("STRESS_FLEET_ROLE", "")
@@ -114,8 +114,10 @@ func (l limited) Deadline() (time.Time, bool) { return l.at, true }
 
 // TestTimeLimit: a run ends before go test would end the process.
 func TestTimeLimit(t *testing.T) {
-	ctx, stop := until(limited{t, time.Now().Add(farewell + 50*time.Millisecond)})
+	limit := time.Now().Add(farewell + 50*time.Millisecond)
+	ctx, stop := until(limited{t, limit})
 	defer stop()
 	<-ctx.Done()
+	assert.Positive(t, time.Until(limit))
 	assert.ErrorIs(t, context.Cause(ctx), errDeadline)
 }
