@@ -1,4 +1,4 @@
-.PHONY: stress quick bench peers museum nats picture test race lint
+.PHONY: stress quick bench peers museum nats fleet picture test race lint
 
 stress: ## every scenario there is, at N = 100,000
 	go test -count=1 -run Stress ./...
@@ -18,6 +18,8 @@ museum: ## real bugs of real libraries; downloads them
 
 nats: ## the kits over NATS, at a fifth of N, in ten minutes; downloads its server
 	STRESS_ENGINE=nats STRESS_PATIENCE=30s STRESS_SCALE=20000 go -C stress/nats test -count=1 -v -timeout 60m -run Stress .
+fleet: ## a load from several processes; downloads NATS
+	go -C stress/fleet test -count=1 .
 
 picture: ## of the last report, into docs/report.png; takes chromium
 	profile=$$(mktemp -d); chromium --headless --no-sandbox --disable-gpu --disable-quic --no-first-run --hide-scrollbars \

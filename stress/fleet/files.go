@@ -62,9 +62,9 @@ func replace(path string, text []byte) error {
 func write(w io.Writer, r *Result) {
 	fmt.Fprintf(w, "# Fleet: %s\n\n%s.\n\n", cell(r.Name), cell(strings.TrimPrefix(r.String(), "fleet: ")))
 	for _, note := range r.Notes {
-		fmt.Fprintf(w, "- %s\n", cell(note))
+		fmt.Fprintf(w, "- %s\n\n", cell(note))
 	}
-	fmt.Fprint(w, "\n| agent | machine | process | share | asked | started | succeeded | failed | unfinished | offered ops/s | p50 | p95 | p99 | p99.9 | generator late p99 | began after the first |\n")
+	fmt.Fprint(w, "| agent | machine | process | share | asked | started | succeeded | failed | unfinished | offered ops/s | p50 | p95 | p99 | p99.9 | generator late p99 | began after the first |\n")
 	fmt.Fprint(w, "| ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n")
 	for _, p := range r.Parts {
 		fmt.Fprintf(w, "| %d | %s | %d | %s | %d ", p.Number, cell(p.Host), p.PID, percent(p.Share), p.Asked)

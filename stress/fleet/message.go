@@ -138,8 +138,7 @@ func decode[T any](b []byte) (T, error) {
 	return v, nil
 }
 
-// encode can not fail: the messages hold nothing that JSON does not have, but for
-// figures of agents, which are finite.
+// encode can not fail: there is nothing in a message that JSON does not have.
 func encode(v any) []byte {
 	b, err := json.Marshal(v)
 	if err != nil {

@@ -32,8 +32,12 @@ type processes struct {
 func newProcesses(t *testing.T, l Load) *processes {
 	p := &processes{t: t, site: proc.At(t, "fleet")}
 	p.site.Serve(func(link *proc.Link) error {
-		// As if the machines had been started hours apart.
-		epoch = epoch.Add(-time.Duration(os.Getpid()) * time.Minute)
+		// As if the machines had been started hours apart, that of the lead first.
+		started := 1000
+		if os.Getenv("STRESS_FLEET_ROLE") == string(Agent) {
+			started = os.Getpid() % 1000
+		}
+		epoch = epoch.Add(-time.Duration(started) * time.Minute)
 		const connections = 8
 		c, err := dial(os.Getenv(subjectVariable), connections)
 		if err != nil {
@@ -215,6 +219,21 @@ func TestKilledLead(t *testing.T) {
 		assert.Error(t, a.ends())
 		assert.Contains(t, a.said(), "the lead of the fleet: fleet: lost")
 	}
+}
+
+// TestInterruptedLead: the agents are told at once, and why.
+func TestInterruptedLead(t *testing.T) {
+	t.Parallel()
+	p := newProcesses(t, Load{Rate: 200, For: time.Minute, Wait: 20 * time.Second, Criteria: counts})
+	s := p.world()
+	lead, all := p.lead(2), p.agents(2)
+	s.on(50, func() { assert.NoError(t, lead.Signal(syscall.SIGTERM)) })
+	assert.ErrorContains(t, lead.ends(), "exit status 143")
+	for _, a := range all {
+		assert.Error(t, a.ends())
+		assert.Contains(t, a.said(), "the lead ended the run: interrupted by terminated")
+	}
+	assert.NoFileExists(t, filepath.Join(p.out, "fleet.json"))
 }
 
 // TestInterruptedAgent: the lead is told at once, and the process ends as by the
