@@ -18,6 +18,7 @@ museum: ## real bugs of real libraries; downloads them
 
 nats: ## the kits over NATS, at a fifth of N, in ten minutes; downloads its server
 	STRESS_ENGINE=nats STRESS_PATIENCE=30s STRESS_SCALE=20000 go -C stress/nats test -count=1 -v -timeout 60m -run Stress .
+
 fleet: ## a load from several processes; downloads NATS
 	go -C stress/fleet test -count=1 .
 
