@@ -16,7 +16,7 @@ peers: ## ours beside others, into docs/PEERS.md; downloads the others
 museum: ## real bugs of real libraries; downloads them
 	go -C stress/museum test -count=1 -v -run Museum .
 
-nats: ## the kits over NATS, at a fifth of N, in ten minutes; downloads its server
+nats: ## the kits over NATS, at a fifth of N, in five minutes; downloads its server
 	STRESS_ENGINE=nats STRESS_PATIENCE=30s STRESS_SCALE=20000 go -C stress/nats test -count=1 -v -timeout 60m -run Stress .
 
 fleet: ## a load from several processes; downloads NATS

@@ -9,6 +9,6 @@
 // in memory use yours where STRESS_NATS_URL=nats://user:secret@host:4222 names it;
 // whatever kills servers starts its own.
 //
-// Without STRESS_ENGINE the kits run small, and must find what [Findings] in
-// docs/nats.md says they find, and nothing else.
+// Without STRESS_ENGINE only what takes seconds is run: it must hold, or be found
+// wanting, as docs/nats.md says.
 package nats
