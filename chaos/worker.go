@@ -3,7 +3,6 @@ package chaos
 import (
 	"context"
 	"fmt"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -40,7 +39,7 @@ func newWorker[T any](all *Workers[T], number int) *worker[T] {
 // String is for suture, which would print all fields otherwise.
 func (w *worker[T]) String() string { return fmt.Sprintf("worker %d", w.number) }
 
-func (w *worker[T]) wrap(err error) error { return fmt.Errorf("chaos: worker %d: %w", w.number, err) }
+func (w *worker[T]) wrap(err error) error { return &workerError{w.number, err} }
 
 func (w *worker[T]) end(why error) {
 	w.ending.Do(func() {
@@ -82,6 +81,16 @@ func (w *worker[T]) tooOften(now time.Time) bool {
 	w.crashes = append(w.crashes[1:], now)
 	return now.Sub(oldest) <= cfg.Within
 }
+
+// workerError is an error of a worker. It is put into words only if somebody
+// reads it, which a crash does not wait for.
+type workerError struct {
+	worker int
+	err    error
+}
+
+func (e *workerError) Error() string { return fmt.Sprintf("chaos: worker %d: %v", e.worker, e.err) }
+func (e *workerError) Unwrap() error { return e.err }
 
 // life is a worker from its start to its crash.
 type life[T any] struct {
@@ -170,21 +179,12 @@ func (l *life[T]) crash(value any) {
 	if !l.finish() {
 		return
 	}
-	err := l.worker.wrap(&Crash{value, debug.Stack()})
+	err := l.worker.wrap(newCrash(value))
 	if current := l.current.Load(); current != nil {
 		current.done <- err
 	}
 	l.ended <- err
 }
-
-// Crash is the error of a worker that panicked. It is ErrCrashed.
-type Crash struct {
-	Value any // of the panic; nil for runtime.Goexit
-	Stack []byte
-}
-
-func (c *Crash) Error() string { return fmt.Sprintf("%v: %v", ErrCrashed, c.Value) }
-func (c *Crash) Unwrap() error { return ErrCrashed }
 
 // strike is an injected fault on its way to a worker.
 type strike struct {

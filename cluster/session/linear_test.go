@@ -15,7 +15,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-var seeds = flag.Int("seeds", 30, "number of simulated runs")
+var (
+	seeds = flag.Int("seeds", 30, "number of simulated runs; with -short a third")
+	only  = flag.Int("only", -1, "the one seed to run")
+)
 
 const (
 	simClients = 6
@@ -26,11 +29,12 @@ const (
 // TestLinearizable has clients at all nodes read and write a few keys while
 // nodes crash with the loss of their memory, come back, are paused and cut off,
 // and messages are lost, delayed, doubled and reordered.
-var only = flag.Int("only", -1, "the one seed to run")
-
 func TestLinearizable(t *testing.T) {
-	operations := 0
-	for seed := range uint64(*seeds) {
+	operations, runs := 0, *seeds
+	if testing.Short() {
+		runs = (runs + 2) / 3
+	}
+	for seed := range uint64(runs) {
 		if *only >= 0 && uint64(*only) != seed {
 			continue
 		}
@@ -42,7 +46,7 @@ func TestLinearizable(t *testing.T) {
 			})
 		})
 	}
-	t.Logf("%d histories, %d operations", *seeds, operations)
+	t.Logf("%d histories, %d operations", runs, operations)
 }
 
 // stressed runs clients and faults and returns what the clients saw.
