@@ -164,11 +164,15 @@ func (w *Workers[T]) Do(ctx context.Context, worker int, item T) error {
 	c := w.calls.Get().(*call[T])
 	c.item = item
 	select {
-	case to.mailbox <- c:
-	case <-to.gone:
-		return to.why
-	case <-ctx.Done():
-		return ctx.Err()
+	case to.mailbox <- c: // it has room, mostly: one channel takes less than three
+	default:
+		select {
+		case to.mailbox <- c:
+		case <-to.gone:
+			return to.why
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
 	select {
 	case err := <-c.done:
