@@ -77,7 +77,7 @@ func newRun() (*run, error) {
 	for i, s := range validate.Scenarios {
 		r.report.Scenarios = append(r.report.Scenarios, &report.Scenario{
 			Number: i + 1, ID: s.ID, Title: s.Title, State: report.NotRun,
-			Checks: validate.NewChecklist(validate.Of(s.ID)).Checks(),
+			Checks: validate.NewChecklist(r.criteria(s.ID)).Checks(),
 		})
 	}
 	r.folder.Logf("run begins: scale %d, seed %d, report in %s", set.Scale, set.Seed, set.Out)
@@ -91,6 +91,11 @@ func newRun() (*run, error) {
 		r.folder.Logf("no trace of a failure will be kept: %v", err)
 	}
 	return r, r.update(func() {})
+}
+
+// criteria are those of a scenario, with the targets that were set.
+func (r *run) criteria(id string) []validate.Criterion {
+	return validate.WithTargets(validate.Of(id), r.settings.Targets)
 }
 
 // catchSignals writes the report, cleans up and ends the process when it is

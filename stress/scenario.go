@@ -65,7 +65,7 @@ func begin(t *testing.T, id string) *scenario {
 	}
 	s := &scenario{
 		t: t, run: r, id: id, n: r.settings.Scale, seed: r.settings.Seed, began: time.Now(), place: caller(), shares: undisturbed,
-		list: validate.NewChecklist(validate.Of(id)), violations: make(map[string]int),
+		list: validate.NewChecklist(r.criteria(id)), violations: make(map[string]int),
 	}
 	if !r.busy.CompareAndSwap(false, true) {
 		t.Fatalf("stress: another kit is at work in this process, accepted is one at a time: each counts what is left behind")
@@ -102,7 +102,7 @@ func (s *scenario) enter() {
 			break
 		}
 		s.result.Test, s.result.State, s.result.N, s.result.Checks = s.t.Name(), report.Running, s.n, s.list.Checks()
-		s.result.Replay = fmt.Sprintf("%sSTRESS_SEED=%d STRESS_SCALE=%d go test -count=1 -run '^%s$' .", s.engine(), s.seed, s.n, s.t.Name())
+		s.result.Replay = fmt.Sprintf("%sSTRESS_SEED=%d STRESS_SCALE=%d go test -count=1 -run '^%s$' .", s.chosen(), s.seed, s.n, s.t.Name())
 	}
 	if err := s.run.update(fill); err != nil {
 		s.t.Fatalf("stress: %v", err)
@@ -110,12 +110,15 @@ func (s *scenario) enter() {
 	s.run.folder.Logf("%s begins: %s", s.id, s.t.Name())
 }
 
-// engine is the setting that chooses it, where one was chosen.
-func (s *scenario) engine() string {
+// chosen are the settings of what is tried and how it is judged, where any was made.
+func (s *scenario) chosen() (text string) {
 	if name := s.run.settings.Engine; name != settings.InMemory {
-		return "STRESS_ENGINE=" + name + " "
+		text = "STRESS_ENGINE=" + name + " "
 	}
-	return ""
+	if len(s.run.settings.Targets) > 0 {
+		text += fmt.Sprintf("STRESS_TARGETS='%s' ", os.Getenv("STRESS_TARGETS"))
+	}
+	return text
 }
 
 // end judges the scenario, leaves it in the report and prints its line. It is
@@ -293,7 +296,7 @@ func (s *scenario) timedUnder(criterion string, figure float64, where validate.C
 // target is that of a criterion of the scenario, at N = 100,000 and on a machine
 // of its own; NaN if there is none of that name.
 func (s *scenario) target(criterion string) float64 {
-	for _, c := range validate.Of(s.id) {
+	for _, c := range s.run.criteria(s.id) {
 		if c.ID == s.id+"."+criterion {
 			return c.Target
 		}

@@ -56,6 +56,17 @@ func TestBadSettingsAreRefused(t *testing.T) {
 	assert.Equal(t, "mine", string(text), "what was in the way is left as it was")
 }
 
+// TestTargetsThatAreSet are judged, and said to be no others.
+func TestTargetsThatAreSet(t *testing.T) {
+	out := t.TempDir()
+	said, err := runKit("TestStressBalancer", "STRESS_OUT="+out, "STRESS_SCALE=2000", "STRESS_TARGETS=balancing.throughput=1e12")
+	require.Error(t, err, said)
+	assert.Contains(t, said, "target set, the specification has 50,000")
+	text, err := os.ReadFile(filepath.Join(out, "report.md"))
+	require.NoError(t, err)
+	assert.Contains(t, string(text), "Targets were set that are not the specification's: balancing.throughput=1e12.")
+}
+
 // TestAllBadSettingsAreSaidAtOnce, so that nobody has to find them one by one.
 func TestAllBadSettingsAreSaidAtOnce(t *testing.T) {
 	said, err := runKit("TestStressPool", "STRESS_SCALE=many", "STRESS_SEDE=7", "STRESS_RATE=-1")

@@ -102,7 +102,7 @@ func (l *Checklist) Measure(id string, measured float64, w Conditions) Check {
 		}
 		var note string
 		c.Criterion, note = as.at(w)
-		c.Measured, c.Note, c.Verdict = &measured, note, Failed
+		c.Measured, c.Note, c.Verdict = &measured, as.settled(note), Failed
 		if c.Comparison.holds(measured, c.Target) {
 			c.Verdict = Passed
 		}

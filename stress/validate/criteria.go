@@ -30,11 +30,11 @@ var Scenarios = []struct{ ID, Title string }{
 }
 
 func must(scenario, id, name string, c Comparison, target float64, unit string, s ...Scaling) Criterion {
-	return Criterion{scenario + "." + id, scenario, name, c, target, unit, Must, scaling(s), 0}
+	return Criterion{scenario + "." + id, scenario, name, c, target, unit, Must, scaling(s), 0, nil}
 }
 
 func reach(scenario, id, name string, c Comparison, target float64, unit string, s ...Scaling) Criterion {
-	return Criterion{scenario + "." + id, scenario, name, c, target, unit, Reach, scaling(s), 0}
+	return Criterion{scenario + "." + id, scenario, name, c, target, unit, Reach, scaling(s), 0, nil}
 }
 
 // shown is a criterion for something that must be seen to hold: the figure is

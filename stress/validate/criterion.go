@@ -87,6 +87,8 @@ type Criterion struct {
 	Scaling    Scaling    `json:"scaling,omitempty"`
 	// Floor is the part of a WithN target that does not get less with N.
 	Floor float64 `json:"floor,omitempty"`
+	// Specified is the target of the specification where another was set.
+	Specified *float64 `json:"specified,omitempty"`
 }
 
 // Conditions are what targets are adjusted to.

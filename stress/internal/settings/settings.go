@@ -33,11 +33,13 @@ type Settings struct {
 	Arrivals load.Arrivals // of steady runs
 	Hold     time.Duration // that connections are held in the memory scenario
 	Engine   string        // what the subjects run over
-	Kills    int           // of the durable queue; 0 for 20, and fewer below N = 100,000
-	Nodes    int           // processes of a cluster
-	Burn     time.Duration // that every processor is kept busy beside a healthy cluster
-	Knee     bool          // raise the rate until a threshold is missed
-	Scaling  bool          // measure how time and memory grow
+	// Targets are those set in place of the specification's, by criterion.
+	Targets map[string]float64
+	Kills   int           // of the durable queue; 0 for 20, and fewer below N = 100,000
+	Nodes   int           // processes of a cluster
+	Burn    time.Duration // that every processor is kept busy beside a healthy cluster
+	Knee    bool          // raise the rate until a threshold is missed
+	Scaling bool          // measure how time and memory grow
 	// Histories is how many seeded fault runs of the sessions scenario are checked.
 	Histories int
 	Patience  time.Duration // for what was told to end
@@ -204,6 +206,7 @@ var parsers = map[string]func(s *Settings, value string, b Build) (accepted stri
 		s.Engine = value
 		return ""
 	},
+	"STRESS_TARGETS":      parseTargets,
 	"STRESS_NATS_URL":     func(_ *Settings, value string, _ Build) string { return parseURL(value, "nats", "tls") },
 	"STRESS_POSTGRES_URL": func(_ *Settings, value string, _ Build) string { return parseURL(value, "postgres", "postgresql") },
 }
