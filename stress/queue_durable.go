@@ -170,7 +170,7 @@ func (k *queueKit) durableThroughput(ctx context.Context, t *testing.T) {
 	k.result.Operations += n
 	k.mu.Unlock()
 	if sync, err := disk.SyncTime(t.TempDir()); err == nil {
-		k.note("%d publishers had %s messages a second confirmed by the disk, whose own sync of 4 KB took %v (median).",
+		k.note("%d publishers had %s messages a second confirmed as durable, on a disk whose own sync of 4 KB took %v (median).",
 			publishers, validate.Number(float64(n)/took.Seconds()), sync)
 	}
 }
