@@ -12,12 +12,15 @@ import (
 // overNATS has the module that drives NATS run the same tests, with the same
 // flags, and returns its exit code. Its report comes where this module's would.
 func overNATS() int {
-	args := []string{"-C", "nats", "test", "-count=1", "-args"}
+	args, flags := []string{"-C", "nats", "test", "-count=1"}, []string{"-args"}
 	for _, flag := range os.Args[1:] {
-		if !strings.HasPrefix(flag, "-test.testlogfile") { // of the go command that runs this one
-			args = append(args, flag)
+		if limit, ok := strings.CutPrefix(flag, "-test.timeout="); ok {
+			args = append(args, "-timeout="+limit) // the go command keeps it, too
+		} else if !strings.HasPrefix(flag, "-test.testlogfile") { // of the go command that runs this one
+			flags = append(flags, flag)
 		}
 	}
+	args = append(args, flags...)
 	run := exec.Command("go", args...)
 	run.Stdout, run.Stderr = os.Stdout, os.Stderr
 	if root, err := filepath.Abs(".."); err == nil && os.Getenv("STRESS_OUT") == "" {
