@@ -64,6 +64,7 @@ func TestRouter(t *testing.T, open func(testing.TB, RouterConfig) Router) {
 	ok = k.phase("full", k.full) && ok
 	ok = k.phase("order", k.order) && ok
 	ok = k.phase("names", k.names) && ok
+	ok = k.phase("grow", k.grow) && ok
 	ok = k.phase("unregister", k.unregister) && ok
 	ok = k.phase("lives", k.lives) && ok
 	ok = k.phase("relay", k.relay) && ok

@@ -118,6 +118,49 @@ func (k *routerKit) names(ctx context.Context, t *testing.T) {
 	k.shown("errors")
 }
 
+// grow: routers begin with nothing, again and again, and grow under those who
+// register. A name must be there for who has registered it, at once and afterwards.
+func (k *routerKit) grow(ctx context.Context, t *testing.T) {
+	const rounds, names = 40, 512
+	for range rounds {
+		r := k.start(t)
+		l := measure.NewLedger(2*names, 2*names, names)
+		table := make([]string, names)
+		send := func(id uint64, to int) bool {
+			l.Send(id, to)
+			err := r.Send(table[to], message(id))
+			if err != nil {
+				l.Refused(id)
+				k.violate("errors", "while others register names Send to %s, which is registered, returned %v", table[to], err)
+			}
+			return err == nil
+		}
+		k.soon("errors", "Register or Send", func() {
+			k.together(func(part int) {
+				for to := part; to < names; to += senders {
+					table[to] = fmt.Sprintf("grows-%d", to)
+					if !k.must(r.Register(table[to], func(m Message) { l.Arrive(m.ID, to, m.intact()) }), "Register") || !send(uint64(to), to) {
+						return
+					}
+				}
+			})
+			for to := range names {
+				if k.failed() || !send(uint64(names+to), to) {
+					return
+				}
+			}
+		})
+		if k.aborted || !k.closeSoon(r) {
+			return
+		}
+		k.book("grow", l.Audit(false))
+		if k.failed() {
+			break
+		}
+	}
+	k.shown("errors")
+}
+
 // lives: names come and go, and come back with another handler. What was sent to
 // one life of a name comes to the handler of that life.
 func (k *routerKit) lives(ctx context.Context, t *testing.T) {

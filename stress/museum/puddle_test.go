@@ -20,7 +20,10 @@ func puddle1(t *testing.T) {
 	})
 }
 
+// puddle1Pool wakes who waits by a condition, which is in no order.
 type puddle1Pool struct{ *puddle.Pool }
+
+func (puddle1Pool) Unordered() {}
 
 type puddle1Lease struct{ *puddle.Resource }
 

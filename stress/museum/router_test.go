@@ -115,12 +115,15 @@ func (r *router) Send(name string, m stress.Message) error {
 	return nil
 }
 
-// serve handles messages until there is none. A handler that panics ends the
-// task with its panic, which whoever does the task must isolate; the rest of
-// the mailbox is another task.
+// inARow is how many messages of a name are handled before others have their turn.
+const inARow = 64
+
+// serve handles messages until there is none, or the turn is over. A handler that
+// panics ends the task with its panic, which whoever does the task must isolate.
+// The rest of the mailbox is another task.
 func (r *router) serve(b *box) {
 	defer r.busy.Done()
-	for {
+	for range inARow {
 		b.mu.Lock()
 		m := b.waiting[0]
 		if b.waiting = b.waiting[1:]; len(b.waiting) == 0 {
@@ -131,6 +134,13 @@ func (r *router) serve(b *box) {
 			return
 		}
 	}
+	r.again(b)
+}
+
+// again has the rest of a mailbox served.
+func (r *router) again(b *box) {
+	r.busy.Add(1)
+	go r.submit(func() { r.serve(b) })
 }
 
 // handle handles one message and tells whether the task goes on with another.
@@ -142,8 +152,7 @@ func (r *router) handle(b *box, m stress.Message) (more bool) {
 		more = b.pending > 0
 		b.mu.Unlock()
 		if panicked && more {
-			r.busy.Add(1)
-			go r.submit(func() { r.serve(b) })
+			r.again(b)
 		}
 	}()
 	b.handle(m)

@@ -45,7 +45,7 @@ func tryRun(kit, phases string, settings ...string) string {
 // TestSound: what holds over NATS, of the phases that take no more than seconds.
 func TestSound(t *testing.T) {
 	for kit, phases := range map[string]string{
-		"TestStressRouter":    "errors|full|order|names|unregister|lives|relay|fair|panic|close",
+		"TestStressRouter":    "errors|full|order|names|grow|unregister|lives|relay|fair|panic|close",
 		"TestStressQueue":     "redelivery|waiters|deadline|close|contention|reopen",
 		"TestStressCluster":   "formation|conflicts|kills|leave|close",
 		"TestStressTransport": "formation|sizes|one-way|dead_peer|close",
