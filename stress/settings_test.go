@@ -58,6 +58,9 @@ func TestBadSettingsAreRefused(t *testing.T) {
 
 // TestTargetsThatAreSet are judged, and said to be no others.
 func TestTargetsThatAreSet(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a figure in time, which is not judged under the race detector")
+	}
 	out := t.TempDir()
 	said, err := runKit("TestStressBalancer", "STRESS_OUT="+out, "STRESS_SCALE=2000", "STRESS_TARGETS=balancing.throughput=1e12")
 	require.Error(t, err, said)
@@ -79,6 +82,9 @@ func TestAllBadSettingsAreSaidAtOnce(t *testing.T) {
 // TestFewDescriptors: with a descriptor limit that cannot be raised the kits do
 // what fits and say what was cut, or say what is accepted.
 func TestFewDescriptors(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs several kits")
+	}
 	if !canLimitDescriptors {
 		t.Skip("the number of descriptors can not be limited here")
 	}

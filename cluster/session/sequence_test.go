@@ -327,10 +327,14 @@ func shrink(steps []step, fails func([]step) bool) []step {
 	return steps
 }
 
-var sequences = flag.Int("sequences", 40, "number of random sequences")
+var sequences = flag.Int("sequences", 40, "number of random sequences; with -short a third")
 
 func TestSequences(t *testing.T) {
-	for seed := range uint64(*sequences) {
+	runs := *sequences
+	if testing.Short() {
+		runs = (runs + 2) / 3
+	}
+	for seed := range uint64(runs) {
 		if wrong := playShrunk(t, seed, nil); wrong != "" {
 			require.Fail(t, wrong)
 		}
