@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 
+	"tensile/stress/report"
 	"tensile/stress/validate"
 )
 
@@ -38,24 +39,7 @@ func keep(folder string, r *Result) error {
 		write(&page, r)
 	}
 	return errors.Join(err, os.MkdirAll(folder, 0o755),
-		replace(filepath.Join(folder, "fleet.json"), text.Bytes()), replace(filepath.Join(folder, "fleet.md"), page.Bytes()))
-}
-
-// replace puts text in a new file and moves it over the old one.
-func replace(path string, text []byte) error {
-	temporary, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	_, err = temporary.Write(text)
-	err = errors.Join(err, temporary.Chmod(0o644), temporary.Close())
-	if err == nil {
-		err = os.Rename(temporary.Name(), path)
-	}
-	if err != nil {
-		_ = os.Remove(temporary.Name()) // it is of no use
-	}
-	return err
+		report.Replace(filepath.Join(folder, "fleet.json"), text.Bytes()), report.Replace(filepath.Join(folder, "fleet.md"), page.Bytes()))
 }
 
 // write is a result for people.

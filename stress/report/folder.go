@@ -179,7 +179,7 @@ func (f *Folder) Write(r *Run) error {
 			failed = append(failed, fmt.Errorf("report: %s: %w", file.name, err))
 			continue
 		}
-		if err := replace(f.Path(file.name), text.Bytes()); err != nil {
+		if err := Replace(f.Path(file.name), text.Bytes()); err != nil {
 			failed = append(failed, fmt.Errorf("%w: %w", ErrFolder, err))
 		}
 	}
@@ -189,8 +189,9 @@ func (f *Folder) Write(r *Run) error {
 // Close ends the log.
 func (f *Folder) Close() error { return f.log.Close() }
 
-// replace puts text in a new file and moves it over the old one.
-func replace(path string, text []byte) error {
+// Replace puts text in a new file and moves it over the old one, so that whoever
+// reads it finds it complete or as it was.
+func Replace(path string, text []byte) error {
 	temporary, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
 	if err != nil {
 		return err
