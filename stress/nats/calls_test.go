@@ -18,7 +18,6 @@ import (
 type calls struct {
 	nc    *nats.Conn
 	cfg   stress.NodeConfig
-	addr  string
 	stop  chan struct{}
 	swept sync.WaitGroup
 
@@ -55,7 +54,7 @@ var (
 const overhead = 64
 
 func newCalls(nc *nats.Conn, cfg stress.NodeConfig, addr string) (*calls, error) {
-	c := &calls{nc: nc, cfg: cfg, addr: addr, stop: make(chan struct{}), waiting: make(map[uint64]*waiting), onWay: make(map[string]int)}
+	c := &calls{nc: nc, cfg: cfg, stop: make(chan struct{}), waiting: make(map[uint64]*waiting), onWay: make(map[string]int)}
 	c.room = sync.NewCond(&c.mu)
 	for subject, handle := range map[string]nats.MsgHandler{
 		kindCall + "." + cfg.Name: func(m *nats.Msg) {

@@ -81,8 +81,7 @@ func serve(dir string) {
 	}
 	fmt.Println(s.ClientURL())
 	_, _ = io.Copy(io.Discard, os.Stdin)
-	s.Shutdown()
-	s.WaitForShutdown()
+	stop(s)
 }
 
 // start starts a server in this process and returns when it takes connections, or
@@ -110,9 +109,14 @@ func startLogged(o *server.Options) (*server.Server, *log, error) {
 		}
 	case <-said.fatal:
 	}
+	stop(s)
+	return nil, said, fmt.Errorf("nats: the server does not start: %s", said)
+}
+
+// stop ends a server, and returns when it has ended.
+func stop(s *server.Server) {
 	s.Shutdown()
 	s.WaitForShutdown()
-	return nil, said, fmt.Errorf("nats: the server does not start: %s", said)
 }
 
 // connect is a client with no patience for a server that is gone.

@@ -90,7 +90,7 @@ func TestFindings(t *testing.T) {
 func TestYours(t *testing.T) {
 	s, err := start(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, Username: "tester", Password: "p@ss"})
 	require.NoError(t, err)
-	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
+	t.Cleanup(func() { stop(s) })
 	as := func(password string) string {
 		u := url.URL{Scheme: "nats", Host: s.Addr().String(), User: url.UserPassword("tester", password)}
 		return "STRESS_NATS_URL=" + u.String()

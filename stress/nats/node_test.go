@@ -95,16 +95,11 @@ func (n *node) Errors() stress.NodeErrors {
 
 // serve starts the server.
 func (n *node) serve() (*log, error) {
-	host, port, err := net.SplitHostPort(n.cfg.Bind)
-	if err != nil {
-		return nil, err
-	}
-	number, err := strconv.Atoi(port)
-	if err != nil {
-		return nil, err
-	}
 	secret := hex.EncodeToString(n.cfg.Secret)
-	o := clusterOptions(n.cfg.Name, host, number, secret)
+	o, err := clusterOptions(n.cfg.Name, n.cfg.Bind, secret)
+	if err != nil {
+		return nil, err
+	}
 	for _, seed := range n.cfg.Seeds {
 		o.Routes = append(o.Routes, route(seed, secret))
 	}
@@ -131,13 +126,21 @@ func (n *node) serve() (*log, error) {
 	return said, nil
 }
 
-// clusterOptions are those of a server that takes routes. It listens for clients
-// too, where a route is not taken otherwise.
-func clusterOptions(name, host string, port int, secret string) *server.Options {
+// clusterOptions are those of a server that takes routes at an address, whose port
+// may be 0. It listens for clients too, where a route is not taken otherwise.
+func clusterOptions(name, bind, secret string) (*server.Options, error) {
+	host, text, err := net.SplitHostPort(bind)
+	if err != nil {
+		return nil, err
+	}
+	port, err := strconv.Atoi(text)
+	if err != nil {
+		return nil, err
+	}
 	return &server.Options{ServerName: name, Host: host, Port: server.RANDOM_PORT, MaxPingsOut: pingsOut, Cluster: server.ClusterOpts{
 		Name: clusterName, Host: host, Port: cmp.Or(port, server.RANDOM_PORT), Username: "route", Password: secret,
 		PoolSize: -1, PingInterval: pingEvery, MaxPingsOut: pingsOut, ConnectRetries: 3,
-	}}
+	}}, nil
 }
 
 func route(addr, secret string) *url.URL {
@@ -334,7 +337,6 @@ func (n *node) Close() error {
 			c.Close()
 		}
 	}
-	n.server.Shutdown()
-	n.server.WaitForShutdown()
+	stop(n.server)
 	return nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -41,14 +40,11 @@ type broker struct {
 	close     context.CancelFunc
 }
 
-// durable is a broker on the disk. Its server lives in this process, so that it
-// is killed with it.
-type durable struct{ *broker }
-
-func (durable) Durable() {}
-
-// The files are as a server has them by itself: what it confirms is with the
+// Durable: on the disk the server lives in this process, so that it is killed with
+// it. The files are as a server has them by itself: what it confirms is with the
 // system, which writes it to the disk later.
+func (*broker) Durable() {}
+
 const streamOnDisk = "queues"
 
 func openBroker(tb testing.TB, url string, cfg stress.QueueConfig) stress.Broker {
@@ -58,7 +54,7 @@ func openBroker(tb testing.TB, url string, cfg stress.QueueConfig) stress.Broker
 	if cfg.Dir != "" {
 		storage, name = jetstream.FileStorage, streamOnDisk
 		var err error
-		b.embedded, err = start(&server.Options{DontListen: true, JetStream: true, StoreDir: filepath.Clean(cfg.Dir)})
+		b.embedded, err = start(&server.Options{DontListen: true, JetStream: true, StoreDir: cfg.Dir})
 		if err != nil {
 			tb.Fatal(err)
 		}
@@ -70,7 +66,7 @@ func openBroker(tb testing.TB, url string, cfg stress.QueueConfig) stress.Broker
 		b.shut()
 		tb.Fatal(err)
 	}
-	return durable{b}
+	return b
 }
 
 func (b *broker) declare(name string, storage jetstream.StorageType, cfg stress.QueueConfig) (err error) {
@@ -168,8 +164,7 @@ func (b *broker) shut() {
 	b.close()
 	b.nc.Close()
 	if b.embedded != nil {
-		b.embedded.Shutdown()
-		b.embedded.WaitForShutdown()
+		stop(b.embedded)
 	}
 }
 

@@ -7,10 +7,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
-	"strconv"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -42,7 +40,7 @@ type sessions struct {
 	nc     *nats.Conn
 	js     jetstream.JetStream
 	bucket atomic.Pointer[jetstream.KeyValue] // nil until there is one
-	stop   context.CancelFunc
+	cancel context.CancelFunc
 	done   chan struct{}
 }
 
@@ -57,16 +55,11 @@ const (
 )
 
 func startSessions(tb testing.TB, cfg stress.SessionConfig) stress.Sessions {
-	host, port, err := net.SplitHostPort(cfg.Listen)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	number, err := strconv.Atoi(port)
-	if err != nil {
-		tb.Fatal(err)
-	}
 	secret := hex.EncodeToString(cfg.Secret)
-	o := clusterOptions(cfg.Name, host, number, secret)
+	o, err := clusterOptions(cfg.Name, cfg.Listen, secret)
+	if err != nil {
+		tb.Fatal(err)
+	}
 	o.Username, o.Password = "app", secret
 	o.JetStream, o.StoreDir = true, storeDir(cfg)
 	// Servers tell each other where the others are, which is not the way over the
@@ -83,8 +76,8 @@ func startSessions(tb testing.TB, cfg stress.SessionConfig) stress.Sessions {
 	if s.js, err = jetstream.New(s.nc); err != nil {
 		tb.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	s.stop = stop
+	ctx, cancel := context.WithCancel(context.Background())
+	s.cancel = cancel
 	go s.open(ctx)
 	return s
 }
@@ -188,10 +181,9 @@ func (s *sessions) Delete(ctx context.Context, key string) error {
 }
 
 func (s *sessions) Close() error {
-	s.stop()
+	s.cancel()
 	<-s.done
 	s.nc.Close()
-	s.server.Shutdown()
-	s.server.WaitForShutdown()
+	stop(s.server)
 	return nil
 }
