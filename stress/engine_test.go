@@ -7,6 +7,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"tensile/stress/internal/settings"
 )
 
 // overNATS has the module that drives NATS run the same tests, with the same
@@ -23,8 +25,8 @@ func overNATS() int {
 	args = append(args, flags...)
 	run := exec.Command("go", args...)
 	run.Stdout, run.Stderr = os.Stdout, os.Stderr
-	if root, err := filepath.Abs(".."); err == nil && os.Getenv("STRESS_OUT") == "" {
-		run.Env = append(os.Environ(), "STRESS_OUT="+filepath.Join(root, "out"))
+	if os.Getenv("STRESS_OUT") == "" {
+		run.Env = append(os.Environ(), "STRESS_OUT="+filepath.Join(settings.Root(), "out"))
 	}
 	err := run.Run()
 	var exit *exec.ExitError

@@ -1,9 +1,6 @@
 package stress
 
-import (
-	"context"
-	"slices"
-)
+import "context"
 
 // sessionAbilities are the optional interfaces of a subject, which only its own
 // process sees.
@@ -60,7 +57,7 @@ func (c *sessionCluster) lacks() map[string]string {
 func (k *sessionKit) unlinked(ctx context.Context) {
 	keys := keysNamed("unlinked", 40)
 	lone := k.nodes[k.seed%sessionNodes]
-	others := slices.DeleteFunc(slices.Clone(k.nodes), func(n *sessionNode) bool { return n == lone })
+	others := k.others(lone)
 	k.isolate(ctx, lone, true)
 	for _, side := range []struct {
 		value            string

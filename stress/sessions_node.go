@@ -377,11 +377,14 @@ func (c *sessionCluster) pair(ctx context.Context, a, b *sessionNode, cut bool) 
 
 // isolate cuts a node off from all others, or joins it to them again.
 func (c *sessionCluster) isolate(ctx context.Context, n *sessionNode, cut bool) {
-	for _, other := range c.nodes {
-		if other != n {
-			c.pair(ctx, n, other, cut)
-		}
+	for _, other := range c.others(n) {
+		c.pair(ctx, n, other, cut)
 	}
+}
+
+// others are all nodes but one.
+func (c *sessionCluster) others(but *sessionNode) []*sessionNode {
+	return slices.DeleteFunc(slices.Clone(c.nodes), func(n *sessionNode) bool { return n == but })
 }
 
 // heal undoes all faults of links, and continues nodes that were stopped.

@@ -248,12 +248,7 @@ func (k *sessionKit) inMinority(ctx context.Context, lone *sessionNode) {
 	if !k.writeAll(ctx, k.nodes, keys, "before") || !k.bury(ctx, "buried-"+lone.name, 12) {
 		return
 	}
-	var others []*sessionNode
-	for _, n := range k.nodes {
-		if n != lone {
-			others = append(others, n)
-		}
-	}
+	others := k.others(lone)
 	k.isolate(ctx, lone, true)
 	outcomes := make([]outcome, len(keys))
 	k.together(len(keys), func(i int) bool {

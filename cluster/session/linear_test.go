@@ -30,10 +30,7 @@ const (
 // nodes crash with the loss of their memory, come back, are paused and cut off,
 // and messages are lost, delayed, doubled and reordered.
 func TestLinearizable(t *testing.T) {
-	operations, runs := 0, *seeds
-	if testing.Short() {
-		runs = (runs + 2) / 3
-	}
+	operations, runs := 0, inShort(*seeds)
 	for seed := range uint64(runs) {
 		if *only >= 0 && uint64(*only) != seed {
 			continue
@@ -47,6 +44,14 @@ func TestLinearizable(t *testing.T) {
 		})
 	}
 	t.Logf("%d histories, %d operations", runs, operations)
+}
+
+// inShort is how many of n runs there are: with -short a third.
+func inShort(n int) int {
+	if testing.Short() {
+		return (n + 2) / 3
+	}
+	return n
 }
 
 // stressed runs clients and faults and returns what the clients saw.

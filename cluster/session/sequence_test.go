@@ -330,11 +330,7 @@ func shrink(steps []step, fails func([]step) bool) []step {
 var sequences = flag.Int("sequences", 40, "number of random sequences; with -short a third")
 
 func TestSequences(t *testing.T) {
-	runs := *sequences
-	if testing.Short() {
-		runs = (runs + 2) / 3
-	}
-	for seed := range uint64(runs) {
+	for seed := range uint64(inShort(*sequences)) {
 		if wrong := playShrunk(t, seed, nil); wrong != "" {
 			require.Fail(t, wrong)
 		}
