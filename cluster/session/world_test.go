@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -43,14 +44,18 @@ type node struct {
 	last   uint64 // instance of the life before
 	life   int
 	paused bool
-	since  time.Time // of paused
-	held   []func()  // deliveries while it is paused
+	since  time.Time    // of paused
+	held   []func()     // deliveries while it is paused
+	away   bool         // it has crashed and does not come back by itself
+	step   atomic.Int64 // ns by which its clock is ahead
+	list   []string     // its Config.Nodes; nil for all nodes
 }
 
 // link is one direction between two nodes.
 type link struct {
 	random   *rand.Rand
 	cut      bool
+	severed  bool      // it is cut for good
 	since    time.Time // of cut
 	min, max time.Duration
 	loss     float64 // share of messages that are lost
@@ -73,16 +78,7 @@ const (
 func newWorld(t testing.TB, seed uint64, n int, cfg Config) *world {
 	w := &world{t: t, seed: seed, cfg: cfg, nodes: make(map[string]*node), links: make(map[[2]string]*link)}
 	for i := range n {
-		name := string(rune('a' + i))
-		w.names = append(w.names, name)
-		w.nodes[name] = &node{}
-	}
-	for i, from := range w.names {
-		for j, to := range w.names {
-			w.links[[2]string{from, to}] = &link{
-				random: rand.New(rand.NewPCG(seed, uint64(i*n+j))), min: 100 * time.Microsecond, max: time.Millisecond,
-			}
-		}
+		w.add(string(rune('a' + i)))
 	}
 	for _, name := range w.names {
 		w.start(name)
@@ -91,16 +87,39 @@ func newWorld(t testing.TB, seed uint64, n int, cfg Config) *world {
 	return w
 }
 
+// add has a node that is not started yet.
+func (w *world) add(name string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.names = append(slices.Clone(w.names), name)
+	w.nodes[name] = &node{}
+	for _, other := range w.names {
+		for _, ends := range [][2]string{{name, other}, {other, name}} {
+			w.links[ends] = &link{
+				random: rand.New(rand.NewPCG(w.seed, hash(ends[0]+" "+ends[1]))), min: 100 * time.Microsecond, max: time.Millisecond,
+			}
+		}
+	}
+}
+
 // start gives a name a new life, without memory.
 func (w *world) start(name string) *Store {
 	cfg := w.cfg
+	w.mu.Lock()
+	n := w.nodes[name]
+	w.mu.Unlock()
 	cfg.Name, cfg.Nodes = name, w.names
+	if n.list != nil {
+		cfg.Nodes = n.list
+	}
+	if cfg.Clock == nil {
+		cfg.Clock = func() time.Time { return time.Now().Add(time.Duration(n.step.Load())) }
+	}
 	s, err := New(cfg)
 	require.NoError(w.t, err)
 	w.mu.Lock()
-	n := w.nodes[name]
 	n.life++
-	n.store = s
+	n.store, n.away = s, false
 	life := n.life
 	if w.amnesia && n.last != 0 {
 		s.instance = n.last
@@ -181,7 +200,9 @@ func (w *world) cut(from, to string, cut bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	l := w.links[[2]string{from, to}]
-	l.cut, l.since = cut, time.Now()
+	if cut = cut || l.severed; cut != l.cut {
+		l.cut, l.since = cut, time.Now()
+	}
 }
 
 // isolate cuts a node off in both directions, or joins it again.
@@ -203,10 +224,10 @@ func (w *world) shape(change func(*link)) {
 	}
 }
 
-// heal undoes everything but crashes.
+// heal undoes everything but crashes, links that were severed and clocks.
 func (w *world) heal() {
 	w.shape(func(l *link) {
-		l.cut, l.min, l.max, l.loss, l.double = false, 100*time.Microsecond, time.Millisecond, 0, 0
+		l.cut, l.min, l.max, l.loss, l.double = l.severed, 100*time.Microsecond, time.Millisecond, 0, 0
 	})
 	for _, name := range w.names {
 		w.resume(name)
