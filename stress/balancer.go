@@ -267,9 +267,7 @@ func (k *balancerKit) balance(s Strategy, when string, counts map[string]int, na
 	for _, name := range names {
 		b.Nodes = append(b.Nodes, report.NodeShare{Node: name, Got: float64(counts[name]), Fair: float64(total) / float64(len(names))})
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.result.Balances = append(k.result.Balances, b)
+	k.record(func(r *report.Scenario) { r.Balances = append(r.Balances, b) })
 }
 
 // BenchmarkBalancer measures a pick and giving it back, for every strategy that

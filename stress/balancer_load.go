@@ -156,10 +156,10 @@ func (k *balancerKit) concurrent(ctx context.Context, t *testing.T) {
 	}
 	k.measured("in_flight", float64(k.heldPeak))
 	k.timed("throughput", slowest)
-	k.mu.Lock()
-	k.result.Operations += n
-	k.result.Burst = &report.Burst{N: n, Peak: k.heldPeak, Seconds: took.Seconds(), Throughput: slowest, Little: report.Little(n, slowest)}
-	k.mu.Unlock()
+	k.record(func(r *report.Scenario) {
+		r.Operations += n
+		r.Burst = &report.Burst{N: n, Peak: k.heldPeak, Seconds: took.Seconds(), Throughput: slowest, Little: report.Little(n, slowest)}
+	})
 }
 
 // race makes n picks from several goroutines, each given back at once.

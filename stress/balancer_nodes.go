@@ -30,7 +30,7 @@ func (k *balancerKit) connections(ctx context.Context, t *testing.T) {
 		}
 	}
 	wave := k.n
-	if limit := k.run.report.Environment.DescriptorLimit; limit != nil {
+	if limit := k.environment().DescriptorLimit; limit != nil {
 		if fit := int(*limit) - spareFiles; fit < balancerNodes {
 			k.fail("balancing: the descriptor limit is %d, accepted is %d or more", *limit, spareFiles+balancerNodes)
 			return

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"tensile/stress/report"
-	"tensile/stress/validate"
 )
 
 // Links inject faults into the links between node processes: each leads
@@ -123,13 +122,11 @@ func (k *nodesKit) take() {
 	if len(k.times) == 0 {
 		return
 	}
-	k.mu.Lock()
-	k.result.Timelines = append(k.result.Timelines, k.line)
-	k.mu.Unlock()
+	k.record(func(r *report.Scenario) { r.Timelines = append(r.Timelines, k.line) })
 	k.repeats("from a fault in the cluster to its steady state", k.times, "nodes_recovery")
 	k.shown("nodes", "nodes_faults", "nodes_answers", "cascades")
 	if slow {
-		k.list.Leave(k.id+".nodes_recovery", validate.NotMeasured, fmt.Sprintf("faults had to last %v, as other work held the processors", k.length))
+		k.notMeasured("nodes_recovery", "faults had to last %v, as other work held the processors", k.length)
 		return
 	}
 	k.timed("nodes_recovery", slices.Max(k.times))
@@ -304,7 +301,7 @@ func (k *nodesKit) fault(ctx context.Context, t *testing.T, fault, victim string
 	// An engine may find that the steady state was lost for a moment after we
 	// had seen it, and must then inject nothing.
 	engine, plan := k.subjects.Engine(t), []ChaosStep{{fault, victim, 0, k.length}}
-	k.run.folder.Logf("%s: %s", k.id, engine.DryRun(plan))
+	k.logf("%s", engine.DryRun(plan))
 	var err error
 	for try := 0; try < injectTries && e.injected.IsZero(); try++ {
 		if !k.untilSteady(ctx) {

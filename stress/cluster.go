@@ -37,14 +37,12 @@ func TestCluster(t *testing.T, start func(testing.TB, NodeConfig) (Node, error))
 	ok = ok && k.longPhase("kills", phaseBound+settleBound*time.Duration(k.kills()), k.killing)
 	ok = ok && k.phase("hung", k.hanging)
 	ok = ok && k.phase("leave", k.leaving)
-	ok = ok && k.longPhase("burn", phaseBound+k.run.settings.Burn, k.burning)
+	ok = ok && k.longPhase("burn", phaseBound+k.settings().Burn, k.burning)
 	if ok {
 		k.phase("close", k.closeAll)
 	}
 	k.killAll()
-	k.mu.Lock()
-	k.result.Timelines = append(k.result.Timelines, k.line)
-	k.mu.Unlock()
+	k.record(func(r *report.Scenario) { r.Timelines = append(r.Timelines, k.line) })
 	if !k.aborted {
 		k.audit(k.leaks)
 	}
@@ -71,7 +69,7 @@ func (k *clusterKit) victim() string {
 func (k *clusterKit) formation(ctx context.Context, _ *testing.T) {
 	var took time.Duration
 	ok := false
-	k.underLoad(func() { took, ok = k.form(ctx, nodeNames(k.run.settings.Nodes)) })
+	k.underLoad(func() { took, ok = k.form(ctx, nodeNames(k.settings().Nodes)) })
 	if !ok {
 		return
 	}
@@ -220,13 +218,11 @@ func (k *clusterKit) killing(ctx context.Context, _ *testing.T) {
 
 // repeats keeps a figure that was measured several times.
 func (s *scenario) repeats(name string, values []float64, criterion string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	r := report.Repeats{Name: name, Unit: "ms", Values: values}
+	times := report.Repeats{Name: name, Unit: "ms", Values: values}
 	if target := s.target(criterion); !math.IsNaN(target) {
-		r.Target = &target
+		times.Target = &target
 	}
-	s.result.Repeats = append(s.result.Repeats, r)
+	s.record(func(r *report.Scenario) { r.Repeats = append(r.Repeats, times) })
 }
 
 // hanging stops nodes until they are known dead, and continues them.
@@ -319,11 +315,11 @@ func (k *clusterKit) burning(ctx context.Context, _ *testing.T) {
 	k.onInterrupt(burner.Kill)
 	defer burner.Kill()
 	k.event(report.Fault, "", "every processor is kept busy")
-	for began := time.Now(); time.Since(began) < k.run.settings.Burn && ctx.Err() == nil; {
+	for began := time.Now(); time.Since(began) < k.settings().Burn && ctx.Err() == nil; {
 		for _, wrong := range k.pairs(ctx, k.names()) {
 			k.violate("pairs", "while every processor was busy a call failed: %s", wrong)
 		}
-		if !until(ctx, min(time.Second, k.run.settings.Burn), k.failed) {
+		if !until(ctx, min(time.Second, k.settings().Burn), k.failed) {
 			continue
 		}
 		break

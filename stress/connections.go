@@ -81,7 +81,7 @@ func TestConnections(t *testing.T, open func(testing.TB, ConnectionsConfig) Conn
 	if !ok || len(k.kinds) == 0 {
 		k.note("Nothing was held, as correctness failed with few connections.")
 	} else if k.longPhase("connect", connectBound, k.connect) {
-		if k.longPhase("hold", holdBound(k.run.settings.Hold), k.hold) {
+		if k.longPhase("hold", holdBound(k.settings().Hold), k.hold) {
 			k.longPhase("churn", connectBound, k.churn)
 			k.longPhase("release", connectBound, k.release)
 		}
@@ -166,17 +166,17 @@ func (k *connectionsKit) conclude() {
 			}
 		}
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.result.Operations += a.Sent
-	k.result.Ledger = &measure.Account{Sent: a.Sent, Delivered: a.Answered, Lost: a.Lost, Duplicated: a.Duplicated,
-		Misrouted: a.Misrouted, Corrupted: a.Corrupted + a.Stale, Examples: a.Examples}
-	for _, d := range k.kinds {
-		if d.result.N > 0 {
-			k.result.Connections = append(k.result.Connections, d.result)
+	k.record(func(r *report.Scenario) {
+		r.Operations += a.Sent
+		r.Ledger = &measure.Account{Sent: a.Sent, Delivered: a.Answered, Lost: a.Lost, Duplicated: a.Duplicated,
+			Misrouted: a.Misrouted, Corrupted: a.Corrupted + a.Stale, Examples: a.Examples}
+		for _, d := range k.kinds {
+			if d.result.N > 0 {
+				r.Connections = append(r.Connections, d.result)
+			}
 		}
-	}
-	k.result.Charts = append(k.result.Charts, report.HoldChart(k.result.Connections)...)
+		r.Charts = append(r.Charts, report.HoldChart(r.Connections)...)
+	})
 }
 
 // stop ends all hosts, and adds up what their callers found.

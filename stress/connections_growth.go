@@ -70,9 +70,9 @@ func (k *connectionsKit) hold(ctx context.Context, _ *testing.T) {
 		d.result.Hold = seen[i].judge(len(seen[i].at) / warmUp)
 		switch {
 		case d.rising(d.result.Hold) != (grown{}) || d.climbing(seen[i].halves()) != (grown{}):
-			k.run.folder.Logf("memory: %s: something grew", d.name)
+			k.logf("%s: something grew", d.name)
 		case d.result.Hold.Operations*word < 2*ownHeap:
-			k.run.folder.Logf("memory: %s: %d requests are too few to see a leak", d.name, d.result.Hold.Operations)
+			k.logf("%s: %d requests are too few to see a leak", d.name, d.result.Hold.Operations)
 		default:
 			continue
 		}
@@ -157,7 +157,7 @@ func (k *connectionsKit) suspect(ctx context.Context, d *kind) (beyond float64, 
 			second, request := rule.of(hold.Again).PerSecond, rule.of(hold.Again).PerRequest
 			k.violate(rule.criterion, "%s: "+rule.rises+" a second (95 %% sure: %s to %s), %s a request, and did so in two holds of %v; most at %s",
 				d.name, validate.Number(second.Slope), validate.Number(second.Low), validate.Number(second.High),
-				validate.Number(request.Slope), k.run.settings.Hold, d.place(rule.place))
+				validate.Number(request.Slope), k.settings().Hold, d.place(rule.place))
 			if f == heldMemory {
 				beyond = max(second.Low, request.Low*hold.Again.Rate)
 			}

@@ -87,7 +87,7 @@ func (w *watched) judge(skip int) *report.Hold {
 // them, and readings at the same instants. It goes on beyond the time that is set
 // until every connection was touched and enough was read.
 func (k *connectionsKit) watch(ctx context.Context, kinds []*kind) (seen []*watched, ok bool) {
-	hold := k.run.settings.Hold
+	hold := k.settings().Hold
 	pause := max(min(hold/readings, longestPause), hold/mostReadings)
 	var all, servers, callers []*host
 	for _, d := range kinds {

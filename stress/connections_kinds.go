@@ -76,11 +76,7 @@ func (h *host) lastWords() string {
 
 // each calls do for all hosts at once, and waits.
 func each(hosts []*host, do func(*host)) {
-	var all sync.WaitGroup
-	for _, h := range hosts {
-		all.Go(func() { do(h) })
-	}
-	all.Wait()
+	beside(len(hosts), func(i int) { do(hosts[i]) })
 }
 
 // all has hosts do something at once, and says whether none failed.

@@ -10,6 +10,7 @@ import (
 	"tensile/stress/internal/exchange"
 	"tensile/stress/internal/pipe"
 	"tensile/stress/measure"
+	"tensile/stress/report"
 )
 
 // few is how many connections are enough to see that a server is correct.
@@ -28,9 +29,7 @@ func (k *connectionsKit) answers(ctx context.Context, t *testing.T) {
 			continue
 		}
 		k.kinds = append(k.kinds, d)
-		k.mu.Lock()
-		k.result.Subject = typeName(subject)
-		k.mu.Unlock()
+		k.record(func(r *report.Scenario) { r.Subject = typeName(subject) })
 		l, dial, err := listenFew(d.Network)
 		if err != nil {
 			k.fail("memory: %v", err)

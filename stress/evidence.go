@@ -44,13 +44,19 @@ func (s *scenario) unrecorded(f func()) {
 	f()
 }
 
+// evidencePath is where a file of evidence goes; name begins behind the name of
+// the scenario.
+func (s *scenario) evidencePath(name string) string {
+	return s.run.folder.Path(filepath.Join(report.EvidenceFolder, s.id+name))
+}
+
 // keepEvidence saves the trace of the last seconds, and a goroutine and a heap
 // profile, in the output folder; it returns sentences that name them, and what child
 // processes print.
 func (s *scenario) keepEvidence() string {
 	var kept []string
 	keep := func(name string, write func(*os.File) error) {
-		path := s.run.folder.Path(filepath.Join(report.EvidenceFolder, s.id+name))
+		path := s.evidencePath(name)
 		err := os.MkdirAll(filepath.Dir(path), 0o755)
 		if err == nil {
 			var file *os.File

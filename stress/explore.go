@@ -28,14 +28,14 @@ type probes struct {
 // far as the settings ask for it. What was found by the time something went
 // wrong is kept.
 func (s *scenario) explore(throughput float64, p probes) {
-	if !s.run.settings.Knee && !s.run.settings.Scaling {
+	if !s.settings().Knee && !s.settings().Scaling {
 		return
 	}
 	s.stopMemory() // the budget is for the scenario
-	if s.run.settings.Knee {
+	if s.settings().Knee {
 		s.longPhase("knee", exploreBound, func(ctx context.Context, _ *testing.T) { s.knee(ctx, throughput, p) })
 	}
-	if s.run.settings.Scaling {
+	if s.settings().Scaling {
 		s.run.bloated = true
 		s.longPhase("scaling", exploreBound, func(ctx context.Context, _ *testing.T) { s.scaling(ctx, p) })
 	}
@@ -55,9 +55,7 @@ const (
 // missed.
 func (s *scenario) knee(ctx context.Context, throughput float64, p probes) {
 	k := &report.Knee{Throughput: throughput}
-	s.mu.Lock()
-	s.result.Knee = k
-	s.mu.Unlock()
+	s.record(func(r *report.Scenario) { r.Knee = k })
 	rate := kneeFrom * throughput
 	for range kneeSteps {
 		out, l, err := p.steady(ctx, max(int(rate*kneeHold), 100), rate)
@@ -66,9 +64,9 @@ func (s *scenario) knee(ctx context.Context, throughput float64, p probes) {
 			return
 		}
 		missed := s.missedAt(out, l)
-		s.mu.Lock()
-		k.Steps = append(k.Steps, report.KneeStep{Asked: rate, Offered: out.Offered, Latency: l, Missed: missed})
-		s.mu.Unlock()
+		s.record(func(*report.Scenario) {
+			k.Steps = append(k.Steps, report.KneeStep{Asked: rate, Offered: out.Offered, Latency: l, Missed: missed})
+		})
 		if missed != "" {
 			k.Missed = missed
 			return
@@ -102,9 +100,7 @@ var scales = []int{1_000, 10_000, 100_000, 1_000_000}
 // processors.
 func (s *scenario) scaling(ctx context.Context, p probes) {
 	result := &report.Scaling{}
-	s.mu.Lock()
-	s.result.Scaling = result
-	s.mu.Unlock()
+	s.record(func(r *report.Scenario) { r.Scaling = result })
 	began := time.Now()
 	bound, _ := ctx.Deadline()
 	var n, seconds, bytes []float64
@@ -130,9 +126,9 @@ func (s *scenario) scaling(ctx context.Context, p probes) {
 			break
 		}
 		held := use.Peak.Heap + use.Peak.Stacks - use.Before.Heap - use.Before.Stacks
-		s.mu.Lock()
-		result.Steps = append(result.Steps, report.ScalingStep{N: size, Throughput: rate, Memory: held})
-		s.mu.Unlock()
+		s.record(func(*report.Scenario) {
+			result.Steps = append(result.Steps, report.ScalingStep{N: size, Throughput: rate, Memory: held})
+		})
 		n, seconds, bytes = append(n, float64(size)), append(seconds, float64(size)/rate), append(bytes, float64(held))
 	}
 	result.TimeExponent = measure.PowerLaw(n, seconds)
@@ -152,9 +148,9 @@ func (s *scenario) processors(ctx context.Context, p probes, result *report.Scal
 		if err != nil {
 			break
 		}
-		s.mu.Lock()
-		result.Processors = append(result.Processors, report.ProcessorStep{Processors: use, Throughput: rate})
-		s.mu.Unlock()
+		s.record(func(*report.Scenario) {
+			result.Processors = append(result.Processors, report.ProcessorStep{Processors: use, Throughput: rate})
+		})
 		procs, rates = append(procs, float64(use)), append(rates, rate)
 	}
 	result.USL = measure.FitUSL(procs, rates)

@@ -89,9 +89,7 @@ func (k *nodes) join(ctx context.Context, name string, seeds ...string) bool {
 	k.vm.Lock()
 	k.all[name].addr = at.Addr
 	k.vm.Unlock()
-	k.mu.Lock()
-	k.result.Subject = at.Type
-	k.mu.Unlock()
+	k.record(func(r *report.Scenario) { r.Subject = at.Type })
 	return true
 }
 
@@ -275,9 +273,10 @@ func (k *nodes) set(name string, t truth) {
 }
 
 func (k *nodes) event(kind report.EventKind, target, what string) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.line.Events = append(k.line.Events, report.Event{At: time.Since(k.began).Seconds(), Kind: kind, Target: target, What: what})
+	k.record(func(*report.Scenario) {
+		k.line.Events = append(k.line.Events,
+			report.Event{At: time.Since(k.began).Seconds(), Kind: kind, Target: target, What: what})
+	})
 }
 
 // signal sends a signal to a node, after truth has been set.

@@ -39,6 +39,17 @@ func parked(ctx context.Context, id string) bool {
 	return true
 }
 
+// untilParked has work done on a goroutine of a group, and waits until that is
+// blocked or has ended. It returns false if ctx ends first.
+func untilParked(ctx context.Context, group *sync.WaitGroup, work func()) bool {
+	id := make(chan string, 1)
+	group.Go(func() {
+		id <- goroutineID()
+		work()
+	})
+	return parked(ctx, <-id)
+}
+
 // dumps are used again: one takes longer to be allocated than to be written.
 var dumps = sync.Pool{New: func() any { return new([1 << 20]byte) }}
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -142,7 +143,9 @@ type poolKit struct {
 	opened, closed atomic.Int64
 	bound          float64     // round trips a second without a pool; 0 if that is not known
 	elsewhere      atomic.Bool // connections lead to a server of the subject
-	diallers       []*dialler  // of all pools; the scenario's lock guards it
+
+	mu       sync.Mutex
+	diallers []*dialler // of all pools
 }
 
 // BenchmarkPool measures acquire, round trip and release with 64 goroutines on

@@ -29,9 +29,7 @@ func (k *poolKit) failingDials(ctx context.Context, t *testing.T) {
 	c := k.hold(first, 0)
 	var all sync.WaitGroup
 	for i := range waiters {
-		id := make(chan string, 1)
-		all.Go(func() {
-			id <- goroutineID()
+		if !untilParked(ctx, &all, func() {
 			l, err := k.acquire(ctx, p)
 			switch {
 			case err == nil:
@@ -39,8 +37,7 @@ func (k *poolKit) failingDials(ctx context.Context, t *testing.T) {
 			case ctx.Err() != nil:
 				k.violate("served", "waiter %d of %d was not served after the dial of another had failed: %v", i, waiters, err)
 			}
-		})
-		if !parked(ctx, <-id) {
+		}) {
 			k.fail("pooling: waiter %d does not come to rest", i)
 			break
 		}

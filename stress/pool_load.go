@@ -17,7 +17,7 @@ import (
 func (k *poolKit) load() {
 	n := k.n
 	pools := max(1, poolsAtBase*n/validate.BaseScale)
-	if limit := k.run.report.Environment.DescriptorLimit; limit != nil {
+	if limit := k.environment().DescriptorLimit; limit != nil {
 		if fit := (int(*limit) - spareFiles) / connsPerPool; fit < 1 {
 			k.fail("pooling: the descriptor limit is %d, accepted is %d or more", *limit, spareFiles+connsPerPool)
 			return
@@ -75,15 +75,14 @@ func (k *poolKit) load() {
 // offerBurst has n operations in flight at once. err is the first of an
 // operation, or says why some have not ended.
 func (k *poolKit) offerBurst(ctx context.Context, n int, subjects []Pool) (rec *measure.Recorder, out load.Closed, err error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
+	stalled := newStall(ctx, stallBound)
+	defer stalled.release()
 	rec = measure.NewRecorder(n)
-	done := make(chan struct{})
 	var firstErr atomic.Pointer[error]
-	out = load.Burst(ctx, n, func(g *load.Gate) {
+	out = load.Burst(stalled, n, func(g *load.Gate) {
 		k.follow(n, g.Ended, g.Now)
 		rec.Begin(time.Now())
-		go watchStall(cancel, g.Ended, done)
+		stalled.watch(g.Ended)
 	}, func(i int, g *load.Gate) {
 		defer k.recovered("burst")
 		// Holders wait until all have started: so N are in flight at once.
@@ -97,35 +96,33 @@ func (k *poolKit) offerBurst(ctx context.Context, n int, subjects []Pool) (rec *
 		}
 		rec.Done(i, 0)
 	})
-	close(done)
-	return rec, out, firstError(&firstErr, ctx)
+	return rec, out, firstError(&firstErr, stalled)
 }
 
 // offerSteady offers n operations at a rate.
 func (k *poolKit) offerSteady(ctx context.Context, n int, rate float64, subjects []Pool) (rec *measure.Recorder, out load.Open, err error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
+	stalled := newStall(ctx, stallBound)
+	defer stalled.release()
 	rec = measure.NewRecorder(n)
-	done := make(chan struct{})
 	var firstErr atomic.Pointer[error]
 	k.underLoad(func() {
-		out = load.Steady(ctx, load.Plan{Rate: rate, Count: n, Arrivals: k.run.settings.Arrivals, Seed: k.seed},
+		out = load.Steady(stalled, load.Plan{Rate: rate, Count: n, Arrivals: k.settings().Arrivals, Seed: k.seed},
 			func(began time.Time, f *load.InFlight) {
 				k.follow(n, f.Ended, f.Now)
 				rec.Begin(began)
-				go watchStall(cancel, f.Ended, done)
+				stalled.watch(f.Ended)
 			}, func(i int, due int64) {
 				defer k.recovered("steady")
-				if err := k.operate(ctx, subjects[i%len(subjects)], i, nil); err != nil {
+				if err := k.operate(stalled, subjects[i%len(subjects)], i, nil); err != nil {
 					rec.Failed(i)
 					firstErr.CompareAndSwap(nil, &err)
 					return
 				}
 				rec.Done(i, due)
 			})
-		close(done)
+		stalled.stop()
 	})
-	return rec, out, firstError(&firstErr, ctx)
+	return rec, out, firstError(&firstErr, stalled)
 }
 
 // firstError is the first error of an operation, or else why the load was ended.
@@ -171,11 +168,11 @@ func (k *poolKit) burst(ctx context.Context, n int, subjects []Pool) float64 {
 		rate = float64(bursts*n) / took.Seconds()
 		k.note("The throughput is that of %d bursts, which lasted %v together.", bursts, took.Round(time.Millisecond))
 	}
-	k.mu.Lock()
-	k.result.Operations += bursts * n
-	k.result.Burst = &report.Burst{N: n, Peak: out.Peak, Seconds: out.Took.Seconds(), Throughput: rate, Latency: &l,
-		Machine: k.bound, Little: report.Little(n, rate), Series: rec.Series()}
-	k.mu.Unlock()
+	k.record(func(r *report.Scenario) {
+		r.Operations += bursts * n
+		r.Burst = &report.Burst{N: n, Peak: out.Peak, Seconds: out.Took.Seconds(), Throughput: rate, Latency: &l,
+			Machine: k.bound, Little: report.Little(n, rate), Series: rec.Series()}
+	})
 	k.measured("served", float64(l.Failed))
 	k.measured("in_flight", float64(out.Peak))
 	if rate < k.target("throughput") && l.Failed == 0 {

@@ -24,9 +24,7 @@ func (k *poolKit) order(ctx context.Context, t *testing.T) {
 	served := make(chan int, waiters)
 	var all sync.WaitGroup
 	for i := range waiters {
-		id := make(chan string, 1)
-		all.Go(func() {
-			id <- goroutineID()
+		if !untilParked(ctx, &all, func() {
 			l, err := k.acquire(ctx, p)
 			if err != nil {
 				k.violate("served", "waiter %d of %d was not served: %v", i, waiters, err)
@@ -39,8 +37,7 @@ func (k *poolKit) order(ctx context.Context, t *testing.T) {
 				return
 			}
 			k.release(l, c)
-		})
-		if !parked(ctx, <-id) {
+		}) {
 			k.fail("pooling: waiter %d does not come to rest", i)
 			break
 		}
@@ -80,10 +77,8 @@ func (k *poolKit) overtake(ctx context.Context, p Pool) {
 		}
 		c := k.hold(l, 0)
 		var served atomic.Bool
-		id, done := make(chan string, 1), make(chan struct{})
-		go func() {
-			defer close(done)
-			id <- goroutineID()
+		var waiter sync.WaitGroup
+		untilParked(ctx, &waiter, func() {
 			l, err := k.acquire(ctx, p)
 			if err != nil {
 				k.violate("served", "a waiter was not served: %v", err)
@@ -91,8 +86,7 @@ func (k *poolKit) overtake(ctx context.Context, p Pool) {
 			}
 			served.Store(true)
 			k.release(l, k.hold(l, 1))
-		}()
-		parked(ctx, <-id)
+		})
 		k.release(l, c)
 		if l, err := k.acquire(ctx, p); err == nil {
 			if !served.Load() {
@@ -100,7 +94,7 @@ func (k *poolKit) overtake(ctx context.Context, p Pool) {
 			}
 			k.release(l, k.hold(l, 2))
 		}
-		<-done
+		waiter.Wait()
 	}
 }
 
@@ -230,16 +224,13 @@ func (k *poolKit) overflow(ctx context.Context, t *testing.T) {
 	}
 	var all sync.WaitGroup
 	for range bound {
-		id := make(chan string, 1)
-		all.Go(func() {
-			id <- goroutineID()
+		untilParked(ctx, &all, func() {
 			if l, err := k.acquire(ctx, p); err == nil {
 				l.Release()
 			} else {
 				k.violate("overflow", "a waiter within the bound of %d got %v", bound, err)
 			}
 		})
-		parked(ctx, <-id)
 	}
 	short, stop := context.WithTimeout(ctx, settleBound)
 	defer stop()
@@ -272,16 +263,14 @@ func (k *poolKit) close(ctx context.Context, t *testing.T) {
 		leases[i] = l
 	}
 	// In line as long as all are lent; Close may serve it yet, or refuse it.
-	waiter, id := make(chan struct{}), make(chan string, 1)
-	go func() {
+	waiter := make(chan struct{})
+	untilParked(ctx, new(sync.WaitGroup), func() {
 		defer close(waiter)
-		id <- goroutineID()
 		if l, err := k.acquire(context.Background(), p); err == nil {
 			l.Release()
 		}
-	}()
-	parked(ctx, <-id)
-	ended := make(chan error, 1)
+	})
+	ended, id := make(chan error, 1), make(chan string, 1)
 	go func() {
 		id <- goroutineID()
 		ended <- p.Close()

@@ -51,17 +51,10 @@ func (k *routerKit) enters(s *solo) (leave func()) {
 
 // together has several goroutines do the same at the same time.
 func (k *routerKit) together(f func(i int)) {
-	start := make(chan struct{})
-	var all sync.WaitGroup
-	for i := range senders {
-		all.Go(func() {
-			defer k.recovered("calls at the same time")
-			<-start
-			f(i)
-		})
-	}
-	close(start)
-	all.Wait()
+	beside(senders, func(i int) {
+		defer k.recovered("calls at the same time")
+		f(i)
+	})
 }
 
 // names: of several registrations of one name at the same time one succeeds, and
@@ -331,13 +324,11 @@ func (k *routerKit) closingHeld(ctx context.Context, t *testing.T) bool {
 			break
 		}
 	}
-	closed, id := make(chan struct{}), make(chan string, 1)
-	go func() {
+	closed := make(chan struct{})
+	untilParked(ctx, new(sync.WaitGroup), func() {
 		defer close(closed)
-		id <- goroutineID()
 		k.must(r.Close(), "Close")
-	}()
-	parked(ctx, <-id)
+	})
 	select {
 	case <-closed:
 		k.violate("close", "Close returned while %d messages had not been delivered", waiting)

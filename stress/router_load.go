@@ -69,10 +69,10 @@ func (k *routerKit) inFlight(ctx context.Context, t *testing.T) {
 	k.close(r)
 	k.book("in flight", l.Audit(true))
 	k.measured("in_flight", float64(flight.Peak()))
-	k.mu.Lock()
-	k.result.Operations += n
-	k.result.Burst = &report.Burst{N: n, Peak: flight.Peak()}
-	k.mu.Unlock()
+	k.record(func(r *report.Scenario) {
+		r.Operations += n
+		r.Burst = &report.Burst{N: n, Peak: flight.Peak()}
+	})
 }
 
 func (k *routerKit) messages() int { return min(max(10*k.n, minMessages), maxMessages) }
@@ -84,12 +84,12 @@ func (k *routerKit) throughput(ctx context.Context, t *testing.T) {
 	k.rate = rec.Throughput()
 	k.timed("throughput", k.rate)
 	k.timed("throughput_reach", k.rate)
-	k.mu.Lock()
-	k.result.Operations += n
-	b := k.result.Burst
-	b.Seconds, b.Throughput, b.Little = float64(rec.Took())/1e9, k.rate, report.Little(k.n, k.rate)
-	b.Series = rec.Series()
-	k.mu.Unlock()
+	k.record(func(r *report.Scenario) {
+		r.Operations += n
+		b := r.Burst
+		b.Seconds, b.Throughput, b.Little = float64(rec.Took())/1e9, k.rate, report.Little(k.n, k.rate)
+		b.Series = rec.Series()
+	})
 }
 
 func (k *routerKit) steady(ctx context.Context, t *testing.T) {
@@ -129,7 +129,7 @@ func (k *routerKit) offerSteady(ctx context.Context, t *testing.T, n int, rate f
 	}
 	full := r.Errors().Full
 	k.underLoad(func() {
-		out = load.Steady(ctx, load.Plan{Rate: rate, Count: n, Arrivals: k.run.settings.Arrivals, Seed: k.seed, Generators: generators, Inline: true},
+		out = load.Steady(ctx, load.Plan{Rate: rate, Count: n, Arrivals: k.settings().Arrivals, Seed: k.seed, Generators: generators, Inline: true},
 			func(began time.Time, _ *load.InFlight) {
 				k.follow(n, count(&arrived), nil)
 				rec.Begin(began)
@@ -246,7 +246,5 @@ func (k *routerKit) churn(ctx context.Context, t *testing.T) {
 	// A name that comes back is another: order holds only within each life.
 	k.book("churn, names changed", churned.Audit(false))
 	k.shown("churn")
-	k.mu.Lock()
-	k.result.Operations += n
-	k.mu.Unlock()
+	k.record(func(r *report.Scenario) { r.Operations += n })
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -103,12 +104,9 @@ func (k *routerKit) unregister(ctx context.Context, t *testing.T) {
 	}
 	send(0)
 	gone := make(chan error, 1)
-	id := make(chan string, 1)
-	go func() {
-		id <- goroutineID()
+	untilParked(ctx, new(sync.WaitGroup), func() {
 		gone <- r.Unregister("leaving") // may wait for what is on the way
-	}()
-	parked(ctx, <-id)
+	})
 	expected := n
 	if len(gone) > 0 { // the name may come back while messages to its first life wait
 		ok := k.soon("unregister", "Register or Send after Unregister", func() {

@@ -112,10 +112,10 @@ func (s *scenario) enter() {
 
 // chosen are the settings of what is tried and how it is judged, where any was made.
 func (s *scenario) chosen() (text string) {
-	if name := s.run.settings.Engine; name != settings.InMemory {
+	if name := s.settings().Engine; name != settings.InMemory {
 		text = "STRESS_ENGINE=" + name + " "
 	}
-	if len(s.run.settings.Targets) > 0 {
+	if len(s.settings().Targets) > 0 {
 		text += fmt.Sprintf("STRESS_TARGETS='%s' ", os.Getenv("STRESS_TARGETS"))
 	}
 	return text
@@ -185,6 +185,13 @@ func (f failer) Errorf(format string, args ...any) {
 	f.fail("%s", text)
 }
 
+// record changes what the report says of the scenario, under its lock.
+func (s *scenario) record(change func(*report.Scenario)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	change(s.result)
+}
+
 // fail fails the test and keeps the message for the report.
 func (s *scenario) fail(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
@@ -202,11 +209,20 @@ func (s *scenario) fail(format string, args ...any) {
 // note keeps a remark for the report.
 func (s *scenario) note(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
-	s.mu.Lock()
-	s.result.Notes = append(s.result.Notes, text)
-	s.mu.Unlock()
+	s.record(func(r *report.Scenario) { r.Notes = append(r.Notes, text) })
 	s.run.folder.Logf("%s: %s", s.id, text)
 }
+
+// logf writes a line to the log of the run.
+func (s *scenario) logf(format string, args ...any) {
+	s.run.folder.Logf("%s: %s", s.id, fmt.Sprintf(format, args...))
+}
+
+// settings are those of the run.
+func (s *scenario) settings() *settings.Settings { return &s.run.settings }
+
+// environment is the machine that the run is on.
+func (s *scenario) environment() *measure.Environment { return &s.run.report.Environment }
 
 func (s *scenario) failed() bool { return s.t.Failed() }
 
@@ -227,11 +243,15 @@ func (s *scenario) violate(criterion, format string, args ...any) {
 // shown measures criteria by the violations counted so far.
 func (s *scenario) shown(criteria ...string) {
 	for _, c := range criteria {
-		s.mu.Lock()
-		n := s.violations[c]
-		s.mu.Unlock()
-		s.measured(c, float64(n))
+		s.measured(c, float64(s.violated(c)))
 	}
+}
+
+// violated is how often violate was called for a criterion.
+func (s *scenario) violated(criterion string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.violations[criterion]
 }
 
 // book adds what a ledger says, and names what is wrong.
@@ -246,9 +266,7 @@ func (s *scenario) book(phase string, a measure.Account) {
 // by those criteria that the scenario has for them.
 func (s *scenario) judgeLedger() {
 	a := s.account
-	s.mu.Lock()
-	s.result.Ledger = &a
-	s.mu.Unlock()
+	s.record(func(r *report.Scenario) { r.Ledger = &a })
 	for _, f := range a.Kinds() {
 		if s.list.Has(s.id + "." + f.Name) {
 			s.measured(f.Name, float64(f.N))
@@ -287,7 +305,7 @@ func (s *scenario) timedAt(criterion string, figure, share float64) {
 
 func (s *scenario) timedUnder(criterion string, figure float64, where validate.Conditions) {
 	if raceEnabled {
-		s.list.Leave(s.id+"."+criterion, validate.NotMeasured, raceReason)
+		s.notMeasured(criterion, raceReason)
 		return
 	}
 	s.judge(criterion, figure, where)
@@ -304,8 +322,14 @@ func (s *scenario) target(criterion string) float64 {
 	return math.NaN()
 }
 
+// notOffered says of a criterion that the subject lacks the ability for it.
 func (s *scenario) notOffered(criterion, why string) {
 	s.list.Leave(s.id+"."+criterion, validate.NotOffered, why)
+}
+
+// notMeasured says of a criterion why there is no figure.
+func (s *scenario) notMeasured(criterion, why string, args ...any) {
+	s.list.Leave(s.id+"."+criterion, validate.NotMeasured, fmt.Sprintf(why, args...))
 }
 
 // hundreds is N in hundred thousands, and no less than one: by it grow bounds of
@@ -360,11 +384,16 @@ func (s *scenario) longPhase(name string, bound time.Duration, body func(ctx con
 	if !ok {
 		state = report.Failed
 	}
-	s.mu.Lock()
-	s.result.Phases = append(s.result.Phases, report.Phase{Name: name, State: state,
-		At: began.Sub(s.began).Seconds(), Seconds: time.Since(began).Seconds()})
-	s.mu.Unlock()
+	s.recordPhase(name, state, began)
 	return ok
+}
+
+// recordPhase keeps a phase that has just ended.
+func (s *scenario) recordPhase(name string, state report.State, began time.Time) {
+	s.record(func(r *report.Scenario) {
+		r.Phases = append(r.Phases, report.Phase{Name: name, State: state,
+			At: began.Sub(s.began).Seconds(), Seconds: time.Since(began).Seconds()})
+	})
 }
 
 // within gives the body of a phase less time than a phase has: enough for what
@@ -447,9 +476,7 @@ func (s *scenario) audit(more int) {
 	s.closeLogs()
 	runtime.GC()
 	leaks := s.baseline.Leaks(ctx)
-	s.mu.Lock()
-	s.result.Leaks = &leaks
-	s.mu.Unlock()
+	s.record(func(r *report.Scenario) { r.Leaks = &leaks })
 	s.measured("leaks", float64(leaks.Goroutines+leaks.Descriptors+leaks.Children+more))
 	if !leaks.None() {
 		s.fail("%s: %s", s.id, leaks)

@@ -172,10 +172,7 @@ func (k *sessionKit) judgeShown(whole bool) {
 		k.notOffered(c, why)
 	}
 	for _, c := range []string{"deleted", "phantom", "expiry", "minority", "latest", "stale", "replication"} {
-		k.mu.Lock()
-		seen := k.violations[c] > 0
-		k.mu.Unlock()
-		if _, lacking := lacks[c]; whole && !lacking || seen {
+		if _, lacking := lacks[c]; whole && !lacking || k.violated(c) > 0 {
 			k.shown(c)
 		}
 	}
@@ -212,11 +209,11 @@ func (k *sessionKit) faults() bool {
 		{"minority", func(ctx context.Context) { k.alone(ctx, "minority", (*sessionKit).cutOff) }},
 		{"amnesia", func(ctx context.Context) { k.alone(ctx, "amnesia", (*sessionKit).amnesia) }},
 	}
-	for i := range min(historyLanes, k.run.settings.Histories) {
+	for i := range min(historyLanes, k.settings().Histories) {
 		name := fmt.Sprintf("histories %d", i+1)
 		lanes = append(lanes, lane{name, func(ctx context.Context) { k.alone(ctx, name, histories.run) }})
 	}
-	bound := phaseBound*time.Duration(k.hundreds()) + time.Duration(k.run.settings.Histories)*historyBound
+	bound := phaseBound*time.Duration(k.hundreds()) + time.Duration(k.settings().Histories)*historyBound
 	ok := k.longPhase("faults", bound, func(ctx context.Context, _ *testing.T) { k.beside(ctx, lanes) })
 	histories.judge(k.scenario)
 	return ok
@@ -240,10 +237,7 @@ func (k *sessionKit) beside(ctx context.Context, lanes []lane) {
 			if k.failed() {
 				state = report.Failed
 			}
-			k.mu.Lock()
-			defer k.mu.Unlock()
-			k.result.Phases = append(k.result.Phases, report.Phase{Name: l.name, State: state,
-				At: began.Sub(k.began).Seconds(), Seconds: time.Since(began).Seconds()})
+			k.recordPhase(l.name, state, began)
 		})
 	}
 	all.Wait()
@@ -283,9 +277,7 @@ func (k *sessionKit) must(err error) bool {
 // found starts the nodes, and tells whether they are there.
 func (k *sessionKit) found(ctx context.Context, linked bool) bool {
 	ok := k.must(k.form(ctx, linked))
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.result.Subject = k.state.subject
+	k.record(func(r *report.Scenario) { r.Subject = k.state.subject })
 	return ok
 }
 

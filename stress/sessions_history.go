@@ -67,7 +67,7 @@ type histories struct {
 	runs []historyRun
 }
 
-func (k *sessionKit) newHistories() *histories { return &histories{want: k.run.settings.Histories} }
+func (k *sessionKit) newHistories() *histories { return &histories{want: k.settings().Histories} }
 
 // run makes one after the other, until there are as many as are wanted.
 func (h *histories) run(k *sessionKit, ctx context.Context) {
@@ -435,7 +435,7 @@ func (r *historyRun) describe() string {
 // saveHistory writes a history and porcupine's picture of it to the output
 // folder, and names the files.
 func (k *sessionKit) saveHistory(key string, info porcupine.LinearizationInfo, all []recorded) string {
-	at := k.run.folder.Path(filepath.Join(report.EvidenceFolder, "sessions-"+key))
+	at := k.evidencePath("-" + key)
 	err := os.MkdirAll(filepath.Dir(at), 0o755)
 	if err == nil {
 		var text []byte
@@ -463,7 +463,8 @@ func (h *histories) judge(s *scenario) {
 		for kind, n := range r.kinds {
 			faults[kind] += n
 		}
-		s.result.Timelines = append(s.result.Timelines, report.Timeline{Name: fmt.Sprintf("history %d", r.number), Events: r.faults})
+		line := report.Timeline{Name: fmt.Sprintf("history %d", r.number), Events: r.faults}
+		s.record(func(r *report.Scenario) { r.Timelines = append(r.Timelines, line) })
 	}
 	var kinds []string
 	for _, kind := range slices.Sorted(maps.Keys(faults)) {

@@ -70,25 +70,24 @@ func (k *sessionKit) kill(ctx context.Context, t *testing.T) {
 		<-k.repaired
 		return
 	}
-	k.mu.Lock()
-	share, worst := k.shares.last, max(k.shares.worst, 0.01)
-	k.mu.Unlock()
+	seen := k.processorShares()
+	share, worst := seen.last, max(seen.worst, 0.01)
 	recovered, disturbed := recovery(append(slices.Clone(writes), reads...), killed, worst)
 	k.timedAt("recovery", recovered.Seconds()*1e3, share)
 	k.timedAt("recovery_reach", recovered.Seconds()*1e3, share)
 	k.note("All %d sessions were read in the %.0f ms after a node was killed, and %d writes made from %v before it to the end: %d operations were not served at once, the last of them until %.0f ms after it.",
 		k.sessions, swept.Seconds()*1e3, len(writes), before, disturbed, recovered.Seconds()*1e3)
-	k.mu.Lock()
-	k.result.Operations += len(writes) + len(reads)
-	k.result.Timelines = append(k.result.Timelines, report.Timeline{
-		Name: "a node is killed while sessions are written, and from then on read", Unit: "operations/s",
-		Events: []report.Event{
-			{At: killed.Seconds(), Kind: report.Fault, Target: victim.name, What: syscall.SIGKILL.String()},
-			{At: (killed + recovered).Seconds(), Kind: report.Recovered, Target: victim.name, What: "operations are served at once"},
-		},
-		Lines: []report.Line{rateOf("writes", writes), rateOf("reads", reads)},
+	k.record(func(r *report.Scenario) {
+		r.Operations += len(writes) + len(reads)
+		r.Timelines = append(r.Timelines, report.Timeline{
+			Name: "a node is killed while sessions are written, and from then on read", Unit: "operations/s",
+			Events: []report.Event{
+				{At: killed.Seconds(), Kind: report.Fault, Target: victim.name, What: syscall.SIGKILL.String()},
+				{At: (killed + recovered).Seconds(), Kind: report.Recovered, Target: victim.name, What: "operations are served at once"},
+			},
+			Lines: []report.Line{rateOf("writes", writes), rateOf("reads", reads)},
+		})
 	})
-	k.mu.Unlock()
 }
 
 // keepWriting has callers write sessions, each its own, for as long as meanwhile
@@ -264,9 +263,7 @@ func (k *sessionKit) readThese(ctx context.Context, at []*sessionNode, criterion
 		return ctx.Err() == nil && wrong.Load() < mostWrong
 	})
 	k.survived(int(wrong.Load()))
-	k.mu.Lock()
-	k.result.Operations += int(read.Load())
-	k.mu.Unlock()
+	k.record(func(r *report.Scenario) { r.Operations += int(read.Load()) })
 	return wrong.Load() == 0
 }
 

@@ -3,15 +3,12 @@ package stress
 import (
 	"context"
 	"errors"
-	"fmt"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"tensile/stress/measure"
 	"tensile/stress/report"
-	"tensile/stress/validate"
 )
 
 // opTime bounds an operation under load. It judges nobody: it is there for one
@@ -64,11 +61,11 @@ func (k *sessionKit) measureThroughput(ctx context.Context) {
 	k.rate = rec.Throughput()
 	k.note("The throughput is that of %d sweeps, which lasted %v together: in each, every node takes its part, and all wait for the last.",
 		sweeps, time.Duration(rec.Took()).Round(time.Millisecond))
-	k.mu.Lock()
-	k.result.Operations += l.N
-	k.result.Burst = &report.Burst{N: l.N / sweeps, Peak: peak, Seconds: float64(rec.Took()) / 1e9 / float64(sweeps), Throughput: k.rate, Latency: &l,
-		Little: report.Little(sessionCallers, k.rate), Series: rec.Series()}
-	k.mu.Unlock()
+	k.record(func(r *report.Scenario) {
+		r.Operations += l.N
+		r.Burst = &report.Burst{N: l.N / sweeps, Peak: peak, Seconds: float64(rec.Took()) / 1e9 / float64(sweeps), Throughput: k.rate, Latency: &l,
+			Little: report.Little(sessionCallers, k.rate), Series: rec.Series()}
+	})
 	k.timed("throughput", k.rate)
 	k.timed("throughput_reach", k.rate)
 }
@@ -106,16 +103,12 @@ func (k *sessionKit) settledLoad(criterion string, accounts []*sessionAccount, e
 
 // share has callers call op with every number below n. One that gets false ends.
 func (k *sessionKit) share(callers, n int, op func(i int) bool) {
-	var all sync.WaitGroup
 	var next atomic.Int64
-	for range min(callers, n) {
-		all.Go(func() {
-			defer k.recovered("a caller")
-			for i := int(next.Add(1)) - 1; i < n && op(i); i = int(next.Add(1)) - 1 {
-			}
-		})
-	}
-	all.Wait()
+	beside(min(callers, n), func(int) {
+		defer k.recovered("a caller")
+		for i := int(next.Add(1)) - 1; i < n && op(i); i = int(next.Add(1)) - 1 {
+		}
+	})
 }
 
 // steady is an open load, half of it writes, without any fault.
@@ -130,7 +123,7 @@ func (k *sessionKit) steady(ctx context.Context, t *testing.T) {
 	var err error
 	k.underLoad(func() {
 		accounts, err = k.offer(ctx, k.loaded, sessionLoad{Rate: rate / sessionNodes, Count: n / sessionNodes,
-			Arrivals: k.run.settings.Arrivals, Seed: k.seed})
+			Arrivals: k.settings().Arrivals, Seed: k.seed})
 	})
 	if !k.settledLoad("steady", accounts, err) {
 		return
@@ -142,9 +135,7 @@ func (k *sessionKit) steady(ctx context.Context, t *testing.T) {
 		return
 	}
 	k.steadyResult(out, l, rec.Series())
-	k.mu.Lock()
-	worst := k.shares.worst
-	k.mu.Unlock()
+	worst := k.processorShares().worst
 	if worst == 1 {
 		return
 	}
@@ -152,8 +143,8 @@ func (k *sessionKit) steady(ctx context.Context, t *testing.T) {
 	// them waits for its turn behind whatever else wants to run. How long is a
 	// matter of how many those are, which the share they take does not tell.
 	for _, c := range []string{"p50", "p95", "p99"} {
-		k.list.Leave(k.id+"."+c, validate.NotMeasured, fmt.Sprintf(
-			"other work held %.0f %% of the processors for a moment, and every process on the way of an operation waits for it", 100*(1-worst)))
+		k.notMeasured(c, "other work held %.0f %% of the processors for a moment, "+
+			"and every process on the way of an operation waits for it", 100*(1-worst))
 	}
 }
 

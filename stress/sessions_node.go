@@ -208,11 +208,7 @@ func (c *sessionCluster) restart(ctx context.Context, nodes ...*sessionNode) err
 // everyNode calls do with all nodes at once.
 func everyNode(nodes []*sessionNode, do func(*sessionNode) error) error {
 	errs := make([]error, len(nodes))
-	var all sync.WaitGroup
-	for i, n := range nodes {
-		all.Go(func() { errs[i] = do(n) })
-	}
-	all.Wait()
+	beside(len(nodes), func(i int) { errs[i] = do(nodes[i]) })
 	return errors.Join(errs...)
 }
 

@@ -192,51 +192,41 @@ func (o *offering) closed(part []int) *sessionAccount {
 	n := len(part) * o.Times
 	o.rec = measure.NewRecorder(n)
 	var next atomic.Int64
-	var callers sync.WaitGroup
 	o.rec.Begin(o.begin())
-	stalled, cancel := context.WithCancelCause(context.Background())
-	defer cancel(nil)
-	for range min(o.Callers, len(part)) {
-		callers.Go(func() {
-			var within deadline
-			for at := int(next.Add(1)) - 1; at < len(part) && stalled.Err() == nil; at = int(next.Add(1)) - 1 {
-				for turn := range o.Times {
-					ctx := within.context(opTime)
-					o.flight.Start()
-					o.one(ctx, at*o.Times+turn, o.rec.Since(), part[at], o.Read)
-					o.flight.End()
-				}
+	stalled := newStall(context.Background(), stallBound)
+	defer stalled.release()
+	stalled.watch(o.flight.Ended)
+	besideWithin(stalled, 0, min(o.Callers, len(part)), func(int) {
+		var within deadline
+		for at := int(next.Add(1)) - 1; at < len(part) && stalled.Err() == nil; at = int(next.Add(1)) - 1 {
+			for turn := range o.Times {
+				ctx := within.context(opTime)
+				o.flight.Start()
+				o.one(ctx, at*o.Times+turn, o.rec.Since(), part[at], o.Read)
+				o.flight.End()
 			}
-			within.end()
-		})
-	}
-	finished := make(chan struct{})
-	go func() { callers.Wait(); close(finished) }()
-	go watchStall(cancel, o.flight.Ended, finished)
-	select {
-	case <-finished:
-	case <-stalled.Done():
-	}
-	return o.account(n, n-o.flight.Ended(), context.Cause(stalled))
+		}
+		within.end()
+	})
+	return o.account(n, n-o.flight.Ended(), stalled.cause())
 }
 
 // open is an open load.
 func (o *offering) open(part []int) *sessionAccount {
 	o.rec = measure.NewRecorder(o.Count)
-	stalled, cancel := context.WithCancelCause(context.Background())
-	defer cancel(nil)
-	finished := make(chan struct{})
+	stalled := newStall(context.Background(), stallBound)
+	defer stalled.release()
 	var within deadline
 	o.begin()
 	out := load.Steady(stalled, load.Plan{Rate: o.Rate, Count: o.Count, Arrivals: o.Arrivals, Seed: o.Seed},
 		func(began time.Time, f *load.InFlight) {
 			o.rec.Begin(began)
-			go watchStall(cancel, f.Ended, finished)
+			stalled.watch(f.Ended)
 		}, func(i int, due int64) {
 			o.one(within.context(opTime), i, due, part[i%len(part)], i%2 == 1)
 		})
-	close(finished)
-	a := o.account(o.Count, out.Unfinished, context.Cause(stalled))
+	stalled.stop()
+	a := o.account(o.Count, out.Unfinished, stalled.cause())
 	a.Open = out
 	if out.Unfinished == 0 {
 		within.end()

@@ -85,6 +85,13 @@ func (s *scenario) underLoad(f func()) {
 	s.shares.least = min(s.shares.least, share)
 }
 
+// processorShares are those seen so far.
+func (s *scenario) processorShares() shares {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.shares
+}
+
 // judged is the share by which figures are judged.
 func (s *scenario) judged(share float64) float64 {
 	switch {

@@ -1,8 +1,6 @@
 package stress
 
 import (
-	"fmt"
-
 	"tensile/stress/load"
 	"tensile/stress/measure"
 	"tensile/stress/report"
@@ -19,8 +17,8 @@ func (s *scenario) steadyRate(throughput float64) float64 {
 	s.mu.Lock()
 	s.shares.sized = s.shares.last
 	s.mu.Unlock()
-	if s.run.settings.Rate > 0 {
-		return s.run.settings.Rate
+	if s.settings().Rate > 0 {
+		return s.settings().Rate
 	}
 	return throughput * steadyShare
 }
@@ -48,12 +46,12 @@ func (s *scenario) saturated(out load.Open) bool {
 
 // steadyResult keeps an open load and judges its latencies.
 func (s *scenario) steadyResult(out load.Open, l measure.Latency, series []measure.Bin) {
-	s.mu.Lock()
-	s.result.Operations += out.N
-	s.result.Steady = &report.Steady{Arrivals: s.run.settings.Arrivals.String(), Asked: out.Asked, Offered: out.Offered,
-		N: out.N, Peak: out.Peak, Seconds: out.Took.Seconds(), Latency: l,
-		LateP50: out.LateP50, LateP99: out.LateP99, LateMax: out.LateMax, Series: series}
-	s.mu.Unlock()
+	s.record(func(r *report.Scenario) {
+		r.Operations += out.N
+		r.Steady = &report.Steady{Arrivals: s.settings().Arrivals.String(), Asked: out.Asked, Offered: out.Offered,
+			N: out.N, Peak: out.Peak, Seconds: out.Took.Seconds(), Latency: l,
+			LateP50: out.LateP50, LateP99: out.LateP99, LateMax: out.LateMax, Series: series}
+	})
 	s.delayed("p50", float64(l.P50))
 	s.delayed("p95", float64(l.P95))
 	s.delayed("p99", float64(l.P99))
@@ -64,13 +62,11 @@ func (s *scenario) steadyResult(out load.Open, l measure.Latency, series []measu
 // open load: so it is the worst moment that counts, and where it left less than
 // the load needs the figure says nothing.
 func (s *scenario) delayed(criterion string, ns float64) {
-	s.mu.Lock()
-	now := s.shares
-	s.mu.Unlock()
+	now := s.processorShares()
 	if now.worst < enoughShare*now.sized {
-		s.list.Leave(s.id+"."+criterion, validate.NotMeasured, fmt.Sprintf(
+		s.notMeasured(criterion,
 			"other work left %.0f %% of the processors for a moment, and %.0f %% when the load was sized; the figure was %s",
-			100*now.worst, 100*now.sized, validate.With(ns/1e6, "ms")))
+			100*now.worst, 100*now.sized, validate.With(ns/1e6, "ms"))
 		return
 	}
 	s.timedAt(criterion, ns/1e6, now.worst)

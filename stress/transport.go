@@ -78,7 +78,7 @@ const (
 
 // formation starts all nodes and waits until each knows all others.
 func (k *transportKit) formation(ctx context.Context, _ *testing.T) {
-	if _, ok := k.form(ctx, nodeNames(k.run.settings.Nodes)); !ok {
+	if _, ok := k.form(ctx, nodeNames(k.settings().Nodes)); !ok {
 		return
 	}
 	for _, wrong := range k.pairs(ctx, k.names()) {
@@ -114,15 +114,11 @@ func (k *transportKit) offer(ctx context.Context, how string, l nodeLoad, from [
 // each does something with every node at the same time, and fails the scenario
 // with the errors.
 func (k *transportKit) each(names []string, do func(name string) error) {
-	var all sync.WaitGroup
-	for _, name := range names {
-		all.Go(func() {
-			if err := do(name); err != nil {
-				k.fail("messaging: %s: %v", name, err)
-			}
-		})
-	}
-	all.Wait()
+	beside(len(names), func(i int) {
+		if err := do(names[i]); err != nil {
+			k.fail("messaging: %s: %v", names[i], err)
+		}
+	})
 }
 
 // expect tells nodes to count what arrives of a load.
@@ -245,14 +241,14 @@ const arrivalBound = 3 * time.Second
 
 // perPair is the part of n that falls to each ordered pair of nodes.
 func (k *transportKit) perPair(n int) int {
-	nodes := k.run.settings.Nodes
+	nodes := k.settings().Nodes
 	pairs := nodes * (nodes - 1)
 	return (n + pairs - 1) / pairs
 }
 
 // perNode is the part of N calls in flight that each node has, a multiple of
 // its peers.
-func (k *transportKit) perNode(n int) int { return k.perPair(n) * (k.run.settings.Nodes - 1) }
+func (k *transportKit) perNode(n int) int { return k.perPair(n) * (k.settings().Nodes - 1) }
 
 // inFlight has N calls on their way and none answered, counted at one instant.
 func (k *transportKit) inFlight(ctx context.Context, _ *testing.T) {
@@ -304,10 +300,10 @@ func (k *transportKit) inFlight(ctx context.Context, _ *testing.T) {
 	replies, first := k.replied(results)
 	k.book("in flight", replies, k.arrived(ctx, names, results), first, false)
 	k.measured("in_flight", float64(most))
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.result.Operations += replies.Sent
-	k.result.Burst = &report.Burst{N: k.n, Peak: most}
+	k.record(func(r *report.Scenario) {
+		r.Operations += replies.Sent
+		r.Burst = &report.Burst{N: k.n, Peak: most}
+	})
 }
 
 // releasePause is between two times that the replies held back are released.
@@ -328,9 +324,7 @@ func (k *transportKit) closed(ctx context.Context, phase string, l nodeLoad) flo
 		}
 		ended = max(ended, r.Ended)
 	}
-	k.mu.Lock()
-	k.result.Operations += replies.Sent
-	k.mu.Unlock()
+	k.record(func(r *report.Scenario) { r.Operations += replies.Sent })
 	if ended <= began {
 		return 0
 	}
@@ -353,17 +347,17 @@ func (k *transportKit) throughput(ctx context.Context, _ *testing.T) {
 	k.timed("throughput", k.rate)
 	k.timed("throughput_reach", k.rate)
 	k.timed("throughput_aim", k.rate)
-	k.mu.Lock()
-	b := k.result.Burst
-	b.Throughput, b.Little = k.rate, report.Little(k.n, k.rate)
-	if k.rate > 0 {
-		b.Seconds = float64(n) / k.rate
-	}
-	k.mu.Unlock()
+	k.record(func(r *report.Scenario) {
+		b := r.Burst
+		b.Throughput, b.Little = k.rate, report.Little(k.n, k.rate)
+		if k.rate > 0 {
+			b.Seconds = float64(n) / k.rate
+		}
+	})
 	if k.failed() {
 		return
 	}
-	k.note("%s calls/s with %d in flight.", validate.Number(fewRate), few*k.run.settings.Nodes)
+	k.note("%s calls/s with %d in flight.", validate.Number(fewRate), few*k.settings().Nodes)
 	k.rate = min(k.rate, fewRate)
 }
 
@@ -373,7 +367,7 @@ func (k *transportKit) steadyRun(ctx context.Context, _ *testing.T) {
 	rate := k.steadyRate(k.rate)
 	n := steadyCount(min(10*k.n, maxCalls/2), rate)
 	l := k.begins(nodeLoad{Size: smallSize, Each: k.perPair(n), Rate: rate / float64(len(names)),
-		Arrivals: k.run.settings.Arrivals, Seed: k.seed})
+		Arrivals: k.settings().Arrivals, Seed: k.seed})
 	k.expect(ctx, l, names)
 	var results map[string]loadResult
 	k.underLoad(func() {
@@ -424,10 +418,10 @@ func (k *transportKit) larger(ctx context.Context, _ *testing.T) {
 			return
 		}
 		pairs := k.perPair(k.n)
-		flight := min(pairs, k.window/2/c.size) * (k.run.settings.Nodes - 1)
+		flight := min(pairs, k.window/2/c.size) * (k.settings().Nodes - 1)
 		rate := k.closed(ctx, fmt.Sprintf("%d bytes", c.size), nodeLoad{Size: c.size, Each: k.perPair(max(c.calls, flight)), InFlight: flight})
 		k.note("%s calls/s of %s bytes, with %d in flight: %s MB/s each way.", validate.Number(rate), validate.Number(float64(c.size)),
-			flight*k.run.settings.Nodes, validate.Number(rate*float64(c.size)/1e6))
+			flight*k.settings().Nodes, validate.Number(rate*float64(c.size)/1e6))
 	}
 }
 
@@ -525,9 +519,7 @@ func (k *transportKit) isolation(ctx context.Context) (p isolated, ok bool) {
 		p.during, _ = k.light(ctx, "while a node was stopped", rest, stop)
 		flooded.Wait()
 	})
-	k.mu.Lock()
-	p.share = k.shares.last
-	k.mu.Unlock()
+	p.share = k.processorShares().last
 	for _, name := range rest {
 		k.judgeFlood(name, victim, floods[name])
 	}

@@ -69,7 +69,7 @@ func (k *workersKit) tenth(ctx context.Context, t *testing.T) {
 			hit[v] = true
 			hits[v]++
 		}
-		k.run.folder.Logf("%s: round %d kills workers %v", k.id, round, victims)
+		k.logf("round %d kills workers %v", round, victims)
 		var again []time.Duration
 		var died, lines time.Time
 		w := c.window(ctx, crewWarmUp+each*(round+1), each, rate, hit, func(began time.Time) {
@@ -98,11 +98,11 @@ func (k *workersKit) tenth(ctx context.Context, t *testing.T) {
 		ratios = append(ratios, float64(w.rest.P99)/max(float64(calm.rest.P99), float64(latencyFloor)))
 		k.note("Round %d: p99 of the workers not hit was %v, and %v while nothing happened; all killed served again after %v.", round,
 			time.Duration(w.rest.P99).Round(10*time.Microsecond), time.Duration(calm.rest.P99).Round(10*time.Microsecond), slowest.Round(10*time.Microsecond))
-		k.mu.Lock()
-		k.result.Operations += w.out.N
-		k.result.Steady = &report.Steady{Arrivals: k.run.settings.Arrivals.String(), Asked: w.out.Asked, Offered: w.out.Offered, N: w.out.N,
-			Peak: w.out.Peak, Seconds: w.out.Took.Seconds(), Latency: w.rest, LateP50: w.out.LateP50, LateP99: w.out.LateP99, LateMax: w.out.LateMax, Series: w.series}
-		k.mu.Unlock()
+		k.record(func(r *report.Scenario) {
+			r.Operations += w.out.N
+			r.Steady = &report.Steady{Arrivals: k.settings().Arrivals.String(), Asked: w.out.Asked, Offered: w.out.Offered, N: w.out.N,
+				Peak: w.out.Peak, Seconds: w.out.Took.Seconds(), Latency: w.rest, LateP50: w.out.LateP50, LateP99: w.out.LateP99, LateMax: w.out.LateMax, Series: w.series}
+		})
 		if k.aborted || ctx.Err() != nil {
 			return
 		}
@@ -110,9 +110,9 @@ func (k *workersKit) tenth(ctx context.Context, t *testing.T) {
 	k.steadyState(ctx, c, "after")
 	c.untouched("after all rounds", hits)
 	target := 103.0
-	k.mu.Lock()
-	k.result.Repeats = append(k.result.Repeats, report.Repeats{Name: "time until a killed worker serves again", Unit: "ms", Values: times, Target: &target})
-	k.mu.Unlock()
+	k.record(func(r *report.Scenario) {
+		r.Repeats = append(r.Repeats, report.Repeats{Name: "time until a killed worker serves again", Unit: "ms", Values: times, Target: &target})
+	})
 	k.shown("lost", "cascades", "hypothesis")
 	k.timed("recovery", float64(longest)/1e6)
 	k.timed("recovery_reach", float64(longest)/1e6)
@@ -123,9 +123,9 @@ func (k *workersKit) tenth(ctx context.Context, t *testing.T) {
 // relative judges one latency by another, unless there was a moment in which
 // other work left too little to serve the load at all.
 func (k *workersKit) relative(criterion string, times float64) {
-	if k.worst < enoughShare*k.shares.sized {
-		k.list.Leave(k.id+"."+criterion, validate.NotMeasured, fmt.Sprintf(
-			"other work left %.0f %% of the processors for a moment; the figure was %s", 100*k.worst, validate.With(times, "times")))
+	if k.worst < enoughShare*k.processorShares().sized {
+		k.notMeasured(criterion, "other work left %.0f %% of the processors for a moment; the figure was %s",
+			100*k.worst, validate.With(times, "times"))
 		return
 	}
 	k.timedAt(criterion, times, k.worst)
@@ -182,7 +182,7 @@ func (c *crew) window(ctx context.Context, first, n int, rate float64, hit map[i
 	var faults sync.WaitGroup
 	var out load.Open
 	c.underLoad(func() {
-		out = load.Steady(ctx, load.Plan{Rate: rate, Count: n, Arrivals: c.run.settings.Arrivals, Seed: c.seed + uint64(first)},
+		out = load.Steady(ctx, load.Plan{Rate: rate, Count: n, Arrivals: c.settings().Arrivals, Seed: c.seed + uint64(first)},
 			func(began time.Time, f *load.InFlight) {
 				rec.Begin(began)
 				c.follow(n, f.Ended, f.Now)
@@ -273,8 +273,8 @@ func (k *workersKit) timeline(round int, at time.Duration, again []time.Duration
 	if dead == 0 {
 		events = append(events, report.Event{At: (at + again[len(again)-1]).Seconds(), Kind: report.Recovered, Target: "workers", What: "all serve again"})
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.result.Timelines = append(k.result.Timelines, report.Timeline{Name: "a tenth of the workers dies", Events: events,
-		Lines: []report.Line{line}, Unit: "workers"})
+	k.record(func(r *report.Scenario) {
+		r.Timelines = append(r.Timelines, report.Timeline{Name: "a tenth of the workers dies", Events: events,
+			Lines: []report.Line{line}, Unit: "workers"})
+	})
 }

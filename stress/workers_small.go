@@ -24,18 +24,9 @@ func (k *workersKit) death(ctx context.Context, t *testing.T) {
 	}
 
 	// The worker is held, so that work stands in line when it dies.
-	held, id := make(chan error, 1), make(chan string, 1)
-	go func() {
-		id <- goroutineID()
-		held <- c.Do(ctx, victim, opHang)
-	}()
-	parked(ctx, <-id)
-	died := make(chan error, 1)
-	go func() {
-		id <- goroutineID()
-		died <- c.Do(ctx, victim, opDie)
-	}()
-	parked(ctx, <-id)
+	held, died := make(chan error, 1), make(chan error, 1)
+	untilParked(ctx, new(sync.WaitGroup), func() { held <- c.Do(ctx, victim, opHang) })
+	untilParked(ctx, new(sync.WaitGroup), func() { died <- c.Do(ctx, victim, opDie) })
 	errs := make([]error, behind)
 	var line sync.WaitGroup
 	for i := range errs {
@@ -142,12 +133,7 @@ func (k *workersKit) hang(ctx context.Context, t *testing.T) {
 		return
 	}
 	hung := make(chan error, 1)
-	id := make(chan string, 1)
-	go func() {
-		id <- goroutineID()
-		hung <- c.Do(ctx, victim, opHang)
-	}()
-	parked(ctx, <-id)
+	untilParked(ctx, new(sync.WaitGroup), func() { hung <- c.Do(ctx, victim, opHang) })
 	began := time.Now()
 	for worker := range fewWorkers {
 		if worker == victim {
