@@ -152,5 +152,6 @@ func (p *pile[V]) violation(r run) error {
 		}
 	}
 	slices.Sort(ops)
-	return violation(ops, "stack: none of %s was pushed first and popped last, although it was not empty in between", some(values))
+	return violation(ops, "stack: none of %s was pushed first and popped last, although it was not empty in between",
+		some(values))
 }

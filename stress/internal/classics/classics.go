@@ -1,0 +1,62 @@
+// Package classics has the classic mistakes of concurrent code, each as a small
+// mechanism beside a sound twin that differs in the one thing that was wrong.
+// They measure what finds such mistakes: it must find every one, and must not
+// accuse a twin.
+package classics
+
+// Case is a mistake and its twin.
+type Case struct {
+	Name   string
+	Shows  Sign
+	Memory bool // found only with points at plain memory or at the functions of sync/atomic
+	// Run makes its goroutines, waits for them, and returns what is broken, or
+	// nothing. The mistake may never come out of it, or panic: see Shows.
+	Run func(sound bool) (broken string)
+}
+
+// Sign is how a mistake comes to light.
+type Sign string
+
+const (
+	Broken   Sign = "broken" // Run says so
+	Deadlock Sign = "deadlock"
+	Panic    Sign = "panic"
+	LeftOver Sign = "left over" // a goroutine outlives Run
+)
+
+// Cases are all there are.
+var Cases = []Case{
+	{"lost update", Broken, true, lostUpdate},
+	{"lost append", Broken, true, lostAppend},
+	{"torn pair", Broken, false, tornPair},
+	{"check then act", Broken, false, checkThenAct},
+	{"limit checked, then taken", Broken, false, limit},
+	{"limit by functions of atomic", Broken, true, bareLimit},
+	{"double-checked locking", Broken, true, doubleChecked},
+	{"published before it is made", Broken, true, earlyPublication},
+	{"two flags", Broken, true, twoFlags},
+	{"ABA", Broken, false, aba},
+	{"resurrected reference", Broken, false, resurrection},
+
+	{"lost wake-up", Deadlock, false, lostWakeUp},
+	{"signal without the lock", Deadlock, false, signalWithoutLock},
+	{"if instead of for", Broken, false, ifInsteadOfFor},
+	{"signal instead of broadcast", Deadlock, false, signalForMany},
+	{"broken barrier", Deadlock, false, brokenBarrier},
+
+	{"dining philosophers", Deadlock, false, dining},
+	{"upgraded read lock", Deadlock, false, upgrade},
+	{"read lock taken twice", Deadlock, false, readTwice},
+	{"lock kept at a return", Deadlock, false, keptLock},
+
+	{"closed twice", Panic, false, closedTwice},
+	{"sent after close", Panic, false, sentAfterClose},
+	{"used after close", Broken, false, usedAfterClose},
+	{"last items left behind", Broken, false, leftBehind},
+	{"Add within the goroutine", Broken, false, lateAdd},
+	{"answer nobody waits for", LeftOver, false, abandonedAnswer},
+	{"hand-off lost at cancel", Broken, false, lostHandOff},
+	{"permit lost at a time-out", Broken, false, lostPermit},
+	{"baton not passed on", Deadlock, false, lostBaton},
+	{"timer stopped too late", Broken, false, lateTimer},
+}
