@@ -21,18 +21,21 @@ func (b ballot) compare(c ballot) int {
 // ballots is what this node has promised and accepted.
 type ballots struct {
 	round    uint64 // the highest heard of
+	mine     ballot // of this node, when it last was the founder
 	founding ballot // promised to a founder
+	founds   uint64 // the epoch whose successor that founder makes; 0 for the first view
 	epoch    uint64 // the view whose successor the rest is about
 	promised ballot
 	accepted ballot
-	members  []member // accepted
+	value    view // accepted
 }
 
 // Votes.
 const (
-	voteYes   byte = iota + 1
-	voteNo         // a higher ballot was promised
-	voteMoved      // another epoch, or not a member
+	voteYes    byte = iota + 1
+	voteNo          // a higher ballot was promised
+	voteMoved       // another epoch, or not a member
+	voteDiffer      // another list of nodes
 )
 
 // surveyTime bounds how long one phase waits for answers.
@@ -94,31 +97,31 @@ func appendBallot(b []byte, x ballot) []byte {
 
 func (d *decoder) ballot() ballot { return ballot{d.uvarint(), d.uint64()} }
 
-// propose has the members of a view agree on those of the next. It need not be
-// these in the end.
-func (s *Store) propose(st *state, members []member) {
+// propose has the members of a view agree on the one that follows. It need not
+// be this one in the end.
+func (s *Store) propose(st *state, next *view) {
 	names := make([]string, len(st.view.members))
 	for i, m := range st.view.members {
 		names[i] = m.name
 	}
-	b := s.newBallot()
+	b, decided := s.newBallot(), *next
 	var accepted ballot
 	request := appendBallot(binary.AppendUvarint([]byte{msgPromise}, st.view.epoch), b)
 	if !s.poll(st.view, names, request, func(d *decoder) {
 		if at := d.ballot(); at != (ballot{}) {
-			if value := d.members(); !d.bad && at.compare(accepted) > 0 {
-				accepted, members = at, value
+			if value := d.content(); !d.bad && at.compare(accepted) > 0 {
+				accepted, decided = at, value
 			}
 		}
 	}) {
 		return
 	}
 	request = appendBallot(binary.AppendUvarint([]byte{msgAccept}, st.view.epoch), b)
-	if !s.poll(st.view, names, appendMembers(request, members), func(*decoder) {}) {
+	if !s.poll(st.view, names, appendContent(request, &decided), func(*decoder) {}) {
 		return
 	}
-	decided := st.chain.then(&view{epoch: st.view.epoch + 1, members: members})
-	s.adopt(decided, ballot{})
+	decided.epoch, decided.after = st.view.epoch+1, st.view.epoch
+	s.adopt(st.chain.then(&decided), ballot{})
 	s.beat() // the others learn of it by the epoch
 }
 
@@ -146,9 +149,9 @@ func (s *Store) poll(v *view, names []string, request []byte, yes func(*decoder)
 // vote answers both phases.
 func (s *Store) vote(phase byte, d *decoder) ([]byte, error) {
 	epoch, b := d.uvarint(), d.ballot()
-	var members []member
+	var value view
 	if phase == msgAccept {
-		members = d.members()
+		value = d.content()
 	}
 	if err := d.end(); err != nil {
 		return nil, err
@@ -165,19 +168,19 @@ func (s *Store) vote(phase byte, d *decoder) ([]byte, error) {
 	}
 	mine := &s.ballots
 	if mine.epoch != epoch {
-		mine.epoch, mine.promised, mine.accepted, mine.members = epoch, ballot{}, ballot{}, nil
+		mine.epoch, mine.promised, mine.accepted = epoch, ballot{}, ballot{}
 	}
 	if b.compare(mine.promised) < 0 {
 		return binary.AppendUvarint([]byte{voteNo}, mine.promised.round), nil
 	}
 	mine.promised = b
 	if phase == msgAccept {
-		mine.accepted, mine.members = b, members
+		mine.accepted, mine.value = b, value
 		return []byte{voteYes}, nil
 	}
 	reply := appendBallot([]byte{voteYes}, mine.accepted)
 	if mine.accepted != (ballot{}) {
-		reply = appendMembers(reply, mine.members)
+		reply = appendContent(reply, &mine.value)
 	}
 	return reply, nil
 }

@@ -23,17 +23,27 @@ const beatEvery = 100 * time.Millisecond
 // view, so that they seldom compete.
 const turn = 5 * beatEvery
 
+// opinion is what a node last said of others.
+type opinion struct {
+	list     uint64   // stands for its Config.Nodes
+	suspects []string // nodes that it believes dead
+}
+
 // keep has this node know the present view, and sees to it that there is
 // another one when that is wanted.
 func (s *Store) keep() {
 	clock := time.NewTicker(beatEvery)
 	defer clock.Stop()
 	for {
+		s.watch(time.Now())
 		s.beat()
 		if st := s.state.Load(); st.view == nil {
 			s.foundCluster()
 		} else if members := s.wanted(st, time.Now()); members != nil && s.present(st, members) {
-			s.propose(st, members)
+			s.propose(st, st.view.next(members))
+		}
+		if st := s.state.Load(); st.view != nil && s.stuck(st, time.Now()) {
+			s.mend(st, nil, false)
 		}
 		select {
 		case <-clock.C:
@@ -53,11 +63,61 @@ func (s *Store) nudge() {
 }
 
 func (s *Store) beat() {
-	for _, p := range s.peers {
-		if s.net.Alive(p.name) {
+	for _, name := range s.known(s.state.Load()) {
+		if p := s.peer(name); p != nil && s.net.Alive(name) {
 			p.beat(nil)
 		}
 	}
+}
+
+// known is the nodes of the configuration and those of the views, by name: more
+// than the former where another node has a longer list.
+func (s *Store) known(st *state) []string {
+	names := slices.Clone(s.cfg.Nodes)
+	for _, v := range st.chain {
+		for _, m := range v.members {
+			if at, ok := slices.BinarySearch(names, m.name); !ok {
+				names = slices.Insert(names, at, m.name)
+			}
+		}
+	}
+	return names
+}
+
+// watch finds out who is believed dead, by this node and by a majority.
+func (s *Store) watch(now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := s.state.Load()
+	names := s.known(st)
+	s.suspects = slices.DeleteFunc(slices.Clone(names), s.alive)
+	for _, name := range names {
+		if !s.deadToMost(st, name) {
+			delete(s.down, name)
+		} else if s.down[name].IsZero() {
+			s.down[name] = now
+		}
+	}
+}
+
+// deadToMost tells whether a majority of the members believes a node dead. Where
+// only a link is broken, most others still hear of the node, and it stays a member:
+// leaving it out would cost a share of the data, and it would be back at once.
+func (s *Store) deadToMost(st *state, name string) bool {
+	if st.view == nil {
+		return false
+	}
+	votes := 0
+	for i, m := range st.view.members {
+		of := s.opinions[m.name].suspects
+		if i == st.self {
+			of = s.suspects
+		}
+		if s.alive(m.name) && slices.Contains(of, name) {
+			votes++
+		}
+	}
+	return votes > len(st.view.members)/2
 }
 
 // catchUp asks the peer for the views that this node has missed.
@@ -70,44 +130,55 @@ func (p *peer) catchUp() {
 // beat tells the peer how far this node is, and learns the same of it.
 func (p *peer) beat(done func()) {
 	s := p.store
-	s.net.Go(p.name, s.appendStanding([]byte{msgBeat}), func(reply []byte, err error) {
+	s.net.Go(p.name, s.appendReport([]byte{msgBeat}), func(reply []byte, err error) {
 		if done != nil {
 			defer done()
 		}
 		d := &decoder{rest: reply, bad: err != nil}
-		about, news := d.standing(), d.chain()
+		about, thinks, rumours, news := d.standing(), d.opinion(), d.rumours(), d.chain()
 		if d.end() != nil {
 			return
 		}
-		s.hear(p.name, about)
+		s.hear(p.name, about, thinks)
+		s.overhear(rumours)
 		s.adopt(news, ballot{})
 		if mine := s.state.Load().chain; about.epoch < mine.epoch() {
-			s.net.Go(p.name, appendChain([]byte{msgTell}, mine), func([]byte, error) {})
+			s.tellViews(p.name, mine)
 		}
 	})
 }
 
-// beaten answers a beat.
+// beaten answers a beat. Of those whom the sender does not hear, it says what
+// this node has heard of them.
 func (s *Store) beaten(from string, d *decoder) ([]byte, error) {
-	about := d.standing()
+	about, thinks := d.standing(), d.opinion()
 	if err := d.end(); err != nil {
 		return nil, err
 	}
-	s.hear(from, about)
+	s.hear(from, about, thinks)
 	var news chain
 	if mine := s.state.Load().chain; about.epoch < mine.epoch() {
 		news = mine
 	}
-	return appendChain(s.appendStanding(nil), news), nil
+	return appendChain(s.appendRumours(s.appendReport(nil), thinks.suspects), news), nil
+}
+
+// tellViews tells a node of views, of this one's own accord: as the founder, where
+// it was the last to found one.
+func (s *Store) tellViews(to string, c chain) {
+	s.mu.Lock()
+	by := s.ballots.mine
+	s.mu.Unlock()
+	s.net.Go(to, appendChain(appendBallot([]byte{msgTell}, by), c), func([]byte, error) {})
 }
 
 // told takes views that another node has told of its own accord.
 func (s *Store) told(d *decoder) ([]byte, error) {
-	c := d.chain()
+	by, c := d.ballot(), d.chain()
 	if err := d.end(); err != nil {
 		return nil, err
 	}
-	s.adopt(c, ballot{})
+	s.adopt(c, by)
 	return []byte{}, nil
 }
 
@@ -118,8 +189,20 @@ func (s *Store) standing() standing {
 	return standing{s.instance, st.chain.epoch(), st.complete.Load()}
 }
 
-func (s *Store) appendStanding(b []byte) []byte {
-	about := s.standing()
+// appendReport encodes the standing of this node, and its opinion.
+func (s *Store) appendReport(b []byte) []byte {
+	b = appendStanding(b, s.standing())
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b = binary.LittleEndian.AppendUint64(b, s.list)
+	b = binary.AppendUvarint(b, uint64(len(s.suspects)))
+	for _, name := range s.suspects {
+		b = appendKey(b, name)
+	}
+	return b
+}
+
+func appendStanding(b []byte, about standing) []byte {
 	b = binary.LittleEndian.AppendUint64(b, about.instance)
 	b = binary.AppendUvarint(b, about.epoch)
 	if about.complete {
@@ -132,17 +215,71 @@ func (d *decoder) standing() standing {
 	return standing{d.uint64(), d.uvarint(), d.byte() == 1}
 }
 
-// hear keeps what a node says of itself. Beats may overtake each other: the
-// standing of one life never falls back.
-func (s *Store) hear(from string, about standing) {
+// maxKnown bounds the names in an opinion: of two lists.
+const maxKnown = 2 * maxNodes
+
+func (d *decoder) opinion() opinion {
+	o := opinion{list: d.uint64()}
+	for range d.count(maxKnown) {
+		o.suspects = append(o.suspects, string(d.bytes(maxName)))
+	}
+	return o
+}
+
+// rumour is the standing of a node, from another one.
+type rumour struct {
+	name  string
+	about standing
+}
+
+func (s *Store) appendRumours(b []byte, of []string) []byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	had, ok := s.heard[from]
+	of = slices.DeleteFunc(slices.Clone(of), func(name string) bool {
+		return s.heard[name] == standing{} || !s.alive(name)
+	})
+	b = binary.AppendUvarint(b, uint64(len(of)))
+	for _, name := range of {
+		b = appendStanding(appendKey(b, name), s.heard[name])
+	}
+	return b
+}
+
+func (d *decoder) rumours() (all []rumour) {
+	for range d.count(maxKnown) {
+		all = append(all, rumour{string(d.bytes(maxName)), d.standing()})
+	}
+	return all
+}
+
+// overhear takes rumours about nodes that this one cannot hear itself.
+func (s *Store) overhear(rumours []rumour) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, r := range rumours {
+		if !s.alive(r.name) {
+			s.note(r.name, r.about)
+		}
+	}
+}
+
+// hear keeps what a node says of itself and of others.
+func (s *Store) hear(from string, about standing, thinks opinion) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.opinions[from] = thinks
+	s.note(from, about)
+}
+
+// note keeps the standing of a node. Beats may overtake each other: the standing
+// of one life never falls back. The lock is held.
+func (s *Store) note(name string, about standing) {
+	had, ok := s.heard[name]
 	if ok && had.instance == about.instance && (had.epoch > about.epoch || had.epoch == about.epoch && had.complete) {
 		return
 	}
 	if had != about {
-		s.heard[from] = about
+		s.heard[name] = about
 		s.tell()
 	}
 }
@@ -155,6 +292,11 @@ func (s *Store) tell() {
 
 // adopt moves this node on to the latest of the views it is told of. by is the
 // ballot of the founder if it is he who tells.
+//
+// Who has promised a founder to wait for his view takes no other one to follow
+// the present: neither what those had agreed on who are dead now, nor the view of
+// another founder, unless there is a later one already. If that one holds
+// nevertheless, the founder will find out and tell so.
 func (s *Store) adopt(told chain, by ballot) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -163,31 +305,34 @@ func (s *Store) adopt(told chain, by ballot) {
 	if told.epoch() <= mine.epoch() {
 		return
 	}
-	if len(mine) == 0 && told.epoch() == 1 && s.ballots.founding != by {
-		// This node has promised somebody else to wait for his first view. If this
-		// one holds nevertheless, the founder will find out and tell so.
-		return
+	if promised := s.ballots.founding; promised != (ballot{}) && s.ballots.founds == mine.epoch() && promised != by {
+		next := told.following(mine.epoch())
+		if next != nil && next.founder != promised && (next.founder == (ballot{}) || next == told.latest()) {
+			return
+		}
 	}
 	for _, v := range told {
 		if v.epoch <= mine.epoch() {
 			continue
 		}
 		v.place()
-		follows := v.epoch == mine.epoch()+1
+		follows := v.after == mine.epoch()
 		if !follows {
 			mine = nil
 		}
 		self := v.index(s.instance)
 		s.joined = s.joined || self >= 0
 		for p := range s.parts {
-			s.parts[p].enter(v.epoch, follows, v.rank(p, self))
+			s.parts[p].enter(v.epoch, follows, v.rank(p, self), v.founded.has(p))
 		}
 		mine = mine.then(v)
 	}
 	st := &state{chain: mine, view: mine.latest(), changed: make(chan struct{})}
 	st.self = st.view.index(s.instance)
-	for _, m := range st.view.members {
-		st.peers = append(st.peers, s.peers[m.name])
+	for i, m := range st.view.members {
+		if st.peers = append(st.peers, nil); i != st.self {
+			st.peers[i] = s.peer(m.name)
+		}
 	}
 	if st.self < 0 {
 		// Where this node was thought dead and comes back, it is another member.
@@ -196,110 +341,11 @@ func (s *Store) adopt(told chain, by ballot) {
 			s.instance, s.joined = newInstance(), false
 		}
 	}
-	s.wanting = time.Time{}
+	s.wanting, s.unwell = time.Time{}, time.Time{}
 	s.state.Store(st)
 	close(old.changed)
 	s.tell()
 }
-
-// wanted returns the members that the view after this one should have, or nil
-// if this one will do, if it is too early to tell, or if it is for another node
-// to propose it.
-func (s *Store) wanted(st *state, now time.Time) []member {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, name := range s.cfg.Nodes {
-		if s.alive(name) {
-			delete(s.down, name)
-		} else if s.down[name].IsZero() {
-			s.down[name] = now
-		}
-	}
-	members := s.next(st, now)
-	if members == nil {
-		s.wanting = time.Time{}
-		return nil
-	}
-	if s.wanting.IsZero() {
-		s.wanting = now
-	}
-	before := 0
-	for _, m := range st.view.members[:max(st.self, 0)] {
-		if s.alive(m.name) {
-			before++
-		}
-	}
-	if st.self < 0 || now.Sub(s.wanting) < time.Duration(before)*turn {
-		return nil
-	}
-	return members
-}
-
-// present asks those who are to become members whether they still are who they
-// were: what was heard of them may be older than their death.
-func (s *Store) present(st *state, members []member) bool {
-	for _, m := range members {
-		if st.view.index(m.instance) >= 0 || m.name == s.cfg.Name {
-			continue
-		}
-		p := s.peers[m.name]
-		reply, err := p.call(s.appendStanding([]byte{msgBeat}))
-		d := &decoder{rest: reply, bad: err != nil}
-		about, _ := d.standing(), d.chain()
-		if d.end() != nil {
-			return false
-		}
-		s.hear(m.name, about)
-		if about.instance != m.instance {
-			return false
-		}
-	}
-	return true
-}
-
-func (s *Store) alive(name string) bool { return name == s.cfg.Name || s.net.Alive(name) }
-
-// next is the members of the next view, or nil.
-//
-// A view follows only once the members of the one before have caught up: so no
-// partition waits for more than one newcomer. Nobody waits for a member that is
-// dead, except those that have been thought dead themselves: as they forget what
-// they know when they join, they leave it time to come back and ask them.
-func (s *Store) next(st *state, now time.Time) []member {
-	lost, joins := "", true
-	for i, m := range st.view.members {
-		about := s.heard[m.name]
-		complete := about == standing{m.instance, st.view.epoch, true}
-		switch dead := now.Sub(s.down[m.name]); {
-		case i == st.self:
-			if !st.complete.Load() {
-				return nil
-			}
-		case !s.alive(m.name):
-			if lost == "" && dead >= s.cfg.RepairAfter {
-				lost = m.name
-			}
-			joins = joins && (complete || dead >= goodbye*s.cfg.RepairAfter)
-		case about.instance == m.instance && !complete:
-			return nil
-		}
-	}
-	for _, name := range s.cfg.Nodes {
-		// Who knows this view and that it is not in it wants to be in the next.
-		about := s.heard[name]
-		if joins && s.alive(name) && about.epoch == st.view.epoch && st.view.index(about.instance) < 0 {
-			return st.view.with(member{name, about.instance})
-		}
-	}
-	if lost != "" && len(st.view.members) > replicas {
-		return st.view.without(lost)
-	}
-	return nil
-}
-
-// goodbye is how many times RepairAfter a member that had not caught up must be
-// dead before nobody reckons with its return.
-const goodbye = 10
 
 // Replicated waits until every session has all its replicas among the nodes
 // named, and each of these nodes has its share: so as far as this node knows,
@@ -327,11 +373,16 @@ func (s *Store) Replicated(ctx context.Context, on ...string) error {
 func (s *Store) unreplicated(on []string) string {
 	st := s.state.Load()
 	if st.view == nil {
-		return "no configuration yet"
+		return "no configuration yet" + s.others()
 	}
 	if !slices.EqualFunc(on, st.view.members, func(name string, m member) bool { return name == m.name }) {
 		return "this is " + st.view.String()
 	}
+	return s.behind(st)
+}
+
+// behind says which member has not caught up, or nothing. The lock is held.
+func (s *Store) behind(st *state) string {
 	for i, m := range st.view.members {
 		about := s.heard[m.name]
 		if i == st.self {

@@ -3,6 +3,7 @@ package session
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -11,6 +12,9 @@ import (
 // call is one question to the replicas of a key, all in one epoch. It is over
 // when a majority has answered, or can not any more.
 type call struct {
+	view  *view     // in which it is asked
+	until time.Time // it is not to be sent later
+
 	mu     sync.Mutex
 	done   chan struct{} // closed when it is over
 	over   bool
@@ -81,7 +85,13 @@ type operation struct {
 	part  int
 	until time.Time
 	timer *time.Timer
+	since uint64 // epoch in which phase 1 was answered
+	sent  bool   // phase 2 of a write was sent
 }
+
+// errAnew: the partition has begun anew since phase 1. What that has found is of
+// no account any more, and must not be stored.
+var errAnew = errors.New("the partition has begun anew")
 
 // begin checks the key and sets the deadline.
 func (s *Store) begin(ctx context.Context, name, key string) (*operation, error) {
@@ -113,12 +123,19 @@ func (o *operation) ask(kind byte, payload []byte, r record) (*call, error) {
 			}
 			continue
 		}
+		if kind == opStore && st.view.epoch != o.since && st.chain.foundedSince(o.part, o.since) {
+			if o.sent {
+				return nil, o.failed(kind, oks, st, errAnew)
+			}
+			return nil, errAnew
+		}
 		c := o.send(st, kind, payload, r)
 		if err := o.wait(silence, c.done, st.changed); err != nil {
 			return nil, o.failed(kind, oks, st, err)
 		}
 		var over bool
 		if oks, over = c.outcome(); oks >= majority {
+			o.since = st.view.epoch
 			return c, nil
 		}
 		if !over {
@@ -135,7 +152,8 @@ func (o *operation) ask(kind byte, payload []byte, r record) (*call, error) {
 
 // send puts the question to the three replicas.
 func (o *operation) send(st *state, kind byte, payload []byte, r record) *call {
-	c := &call{done: make(chan struct{})}
+	c := &call{view: st.view, until: o.until, done: make(chan struct{})}
+	o.sent = o.sent || kind == opStore && o.name != "get"
 	for _, at := range st.view.table[o.part] {
 		if p := st.peers[at]; p != nil {
 			p.send(kind, st.view.epoch, payload, c)
@@ -174,7 +192,7 @@ func (o *operation) failed(kind byte, oks int, st *state, cause error) error {
 	}
 	text := fmt.Sprintf("%s %q: %d of %d replicas answered in epoch %d", o.name, o.key, oks, replicas, st.chain.epoch())
 	if st.view == nil {
-		text = fmt.Sprintf("%s %q: no configuration yet", o.name, o.key)
+		text = fmt.Sprintf("%s %q: no configuration yet%s", o.name, o.key, o.store.differing())
 	}
 	if cause != nil {
 		return fmt.Errorf("%w: %s: %w", kindOf, text, cause)

@@ -16,6 +16,11 @@ var (
 	// ErrUncertain: the write was sent out and a majority has not confirmed it in
 	// time. It may have taken effect, may yet do so, or may never.
 	ErrUncertain = errors.New("session: outcome of the write is uncertain")
+	// ErrLost: there may have been a session, and nobody can tell any more. Two of
+	// its replicas lost their memory before what the first had was replicated anew.
+	// It is so until the key is written again, and for keys that never were, until
+	// DeclareLost.
+	ErrLost = errors.New("session: lost")
 	// ErrNotFound: the key was never written, was deleted, or has expired.
 	ErrNotFound = errors.New("session: not found")
 	// ErrTooLarge: a key or a value exceeds MaxKey or MaxValue.
@@ -54,7 +59,8 @@ type Config struct {
 	Name string
 	// Nodes are the names of all nodes of the cluster, the same at every node: 3
 	// to 64. The first configuration is agreed on when all of them have been
-	// there at the same time.
+	// there at the same time with the same Nodes. A node is added by restarting the
+	// others with a longer list, each once Replicated returns after the one before.
 	Nodes []string
 	// Timeout bounds an operation whose context has no earlier deadline. 0 means
 	// 2 s.

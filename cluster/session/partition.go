@@ -17,6 +17,8 @@ type partition struct {
 	votes bool  // this node is a replica and knows what it must to answer
 	voted bool  // so it was in the epoch before
 	heard uint8 // replicas of the epoch before whose state was taken over, by rank
+	// barred says that this node has sworn not to vote before the next epoch.
+	barred bool
 
 	records map[string]record
 	changes uint64 // of records, ever
@@ -37,13 +39,17 @@ const everyone = 1<<replicas - 1
 //
 // In the very first epoch there is nothing to know, and every replica votes.
 // Later on a replica votes if it did in the epoch before, and otherwise only
-// once it has taken over the state of a majority of the replicas that did.
-func (p *partition) enter(epoch uint64, follows bool, rank int) {
+// once it has taken over the state of a majority of the replicas that did. A
+// partition that is founded, since what it held is lost, begins as in the first.
+func (p *partition) enter(epoch uint64, follows bool, rank int, founded bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.voted = follows && p.votes
 	p.votes = rank >= 0 && (p.voted || epoch == 1)
-	p.epoch, p.rank, p.heard = epoch, rank, 0
+	p.epoch, p.rank, p.heard, p.barred = epoch, rank, 0, false
+	if founded {
+		p.refound()
+	}
 	if rank >= 0 && !p.votes {
 		// What may have been here since an earlier epoch can be older than
 		// tombstones that were forgotten meanwhile.
@@ -55,6 +61,32 @@ func (p *partition) enter(epoch uint64, follows bool, rank int) {
 			p.records[key] = r
 		}
 	}
+}
+
+// versionsPerEpoch is more than the versions that are given in an epoch.
+const versionsPerEpoch = 1 << 32
+
+// refound has the partition begin anew. Versions rise even so: what was lost had
+// lower ones. The lock is held.
+func (p *partition) refound() {
+	p.floor = max(p.floor, p.epoch*versionsPerEpoch)
+	for _, r := range p.records {
+		p.floor = max(p.floor, r.version.Counter)
+	}
+	p.clear()
+	p.voted, p.votes = false, p.rank >= 0
+}
+
+// testify tells whether the partition votes, whether it did in the epoch before,
+// and whether it will not do so any more in this one. It will not where that is
+// asked and it does not now, or is to surrender its vote.
+func (p *partition) testify(bar, surrender bool) (votes, voted, barred bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if bar && p.rank >= 0 && (surrender || !p.votes) {
+		p.votes, p.barred = false, true
+	}
+	return p.votes, p.voted, p.barred
 }
 
 // lacks tells whether the partition is this node's in the epoch, and it has not
@@ -185,7 +217,7 @@ func (p *partition) hear(before *view, name string, part int) {
 	if rank := before.rankOf(part, name); rank >= 0 {
 		p.heard |= 1 << rank
 	}
-	p.votes = bits.OnesCount8(p.heard) >= majority
+	p.votes = bits.OnesCount8(p.heard) >= majority && !p.barred
 }
 
 // know marks what may be forgotten as far as a peer is concerned, which has

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // peer is another node, as this one sends operations to it.
@@ -41,11 +42,13 @@ const (
 type batch struct {
 	request []byte
 	waiters []waiter
+	first   time.Time // when the first of them is not to be sent any more
 }
 
 type waiter struct {
 	call *call
 	kind byte
+	end  int // of the operation in the request
 }
 
 var batches = sync.Pool{New: func() any { return new(batch) }}
@@ -54,6 +57,44 @@ func newBatch() *batch {
 	b := batches.Get().(*batch)
 	b.request, b.waiters = append(b.request[:0], msgOperations), b.waiters[:0]
 	return b
+}
+
+// expire takes out the operations whose time is over, and returns who waits for
+// them. An operation that is sent after its Timeout could be older than what is
+// remembered of deletions.
+func (b *batch) expire(now time.Time) (expired []waiter) {
+	if now.Before(b.first) {
+		return nil
+	}
+	kept, from, to := b.waiters[:0], 1, 1
+	for _, w := range b.waiters {
+		operation := b.request[from:w.end]
+		from = w.end
+		if !now.Before(w.call.until) {
+			expired = append(expired, w)
+			continue
+		}
+		to += copy(b.request[to:], operation)
+		w.end = to
+		kept = append(kept, w)
+	}
+	b.waiters, b.request = kept, b.request[:to]
+	return expired
+}
+
+// peer is the node of a name as this one sends to it; nil for this node.
+func (s *Store) peer(name string) *peer {
+	if name == s.cfg.Name {
+		return nil
+	}
+	s.peersMu.Lock()
+	defer s.peersMu.Unlock()
+	p := s.peers[name]
+	if p == nil {
+		p = &peer{name: name, store: s}
+		s.peers[name] = p
+	}
+	return p
 }
 
 // send puts an operation in line for the peer.
@@ -71,7 +112,10 @@ func (p *peer) send(kind byte, epoch uint64, payload []byte, c *call) {
 	b.request = append(b.request, kind)
 	b.request = binary.AppendUvarint(b.request, epoch)
 	b.request = append(b.request, payload...)
-	b.waiters = append(b.waiters, waiter{c, kind})
+	if len(b.waiters) == 0 || c.until.Before(b.first) {
+		b.first = c.until
+	}
+	b.waiters = append(b.waiters, waiter{c, kind, len(b.request)})
 	p.waiting++
 	p.next()
 }
@@ -86,8 +130,20 @@ func (p *peer) next() {
 	b := p.line[0]
 	p.line = slices.Delete(p.line, 0, 1)
 	p.waiting -= len(b.waiters)
-	p.out++
+	expired := b.expire(time.Now())
+	if len(b.waiters) > 0 {
+		p.out++
+	}
 	p.mu.Unlock()
+	for _, w := range expired {
+		w.call.fail()
+	}
+	if len(b.waiters) == 0 {
+		batches.Put(b)
+		p.mu.Lock()
+		p.next()
+		return
+	}
 	p.store.net.Go(p.name, b.request, func(reply []byte, err error) {
 		p.mu.Lock()
 		p.out--
@@ -167,7 +223,7 @@ func (s *Store) operations(from string, d *decoder) ([]byte, error) {
 		}
 	}
 	if behind {
-		if p := s.peers[from]; p != nil {
+		if p := s.peer(from); p != nil {
 			p.catchUp()
 		}
 	}
@@ -187,9 +243,9 @@ func (s *Store) handle(from string, request []byte) ([]byte, error) {
 	case msgPromise, msgAccept:
 		return s.vote(request[0], d)
 	case msgFound:
-		return s.found(d)
-	case msgFounded:
-		return s.founded(d)
+		return s.promise(d)
+	case msgWitness:
+		return s.witness(d)
 	case msgSync:
 		return s.compared(d)
 	}

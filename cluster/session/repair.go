@@ -59,7 +59,7 @@ func (s *Store) caughtUp(st *state) bool {
 		return len(lacking) == 0
 	}
 	for i, m := range before.members {
-		p := s.peers[m.name]
+		p := s.peer(m.name)
 		if p == nil || !s.net.Alive(m.name) {
 			continue
 		}
@@ -82,7 +82,7 @@ func (s *Store) lacking(epoch uint64) (parts []int) {
 // compare takes over what this node has missed in partitions in which it votes.
 func (s *Store) compare(st *state) {
 	for i, m := range st.view.members {
-		p := s.peers[m.name]
+		p := s.peer(m.name)
 		if p == nil || !s.net.Alive(m.name) {
 			continue
 		}

@@ -3,8 +3,10 @@ package session
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,19 +19,25 @@ type Store struct {
 	writer uint64 // of the versions that this node gives
 	began  time.Time
 	net    Network
-	peers  map[string]*peer
+	list   uint64 // stands for cfg.Nodes
 	parts  [partitions]partition
 
 	state   atomic.Pointer[state]
 	counter atomic.Uint64 // the highest in a version that this node has seen or given
+
+	peersMu sync.Mutex
+	peers   map[string]*peer
 
 	mu       sync.Mutex
 	instance uint64 // of this life of the node, as a member
 	joined   bool   // some view had it
 	news     chan struct{}
 	heard    map[string]standing  // what each node last said of itself
-	down     map[string]time.Time // since when each node is believed dead
+	opinions map[string]opinion   // and of others
+	suspects []string             // whom this node believes dead
+	down     map[string]time.Time // since when a majority believes each node dead
 	wanting  time.Time            // since when another view is wanted; zero if it is not
+	unwell   time.Time            // when this node is to see whether the view needs mending; zero if it does not
 	ballots  ballots
 
 	closed    chan struct{}
@@ -59,14 +67,9 @@ func New(cfg Config) (*Store, error) {
 	}
 	s := &Store{
 		cfg: cfg, writer: newInstance(), began: time.Now(), instance: newInstance(),
-		peers: make(map[string]*peer), news: make(chan struct{}),
-		heard: make(map[string]standing), down: make(map[string]time.Time),
+		list: hash(strings.Join(cfg.Nodes, "\x00")), peers: make(map[string]*peer), news: make(chan struct{}),
+		heard: make(map[string]standing), opinions: make(map[string]opinion), down: make(map[string]time.Time),
 		closed: make(chan struct{}), wake: make(chan struct{}, 1),
-	}
-	for _, name := range cfg.Nodes {
-		if name != cfg.Name {
-			s.peers[name] = &peer{name: name, store: s}
-		}
 	}
 	for i := range s.parts {
 		s.parts[i].rank = -1
@@ -143,18 +146,21 @@ func (s *Store) write(ctx context.Context, name, key string, make func(now int64
 		return Version{}, err
 	}
 	defer o.end()
-	c, err := o.ask(opVersion, o.wire, record{})
-	if err != nil {
-		return Version{}, err
+	for {
+		c, err := o.ask(opVersion, o.wire, record{})
+		if err != nil {
+			return Version{}, err
+		}
+		r := make(s.now())
+		r.version = Version{s.tick(c.best.version.Counter), s.writer}
+		if _, err = o.ask(opStore, sealRecord(key, &r), r); !errors.Is(err, errAnew) {
+			return r.version, err
+		}
 	}
-	r := make(s.now())
-	r.version = Version{s.tick(c.best.version.Counter), s.writer}
-	_, err = o.ask(opStore, sealRecord(key, &r), r)
-	return r.version, err
 }
 
-// Get reads a session. It returns ErrNotFound if there is none, and ErrNoQuorum
-// if that cannot be told.
+// Get reads a session. It returns ErrNotFound if there is none, ErrNoQuorum if
+// that cannot be told, and ErrLost if it never will be.
 //
 // It is the reader of Attiya, Bar-Noy and Dolev: what it returns it first makes
 // sure that a majority has, so that no later read returns less. Where all of the
@@ -166,15 +172,18 @@ func (s *Store) Get(ctx context.Context, key string) (Session, error) {
 		return Session{}, err
 	}
 	defer o.end()
-	c, err := o.ask(opRead, o.wire, record{})
+	var c *call
+	for anew := true; anew; anew = errors.Is(err, errAnew) {
+		if c, err = o.ask(opRead, o.wire, record{}); err == nil && !c.agreed {
+			_, err = o.ask(opStore, appendRecord(nil, key, &c.best), c.best)
+		}
+	}
 	if err != nil {
 		return Session{}, err
 	}
 	r := c.best
-	if !c.agreed {
-		if _, err = o.ask(opStore, appendRecord(nil, key, &r), r); err != nil {
-			return Session{}, err
-		}
+	if (r.version == Version{}) && c.view.doubted.has(o.part) {
+		return Session{}, fmt.Errorf("%w: get %q in epoch %d", ErrLost, key, c.view.epoch)
 	}
 	if r.gone(s.now()) {
 		return Session{}, fmt.Errorf("%w: get %q", ErrNotFound, key)

@@ -30,8 +30,38 @@ type member struct {
 // once it is placed.
 type view struct {
 	epoch   uint64
+	after   uint64   // epoch of the view that it follows, or 0
+	founder ballot   // of the founder whose view it is; zero where members agreed on it
 	members []member // by name
+	founded parts    // which begin anew in this view, since what they held is lost
+	doubted parts    // which have begun anew, and nobody has declared their loss yet
 	table   *[partitions][replicas]uint8
+}
+
+// parts is a set of partitions.
+type parts [partitions / 64]uint64
+
+func (b *parts) has(part int) bool { return b[part/64]&(1<<(part%64)) != 0 }
+
+// put has a partition be in the set or not.
+func (b *parts) put(part int, in bool) {
+	b[part/64] &^= 1 << (part % 64)
+	if in {
+		b[part/64] |= 1 << (part % 64)
+	}
+}
+
+// with returns the set and those of another.
+func (b parts) with(c parts) parts {
+	for i := range b {
+		b[i] |= c[i]
+	}
+	return b
+}
+
+// next is the view that follows, of these members.
+func (v *view) next(members []member) *view {
+	return &view{epoch: v.epoch + 1, after: v.epoch, members: members, doubted: v.doubted}
 }
 
 // place gives the partitions to members. Rendezvous hashing (Thaler,
@@ -131,7 +161,7 @@ func (v *view) String() string {
 	return fmt.Sprintf("view %d of %s", v.epoch, strings.Join(names, " "))
 }
 
-// chain is views of consecutive epochs, the latest last.
+// chain is views that follow each other, the latest last.
 type chain []*view
 
 // keptViews is how many views are told to those who may have missed some.
@@ -158,6 +188,21 @@ func (c chain) epoch() uint64 {
 		return 0
 	}
 	return c.latest().epoch
+}
+
+// following is the view that follows the one of an epoch, or nil if that is not
+// known.
+func (c chain) following(epoch uint64) *view {
+	if i := slices.IndexFunc(c, func(v *view) bool { return v.after == epoch }); i >= 0 {
+		return c[i]
+	}
+	return nil
+}
+
+// foundedSince tells whether the partition has begun anew after the epoch, as
+// far as can be told: views that are not known any more may have had it so.
+func (c chain) foundedSince(part int, epoch uint64) bool {
+	return c[0].after > epoch || slices.ContainsFunc(c, func(v *view) bool { return v.epoch > epoch && v.founded.has(part) })
 }
 
 // then returns the chain with the next view.
@@ -195,11 +240,46 @@ func (d *decoder) members() []member {
 	return members
 }
 
+// appendContent encodes what a view says, and all that is agreed on.
+func appendContent(b []byte, v *view) []byte {
+	return appendParts(appendParts(appendMembers(b, v.members), v.founded), v.doubted)
+}
+
+// content decodes what a view says.
+func (d *decoder) content() view {
+	return view{members: d.members(), founded: d.parts(), doubted: d.parts()}
+}
+
+func appendParts(b []byte, set parts) []byte {
+	if set == (parts{}) {
+		return append(b, 0)
+	}
+	b = append(b, 1)
+	for _, word := range set {
+		b = binary.LittleEndian.AppendUint64(b, word)
+	}
+	return b
+}
+
+func (d *decoder) parts() (set parts) {
+	switch d.byte() {
+	case 0:
+	case 1:
+		for i := range set {
+			set[i] = d.uint64()
+		}
+	default:
+		d.fail()
+	}
+	return set
+}
+
 func appendChain(b []byte, c chain) []byte {
 	b = binary.AppendUvarint(b, uint64(len(c)))
 	for _, v := range c {
 		b = binary.AppendUvarint(b, v.epoch)
-		b = appendMembers(b, v.members)
+		b = binary.AppendUvarint(b, v.after)
+		b = appendContent(appendBallot(b, v.founder), v)
 	}
 	return b
 }
@@ -209,12 +289,14 @@ func (d *decoder) chain() chain {
 	n := d.count(keptViews)
 	var c chain
 	for range n {
-		epoch, members := d.uvarint(), d.members()
-		if d.bad || epoch == 0 || len(c) > 0 && epoch != c.epoch()+1 {
+		epoch, after, founder := d.uvarint(), d.uvarint(), d.ballot()
+		v := d.content()
+		if d.bad || epoch <= after || len(c) > 0 && after != c.epoch() {
 			d.fail()
 			return nil
 		}
-		c = append(c, &view{epoch: epoch, members: members})
+		v.epoch, v.after, v.founder = epoch, after, founder
+		c = append(c, &v)
 	}
 	return c
 }

@@ -8,7 +8,7 @@ import (
 )
 
 func viewOf(epoch uint64, names ...string) *view {
-	v := &view{epoch: epoch}
+	v := &view{epoch: epoch, after: epoch - 1}
 	for i, name := range names {
 		v.members = append(v.members, member{name, uint64(i + 1)})
 	}

@@ -10,12 +10,12 @@ import (
 const (
 	msgOperations byte = iota + 1 // a batch of operations on replicas
 	msgBeat                       // who I am, and how far
-	msgTell                       // the latest views
+	msgTell                       // the latest views, and by what founder's ballot
 	msgPromise                    // agreement on the next view, phase 1
 	msgAccept                     // and phase 2
-	msgFound                      // agreement on the first view, phase 1
-	msgFounded                    // and its end
+	msgFound                      // promise to wait for a founder's view
 	msgSync                       // compare partitions, and send what differs
+	msgWitness                    // in which partitions do you vote
 )
 
 var errGarbled = errors.New("session: garbled message")

@@ -27,7 +27,7 @@ func (silent) Go(_ string, _ []byte, done func([]byte, error)) { done(nil, errLo
 func sealed(key string, r record) []byte { return sealRecord(key, &r) }
 
 // requests is one good request of each kind.
-func requests() [][]byte {
+func requests(t testing.TB) [][]byte {
 	stored := sealed("key", record{version: Version{1, 2}, expires: 3, value: []byte("value")})
 	operations := []byte{msgOperations, opVersion, 1}
 	operations = appendKey(operations, "key")
@@ -36,22 +36,24 @@ func requests() [][]byte {
 	sync := binary.AppendUvarint([]byte{msgSync}, 1)
 	sync = binary.LittleEndian.AppendUint64(binary.AppendUvarint(sync, uint64(partitionOf("key"))), 1)
 	sync = appendKey(sync, "")
-	views := chain{{epoch: 2, members: []member{{"a", 1}, {"b", 2}, {"c", 3}}}}
+	other, lost := idle(t), parts{3: 5}
+	other.suspects = []string{"c"}
+	views := chain{{epoch: 2, after: 1, founded: lost, members: []member{{"a", 1}, {"b", 2}, {"c", 3}}}}
 	b := ballot{3, 4}
 	accept := appendBallot(binary.AppendUvarint([]byte{msgAccept}, 1), b)
 	return [][]byte{
 		operations, sync,
-		append(binary.LittleEndian.AppendUint64([]byte{msgBeat}, 2), 1, 1),
-		appendChain([]byte{msgTell}, views),
+		other.appendReport([]byte{msgBeat}),
+		appendChain(appendBallot([]byte{msgTell}, b), views),
 		appendBallot(binary.AppendUvarint([]byte{msgPromise}, 1), b),
-		appendMembers(accept, views[0].members),
-		appendBallot([]byte{msgFound}, b),
-		appendChain(appendBallot([]byte{msgFounded}, b), views),
+		appendContent(accept, views[0]),
+		appendParts(binary.LittleEndian.AppendUint64(appendBallot([]byte{msgFound, 1}, b), other.list), lost),
+		appendParts(appendParts(binary.LittleEndian.AppendUint64([]byte{msgWitness, 1}, other.list), lost), lost),
 	}
 }
 
 func TestEveryRequestIsAnswered(t *testing.T) {
-	for _, request := range requests() {
+	for _, request := range requests(t) {
 		s := idle(t)
 		_, err := s.Handle("b", request)
 		assert.NoError(t, err, "kind %d", request[0])
@@ -100,7 +102,7 @@ func TestRecordOnTheWire(t *testing.T) {
 // FuzzHandle sends anything to a store. It must neither panic nor answer with
 // more than MaxMessage, and what it takes must read as it was written.
 func FuzzHandle(f *testing.F) {
-	for _, request := range requests() {
+	for _, request := range requests(f) {
 		f.Add(request)
 	}
 	f.Fuzz(func(t *testing.T, request []byte) {
@@ -124,7 +126,7 @@ func FuzzHandle(f *testing.F) {
 
 // FuzzReplies answers a store with anything.
 func FuzzReplies(f *testing.F) {
-	for _, request := range requests() {
+	for _, request := range requests(f) {
 		s := idle(f)
 		reply, err := s.Handle("b", request)
 		require.NoError(f, err)
@@ -133,7 +135,7 @@ func FuzzReplies(f *testing.F) {
 	f.Fuzz(func(t *testing.T, reply []byte) {
 		s := idle(t)
 		c := &call{done: make(chan struct{})}
-		s.answered(s.peers["b"], []waiter{{c, opVersion}, {c, opStore}, {c, opRead}}, reply, nil)
+		s.answered(s.peer("b"), []waiter{{c, opVersion, 0}, {c, opStore, 0}, {c, opRead, 0}}, reply, nil)
 		oks, over := c.outcome()
 		assert.True(t, over, "every operation has its answer, or has none: %d", oks)
 
@@ -145,8 +147,9 @@ func FuzzReplies(f *testing.F) {
 			assert.True(t, r.intact(key))
 		}
 		for _, read := range []func(*decoder){
-			func(d *decoder) { d.standing(); d.chain() },
-			func(d *decoder) { d.ballot(); d.members() },
+			func(d *decoder) { d.standing(); d.opinion(); d.rumours(); d.chain() },
+			func(d *decoder) { d.ballot(); d.content() },
+			func(d *decoder) { d.testimony() },
 		} {
 			d := &decoder{rest: reply}
 			read(d)

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -134,9 +135,13 @@ func (w *world) crash(name string) {
 	w.mu.Lock()
 	n := w.nodes[name]
 	s := n.store
+	w.mu.Unlock()
+	last := uint64(0)
 	if s != nil {
-		n.last = s.standing().instance
+		last = s.standing().instance
 	}
+	w.mu.Lock()
+	n.last = cmp.Or(last, n.last)
 	n.store, n.paused, n.held = nil, false, nil
 	n.life++
 	w.mu.Unlock()
