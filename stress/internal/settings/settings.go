@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"tensile/stress/internal/schedule"
 	"tensile/stress/load"
 	"tensile/stress/validate"
 )
@@ -97,6 +98,7 @@ const (
 	// Histories take about two seconds each.
 	defaultHistories, shortHistories = 5, 2
 	mostHistories                    = 10_000
+	acceptedSchedules                = "a whole number from 1, such as 100000"
 	acceptedHistories                = "a whole number from 1 to 10000"
 	defaultPatience                  = 10 * time.Second
 	shortestPatience                 = time.Second
@@ -204,6 +206,19 @@ var parsers = map[string]func(s *Settings, value string, b Build) (accepted stri
 			return strings.Join(engines, " or ") + " in this module"
 		}
 		s.Engine = value
+		return ""
+	},
+	// Packages under controlled schedules read these themselves.
+	"STRESS_SCHEDULE": func(_ *Settings, value string, _ Build) string {
+		if _, err := schedule.Parse(value); err != nil {
+			return schedule.Accepted
+		}
+		return ""
+	},
+	"STRESS_SCHEDULES": func(_ *Settings, value string, _ Build) string {
+		if n, err := strconv.Atoi(value); err != nil || n < 1 {
+			return acceptedSchedules
+		}
 		return ""
 	},
 	"STRESS_TARGETS":      parseTargets,

@@ -50,6 +50,8 @@ func TestAccepted(t *testing.T) {
 		"STRESS_OUT=ci/out":                 func(s Settings) bool { return s.Out == filepath.Join("root", "ci", "out") },
 		"STRESS_BASELINE=last/results.json": func(s Settings) bool { return s.Baseline == filepath.Join("root", "last", "results.json") },
 		"STRESS_NODES=16":                   func(s Settings) bool { return s.Nodes == 16 },
+		"STRESS_SCHEDULE=pos:7":             func(Settings) bool { return true }, // read elsewhere
+		"STRESS_SCHEDULES=9":                func(Settings) bool { return true },
 		"STRESS_HISTORIES=50":               func(s Settings) bool { return s.Histories == 50 },
 		"STRESS_BURN=1m":                    func(s Settings) bool { return s.Burn == time.Minute },
 		"STRESS_PATIENCE=1m30s":             func(s Settings) bool { return s.Patience == 90*time.Second },
@@ -108,6 +110,8 @@ func TestRejected(t *testing.T) {
 		{"STRESS_NODES=2", "from 3 to 16"},
 		{"STRESS_NODES=17", "from 3 to 16"},
 		{"STRESS_NODES=four", "from 3 to 16"},
+		{"STRESS_SCHEDULE=7", "a schedule as a failure prints it"},
+		{"STRESS_SCHEDULES=0", "a whole number from 1"},
 		{"STRESS_HISTORIES=0", "from 1 to 10000"},
 		{"STRESS_HISTORIES=many", "from 1 to 10000"},
 		{"STRESS_BURN=60", "from 100ms to 24h"},
@@ -125,8 +129,8 @@ func TestRejected(t *testing.T) {
 		{"STRESS_FLEET_AGENTS=3", "without STRESS_FLEET, accepted there is the URL"},
 		{"STRESS_FLEET_NAME=two words", "letters, digits, hyphens and underscores"},
 		{"STRESS_FLEET_NAME=nightly", "without STRESS_FLEET, accepted there is the URL"},
-		{"STRESS_FOO=1", "STRESS_SCALE, STRESS_SCALING, STRESS_SEED"},
-		{"STRESS_FOO=", "STRESS_SCALE, STRESS_SCALING, STRESS_SEED"},
+		{"STRESS_FOO=1", "STRESS_SCALE, STRESS_SCALING, STRESS_SCHEDULE"},
+		{"STRESS_FOO=", "STRESS_SCALE, STRESS_SCALING, STRESS_SCHEDULE"},
 	} {
 		_, err := Parse([]string{c.entry}, Build{Available: gigabytes(24)})
 		if !assert.ErrorIs(t, err, ErrSetting, c.entry) {
