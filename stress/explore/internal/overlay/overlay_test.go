@@ -1,0 +1,104 @@
+package overlay
+
+import (
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// ownTree is the source of the Go tree that runs this test.
+func ownTree(t *testing.T) fs.FS {
+	src := filepath.Join(runtime.GOROOT(), "src")
+	if _, err := os.Stat(src); err != nil {
+		t.Skip(err)
+	}
+	return os.DirFS(src)
+}
+
+func TestEditsFitThisTree(t *testing.T) {
+	tree := ownTree(t)
+	plain, err := Files(tree, false)
+	require.NoError(t, err)
+	race, err := Files(tree, true)
+	require.NoError(t, err)
+	assert.Contains(t, plain, "runtime/explore.go")
+	assert.Contains(t, plain["sync/atomic/type.go"],
+		"func (x *Int64) Load() int64 { runtime_explorePoint(15, uintptr(unsafe.Pointer(x)));")
+	assert.Contains(t, plain["sync/atomic/doc.go"], "\truntime_explorePoint(16, uintptr(unsafe.Pointer(addr)))\n"+
+		"\treturn AddInt32(addr, delta)\n}")
+	assert.NotContains(t, plain["sync/atomic/asm.s"], "·AddInt32(SB),")
+	assert.Contains(t, plain["sync/atomic/asm.s"], "·SwapUintptr(SB),", "which the runtime calls amid a write barrier")
+	assert.NotContains(t, race, "sync/atomic/doc.go", "the race detector has these itself")
+}
+
+// edited is a tree with one file changed.
+type edited struct {
+	fs.FS
+	changed fstest.MapFS
+}
+
+func (e edited) Open(name string) (fs.File, error) {
+	if _, ok := e.changed[name]; ok {
+		return e.changed.Open(name)
+	}
+	return e.FS.Open(name)
+}
+
+func TestATreeThatDoesNotFitIsNotOffered(t *testing.T) {
+	tree := ownTree(t)
+	for _, c := range []struct{ file, old, new, says string }{
+		{"sync/cond.go", "func (c *Cond) Signal()", "func (c *Cond) Wake()", "occurs 0 times, must be once"},
+		{"runtime/chan.go", "func closechan(c *hchan) {\n", "func closechan(c *hchan) {\n}\nfunc closechan(c *hchan) {\n", "occurs 2 times"},
+		{"sync/atomic/type.go", "func (x *", "func (atomic *", "operations of its types found"},
+	} {
+		text, err := fs.ReadFile(tree, c.file)
+		require.NoError(t, err)
+		changed := strings.ReplaceAll(string(text), c.old, c.new)
+		require.NotEqual(t, string(text), changed)
+		_, err = Files(edited{tree, fstest.MapFS{c.file: {Data: []byte(changed)}}}, false)
+		require.ErrorIs(t, err, ErrNotOffered)
+		assert.ErrorContains(t, err, c.file[:strings.LastIndex(c.file, "/")])
+		assert.ErrorContains(t, err, c.says)
+	}
+	_, err := Files(fstest.MapFS{}, false)
+	assert.ErrorIs(t, err, ErrNotOffered)
+	assert.ErrorIs(t, err, fs.ErrNotExist)
+}
+
+func TestAnOverlayIsWrittenOnce(t *testing.T) {
+	ownTree(t)
+	folder := t.TempDir()
+	name, err := Write(runtime.GOROOT(), folder, false)
+	require.NoError(t, err)
+	before, err := os.Stat(name)
+	require.NoError(t, err)
+	again, err := Write(runtime.GOROOT(), folder, false)
+	require.NoError(t, err)
+	assert.Equal(t, name, again)
+	after, err := os.Stat(name)
+	require.NoError(t, err)
+	assert.True(t, os.SameFile(before, after))
+	entries, err := os.ReadDir(folder)
+	require.NoError(t, err)
+	assert.Len(t, entries, 1, "nothing unfinished is left")
+	other, err := Write(runtime.GOROOT(), folder, true)
+	require.NoError(t, err)
+	assert.NotEqual(t, name, other)
+}
+
+func TestTheDigestIsOfTheContent(t *testing.T) {
+	files := map[string]string{"a": "1", "b": "2"}
+	changed := maps.Clone(files)
+	changed["b"] = "3"
+	assert.NotEqual(t, digest("/go", files), digest("/go", changed))
+	assert.NotEqual(t, digest("/go", files), digest("/other", files))
+	assert.Equal(t, digest("/go", files), digest("/go", maps.Clone(files)))
+}
