@@ -1,0 +1,176 @@
+package explore
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"time"
+
+	"tensile/stress/explore/internal/overlay"
+)
+
+// tree is the Go tree that this binary was built by.
+type tree struct {
+	root  string // as an overlay may name it
+	cache string // folder for what is made
+}
+
+// built has the binaries of this process, by what was asked for.
+var built = struct {
+	mu       sync.Mutex
+	binaries map[string]binary
+}{binaries: make(map[string]binary)}
+
+type binary struct {
+	name string
+	err  error
+}
+
+// controlled returns the test binary of this package with the controlled runtime.
+// The go command decides what has to be compiled again, once in each process.
+func controlled(o options) (name string, err error) {
+	key := fmt.Sprint(o.Race, o.Memory)
+	built.mu.Lock()
+	defer built.mu.Unlock()
+	b, ok := built.binaries[key]
+	if !ok {
+		b.name, b.err = build(o)
+		built.binaries[key] = b
+	}
+	return b.name, b.err
+}
+
+func build(o options) (name string, err error) {
+	tree, err := ownTree()
+	if err != nil {
+		return "", err
+	}
+	index, err := overlay.Write(tree.root, filepath.Join(tree.cache, "overlays"), o.Race)
+	if err != nil {
+		return "", err
+	}
+	flags := append([]string{"test", "-c", "-overlay", index}, buildFlags(o)...)
+	key := sha256.Sum256(fmt.Appendf(nil, "%q %q %q", folder, ownPackage(), flags))
+	place := filepath.Join(tree.cache, "binaries", hex.EncodeToString(key[:12]))
+	if err := os.MkdirAll(place, 0o755); err != nil {
+		return "", err
+	}
+	unlock, err := lockFile(filepath.Join(filepath.Dir(index), "lock"))
+	if err != nil {
+		return "", err
+	}
+	defer unlock()
+	made := filepath.Join(place, fmt.Sprintf("%d.test", os.Getpid()))
+	flags = append(flags, "-o", made, ".")
+	slow := time.AfterFunc(2*time.Second, func() {
+		fmt.Fprintf(os.Stderr, "explore: building %s with a controlled runtime; the first time takes about a minute\n", ownPackage())
+	})
+	defer slow.Stop()
+	cmd := tree.run(flags...)
+	if text, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("%w: go %s: %w: %s", overlay.ErrNotOffered, strings.Join(flags, " "), err, bytes.TrimSpace(text))
+	}
+	name = filepath.Join(place, "explore.test")
+	if runtime.GOOS == "windows" {
+		name += ".exe"
+	}
+	return name, os.Rename(made, name)
+}
+
+// buildFlags are those that this binary was built with, and those asked for.
+func buildFlags(o options) []string {
+	var flags []string
+	info, _ := debug.ReadBuildInfo()
+	for _, s := range info.Settings {
+		switch s.Key {
+		case "-tags", "-gcflags", "-ldflags", "-asmflags":
+			flags = append(flags, s.Key+"="+s.Value)
+		case "-trimpath":
+			flags = append(flags, "-trimpath")
+		}
+	}
+	if o.Race {
+		return append(flags, "-race")
+	}
+	for _, p := range o.Memory {
+		flags = append(flags, "-gcflags="+p+"=-race", "-gcflags="+p+"_test=-race")
+	}
+	return flags
+}
+
+// ownTree finds the Go tree that this binary was built by, and whether it is one
+// whose files an overlay may replace.
+func ownTree() (tree, error) {
+	no := func(format string, args ...any) (tree, error) {
+		return tree{}, fmt.Errorf("%w: %w", overlay.ErrNotOffered, fmt.Errorf(format, args...))
+	}
+	if runtime.GOARCH != "amd64" && runtime.GOARCH != "arm64" {
+		return no("on %s/%s", runtime.GOOS, runtime.GOARCH)
+	}
+	if strings.Contains(os.Getenv("GOFLAGS"), "-overlay") {
+		return no("GOFLAGS has an -overlay of its own")
+	}
+	command, err := exec.LookPath("go")
+	if err != nil {
+		return no("%w", err)
+	}
+	cmd := exec.Command(command, "env", "-json", "GOROOT", "GOVERSION", "GOMODCACHE", "GOFLAGS")
+	cmd.Dir = folder
+	text, err := cmd.Output()
+	if err != nil {
+		return no("go env: %w", err)
+	}
+	var env struct{ GOROOT, GOVERSION, GOMODCACHE, GOFLAGS string }
+	if err := json.Unmarshal(text, &env); err != nil {
+		return no("go env: %w", err)
+	}
+	if version, _, _ := strings.Cut(runtime.Version(), " "); env.GOVERSION != version {
+		return no("the go command is %s, this test was built by %s", env.GOVERSION, version)
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return no("%w", err)
+	}
+	t := tree{root: env.GOROOT, cache: filepath.Join(cache, "tensile", "explore")}
+	if inside, err := filepath.Rel(env.GOMODCACHE, env.GOROOT); err == nil && filepath.IsLocal(inside) {
+		if t.root, err = linked(env.GOROOT, filepath.Join(t.cache, "trees")); err != nil {
+			return no("%w", err)
+		}
+	}
+	return t, nil
+}
+
+// linked gives a tree in the module cache, whose files an overlay may not replace,
+// a name outside of it.
+func linked(root, folder string) (string, error) {
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		return "", err
+	}
+	name := filepath.Join(folder, filepath.Base(root))
+	if to, err := os.Readlink(name); err == nil && to == root {
+		return name, nil
+	}
+	os.Remove(name)
+	if err := os.Symlink(root, name); err != nil && !errors.Is(err, os.ErrExist) {
+		return "", err
+	}
+	return name, nil
+}
+
+// run is the go command of the tree, in the folder of the package.
+func (t tree) run(args ...string) *exec.Cmd {
+	cmd := exec.Command(filepath.Join(t.root, "bin", "go"), args...)
+	cmd.Dir = folder
+	cmd.Env = append(os.Environ(), "GOROOT="+t.root, "GOTOOLCHAIN=local", "PWD="+folder)
+	return cmd
+}

@@ -1,0 +1,96 @@
+package explore
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+)
+
+// Test runs f under many schedules of its goroutines and fails the test with a
+// report of the first that fails. It ends the test then, as t.Fatal does. In the
+// process that runs the schedules, what the test does before and after Test is done
+// too.
+func Test(t *testing.T, f func(e *Run), given ...Option) {
+	t.Helper()
+	out := Try(t, f, given...)
+	if out.Failure != nil {
+		t.Fatal(out.String())
+	}
+	t.Log(out.String())
+}
+
+// Try is Test for those who judge the outcome themselves: it fails the test only
+// for options out of bounds.
+func Try(t *testing.T, f func(e *Run), given ...Option) Outcome {
+	t.Helper()
+	o, err := newOptions(given)
+	if err != nil {
+		t.Fatal(err)
+	}
+	call := countCall(t)
+	if theRequest != nil {
+		return requested(t, f, call.index)
+	}
+	o.Seed += uint64(call.repetition)
+	out, err := explored(t, o, call.earlier)
+	if err != nil {
+		out = stock(t, f, o, reasonOf(err))
+	}
+	call.is(t, out)
+	return out
+}
+
+// requested answers, in the process started for it, the call that is asked for. An
+// earlier one in the same test has the outcome that it had.
+func requested(t *testing.T, f func(*Run), index int) Outcome {
+	if theRequest.Test == t.Name() && index == len(theRequest.Earlier) {
+		serve(t, f)
+	}
+	if theRequest.Test == t.Name() && index < len(theRequest.Earlier) {
+		return theRequest.Earlier[index]
+	}
+	return Outcome{Controlled: true}
+}
+
+// call says which of the calls in a test this is.
+type call struct {
+	index      int // in the test
+	repetition int // of the test in this process, by -count
+	earlier    []Outcome
+}
+
+// counts are the calls so far, by the name of the test.
+var counts = struct {
+	mu       sync.Mutex
+	calls    map[string]int
+	tests    map[string]int
+	outcomes map[string][]Outcome
+}{calls: make(map[string]int), tests: make(map[string]int), outcomes: make(map[string][]Outcome)}
+
+func countCall(t *testing.T) call {
+	counts.mu.Lock()
+	defer counts.mu.Unlock()
+	name := t.Name()
+	c := call{index: counts.calls[name], repetition: counts.tests[name], earlier: counts.outcomes[name]}
+	if c.index == 0 {
+		t.Cleanup(func() {
+			counts.mu.Lock()
+			defer counts.mu.Unlock()
+			delete(counts.calls, name)
+			delete(counts.outcomes, name)
+			counts.tests[name]++
+		})
+	}
+	counts.calls[name]++
+	return c
+}
+
+// is notes the outcome of a call, for later calls in the same test.
+func (c call) is(t *testing.T, out Outcome) {
+	counts.mu.Lock()
+	defer counts.mu.Unlock()
+	counts.outcomes[t.Name()] = append(counts.outcomes[t.Name()], out)
+}
+
+// reasonOf is why schedules could not be controlled, in one line.
+func reasonOf(err error) string { return oneLine(fmt.Sprint(err), 300) }

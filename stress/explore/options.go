@@ -1,0 +1,165 @@
+package explore
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"time"
+
+	"tensile/stress/explore/internal/control"
+	"tensile/stress/internal/schedule"
+)
+
+// An Option changes how a function is explored.
+type Option func(*options)
+
+type options struct {
+	Schedules  int
+	Seed       uint64
+	Depth      int
+	Strategies []Strategy
+	Memory     []string // packages with points at plain memory
+	Race       bool
+	Points     uint64
+	Pass       float64
+	Ahead      time.Duration
+	Grace      time.Duration
+	AllowLeft  bool
+	Schedule   string // the only one to run
+}
+
+// Strategy says how the next goroutine is chosen at a point.
+type Strategy uint32
+
+// The strategies.
+const (
+	// RandomWalk chooses uniformly among those that can run.
+	RandomWalk = Strategy(control.Random)
+	// PCT gives priorities and lowers them at depth-1 drawn points: probabilistic
+	// concurrency testing (Burckhardt et al., ASPLOS 2010).
+	PCT = Strategy(control.PCT)
+	// POS draws a priority for each operation, again after a conflict: partial
+	// order sampling (Yuan, Yang, Gu, CAV 2018).
+	POS = Strategy(control.POS)
+)
+
+// String is the name that schedules begin with.
+func (s Strategy) String() string {
+	switch s {
+	case RandomWalk:
+		return schedule.Random
+	case PCT:
+		return schedule.PCT
+	case POS:
+		return schedule.POS
+	}
+	return fmt.Sprintf("strategy %d", uint32(s))
+}
+
+const (
+	defaultSchedules = 1000
+	defaultDepth     = 3
+	defaultPoints    = 20_000
+	defaultPass      = 0.03
+	defaultAhead     = 50 * time.Millisecond
+	defaultGrace     = 10 * time.Second
+)
+
+// Schedules sets how many schedules are run, 1,000 by default. The environment's
+// STRESS_SCHEDULES goes before it.
+func Schedules(n int) Option { return func(o *options) { o.Schedules = n } }
+
+// Seed sets what everything drawn comes from, 1 by default: the same seed gives the
+// same schedules. The environment's STRESS_SEED goes before it.
+func Seed(seed uint64) Option { return func(o *options) { o.Seed = seed } }
+
+// Strategies sets those that take turns, by default three schedules by [POS] and
+// one by [PCT].
+func Strategies(s ...Strategy) Option { return func(o *options) { o.Strategies = s } }
+
+// Depth sets how many ordered steps a bug takes that PCT aims at, 3 by default.
+func Depth(d int) Option { return func(o *options) { o.Depth = d } }
+
+// Memory makes plain reads and writes of variables points too, and the functions of
+// sync/atomic, in the packages named by import path, or in the test's own if none
+// is named.
+func Memory(packages ...string) Option {
+	return func(o *options) {
+		if len(packages) == 0 {
+			packages = []string{ownPackage()}
+		}
+		o.Memory = packages
+	}
+}
+
+// Race has the race detector watch the schedules, as under go test -race. There are
+// no points at plain memory then.
+func Race() Option { return func(o *options) { o.Race = true } }
+
+// Points sets after how many points a schedule is cut off, 20,000 by default.
+func Points(n int) Option { return func(o *options) { o.Points = uint64(n) } }
+
+// Time sets at what share of the points time passes to the next timer although
+// something can run, and how far it may be ahead of the last instant at which
+// nothing could: 0.03 and 50 ms by default. That is how races with time-outs are
+// found; with a share of 0, time moves only when nothing can run.
+func Time(share float64, ahead time.Duration) Option {
+	return func(o *options) { o.Pass, o.Ahead = share, ahead }
+}
+
+// Grace sets for how long, in virtual time, goroutines may outlive the function
+// before they count as left over, 10 s by default.
+func Grace(d time.Duration) Option { return func(o *options) { o.Grace = d } }
+
+// AllowLeft accepts goroutines that are left over.
+func AllowLeft() Option { return func(o *options) { o.AllowLeft = true } }
+
+// newOptions has the options as given, and what the environment says.
+func newOptions(given []Option) (options, error) {
+	o := options{Schedules: defaultSchedules, Seed: 1, Depth: defaultDepth, Strategies: []Strategy{POS, POS, POS, PCT},
+		Points: defaultPoints, Pass: defaultPass, Ahead: defaultAhead, Grace: defaultGrace, Race: builtWithRace}
+	for _, option := range given {
+		option(&o)
+	}
+	if value := os.Getenv("STRESS_SEED"); value != "" {
+		seed, err := strconv.ParseUint(value, 10, 64)
+		if err != nil {
+			return o, fmt.Errorf("STRESS_SEED=%q must be a whole number from 0 to 18446744073709551615", value)
+		}
+		o.Seed = seed
+	}
+	if value := os.Getenv("STRESS_SCHEDULES"); value != "" {
+		n, err := strconv.Atoi(value)
+		if err != nil {
+			return o, fmt.Errorf("STRESS_SCHEDULES=%q must be a whole number from 1", value)
+		}
+		o.Schedules = n
+	}
+	if value := os.Getenv("STRESS_SCHEDULE"); value != "" {
+		if _, err := schedule.Parse(value); err != nil {
+			return o, fmt.Errorf("STRESS_SCHEDULE: %w", err)
+		}
+		o.Schedule = value
+	}
+	return o, o.check()
+}
+
+// check says which option is out of bounds.
+func (o *options) check() error {
+	known := func(s Strategy) bool { return s == RandomWalk || s == PCT || s == POS }
+	switch {
+	case o.Schedules < 1:
+		return fmt.Errorf("explore: %d schedules, must be at least 1", o.Schedules)
+	case o.Depth < 1 || o.Depth > 16:
+		return fmt.Errorf("explore: depth %d, must be from 1 to 16", o.Depth)
+	case o.Points < 1 || o.Points > 1<<40:
+		return fmt.Errorf("explore: %d points, must be from 1 to 2^40", o.Points)
+	case !(o.Pass >= 0 && o.Pass <= 1) || o.Ahead < 0 || o.Grace < 0:
+		return fmt.Errorf("explore: time passes at a share of %v, at most %v ahead, with %v of grace: "+
+			"must be from 0 to 1, and not negative", o.Pass, o.Ahead, o.Grace)
+	case len(o.Strategies) == 0 || slices.ContainsFunc(o.Strategies, func(s Strategy) bool { return !known(s) }):
+		return fmt.Errorf("explore: strategies %v, must be of random, pct and pos", o.Strategies)
+	}
+	return nil
+}
