@@ -22,26 +22,41 @@ type call struct {
 	failed int
 	best   record // the newest answer
 	agreed bool   // all answers are the same version
+
+	least, most uint64 // marks of those who answered
+	fence       uint64 // the highest of theirs
 }
 
-// answer takes what a replica says. The value is copied if it is kept.
-func (c *call) answer(r record) {
+// answer takes what a replica says.
+func (c *call) answer(a answer) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.over {
 		return
 	}
-	c.oks++
-	newer := r.version.Compare(c.best.version)
-	c.agreed = c.oks == 1 || c.agreed && newer == 0
-	if newer > 0 {
-		c.best = r
-		c.best.value = bytes.Clone(r.value)
-	}
+	c.take(a)
 	if c.oks == majority {
 		c.end()
 	}
 }
+
+// take counts an answer. Its value is copied if it is kept.
+func (c *call) take(a answer) {
+	c.oks++
+	newer := a.found.version.Compare(c.best.version)
+	c.agreed = c.oks == 1 || c.agreed && newer == 0
+	if newer > 0 {
+		c.best = a.found
+		c.best.value = bytes.Clone(a.found.value)
+	}
+	if c.oks == 1 {
+		c.least = a.mark
+	}
+	c.least, c.most, c.fence = min(c.least, a.mark), max(c.most, a.mark), max(c.fence, a.fence)
+}
+
+// token is that of what was fetched. Once the call is over it does not change.
+func (c *call) token() token { return token{c.view.epoch, c.most} }
 
 // fail takes that a replica will not answer.
 func (c *call) fail() {
@@ -60,9 +75,16 @@ func (c *call) end() {
 
 // outcome tells how many have answered, and whether the call is over. Once it
 // is, nothing of it changes any more.
+//
+// Where one replica answered before a round of forgetting and another after what
+// it forgot, the one may have told of what the other has had a later version of:
+// that is no answer.
 func (c *call) outcome() (oks int, over bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.least < c.fence {
+		return 0, c.over
+	}
 	return c.oks, c.over
 }
 
@@ -87,6 +109,8 @@ type operation struct {
 	timer *time.Timer
 	since uint64 // epoch in which phase 1 was answered
 	sent  bool   // phase 2 of a write was sent
+	// fetched is the token of what phase 1 has fetched, which phase 2 carries.
+	fetched token
 }
 
 // errAnew: the partition has begun anew since phase 1. What that has found is of
@@ -105,6 +129,13 @@ func (s *Store) begin(ctx context.Context, name, key string) (*operation, error)
 }
 
 func (o *operation) end() { o.timer.Stop() }
+
+// store has a majority keep a record, which follows from what was fetched.
+func (o *operation) keep(c *call, sealed []byte, r record) error {
+	o.fetched = c.token()
+	_, err := o.ask(opStore, append(appendToken(nil, o.fetched), sealed...), r)
+	return err
+}
 
 // ask has a majority of the replicas perform an operation, all of them in one
 // epoch, and asks again as long as there is time.
@@ -159,12 +190,12 @@ func (o *operation) send(st *state, kind byte, payload []byte, r record) *call {
 			p.send(kind, st.view.epoch, payload, c)
 			continue
 		}
-		status, _, found := o.store.parts[o.part].perform(kind, st.view.epoch, o.wire[len(o.wire)-len(o.key):], r, o.store.second())
-		if status != statusDone || kind == opRead && !found.intact(o.key) {
+		a := o.store.parts[o.part].perform(kind, st.view.epoch, o.wire[len(o.wire)-len(o.key):], r, o.fetched, o.store.moment())
+		if a.status != statusDone {
 			c.fail()
 			continue
 		}
-		c.answer(found)
+		c.answer(a)
 	}
 	return c
 }

@@ -21,14 +21,23 @@ type partition struct {
 	barred bool
 
 	records map[string]record
-	changes uint64 // of records, ever
+	damaged map[string]bool // keys whose record is not as it was written
 	// digest is the same in two replicas if they hold the same versions of the
-	// same keys, and only then, but for one case in 2^64: the sum of imprints.
+	// same keys, and only then, but for one case in 2^64: the sum of imprints. It
+	// leaves out what all replicas are known to hold, since they are about to
+	// forget it.
 	digest uint64
 	// floor is the highest counter in the version of a record that was forgotten.
 	// What is written to a key of which nothing is left gets a higher one: so
 	// versions rise across that, too.
 	floor uint64
+	// mark is the number of the latest round of forgetting, in this epoch, of which
+	// this replica has taken part; seen is the highest that a peer was found at.
+	mark, seen uint64
+	// fence is the token that a record of a key of which nothing is left must have
+	// been fetched with at the least. It may be older than what was forgotten
+	// otherwise.
+	fence token
 }
 
 // everyone is the set of all ranks.
@@ -47,6 +56,7 @@ func (p *partition) enter(epoch uint64, follows bool, rank int, founded bool) {
 	p.voted = follows && p.votes
 	p.votes = rank >= 0 && (p.voted || epoch == 1)
 	p.epoch, p.rank, p.heard, p.barred = epoch, rank, 0, false
+	p.mark, p.seen = 0, 0
 	if founded {
 		p.refound()
 	}
@@ -59,6 +69,7 @@ func (p *partition) enter(epoch uint64, follows bool, rank int, founded bool) {
 		if r.known != 0 {
 			r.known = 0
 			p.records[key] = r
+			p.digest += imprint(key, r.version)
 		}
 	}
 }
@@ -97,40 +108,44 @@ func (p *partition) lacks(epoch uint64) bool {
 	return p.epoch == epoch && p.rank >= 0 && !p.votes
 }
 
-func (p *partition) clear() {
-	p.records, p.digest = nil, 0
-	p.changes++
-}
+func (p *partition) clear() { p.records, p.damaged, p.digest = nil, nil, 0 }
 
 // imprint stands for a version of a key in a digest.
 func imprint[T string | []byte](key T, v Version) uint64 {
 	return mix(hash(key) ^ mix(v.Counter^bits.RotateLeft64(v.Writer, 32)))
 }
 
-// put keeps a record if it is newer than what is there. Its value is copied.
-func (p *partition) put(key []byte, r record, second uint32) {
+// put keeps a record if it is newer than what is there, and its value as a copy.
+// from is the token that the record was fetched with.
+func (p *partition) put(key []byte, r record, from token, now moment) (status byte) {
 	have, ok := p.records[string(key)]
-	if ok && have.version.Compare(r.version) >= 0 {
-		return
-	}
-	if ok {
-		p.digest -= imprint(key, have.version)
+	switch {
+	case !ok && from.before(p.fence):
+		return statusStale
+	case ok && !intact(key, &have):
+		p.damage(string(key))
+		return statusDamaged
+	case ok && have.version.Compare(r.version) >= 0:
+		return statusDone
+	case ok:
+		p.drop(string(key), have)
 	}
 	if p.records == nil {
 		p.records = make(map[string]record)
 	}
 	r.value = bytes.Clone(r.value)
-	r.known, r.since = 0, second+1
+	r.known, r.due = 0, r.dueFrom(now)
 	p.records[string(key)] = r
 	p.digest += imprint(key, r.version)
-	p.changes++
+	return statusDone
 }
 
-// drop forgets a record.
+// drop takes a record out.
 func (p *partition) drop(key string, r record) {
 	delete(p.records, key)
-	p.digest -= imprint(key, r.version)
-	p.changes++
+	if r.known != everyone {
+		p.digest -= imprint(key, r.version)
+	}
 }
 
 // Kinds of operations on a replica.
@@ -145,41 +160,44 @@ const (
 	statusDone    byte = iota + 1
 	statusRefused      // the replica is in another epoch, or does not vote
 	statusBusy         // the reply would be too long
+	statusStale        // the record may be older than what was forgotten
+	statusDamaged      // the replica's own record is damaged
 )
 
-// perform carries out an operation on this replica. Where it is refused, epoch
-// is the one that the replica is in.
-func (p *partition) perform(kind byte, epoch uint64, key []byte, r record, second uint32) (status byte, in uint64, found record) {
+// answer is what a replica says to an operation.
+type answer struct {
+	status byte
+	epoch  uint64 // of the replica
+	found  record
+	mark   uint64 // of the replica, in the epoch
+	fence  uint64 // of the replica, if it is of the epoch
+}
+
+// perform carries out an operation on this replica. from is the token of a
+// record to be stored.
+func (p *partition) perform(kind byte, epoch uint64, key []byte, r record, from token, now moment) answer {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.epoch != epoch || !p.votes {
-		return statusRefused, p.epoch, record{}
+		return answer{status: statusRefused, epoch: p.epoch}
 	}
 	if kind == opStore {
-		p.put(key, r, second)
-		return statusDone, epoch, record{}
+		return answer{status: p.put(key, r, from, now), epoch: epoch}
+	}
+	a := answer{status: statusDone, epoch: epoch, mark: p.mark}
+	if p.fence.epoch == epoch {
+		a.fence = p.fence.number
 	}
 	found, ok := p.records[string(key)]
-	if !ok && kind == opVersion {
+	switch {
+	case ok && !intact(key, &found):
+		p.damage(string(key))
+		return answer{status: statusDamaged, epoch: epoch}
+	case !ok && kind == opVersion:
 		found.version.Counter = p.floor
 	}
-	return statusDone, epoch, found
-}
-
-// forget drops what has been gone for a lifetime, was kept here as long, and
-// of which no replica has anything older.
-func (p *partition) forget(h horizon) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if !p.votes {
-		return
-	}
-	for key, r := range p.records {
-		if r.keptBeyond(h) && r.known|1<<p.rank == everyone {
-			p.drop(key, r)
-			p.floor = max(p.floor, r.version.Counter)
-		}
-	}
+	a.found = found
+	return a
 }
 
 // release drops what belongs to others by now.
@@ -189,23 +207,6 @@ func (p *partition) release(epoch uint64) {
 	if p.epoch == epoch && p.rank < 0 && len(p.records) > 0 {
 		p.clear()
 	}
-}
-
-// merge takes over the record of a peer, and tells whether that was older than
-// the one that is here. A partition that votes does not take back what it
-// might have forgotten.
-func (p *partition) merge(epoch uint64, key []byte, r record, second uint32, h horizon) (older bool) {
-	have, ok := p.records[string(key)]
-	switch {
-	case p.epoch != epoch:
-		return false
-	case !ok && p.votes && r.beyond(h):
-		return false
-	case have.version.Compare(r.version) > 0:
-		return true
-	}
-	p.put(key, r, second)
-	return false
 }
 
 // hear counts a replica of the view before whose records have been taken over;
@@ -218,20 +219,4 @@ func (p *partition) hear(before *view, name string, part int) {
 		p.heard |= 1 << rank
 	}
 	p.votes = bits.OnesCount8(p.heard) >= majority && !p.barred
-}
-
-// know marks what may be forgotten as far as a peer is concerned, which has
-// nothing older. Nor will it: what is older was written before this record was
-// at a majority, and has arrived by now or never will.
-func (p *partition) know(now *view, name string, part int, older map[string]bool, h horizon) {
-	rank := now.rankOf(part, name)
-	if rank < 0 {
-		return
-	}
-	for key, r := range p.records {
-		if r.keptBeyond(h) && r.known&(1<<rank) == 0 && !older[key] {
-			r.known |= 1 << rank
-			p.records[key] = r
-		}
-	}
 }

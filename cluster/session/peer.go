@@ -158,44 +158,51 @@ func (p *peer) next() {
 func (s *Store) answered(from *peer, waiters []waiter, reply []byte, err error) {
 	d := decoder{rest: reply, bad: err != nil}
 	for _, w := range waiters {
-		var r record
-		status := statusRefused
-		if !d.bad {
-			status = d.byte()
+		a := d.answer(w.kind)
+		if a.status == statusRefused && a.epoch > s.state.Load().chain.epoch() {
+			from.catchUp()
 		}
-		switch {
-		case status == statusRefused && !d.bad:
-			if d.uvarint() > s.state.Load().chain.epoch() {
-				from.catchUp()
-			}
-		case status == statusDone && w.kind == opVersion:
-			r.version = Version{d.uint64(), d.uint64()}
-		case status == statusDone && w.kind == opRead:
-			if d.byte() == 1 {
-				_, r = d.record()
-			}
-		}
-		if d.bad || status != statusDone {
+		if d.bad || a.status != statusDone {
 			w.call.fail()
 			continue
 		}
-		w.call.answer(r)
+		w.call.answer(a)
 	}
+}
+
+// answer decodes what appendAnswer encoded.
+func (d *decoder) answer(kind byte) (a answer) {
+	switch a.status = d.byte(); {
+	case a.status == statusRefused:
+		a.epoch = d.uvarint()
+	case a.status != statusDone || kind == opStore:
+	case kind == opVersion:
+		a.found.version = d.version()
+		a.mark, a.fence = d.uvarint(), d.uvarint()
+	default:
+		if d.byte() == 1 {
+			_, a.found = d.record()
+		}
+		a.mark, a.fence = d.uvarint(), d.uvarint()
+	}
+	return a
 }
 
 // operations answers a batch. Each operation stands for itself, so those before
 // one that is garbled have been carried out.
 func (s *Store) operations(from string, d *decoder) ([]byte, error) {
 	reply := make([]byte, 0, len(d.rest))
-	behind, second := false, s.second()
+	behind, now := false, s.moment()
 	for len(d.rest) > 0 {
 		kind, epoch := d.byte(), d.uvarint()
 		var key []byte
 		var r record
+		var fetched token
 		switch kind {
 		case opVersion, opRead:
 			key = d.bytes(MaxKey)
 		case opStore:
+			fetched = d.token()
 			key, r = d.record()
 		default:
 			d.fail()
@@ -207,20 +214,9 @@ func (s *Store) operations(from string, d *decoder) ([]byte, error) {
 			reply = append(reply, statusBusy)
 			continue
 		}
-		status, in, found := s.parts[partitionOf(key)].perform(kind, epoch, key, r, second)
-		reply = append(reply, status)
-		switch {
-		case status == statusRefused:
-			reply = binary.AppendUvarint(reply, in)
-			behind = behind || in < epoch
-		case kind == opVersion:
-			reply = binary.LittleEndian.AppendUint64(reply, found.version.Counter)
-			reply = binary.LittleEndian.AppendUint64(reply, found.version.Writer)
-		case kind == opRead && found.version == Version{}:
-			reply = append(reply, 0)
-		case kind == opRead:
-			reply = appendRecord(append(reply, 1), string(key), &found)
-		}
+		a := s.parts[partitionOf(key)].perform(kind, epoch, key, r, fetched, now)
+		behind = behind || a.status == statusRefused && a.epoch < epoch
+		reply = appendAnswer(reply, kind, key, &a)
 	}
 	if behind {
 		if p := s.peer(from); p != nil {
@@ -228,6 +224,23 @@ func (s *Store) operations(from string, d *decoder) ([]byte, error) {
 		}
 	}
 	return reply, nil
+}
+
+func appendAnswer(b []byte, kind byte, key []byte, a *answer) []byte {
+	b = append(b, a.status)
+	switch {
+	case a.status == statusRefused:
+		return binary.AppendUvarint(b, a.epoch)
+	case a.status != statusDone || kind == opStore:
+		return b
+	case kind == opVersion:
+		b = appendVersion(b, a.found.version)
+	case a.found.version == Version{}:
+		b = append(b, 0)
+	default:
+		b = appendRecord(append(b, 1), key, &a.found)
+	}
+	return binary.AppendUvarint(binary.AppendUvarint(b, a.mark), a.fence)
 }
 
 // handle answers a request of another node.
@@ -248,6 +261,8 @@ func (s *Store) handle(from string, request []byte) ([]byte, error) {
 		return s.witness(d)
 	case msgSync:
 		return s.compared(d)
+	case msgHold, msgMark, msgForget:
+		return s.forgetting(request[0], d)
 	}
 	return nil, errGarbled
 }

@@ -1,7 +1,6 @@
 package session
 
 import (
-	"encoding/binary"
 	"fmt"
 	"testing"
 	"testing/synctest"
@@ -129,6 +128,7 @@ func forge(from *Store, request []byte, lies func(kind byte, r record) bool) (re
 		var key []byte
 		var r record
 		if kind == opStore {
+			d.token()
 			key, r = d.record()
 		} else {
 			key = d.bytes(MaxKey)
@@ -136,18 +136,9 @@ func forge(from *Store, request []byte, lies func(kind byte, r record) bool) (re
 		forged = forged || lies(kind, r)
 		p := &from.parts[partitionOf(key)]
 		p.mu.Lock()
-		have := p.records[string(key)]
+		a := answer{status: statusDone, found: p.records[string(key)], mark: p.mark, fence: p.mark}
 		p.mu.Unlock()
-		reply = append(reply, statusDone)
-		switch {
-		case kind == opVersion:
-			reply = binary.LittleEndian.AppendUint64(reply, have.version.Counter)
-			reply = binary.LittleEndian.AppendUint64(reply, have.version.Writer)
-		case kind == opRead && have.version == Version{}:
-			reply = append(reply, 0)
-		case kind == opRead:
-			reply = appendRecord(append(reply, 1), string(key), &have)
-		}
+		reply = appendAnswer(reply, kind, key, &a)
 	}
 	return reply, forged
 }

@@ -29,10 +29,12 @@ type record struct {
 	// read any more; 0 for never. Of a deleted session it is that of its deletion.
 	expires int64
 	deleted bool
-	known   uint8  // replicas, by rank, known to have nothing older, for good
+	known   uint8  // replicas, by rank, known to have this version or a later one: everyone, or not asked
 	sum     uint32 // CRC-32C of key and record, as the writer encoded them
-	since   uint32 // by which second of this store's life it was kept here
-	value   []byte
+	// due is the instant of this store's life from which the session is gone, as
+	// reckoned when the record came: a clock that is set later changes nothing.
+	due   time.Duration
+	value []byte
 }
 
 // gone tells whether the session is not to be seen at the instant now.
@@ -40,17 +42,30 @@ func (r *record) gone(now int64) bool {
 	return r.version == Version{} || r.deleted || r.expires != 0 && now >= r.expires
 }
 
-// horizon is a lifetime of tombstones ago.
-type horizon struct {
-	instant int64  // by the clock
-	second  uint32 // of this store's life
+// moment is an instant by both clocks of a store.
+type moment struct {
+	instant int64         // ns since 1970, by Config.Clock
+	life    time.Duration // since the store was made, monotonic
 }
 
-// beyond tells whether the session has been gone for longer than h.
-func (r *record) beyond(h horizon) bool { return r.expires != 0 && r.expires <= h.instant }
+// dueFrom reckons when the session is gone if its record comes now.
+func (r *record) dueFrom(now moment) time.Duration {
+	const never = math.MaxInt64
+	left := time.Duration(r.expires - now.instant)
+	switch {
+	case r.deleted:
+		return now.life
+	case r.expires == 0 || r.expires > 0 && now.instant < 0 && left < 0 || left > never-now.life:
+		return never
+	}
+	return now.life + max(left, 0)
+}
 
-// keptBeyond tells whether besides this replica has had the record for longer.
-func (r *record) keptBeyond(h horizon) bool { return r.beyond(h) && r.since <= h.second }
+// over tells whether the session is gone by both clocks, so that it may be
+// forgotten.
+func (r *record) over(now moment) bool {
+	return r.due <= now.life && (r.deleted || r.expires != 0 && r.expires <= now.instant)
+}
 
 // expiry is the instant that lies ttl after now, or never for 0.
 func expiry(now int64, ttl time.Duration) int64 {
@@ -72,23 +87,30 @@ const recordOverhead = 2 + 16 + 8 + 1 + 3 + 4
 // appendRecord encodes a record with its key and its checksum, which is the
 // one that it came with: damage done to it while it was kept shows when it is
 // read.
-func appendRecord(b []byte, key string, r *record) []byte {
+func appendRecord[T string | []byte](b []byte, key T, r *record) []byte {
 	return binary.LittleEndian.AppendUint32(appendBody(b, key, r), r.sum)
 }
 
-func appendBody(b []byte, key string, r *record) []byte {
-	b = binary.AppendUvarint(b, uint64(len(key)))
-	b = append(b, key...)
-	b = binary.LittleEndian.AppendUint64(b, r.version.Counter)
-	b = binary.LittleEndian.AppendUint64(b, r.version.Writer)
+func appendVersion(b []byte, v Version) []byte {
+	return binary.LittleEndian.AppendUint64(binary.LittleEndian.AppendUint64(b, v.Counter), v.Writer)
+}
+
+func (d *decoder) version() Version { return Version{d.uint64(), d.uint64()} }
+
+func appendBody[T string | []byte](b []byte, key T, r *record) []byte {
+	return append(appendHead(b, key, r), r.value...)
+}
+
+func appendHead[T string | []byte](b []byte, key T, r *record) []byte {
+	b = appendKey(b, key)
+	b = appendVersion(b, r.version)
 	b = binary.LittleEndian.AppendUint64(b, uint64(r.expires))
 	deleted := byte(0)
 	if r.deleted {
 		deleted = 1
 	}
 	b = append(b, deleted)
-	b = binary.AppendUvarint(b, uint64(len(r.value)))
-	return append(b, r.value...)
+	return binary.AppendUvarint(b, uint64(len(r.value)))
 }
 
 // sealRecord encodes a record that is new, and gives it its checksum.
@@ -98,9 +120,12 @@ func sealRecord(key string, r *record) []byte {
 	return binary.LittleEndian.AppendUint32(b, r.sum)
 }
 
-// intact tells whether the record is as its writer encoded it.
-func (r *record) intact(key string) bool {
-	return r.version == Version{} || r.sum == crc32.Checksum(appendBody(make([]byte, 0, len(key)+len(r.value)+recordOverhead), key, r), castagnoli)
+// intact tells whether a record is as its writer encoded it. A key of usual length
+// costs no allocation.
+func intact[T string | []byte](key T, r *record) bool {
+	var head [256]byte
+	sum := crc32.Checksum(appendHead(head[:0], key, r), castagnoli)
+	return r.version == Version{} || r.sum == crc32.Update(sum, castagnoli, r.value)
 }
 
 // record decodes what appendRecord encoded. Key and value lie in the message.
@@ -108,7 +133,7 @@ func (r *record) intact(key string) bool {
 func (d *decoder) record() (key []byte, r record) {
 	from := d.rest
 	key = d.bytes(MaxKey)
-	r.version = Version{d.uint64(), d.uint64()}
+	r.version = d.version()
 	r.expires = int64(d.uint64())
 	deleted := d.byte()
 	r.deleted = deleted == 1

@@ -28,7 +28,7 @@ func (s *Store) repair() {
 				s.announce()
 			}
 			s.compare(st)
-			s.forget()
+			s.restore(st)
 			s.release(st)
 		}
 		pause.Reset(next)
@@ -96,25 +96,6 @@ func (s *Store) compare(st *state) {
 	}
 }
 
-// forget drops the tombstones that have served their time.
-func (s *Store) forget() {
-	h := s.horizon()
-	for i := range s.parts {
-		s.parts[i].forget(h)
-	}
-}
-
-func (s *Store) horizon() horizon {
-	h := horizon{instant: s.now() - int64(s.cfg.TombstoneLife)}
-	if life := time.Since(s.began) - s.cfg.TombstoneLife; life > 0 {
-		h.second = uint32(life / time.Second)
-	}
-	return h
-}
-
-// second is the present one of this store's life.
-func (s *Store) second() uint32 { return uint32(time.Since(s.began) / time.Second) }
-
 // release drops the partitions that are other nodes' by now, once all those
 // nodes have caught up: until then they may ask this one.
 func (s *Store) release(st *state) {
@@ -140,25 +121,22 @@ const (
 
 // What follows in a list of records.
 const (
-	listEnd  byte = iota // no more; it began with the first key after the cursor
-	listItem             // a record
-	listMore             // no more in this message
+	listEnd     byte = iota // no more; it began with the first key after the cursor
+	listItem                // a record
+	listMore                // no more in this message
+	listDamaged             // no more, as the next record is damaged
 )
 
 // What the node which was asked may say of a partition.
-const (
-	saysVoted = 1 << iota // it voted in the epoch before
-	saysVotes             // it votes in this one
-)
+const saysVoted = 1 // it voted in the epoch before
 
 // syncSize is the length in bytes at which a reply with records is full.
 const syncSize = 128 << 10
 
 // pending is a partition that is being compared.
 type pending struct {
-	part    int
-	cursor  []byte // keys up to here have been taken over
-	changes uint64 // of the partition when it was asked about
+	part   int
+	cursor []byte // keys up to here have been taken over
 }
 
 // sync compares partitions with those of a peer, in one epoch, and takes over
@@ -168,7 +146,6 @@ func (s *Store) sync(from *peer, st *state, parts []int) {
 	for i, part := range parts {
 		todo[i].part = part
 	}
-	h := s.horizon()
 	for len(todo) > 0 {
 		request := binary.AppendUvarint([]byte{msgSync}, st.view.epoch)
 		for i := range todo {
@@ -181,7 +158,7 @@ func (s *Store) sync(from *peer, st *state, parts []int) {
 		d := &decoder{rest: reply}
 		asked := len(todo)
 		for len(todo) > 0 && len(d.rest) > 0 {
-			if s.parts[todo[0].part].take(d, st, from.name, &todo[0], s.second(), h) {
+			if s.parts[todo[0].part].take(d, st, from.name, &todo[0], s.moment()) {
 				break // there is more of this one
 			}
 			todo = todo[1:]
@@ -221,7 +198,6 @@ func (p *peer) call(request []byte) (reply []byte, err error) {
 func (p *partition) ask(b []byte, about *pending) []byte {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	about.changes = p.changes
 	b = binary.AppendUvarint(b, uint64(about.part))
 	b = binary.LittleEndian.AppendUint64(b, p.digest)
 	return appendKey(b, about.cursor)
@@ -249,27 +225,33 @@ func (p *partition) reply(b []byte, epoch, digest uint64, cursor string) []byte 
 	if p.epoch != epoch || !p.votes && !p.voted {
 		return append(b, syncRefused)
 	}
+	status := syncRecords
+	if p.digest == digest {
+		status = syncSame
+	}
 	says := byte(0)
 	if p.voted {
 		says |= saysVoted
 	}
-	if p.votes {
-		says |= saysVotes
+	b = binary.AppendUvarint(append(b, status, says), p.floor)
+	b = binary.AppendUvarint(appendToken(b, p.fence), p.mark)
+	if status == syncSame {
+		return b
 	}
-	if p.digest == digest {
-		return binary.AppendUvarint(append(b, syncSame, says), p.floor)
-	}
-	b = binary.AppendUvarint(append(b, syncRecords, says), p.floor)
 	keys := slices.Collect(maps.Keys(p.records))
 	slices.SortFunc(keys, cmp.Compare[string])
 	for _, key := range keys {
-		if key <= cursor {
+		r := p.records[key]
+		if key <= cursor || r.known == everyone {
 			continue
 		}
 		if len(b) >= syncSize {
 			return append(b, listMore)
 		}
-		r := p.records[key]
+		if !intact(key, &r) {
+			p.damage(key)
+			return append(b, listDamaged)
+		}
 		b = appendRecord(append(b, listItem), key, &r)
 	}
 	return append(b, listEnd)
@@ -277,48 +259,41 @@ func (p *partition) reply(b []byte, epoch, digest uint64, cursor string) []byte 
 
 // take reads what a peer says of the partition, and tells whether more is to be
 // asked for.
-func (p *partition) take(d *decoder, st *state, from string, about *pending, second uint32, h horizon) (more bool) {
+func (p *partition) take(d *decoder, st *state, from string, about *pending, now moment) (more bool) {
 	status := d.byte()
 	if status == syncRefused {
 		return false
 	}
-	says, floor := d.byte(), d.uvarint()
+	says, floor, fence, mark := d.byte(), d.uvarint(), d.token(), d.uvarint()
 	if d.bad || status != syncSame && status != syncRecords {
 		d.fail()
 		return false
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.floor = max(p.floor, floor)
-	unchanged := p.changes == about.changes && len(about.cursor) == 0
-	var older map[string]bool // keys of which the peer has an older record
+	current := p.epoch == st.view.epoch
+	if current {
+		p.floor = max(p.floor, floor)
+		p.raise(fence)
+	}
+	end := listEnd
 	if status == syncRecords {
-		item := d.byte()
-		for ; item == listItem; item = d.byte() {
+		for end = d.byte(); end == listItem; end = d.byte() {
 			key, r := d.record()
 			if d.bad {
 				return false
 			}
-			if p.merge(st.view.epoch, key, r, second, h) {
-				if older == nil {
-					older = make(map[string]bool)
-				}
-				older[string(key)] = true
+			if current {
+				p.put(key, r, token{st.view.epoch, mark}, now)
 			}
 			about.cursor = append(about.cursor[:0], key...)
 		}
-		if item == listMore && !d.bad {
-			return true
-		}
 	}
-	if d.bad || p.epoch != st.view.epoch {
+	if d.bad || !current {
 		return false
 	}
-	if says&saysVoted != 0 && !p.votes && p.rank >= 0 {
+	if end == listEnd && says&saysVoted != 0 && !p.votes && p.rank >= 0 {
 		p.hear(st.chain.before(), from, about.part)
 	}
-	if says&saysVotes != 0 && p.votes && unchanged {
-		p.know(st.view, from, about.part, older, h)
-	}
-	return false
+	return end == listMore
 }

@@ -16,8 +16,8 @@ import (
 // concurrent use.
 type Store struct {
 	cfg    Config
-	writer uint64 // of the versions that this node gives
-	began  time.Time
+	writer uint64    // of the versions that this node gives
+	began  time.Time // with a monotonic reading
 	net    Network
 	list   uint64 // stands for cfg.Nodes
 	parts  [partitions]partition
@@ -93,6 +93,7 @@ func (s *Store) Start(net Network) {
 		s.net = net
 		s.running.Go(s.keep)
 		s.running.Go(s.repair)
+		s.running.Go(s.forget)
 	})
 }
 
@@ -153,7 +154,7 @@ func (s *Store) write(ctx context.Context, name, key string, make func(now int64
 		}
 		r := make(s.now())
 		r.version = Version{s.tick(c.best.version.Counter), s.writer}
-		if _, err = o.ask(opStore, sealRecord(key, &r), r); !errors.Is(err, errAnew) {
+		if err = o.keep(c, sealRecord(key, &r), r); !errors.Is(err, errAnew) {
 			return r.version, err
 		}
 	}
@@ -175,7 +176,7 @@ func (s *Store) Get(ctx context.Context, key string) (Session, error) {
 	var c *call
 	for anew := true; anew; anew = errors.Is(err, errAnew) {
 		if c, err = o.ask(opRead, o.wire, record{}); err == nil && !c.agreed {
-			_, err = o.ask(opStore, appendRecord(nil, key, &c.best), c.best)
+			err = o.keep(c, appendRecord(nil, key, &c.best), c.best)
 		}
 	}
 	if err != nil {
@@ -196,6 +197,8 @@ func (s *Store) Get(ctx context.Context, key string) (Session, error) {
 }
 
 func (s *Store) now() int64 { return s.cfg.Clock().UnixNano() }
+
+func (s *Store) moment() moment { return moment{s.now(), time.Since(s.began)} }
 
 // tick gives a counter that is higher than seen, and than any that this node has
 // given: so no two writes of one node have the same.

@@ -16,6 +16,9 @@ const (
 	msgFound                      // promise to wait for a founder's view
 	msgSync                       // compare partitions, and send what differs
 	msgWitness                    // in which partitions do you vote
+	msgHold                       // a round of forgetting, step 1
+	msgMark                       // step 2
+	msgForget                     // and step 3
 )
 
 var errGarbled = errors.New("session: garbled message")

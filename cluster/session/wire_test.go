@@ -3,6 +3,7 @@ package session
 import (
 	"bytes"
 	"encoding/binary"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -31,7 +32,7 @@ func requests(t testing.TB) [][]byte {
 	stored := sealed("key", record{version: Version{1, 2}, expires: 3, value: []byte("value")})
 	operations := []byte{msgOperations, opVersion, 1}
 	operations = appendKey(operations, "key")
-	operations = append(append(operations, opStore, 1), stored...)
+	operations = append(appendToken(append(operations, opStore, 1), token{1, 0}), stored...)
 	operations = appendKey(append(operations, opRead, 1), "key")
 	sync := binary.AppendUvarint([]byte{msgSync}, 1)
 	sync = binary.LittleEndian.AppendUint64(binary.AppendUvarint(sync, uint64(partitionOf("key"))), 1)
@@ -39,10 +40,14 @@ func requests(t testing.TB) [][]byte {
 	other, lost := idle(t), parts{3: 5}
 	other.suspects = []string{"c"}
 	views := chain{{epoch: 2, after: 1, founded: lost, members: []member{{"a", 1}, {"b", 2}, {"c", 3}}}}
+	step := func(kind byte) []byte {
+		b := binary.AppendUvarint([]byte{kind, 1}, uint64(partitionOf("key")))
+		return appendVersion(appendKey(append(b, 1, 1), "key"), Version{1, 2})
+	}
 	b := ballot{3, 4}
 	accept := appendBallot(binary.AppendUvarint([]byte{msgAccept}, 1), b)
 	return [][]byte{
-		operations, sync,
+		operations, sync, step(msgHold), step(msgMark), step(msgForget),
 		other.appendReport([]byte{msgBeat}),
 		appendChain(appendBallot([]byte{msgTell}, b), views),
 		appendBallot(binary.AppendUvarint([]byte{msgPromise}, 1), b),
@@ -57,15 +62,16 @@ func TestEveryRequestIsAnswered(t *testing.T) {
 		s := idle(t)
 		_, err := s.Handle("b", request)
 		assert.NoError(t, err, "kind %d", request[0])
+		batched := slices.Contains([]byte{msgOperations, msgSync, msgHold, msgMark, msgForget}, request[0])
 		for n := range request {
 			// Cut short or with more behind it, it is garbled; but a batch may end
-			// after any of its operations.
+			// after any of its parts.
 			reply, err := idle(t).Handle("b", request[:n])
-			if request[0] != msgOperations && request[0] != msgSync {
+			if !batched {
 				assert.ErrorIs(t, err, errGarbled, "kind %d, %d bytes, reply %q", request[0], n, reply)
 			}
 		}
-		if request[0] != msgOperations && request[0] != msgSync {
+		if !batched {
 			_, err = s.Handle("b", append(request, 0))
 			assert.ErrorIs(t, err, errGarbled, "kind %d", request[0])
 		}
@@ -85,8 +91,8 @@ func TestRecordOnTheWire(t *testing.T) {
 		key, got := d.record()
 		require.NoError(t, d.end())
 		assert.Equal(t, "key", string(key))
-		assert.True(t, got.intact("key"))
-		assert.False(t, got.intact("kez"))
+		assert.True(t, intact("key", &got))
+		assert.False(t, intact("kez", &got))
 		assert.Equal(t, wire, appendRecord(nil, "key", &got))
 		for i := range wire[:min(len(wire), 100)] {
 			damaged := bytes.Clone(wire)
@@ -118,7 +124,7 @@ func FuzzHandle(f *testing.F) {
 		for i := range s.parts {
 			for key, r := range s.parts[i].records {
 				assert.Equal(t, i, partitionOf(key))
-				assert.True(t, r.intact(key))
+				assert.True(t, intact(key, &r))
 			}
 		}
 	})
@@ -142,9 +148,9 @@ func FuzzReplies(f *testing.F) {
 		st := s.state.Load()
 		about := pending{part: partitionOf("key")}
 		s.parts[about.part].ask(nil, &about)
-		s.parts[about.part].take(&decoder{rest: reply}, st, "b", &about, 0, horizon{})
+		s.parts[about.part].take(&decoder{rest: reply}, st, "b", &about, s.moment())
 		for key, r := range s.parts[about.part].records {
-			assert.True(t, r.intact(key))
+			assert.True(t, intact(key, &r))
 		}
 		for _, read := range []func(*decoder){
 			func(d *decoder) { d.standing(); d.opinion(); d.rumours(); d.chain() },
