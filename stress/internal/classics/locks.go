@@ -3,12 +3,14 @@ package classics
 import (
 	"errors"
 	"sync"
+	"sync/atomic"
 )
 
 // Each takes the fork on the left, and then waits for the one on the right.
 func dining(sound bool) string {
 	const philosophers = 3
 	var forks [philosophers]sync.Mutex
+	var meals atomic.Int32
 	var wg sync.WaitGroup
 	for i := range philosophers {
 		wg.Go(func() {
@@ -18,12 +20,13 @@ func dining(sound bool) string {
 			}
 			forks[first].Lock()
 			forks[second].Lock()
+			meals.Add(1)
 			forks[second].Unlock()
 			forks[first].Unlock()
 		})
 	}
 	wg.Wait()
-	return ""
+	return unless(meals.Load() == philosophers, "someone did not eat")
 }
 
 // A writer waits for all readers while it is one of them.
