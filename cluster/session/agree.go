@@ -170,7 +170,7 @@ func (s *Store) vote(phase byte, d *decoder) ([]byte, error) {
 	if mine.epoch != epoch {
 		mine.epoch, mine.promised, mine.accepted = epoch, ballot{}, ballot{}
 	}
-	if b.compare(mine.promised) < 0 {
+	if b.compare(mine.promised) < 0 || s.pledged() {
 		return binary.AppendUvarint([]byte{voteNo}, mine.promised.round), nil
 	}
 	mine.promised = b

@@ -3,7 +3,8 @@ package session
 import "encoding/binary"
 
 // The first view has no view before it whose members could agree on it. The
-// node with the lowest name founds the cluster: it has each of the others
+// node with the lowest name, of those that hear all others, founds the cluster: it
+// has each of the others
 // promise to wait for its view, and where all of them have, and none has any
 // view, it makes one of all of them.
 //
@@ -17,27 +18,36 @@ import "encoding/binary"
 // there is nothing to remember, and what is founded is another cluster.
 //
 // In the same way a view is made to follow one that cannot have one by agreement
-// any more, since most of its members have been restarted: again all nodes, which
-// all know that view and no later one, promise to wait.
+// any more, since most of its members have been restarted: all nodes but at most one
+// promise to wait, all of which know that view and no later one. From then on they
+// neither vote for another view nor take it. The one that is missing may have a
+// later view, and is alone in it: nothing can be completed there, as that takes two.
 
 // foundCluster founds the first view, if that is for this node to do.
 func (s *Store) foundCluster() {
-	if s.cfg.Name == s.cfg.Nodes[0] {
-		s.found(&inquest{store: s, st: s.state.Load(), names: s.cfg.Nodes}, parts{}, parts{})
+	s.mu.Lock()
+	fit := len(s.suspects) == 0
+	for _, name := range s.cfg.Nodes {
+		fit = fit && (name >= s.cfg.Name || len(s.opinions[name].suspects) > 0)
+	}
+	s.mu.Unlock()
+	if fit {
+		s.found(&inquest{store: s, st: s.state.Load(), names: s.cfg.Nodes}, parts{}, parts{}, parts{})
 	}
 }
 
-// found makes the view that follows that of the inquest, if all the nodes
-// promise to wait for it. Partitions that are lost begin anew in it.
-func (s *Store) found(q *inquest, lost, doubted parts) {
+// found makes the view that follows that of the inquest, if the nodes promise to
+// wait for it. Partitions that are lost begin anew in it, once those that still vote
+// have surrendered.
+func (s *Store) found(q *inquest, lost, surrender, doubted parts) {
 	b, after := s.newFounding(), q.st.chain.epoch()
 	request := appendBallot(binary.AppendUvarint([]byte{msgFound}, after), b)
-	request = appendParts(binary.LittleEndian.AppendUint64(request, s.list), lost)
+	request = appendParts(appendParts(binary.LittleEndian.AppendUint64(request, s.list), lost), surrender)
 	all := q.ask(request)
 	if q.later != nil {
 		s.establish(q.later, b, q.names)
 	}
-	if !all {
+	if !all && (after == 0 || q.later != nil || len(q.heard) < len(q.names)-1) {
 		return
 	}
 	v := &view{epoch: 1, after: after, founder: b, founded: lost, doubted: doubted}
@@ -48,7 +58,9 @@ func (s *Store) found(q *inquest, lost, doubted parts) {
 		v.epoch = (after>>16+1)<<16 | b.round&0xFFFF
 	}
 	for _, name := range q.names { // in order
-		v.members = append(v.members, member{name, q.heard[name].instance})
+		if t, ok := q.heard[name]; ok {
+			v.members = append(v.members, member{name, t.instance})
+		}
 	}
 	s.establish(q.st.chain.then(v), b, q.names)
 }
@@ -72,9 +84,10 @@ func (s *Store) newFounding() ballot {
 	return b
 }
 
-// promise answers a founder. A node that has a later view tells it.
+// promise answers a founder. A node that has a later view tells it. Of two founders
+// one has a higher round, of which their views have different epochs.
 func (s *Store) promise(d *decoder) ([]byte, error) {
-	after, b, list, bar := d.uvarint(), d.ballot(), d.uint64(), d.parts()
+	after, b, list, bar, surrender := d.uvarint(), d.ballot(), d.uint64(), d.parts(), d.parts()
 	if err := d.end(); err != nil {
 		return nil, err
 	}
@@ -84,12 +97,12 @@ func (s *Store) promise(d *decoder) ([]byte, error) {
 		return reply, nil
 	}
 	mine := &s.ballots
-	if mine.founds == after && b.compare(mine.founding) < 0 {
+	if mine.founds == after && b.round <= mine.founding.round && b != mine.founding {
 		return binary.AppendUvarint([]byte{voteNo}, mine.founding.round), nil
 	}
 	mine.founding, mine.founds = b, after
 	mine.round = max(mine.round, b.round)
-	return s.appendTestimony([]byte{voteYes}, bar, parts{}), nil
+	return s.appendTestimony([]byte{voteYes}, bar, surrender), nil
 }
 
 // apart is the answer to a node that has another list of nodes or another view;

@@ -26,13 +26,14 @@ type testimony struct {
 	votes    parts // it votes
 	voted    parts // it did in the epoch before
 	barred   parts // it has sworn not to vote any more
+	pledged  bool  // it has promised a founder to wait, and has no vote on the next view
 }
 
 // appendTestimony encodes the testimony of this node, and has it swear before that
 // it will not vote in partitions of bar: in those in which it does not now, and
 // those that it is to surrender. The lock is held.
 func (s *Store) appendTestimony(b []byte, bar, surrender parts) []byte {
-	t := testimony{instance: s.instance}
+	t := testimony{instance: s.instance, pledged: s.pledged()}
 	for i := range s.parts {
 		votes, voted, barred := s.parts[i].testify(bar.has(i), surrender.has(i))
 		t.votes.put(i, votes)
@@ -40,11 +41,20 @@ func (s *Store) appendTestimony(b []byte, bar, surrender parts) []byte {
 		t.barred.put(i, barred)
 	}
 	b = binary.LittleEndian.AppendUint64(b, t.instance)
-	return appendParts(appendParts(appendParts(b, t.votes), t.voted), t.barred)
+	b = appendParts(appendParts(appendParts(b, t.votes), t.voted), t.barred)
+	if t.pledged {
+		return append(b, 1)
+	}
+	return append(b, 0)
+}
+
+// pledged tells whether this node waits for the view of a founder. The lock is held.
+func (s *Store) pledged() bool {
+	return s.ballots.founding != ballot{} && s.ballots.founds == s.state.Load().chain.epoch()
 }
 
 func (d *decoder) testimony() testimony {
-	return testimony{d.uint64(), d.parts(), d.parts(), d.parts()}
+	return testimony{d.uint64(), d.parts(), d.parts(), d.parts(), d.byte() == 1}
 }
 
 // witness answers who asks what this node has.
@@ -76,7 +86,7 @@ type inquest struct {
 // whether all have answered.
 func (q *inquest) ask(request []byte) bool {
 	s := q.store
-	q.heard = make(map[string]testimony)
+	q.heard, q.later = make(map[string]testimony), nil
 	alive := slices.DeleteFunc(slices.Clone(q.names), func(name string) bool { return !s.alive(name) })
 	s.survey(alive, request, func(from string, d *decoder) bool {
 		switch d.byte() {
@@ -104,10 +114,10 @@ func (q *inquest) look(bar, surrender parts) {
 	q.store.adopt(q.later, ballot{})
 }
 
-// count tells how many replicas of a partition in a view have what of picks out
-// of their testimony, and of how many that is not known. In the present view lives
+// count tells of how many replicas of a partition in a view the testimony is as of
+// says, and of how many that is not known. In the present view lives
 // count; in the one before, nodes.
-func (q *inquest) count(v *view, part int, of func(*testimony) *parts) (have, unknown int) {
+func (q *inquest) count(v *view, part int, of func(*testimony, int) bool) (have, unknown int) {
 	if v == nil {
 		return 0, 0
 	}
@@ -118,29 +128,31 @@ func (q *inquest) count(v *view, part int, of func(*testimony) *parts) (have, un
 		case slices.Contains(q.dead, m.name):
 		case !ok:
 			unknown++
-		case (v != q.st.view || t.instance == m.instance) && of(&t).has(part):
+		case (v != q.st.view || t.instance == m.instance) && of(&t, part):
 			have++
 		}
 	}
 	return have, unknown
 }
 
-func votes(t *testimony) *parts { return &t.votes }
-func voted(t *testimony) *parts { return &t.voted }
+func votes(t *testimony, part int) bool { return t.votes.has(part) }
+func voted(t *testimony, part int) bool { return t.voted.has(part) }
+func free(t *testimony, part int) bool  { return !t.barred.has(part) }
 
 // lost is the partitions in which nobody can ever complete anything as things
 // are. It is not ok if there are some of which that cannot be told yet.
 func (q *inquest) lost() (lost parts, ok bool) {
 	for part := range partitions {
 		have, unknown := q.count(q.st.view, part, votes)
+		able, _ := q.count(q.st.view, part, free)
 		had, unknownBefore := q.count(q.st.chain.before(), part, voted)
 		if !q.patient {
 			unknown, unknownBefore = 0, 0
 		}
 		switch {
 		case have >= majority:
-		case have+unknown >= majority || had+unknownBefore >= majority:
-			return parts{}, false
+		case have+unknown >= majority, able+unknown >= majority && had+unknownBefore >= majority:
+			return parts{}, false // it comes, or may come, to two that vote
 		default:
 			lost.put(part, true)
 		}
@@ -186,14 +198,16 @@ func (q *inquest) barred() bool {
 	return false
 }
 
-// lives is the number of members that still are who they were.
-func (q *inquest) lives() (n int) {
+// agree tells whether the members can agree on the next view: most of them still
+// are who they were, and free to vote.
+func (q *inquest) agree() bool {
+	n := 0
 	for _, m := range q.st.view.members {
-		if q.heard[m.name].instance == m.instance {
+		if t := q.heard[m.name]; t.instance == m.instance && !t.pledged {
 			n++
 		}
 	}
-	return n
+	return n > len(q.st.view.members)/2
 }
 
 // mend has another view follow if something is lost in this one for good. dead
@@ -211,7 +225,7 @@ func (s *Store) mend(st *state, dead []string, declare bool) (why string) {
 		}
 	}
 	lost, ok := q.lost()
-	agree := q.lives() > len(st.view.members)/2
+	agree := q.agree()
 	doubted := st.view.doubted.with(lost)
 	if declare {
 		doubted = parts{}
@@ -221,14 +235,15 @@ func (s *Store) mend(st *state, dead []string, declare bool) (why string) {
 		return fmt.Sprintf("nodes %q are too few, and must be %d or more", q.names, minNodes)
 	case q.later != nil:
 		return "there is a later view"
-	case len(missing) > 1 || len(missing) > 0 && !agree:
+	case len(missing) > 1 || q.patient && !agree:
 		return fmt.Sprintf("nodes %q do not answer in epoch %d%s", missing, st.view.epoch, s.differing())
 	case !ok:
 		return "a partition has yet to catch up"
 	case agree && lost == parts{} && doubted == st.view.doubted && !q.barred():
 		return ""
 	case !agree:
-		s.found(q, lost, doubted)
+		rest := lost
+		s.found(q, lost, q.recount(&rest), doubted)
 	default:
 		s.giveUp(q, lost, doubted)
 	}

@@ -257,6 +257,10 @@ func (s *Store) handle(from string, request []byte) ([]byte, error) {
 		return s.vote(request[0], d)
 	case msgFound:
 		return s.promise(d)
+	case msgRelay:
+		return s.handOn(from, d)
+	case msgRelayed:
+		return s.handedOn(d)
 	case msgWitness:
 		return s.witness(d)
 	case msgSync:

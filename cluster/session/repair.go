@@ -60,7 +60,7 @@ func (s *Store) caughtUp(st *state) bool {
 	}
 	for i, m := range before.members {
 		p := s.peer(m.name)
-		if p == nil || !s.net.Alive(m.name) {
+		if p == nil || !s.reachable(m.name) {
 			continue
 		}
 		// One after the other: what the first has sent, the next only confirms.
@@ -83,7 +83,7 @@ func (s *Store) lacking(epoch uint64) (parts []int) {
 func (s *Store) compare(st *state) {
 	for i, m := range st.view.members {
 		p := s.peer(m.name)
-		if p == nil || !s.net.Alive(m.name) {
+		if p == nil || !s.reachable(m.name) {
 			continue
 		}
 		var shared []int
@@ -174,6 +174,9 @@ const callTime = time.Second
 
 // call sends a request and waits for the reply.
 func (p *peer) call(request []byte) (reply []byte, err error) {
+	if request[0] == msgSync && !p.store.net.Alive(p.name) {
+		return p.callVia(p.store.via(p.name), request)
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), callTime)
 	defer cancel()
 	type answer struct {

@@ -39,6 +39,8 @@ type Store struct {
 	wanting  time.Time            // since when another view is wanted; zero if it is not
 	unwell   time.Time            // when this node is to see whether the view needs mending; zero if it does not
 	ballots  ballots
+	relay    uint64 // number of the last question that went by way of another node
+	relays   map[uint64]chan<- []byte
 
 	closed    chan struct{}
 	closeOnce sync.Once
@@ -69,6 +71,7 @@ func New(cfg Config) (*Store, error) {
 		cfg: cfg, writer: newInstance(), began: time.Now(), instance: newInstance(),
 		list: hash(strings.Join(cfg.Nodes, "\x00")), peers: make(map[string]*peer), news: make(chan struct{}),
 		heard: make(map[string]standing), opinions: make(map[string]opinion), down: make(map[string]time.Time),
+		relays: make(map[uint64]chan<- []byte),
 		closed: make(chan struct{}), wake: make(chan struct{}, 1),
 	}
 	for i := range s.parts {
@@ -154,7 +157,7 @@ func (s *Store) write(ctx context.Context, name, key string, make func(now int64
 		}
 		r := make(s.now())
 		r.version = Version{s.tick(c.best.version.Counter), s.writer}
-		if err = o.keep(c, sealRecord(key, &r), r); !errors.Is(err, errAnew) {
+		if err = o.keep(c, sealRecord(key, &r), r); !errors.Is(err, errAnew) || o.sent {
 			return r.version, err
 		}
 	}

@@ -19,6 +19,8 @@ const (
 	msgHold                       // a round of forgetting, step 1
 	msgMark                       // step 2
 	msgForget                     // and step 3
+	msgRelay                      // hand this on to another node
+	msgRelayed                    // what that has answered
 )
 
 var errGarbled = errors.New("session: garbled message")

@@ -52,7 +52,9 @@ func requests(t testing.TB) [][]byte {
 		appendChain(appendBallot([]byte{msgTell}, b), views),
 		appendBallot(binary.AppendUvarint([]byte{msgPromise}, 1), b),
 		appendContent(accept, views[0]),
-		appendParts(binary.LittleEndian.AppendUint64(appendBallot([]byte{msgFound, 1}, b), other.list), lost),
+		appendParts(appendParts(binary.LittleEndian.AppendUint64(appendBallot([]byte{msgFound, 1}, b), other.list), lost), lost),
+		append(appendKey([]byte{msgRelay, 1}, "c"), sync...),
+		{msgRelayed, 1, 0},
 		appendParts(appendParts(binary.LittleEndian.AppendUint64([]byte{msgWitness, 1}, other.list), lost), lost),
 	}
 }
@@ -62,7 +64,7 @@ func TestEveryRequestIsAnswered(t *testing.T) {
 		s := idle(t)
 		_, err := s.Handle("b", request)
 		assert.NoError(t, err, "kind %d", request[0])
-		batched := slices.Contains([]byte{msgOperations, msgSync, msgHold, msgMark, msgForget}, request[0])
+		batched := slices.Contains([]byte{msgOperations, msgSync, msgHold, msgMark, msgForget, msgRelay, msgRelayed}, request[0])
 		for n := range request {
 			// Cut short or with more behind it, it is garbled; but a batch may end
 			// after any of its parts.

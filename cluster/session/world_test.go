@@ -77,7 +77,7 @@ const (
 
 // newWorld starts n nodes, which are ready when it returns.
 func newWorld(t testing.TB, seed uint64, n int, cfg Config) *world {
-	w := &world{t: t, seed: seed, cfg: cfg, nodes: make(map[string]*node), links: make(map[[2]string]*link)}
+	w := emptyWorld(t, seed, cfg)
 	for i := range n {
 		w.add(string(rune('a' + i)))
 	}
@@ -86,6 +86,11 @@ func newWorld(t testing.TB, seed uint64, n int, cfg Config) *world {
 	}
 	w.replicated(w.names...)
 	return w
+}
+
+// emptyWorld has no nodes.
+func emptyWorld(t testing.TB, seed uint64, cfg Config) *world {
+	return &world{t: t, seed: seed, cfg: cfg, nodes: make(map[string]*node), links: make(map[[2]string]*link)}
 }
 
 // add has a node that is not started yet.

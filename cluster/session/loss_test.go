@@ -1,0 +1,162 @@
+package session
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// inBubble runs a test in virtual time on a world of n nodes.
+func inBubble(t *testing.T, n int, cfg Config, test func(t *testing.T, w *world)) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 1, n, cfg)
+		defer w.close()
+		test(t, w)
+	})
+}
+
+// TestRestartsInHaste restarts two or three nodes before what the first one had is
+// replicated anew. What the partitions held of which two replicas are gone is
+// lost, and said to be; everything else goes on by itself.
+func TestRestartsInHaste(t *testing.T) {
+	for _, c := range []struct {
+		nodes []string
+		apart time.Duration
+	}{
+		{[]string{"a", "b"}, 0}, {[]string{"a", "b"}, 100 * time.Millisecond}, {[]string{"b", "c"}, 300 * time.Millisecond},
+		{[]string{"a", "b"}, 3 * time.Second}, {[]string{"a", "b", "c"}, 0}, {[]string{"b", "c", "d"}, 200 * time.Millisecond},
+		{[]string{"b", "c", "d"}, 700 * time.Millisecond},
+	} {
+		t.Run(fmt.Sprintf("%v %v apart", c.nodes, c.apart), func(t *testing.T) {
+			inBubble(t, 4, Config{}, func(t *testing.T, w *world) {
+				const n = 40
+				versions := make(map[string]Version)
+				for i := range n {
+					key := fmt.Sprint(i)
+					v, err := w.store("a").Put(t.Context(), key, []byte("old"), 0)
+					require.NoError(t, err)
+					versions[key] = v
+				}
+				w.restart(c.apart, c.nodes...)
+				require.Empty(t, w.unserved(20*time.Second))
+				w.replicated(w.names...)
+				lost := 0
+				for key, before := range versions {
+					got, err := w.store("b").Get(t.Context(), key)
+					if err == nil {
+						assert.Equal(t, "old", string(got.Value))
+						continue
+					}
+					require.ErrorIs(t, err, ErrLost)
+					lost++
+					if lost%2 == 0 {
+						v, err := w.store("c").Put(t.Context(), key, []byte("new"), 0)
+						require.NoError(t, err)
+						assert.Positive(t, v.Compare(before), "versions rise across a loss")
+						got, err = w.store("b").Get(t.Context(), key)
+						require.NoError(t, err)
+						assert.Equal(t, "new", string(got.Value))
+					}
+				}
+				if c.apart == 0 {
+					assert.Positive(t, lost, "the fault is to show")
+				}
+				require.NoError(t, w.store("d").DeclareLost(t.Context()))
+				for key := range versions {
+					if _, err := w.store("a").Get(t.Context(), key); err != nil {
+						assert.ErrorIs(t, err, ErrNotFound)
+					}
+				}
+			})
+		})
+	}
+}
+
+// TestSurvivorIsNotBelieved has two replicas acknowledge a write and lose their
+// memory, while the third has an older state. Nobody may read that.
+func TestSurvivorIsNotBelieved(t *testing.T) {
+	inBubble(t, 4, Config{SyncEvery: time.Hour}, func(t *testing.T, w *world) {
+		const key = "k"
+		has := w.replicasOf(key)
+		require.NoError(t, putOnly(t, w.store(has[0]), key, []byte("older"), 0))
+		w.isolate(has[2], true)
+		require.NoError(t, putOnly(t, w.store(has[0]), key, []byte("acknowledged"), 0))
+		w.isolate(has[2], false)
+		w.restart(0, has[0], has[1])
+		w.replicated(w.names...)
+		for _, name := range w.names {
+			_, err := w.store(name).Get(t.Context(), key)
+			assert.ErrorIs(t, err, ErrLost, "at %s", name)
+		}
+	})
+}
+
+// TestNothingOldIsStoredAnew holds up the second phase of a write until its
+// partition has begun anew: it may have had an effect before that, and
+// must not have one again.
+func TestNothingOldIsStoredAnew(t *testing.T) {
+	inBubble(t, 4, Config{Timeout: 20 * time.Second}, func(t *testing.T, w *world) {
+		const key = "k"
+		has := w.replicasOf(key)
+		writer := w.store(has[2])
+		held := true
+		w.intercept(func(from, _ *Store, request []byte) ([]byte, bool) {
+			return nil, held && from == writer && request[0] == msgOperations && request[1] == opStore
+		})
+		ended := make(chan error)
+		go func() { ended <- putOnly(t, writer, key, []byte("v"), 0) }()
+		time.Sleep(100 * time.Millisecond)
+		w.restart(0, has[0], has[1])
+		w.replicated(w.names...)
+		held = false
+		assert.ErrorIs(t, <-ended, ErrUncertain)
+		time.Sleep(simTimeout)
+		_, err := w.store(has[0]).Get(t.Context(), key)
+		assert.ErrorIs(t, err, ErrLost)
+	})
+}
+
+// TestNodesThatStayAway loses two of five nodes at once and for good. Nobody can
+// tell that from their being cut off, until it is declared.
+func TestNodesThatStayAway(t *testing.T) {
+	inBubble(t, 5, Config{}, func(t *testing.T, w *world) {
+		w.leave("d")
+		w.leave("e")
+		assert.NotEmpty(t, w.unserved(30*time.Second), "what both of them had waits for them")
+		s := w.store("a")
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		err := s.DeclareLost(ctx)
+		assert.ErrorIs(t, err, ErrNoQuorum)
+		assert.ErrorContains(t, err, `"d" "e"`)
+		assert.ErrorIs(t, s.DeclareLost(t.Context(), "b"), ErrConfig, "b is alive")
+		require.NoError(t, s.DeclareLost(t.Context(), "d", "e"))
+		assert.Empty(t, w.unserved(10*time.Second))
+		w.start("d")
+		w.start("e")
+		w.replicated(w.names...)
+	})
+}
+
+// TestSwornPartitionDoesNotVote: who has sworn not to vote in an epoch does not
+// come to, by whatever it takes over.
+func TestSwornPartitionDoesNotVote(t *testing.T) {
+	before := viewOf(1, "a", "b", "c")
+	for _, bar := range []bool{false, true} {
+		var p partition
+		p.enter(2, false, 0, false)
+		votes, _, barred := p.testify(bar, false)
+		assert.False(t, votes)
+		assert.Equal(t, bar, barred)
+		p.hear(before, "b", 0)
+		p.hear(before, "c", 0)
+		assert.Equal(t, !bar, p.votes)
+		p.enter(3, true, 0, true)
+		assert.True(t, p.votes, "in the next epoch it may")
+	}
+}
