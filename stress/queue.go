@@ -49,6 +49,24 @@ type BoundedBroker interface {
 	Full() error
 }
 
+// BatchBroker is a Broker that takes several messages in one call.
+type BatchBroker interface {
+	Broker
+	// PublishBatch is Publish of messages that follow each other.
+	PublishBatch(ctx context.Context, queue int, bodies [][]byte) error
+	// ReceiveBatch waits like Receive for one message and gives up to most.
+	ReceiveBatch(ctx context.Context, queue, most int) ([]Delivery, error)
+	// AckBatch is Ack of deliveries of one queue: with a nil error none of
+	// them ever comes back.
+	AckBatch(ctx context.Context, queue int, all []Delivery) error
+}
+
+// DelayedDelivery is a Delivery that can be refused for a while.
+type DelayedDelivery interface {
+	Delivery
+	NackAfter(delay time.Duration) error // it comes back when delay has passed
+}
+
 // DurableBroker is a Broker that honours QueueConfig.Dir: what Publish and Ack
 // confirm is on the disk, and a broker that is opened on the same folder has
 // it, whatever became of the process.
@@ -85,6 +103,10 @@ type QueueConfig struct {
 	// Dir is the folder of a durable broker; "" is for one in memory. Only
 	// asked of a DurableBroker.
 	Dir string
+	// SegmentSize is how long the files of the log are to be, in bytes, where
+	// it has several; 0 is for the broker's own choice. The kit asks for short
+	// ones, so that many are begun and removed between two kills.
+	SegmentSize int
 }
 
 // The shape of the scenario.

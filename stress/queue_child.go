@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -32,8 +33,14 @@ type brokerRequest struct {
 	Count    int           `json:"n,omitempty"`
 	Until    uint64        `json:"until,omitempty"`
 	Patience time.Duration `json:"patience,omitempty"`
-	// Handles are the deliveries that askAck acknowledges, all at once.
-	Handles []uint64 `json:"h,omitempty"`
+	// Dead has askReceive receive from the dead-letter queue.
+	Dead bool `json:"dead,omitempty"`
+	// Batch has one call do it all, where the broker is a BatchBroker.
+	Batch bool `json:"batch,omitempty"`
+	// Handles are the deliveries that askAck acknowledges and askNack refuses,
+	// all at once, the latter for Delay where that can be.
+	Handles []uint64      `json:"h,omitempty"`
+	Delay   time.Duration `json:"delay,omitempty"`
 	// Limit is for askLimit, in bytes; Fail for askFail.
 	Limit int64 `json:"limit,omitempty"`
 	Fail  int   `json:"fail,omitempty"`
@@ -44,16 +51,20 @@ const (
 	askPublish   = "publish"
 	askReceive   = "receive"
 	askAck       = "ack"
+	askNack      = "nack"
 	askLimit     = "limit"     // bound the size of files
 	askIntercept = "intercept" // take the syncs over
 	askHold      = "hold"      // and hold them up
+	askSlow      = "slow"      // and have each take Delay longer
 	askFail      = "fail"      // have some of them fail, and let go what is held up
 	askSyncs     = "syncs"     // say how many there were
 )
 
 // brokerReply is what the child answers.
 type brokerReply struct {
-	Done     int           `json:"n,omitempty"`   // published, acknowledged, or syncs
+	Done     int           `json:"n,omitempty"`    // published, acknowledged, refused, or syncs
+	Full     bool          `json:"full,omitempty"` // the queue took no more
+	Delayed  bool          `json:"delayed,omitempty"`
 	Why      string        `json:"why,omitempty"` // no more: what the broker said
 	Messages []wireMessage `json:"m,omitempty"`
 }
@@ -114,12 +125,16 @@ func (s *brokerServer) answer(body json.RawMessage) (any, error) {
 		return s.receive(r), nil
 	case askAck:
 		return s.ack(r), nil
+	case askNack:
+		return s.nack(r), nil
 	case askLimit:
 		return brokerReply{}, disk.LimitFileSize(r.Limit)
 	case askIntercept:
 		return s.intercept(), nil
 	case askHold:
 		s.syncs.Hold()
+	case askSlow:
+		s.syncs.Slow(r.Delay)
 	case askFail:
 		s.syncs.Fail(r.Fail)
 		s.syncs.Release()
@@ -131,17 +146,37 @@ func (s *brokerServer) answer(body json.RawMessage) (any, error) {
 	return brokerReply{}, nil
 }
 
-// publish publishes one message after the other, up to the first that fails.
+// publish publishes messages up to the first that fails.
 func (s *brokerServer) publish(r brokerRequest) (out brokerReply) {
-	for _, id := range r.IDs {
-		body := append(queueBody(id), bytes.Repeat([]byte{0xa5}, r.Pad)...)
+	bodies := make([][]byte, len(r.IDs))
+	for i, id := range r.IDs {
+		bodies[i] = append(queueBody(id), bytes.Repeat([]byte{0xa5}, r.Pad)...)
+	}
+	if b, ok := s.b.(BatchBroker); ok && r.Batch {
+		if err := b.PublishBatch(context.Background(), r.Queue, bodies); err != nil {
+			s.refused(&out, err)
+			return out
+		}
+		out.Done = len(bodies)
+		return out
+	}
+	for _, body := range bodies {
 		if err := s.b.Publish(context.Background(), r.Queue, body); err != nil {
-			out.Why = err.Error()
+			s.refused(&out, err)
 			break
 		}
 		out.Done++
 	}
 	return out
+}
+
+// refused says why a Publish failed.
+func (s *brokerServer) refused(out *brokerReply, err error) {
+	if b, ok := s.b.(BoundedBroker); ok && errors.Is(err, b.Full()) {
+		out.Full = true
+		return
+	}
+	out.Why = err.Error()
 }
 
 func (s *brokerServer) receive(r brokerRequest) (out brokerReply) {
@@ -151,37 +186,90 @@ func (s *brokerServer) receive(r brokerRequest) (out brokerReply) {
 		ctx, cancel = context.WithTimeout(ctx, r.Patience)
 		defer cancel()
 	}
+	if b, ok := s.b.(BatchBroker); ok && r.Batch {
+		all, err := b.ReceiveBatch(ctx, r.Queue, r.Count)
+		if err != nil {
+			out.Why = err.Error()
+		}
+		for _, d := range all {
+			out.Messages = append(out.Messages, s.hold(d))
+		}
+		return out
+	}
+	receive := s.b.Receive
+	if r.Dead {
+		receive = s.b.(DeadLetterBroker).ReceiveDead
+	}
 	for range r.Count {
-		d, err := s.b.Receive(ctx, r.Queue)
+		d, err := receive(ctx, r.Queue)
 		if err != nil {
 			out.Why = err.Error()
 			break
 		}
-		m, intact := readBody(d.Body())
-		s.mu.Lock()
-		s.last++
-		handle := s.last
-		s.held[handle] = d
-		s.mu.Unlock()
-		out.Messages = append(out.Messages, wireMessage{handle, m.ID, d.Attempt(), intact})
-		if m.ID == r.Until {
+		w := s.hold(d)
+		out.Messages = append(out.Messages, w)
+		if w.ID == r.Until {
 			break
 		}
 	}
 	return out
 }
 
-func (s *brokerServer) ack(r brokerRequest) (out brokerReply) {
-	errs := make([]error, len(r.Handles))
-	var all sync.WaitGroup
-	for i, handle := range r.Handles {
-		s.mu.Lock()
-		d := s.held[handle]
+// hold keeps a delivery for the parent.
+func (s *brokerServer) hold(d Delivery) wireMessage {
+	m, intact := readBody(d.Body())
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.last++
+	s.held[s.last] = d
+	return wireMessage{s.last, m.ID, d.Attempt(), intact}
+}
+
+// letGo returns the deliveries of handles, which the parent needs no more.
+func (s *brokerServer) letGo(handles []uint64) []Delivery {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := make([]Delivery, len(handles))
+	for i, handle := range handles {
+		all[i] = s.held[handle]
 		delete(s.held, handle)
-		s.mu.Unlock()
-		all.Go(func() { errs[i] = d.Ack(context.Background()) })
 	}
-	all.Wait()
+	return all
+}
+
+func (s *brokerServer) ack(r brokerRequest) brokerReply {
+	ctx := context.Background()
+	held := s.letGo(r.Handles)
+	if b, ok := s.b.(BatchBroker); ok && r.Batch {
+		if err := b.AckBatch(ctx, r.Queue, held); err != nil {
+			return brokerReply{Why: err.Error()}
+		}
+		return brokerReply{Done: len(held)}
+	}
+	return allOf(held, func(d Delivery) error { return d.Ack(ctx) })
+}
+
+func (s *brokerServer) nack(r brokerRequest) brokerReply {
+	var delayed atomic.Bool
+	out := allOf(s.letGo(r.Handles), func(d Delivery) error {
+		if d, ok := d.(DelayedDelivery); ok && r.Delay > 0 {
+			delayed.Store(true)
+			return d.NackAfter(r.Delay)
+		}
+		return d.Nack()
+	})
+	out.Delayed = delayed.Load()
+	return out
+}
+
+// allOf does something with all deliveries at the same time.
+func allOf(all []Delivery, do func(Delivery) error) (out brokerReply) {
+	errs := make([]error, len(all))
+	var wait sync.WaitGroup
+	for i, d := range all {
+		wait.Go(func() { errs[i] = do(d) })
+	}
+	wait.Wait()
 	for _, err := range errs {
 		if err == nil {
 			out.Done++

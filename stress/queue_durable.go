@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -32,9 +33,10 @@ var durableCriteria = []string{"kills", "durable_lost", "durable_redelivered", "
 func (k *queueKit) durablePhases(t *testing.T) bool {
 	b := k.start(t, QueueConfig{Queues: 1})
 	_, offered := b.(DurableBroker)
+	abilities := brokerAbilities(b)
 	k.close(b)
 	if !offered {
-		for _, c := range durableCriteria {
+		for _, c := range slices.Concat(durableCriteria, optionCriteria) {
 			k.notOffered(c, "the subject keeps messages in memory only")
 		}
 		return true
@@ -43,6 +45,15 @@ func (k *queueKit) durablePhases(t *testing.T) bool {
 	ok := k.phase("reopen", k.reopen)
 	ok = ok && k.phase("durable throughput", k.durableThroughput)
 	ok = ok && k.longPhase("kills", phaseBound+time.Duration(kills)*killTime, func(ctx context.Context, t *testing.T) { k.kills(ctx, t, kills) })
+	if len(abilities.combinations()) > 0 {
+		ok = ok && k.longPhase("kills with every option", phaseBound+time.Duration(kills)*killTime, func(ctx context.Context, t *testing.T) {
+			k.optionKills(ctx, t, abilities, kills)
+		})
+	} else {
+		for _, c := range optionCriteria {
+			k.notOffered(c, "the subject has neither dead-letter queues nor bounds")
+		}
+	}
 	ok = ok && k.phase("lock", k.within(phaseBound/2, k.lock))
 	ok = ok && k.phase("damage", k.damage)
 	ok = ok && k.phase("disk", k.disk)
@@ -239,7 +250,7 @@ func (k *queueKit) lock(ctx context.Context, t *testing.T) {
 	}
 	second := make(chan Broker, 1)
 	go func() {
-		b, _ := k.tryOpen(t, QueueConfig{Queues: 1, Visibility: longVisibility, Dir: l.dir})
+		b, _ := k.tryOpen(t, QueueConfig{Queues: 1, Visibility: longVisibility, Dir: l.cfg.Dir})
 		second <- b
 	}()
 	refused := false

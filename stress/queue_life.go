@@ -21,8 +21,8 @@ import (
 type brokerLives struct {
 	*queueKit
 	name   string // of the phase
-	dir    string
-	queues []*durableQueue
+	cfg    QueueConfig
+	queues []*durableQueue // whose ledgers begin anew with a life
 	random *rand.Rand
 	life   int
 	p      *proc.Process
@@ -37,7 +37,8 @@ const (
 )
 
 func (k *queueKit) newLives(name, dir string, queues int, lost string) *brokerLives {
-	return &brokerLives{queueKit: k, name: name, dir: dir, queues: k.newDurableQueues(queues, lost),
+	return &brokerLives{queueKit: k, name: name, queues: k.newDurableQueues(queues, lost),
+		cfg:    QueueConfig{Queues: queues, Visibility: durableVisibility, Dir: dir},
 		random: rand.New(rand.NewPCG(k.seed, uint64(queues)))}
 }
 
@@ -52,7 +53,7 @@ func (l *brokerLives) open(ctx context.Context) (took time.Duration, err error) 
 	ready := make(chan brokerReady, 1)
 	began := time.Now()
 	log := l.logFile(brokerRole)
-	p, err := l.site.Start(QueueConfig{Queues: len(l.queues), Visibility: durableVisibility, Dir: l.dir}, proc.Options{
+	p, err := l.site.Start(l.cfg, proc.Options{
 		Output: log,
 		OnEvent: func(body json.RawMessage) {
 			var r brokerReady

@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -76,6 +78,27 @@ func TestPlantedDurableBrokers(t *testing.T) {
 	})
 }
 
+func TestPlantedOptionsOfDurableBrokers(t *testing.T) {
+	t.Parallel()
+	mustBeCaught(t, "TestStressQueue", []fault{
+		{"delivers once too often after a restart", "it must be a dead letter after 1"},
+		{"brings the dead back", "again after it had come as a dead letter"},
+		{"has no bound on the disk", "were held at once, it is bounded to 8"},
+		{"ends delays early", "before its delay had passed"},
+		{"acknowledges one of a batch", "though its acknowledgement had been confirmed"},
+		{"reverses a batch", "queueing.durable_reordered"},
+	})
+	mustBeCaughtWaiting(t, "TestStressQueue", []fault{
+		{"buries before it is on the disk", "neither in its queue nor in the dead-letter queue"},
+		{"drops the last of a batch", "neither in its queue nor in the dead-letter queue"},
+	})
+}
+
+// TestBrokerWithoutOptions: what a broker does not offer is not asked of it.
+func TestBrokerWithoutOptions(t *testing.T) {
+	mustPass(t, "TestStressQueue", "offers no options")
+}
+
 // faultyBroker is a sound broker with a fault on top.
 type faultyBroker struct {
 	subjectBroker
@@ -108,7 +131,21 @@ func plantInConfig(cfg *stress.QueueConfig) {
 		if cfg.Reject {
 			cfg.MaxLen++
 		}
+	case "has no bound on the disk":
+		if cfg.Dir != "" {
+			cfg.MaxLen, cfg.Reject = 0, false
+		}
+	case "delivers once too often after a restart":
+		if reopened(*cfg) && cfg.MaxAttempts > 0 {
+			cfg.MaxAttempts++
+		}
 	}
+}
+
+// reopened tells whether a broker is opened on what another has left.
+func reopened(cfg stress.QueueConfig) bool {
+	left, err := os.ReadDir(cfg.Dir)
+	return err == nil && len(left) > 0
 }
 
 // plantInDisk is for faults that lie below the log.
@@ -121,6 +158,9 @@ func plantInDisk() wal.FS {
 }
 
 func plantInBroker(tb testing.TB, s subjectBroker, cfg stress.QueueConfig) stress.Broker {
+	if planted == "offers no options" {
+		return plainBroker{s}
+	}
 	b := &faultyBroker{subjectBroker: s, cfg: cfg, last: make(map[int]*faultyDelivery)}
 	restarted := cfg.Dir != "" && len(s.Recovery().Queues) > 0
 	torn, damaged := s.Recovered()
@@ -275,7 +315,43 @@ func (b *faultyBroker) Receive(ctx context.Context, queue int) (stress.Delivery,
 	return f, nil
 }
 
+func (b *faultyBroker) PublishBatch(ctx context.Context, queue int, bodies [][]byte) error {
+	switch {
+	case planted == "drops the last of a batch" && len(bodies) > 1:
+		bodies = bodies[:len(bodies)-1]
+	case planted == "reverses a batch":
+		slices.Reverse(bodies)
+	}
+	return b.subjectBroker.PublishBatch(ctx, queue, bodies)
+}
+
+func (b *faultyBroker) ReceiveBatch(ctx context.Context, queue, most int) ([]stress.Delivery, error) {
+	all, err := b.subjectBroker.ReceiveBatch(ctx, queue, most)
+	for i, d := range all {
+		all[i] = &faultyDelivery{subjectDelivery: d.(subjectDelivery), b: b, queue: queue}
+	}
+	return all, err
+}
+
+func (b *faultyBroker) AckBatch(ctx context.Context, queue int, all []stress.Delivery) error {
+	own := make([]stress.Delivery, len(all))
+	for i, d := range all {
+		own[i] = d.(*faultyDelivery).subjectDelivery
+	}
+	if planted == "acknowledges one of a batch" {
+		own = own[:1]
+	}
+	return b.subjectBroker.AckBatch(ctx, queue, own)
+}
+
 func (b *faultyBroker) ReceiveDead(ctx context.Context, queue int) (stress.Delivery, error) {
+	if planted == "brings the dead back" && b.cfg.Dir != "" {
+		d, err := b.subjectBroker.ReceiveDead(ctx, queue)
+		if err == nil {
+			err = b.subjectBroker.Publish(ctx, queue, d.Body())
+		}
+		return d, err
+	}
 	if planted == "dead letter is lost" {
 		d, err := b.subjectBroker.ReceiveDead(ctx, queue)
 		if err == nil {
@@ -370,9 +446,39 @@ func (d *faultyDelivery) Nack() error {
 			return err
 		}
 		return d.b.subjectBroker.Publish(context.Background(), d.queue, body)
+	case planted == "buries before it is on the disk" && d.b.cfg.Dir != "" && d.subjectDelivery.Attempt() == d.b.cfg.MaxAttempts:
+		if err := d.subjectDelivery.Ack(context.Background()); err != nil {
+			return err
+		}
+		go func() {
+			time.Sleep(20 * time.Millisecond) // so that some are on the way at every kill
+			_, _ = d.b.dead[d.queue].Publish(context.Background(), d.Body())
+		}()
+		return nil
 	}
 	return d.subjectDelivery.Nack()
 }
+
+func (d *faultyDelivery) NackAfter(delay time.Duration) error {
+	if planted == "ends delays early" || d.b.cfg.MaxAttempts == d.subjectDelivery.Attempt() {
+		return d.Nack()
+	}
+	return d.subjectDelivery.NackAfter(delay)
+}
+
+// plainBroker is a durable broker without dead letters, bounds and batches.
+type plainBroker struct{ broker subjectBroker }
+
+func (p plainBroker) Publish(ctx context.Context, queue int, body []byte) error {
+	return p.broker.Publish(ctx, queue, body)
+}
+
+func (p plainBroker) Receive(ctx context.Context, queue int) (stress.Delivery, error) {
+	return p.broker.Receive(ctx, queue)
+}
+
+func (p plainBroker) Close() error { return p.broker.Close() }
+func (plainBroker) Durable()       {}
 
 // faultySystem is the file system of the operating system with a fault on top.
 type faultySystem struct{ wal.System }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"testing"
+	"time"
 
 	"tensile/queue"
 	"tensile/queue/wal"
@@ -22,8 +23,11 @@ type subjectBroker struct {
 
 func openBroker(tb testing.TB, cfg stress.QueueConfig) stress.Broker {
 	plantInConfig(&cfg)
-	// Small segments: so that there are many under load.
-	b, err := queue.Open(queue.Options{Dir: cfg.Dir, SegmentSize: 1 << 20, FS: plantInDisk()})
+	size := int64(1 << 20) // small: so that there are many segments under load
+	if cfg.SegmentSize > 0 {
+		size = max(int64(cfg.SegmentSize), wal.MinSegmentSize)
+	}
+	b, err := queue.Open(queue.Options{Dir: cfg.Dir, SegmentSize: size, FS: plantInDisk()})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -73,6 +77,30 @@ func receiveFrom(ctx context.Context, q *queue.Queue) (stress.Delivery, error) {
 	return subjectDelivery{d}, nil
 }
 
+func (s subjectBroker) PublishBatch(ctx context.Context, i int, bodies [][]byte) error {
+	_, err := s.queues[i].PublishBatch(ctx, bodies)
+	return err
+}
+
+func (s subjectBroker) ReceiveBatch(ctx context.Context, i, most int) ([]stress.Delivery, error) {
+	got := make([]queue.Delivery, most)
+	n, err := s.queues[i].ReceiveBatch(ctx, got)
+	all := make([]stress.Delivery, n)
+	for j := range all {
+		all[j] = subjectDelivery{got[j]}
+	}
+	return all, err
+}
+
+func (s subjectBroker) AckBatch(ctx context.Context, i int, all []stress.Delivery) error {
+	own := make([]queue.Delivery, len(all))
+	for j, d := range all {
+		own[j] = d.(subjectDelivery).Delivery
+	}
+	_, err := s.queues[i].AckBatch(ctx, own)
+	return err
+}
+
 func (subjectBroker) Full() error { return queue.ErrFull }
 func (subjectBroker) Durable()    {}
 
@@ -92,3 +120,5 @@ type subjectDelivery struct{ queue.Delivery }
 func (d subjectDelivery) Body() []byte { return d.Delivery.Body }
 func (d subjectDelivery) Attempt() int { return d.Delivery.Attempt }
 func (d subjectDelivery) Nack() error  { return d.Delivery.Nack(0) }
+
+func (d subjectDelivery) NackAfter(delay time.Duration) error { return d.Delivery.Nack(delay) }

@@ -5,7 +5,7 @@
 //   - [LimitFileSize] stands for a full disk: a write beyond the limit is cut
 //     short and then fails.
 //   - [Intercept] puts every fsync, fdatasync and msync in the hands of the
-//     caller, who may hold it up or have it fail (seccomp user notification,
+//     caller, who may hold it up, have it take longer or fail (seccomp user notification,
 //     seccomp(2); Linux 5.7 and later).
 //
 // Neither can be undone as a whole: they are for child processes that are
@@ -15,6 +15,7 @@ package disk
 import (
 	"errors"
 	"sync"
+	"time"
 )
 
 // ErrUnsupported says that the system does not let a process do this to itself.
@@ -27,7 +28,8 @@ type Syncs struct {
 	cond    sync.Cond
 	calls   int // ever made
 	holding bool
-	fail    int // calls that are still to fail; all if negative
+	fail    int           // calls that are still to fail; all if negative
+	slow    time.Duration // what each takes beside its own time
 }
 
 func newSyncs() *Syncs {
@@ -66,11 +68,23 @@ func (s *Syncs) Fail(n int) {
 	s.fail = n
 }
 
+// Slow has each call take that long, beside what it takes by itself.
+func (s *Syncs) Slow(d time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.slow = d
+}
+
 // decide tells whether a call goes through, once nobody holds it up.
 func (s *Syncs) decide() (through bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.calls++
+	if slow := s.slow; slow > 0 {
+		s.mu.Unlock()
+		time.Sleep(slow)
+		s.mu.Lock()
+	}
 	for s.holding {
 		s.cond.Wait()
 	}
