@@ -44,9 +44,10 @@ func (k *queueKit) durablePhases(t *testing.T) bool {
 	kills := k.killCount()
 	ok := k.phase("reopen", k.reopen)
 	ok = ok && k.phase("durable throughput", k.durableThroughput)
-	ok = ok && k.longPhase("kills", phaseBound+time.Duration(kills)*killTime, func(ctx context.Context, t *testing.T) { k.kills(ctx, t, kills) })
+	bound := phaseBound + time.Duration(kills)*killTime
+	ok = ok && k.longPhase("kills", bound, func(ctx context.Context, t *testing.T) { k.kills(ctx, t, kills) })
 	if len(abilities.combinations()) > 0 {
-		ok = ok && k.longPhase("kills with every option", phaseBound+time.Duration(kills)*killTime, func(ctx context.Context, t *testing.T) {
+		ok = ok && k.longPhase("kills with every option", bound, func(ctx context.Context, t *testing.T) {
 			k.optionKills(ctx, t, abilities, kills)
 		})
 	} else {

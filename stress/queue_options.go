@@ -12,7 +12,7 @@ import (
 
 // The shape of the kills with every option on.
 const (
-	optionQueues     = 3 // few, and short: so that most of the log is not needed any more
+	optionQueues     = 3                      // few, and short: so that most of the log is not needed any more
 	optionVisibility = 200 * time.Millisecond // so that leases end in every life
 	optionBound      = workMost
 	optionSegment    = 4 << 10
@@ -77,8 +77,8 @@ func (k *queueKit) optionKills(ctx context.Context, t *testing.T, a optionAbilit
 			break
 		}
 	}
-	k.note("%d kills (SIGKILL) with every option on, in %d combinations: %d messages were confirmed and %d acknowledged, %d came as dead "+
-		"letters, %d deliveries expired, %d were delayed, %d publishes met a full queue.",
+	k.note("%d kills (SIGKILL) with every option on, in %d combinations: %d messages were confirmed and %d acknowledged, "+
+		"%d came as dead letters, %d deliveries expired, %d were delayed, %d publishes met a full queue.",
 		done.Load(), len(all), sums.confirmed, sums.acked, sums.dead, sums.expired, sums.delayed, sums.full)
 	k.measured("option_kills", float64(done.Load()))
 	k.shown("durable_lost", "durable_redelivered", "durable_reordered", "durable_phantom", "redelivery")

@@ -40,7 +40,8 @@ func (k *queueKit) newOptionLives(cfg QueueConfig, a optionAbilities) *optionLiv
 // how many were confirmed and whether the queue was full.
 func (l *optionLives) publish(ctx context.Context, q *optionQueue) (confirmed int, full bool, err error) {
 	ids := q.send(q.upTo(workMost))
-	out, err := l.request(ctx, brokerRequest{Op: askPublish, Queue: q.index, IDs: ids, Pad: q.upTo(optionPad), Batch: q.coin()})
+	r := brokerRequest{Op: askPublish, Queue: q.index, IDs: ids, Pad: q.upTo(optionPad), Batch: q.coin()}
+	out, err := l.request(ctx, r)
 	if err != nil {
 		return 0, false, err
 	}
@@ -51,28 +52,41 @@ func (l *optionLives) publish(ctx context.Context, q *optionQueue) (confirmed in
 	return out.Done, out.Full, nil
 }
 
-// receive receives up to n messages of a queue or its dead-letter queue, all in one
-// call where that can be. That none came is no error.
-func (l *optionLives) receive(ctx context.Context, q *optionQueue, dead bool, n int, all bool) ([]wireMessage, error) {
-	asked := time.Now()
-	out, err := l.request(ctx, brokerRequest{Op: askReceive, Queue: q.index, Dead: dead, Count: n, Patience: optionPatience,
-		Batch: !dead && (all || q.coin())})
-	if err != nil {
-		return nil, err
-	}
-	for _, w := range out.Messages {
-		q.arrive(w, dead, asked)
-	}
-	return out.Messages, nil
+// received are deliveries of a queue or its dead-letter queue, and the instant at
+// which they were asked for.
+type received struct {
+	from  *optionQueue
+	dead  bool
+	asked time.Time
+	all   []wireMessage
 }
 
-// settle has the deliveries of one receive meet their fates.
-func (l *optionLives) settle(ctx context.Context, q *optionQueue, dead bool, asked time.Time, part float64, all []wireMessage) error {
-	dealt := q.draw(all, part)
+// receive receives up to n messages of a queue or its dead-letter queue, in one
+// call if batch is set and where that can be. That none came is no error.
+func (l *optionLives) receive(ctx context.Context, q *optionQueue, dead, batch bool, n int) (received, error) {
+	got := received{from: q, dead: dead, asked: time.Now()}
+	r := brokerRequest{Op: askReceive, Queue: q.index, Dead: dead, Batch: batch && !dead, Count: n}
+	r.Patience = optionPatience
+	out, err := l.request(ctx, r)
+	if err != nil {
+		return got, err
+	}
+	for _, w := range out.Messages {
+		q.arrive(w, dead, got.asked)
+	}
+	got.all = out.Messages
+	return got, nil
+}
+
+// settle has deliveries meet their fates.
+func (l *optionLives) settle(ctx context.Context, got received, acked float64) error {
+	q := got.from
+	dealt := q.draw(got.all, acked)
+	delay := time.Duration(q.upTo(int(optionDelay)))
 	err := errors.Join(
-		l.end(ctx, q, dead, asked, brokerRequest{Op: askAck, Batch: !dead && q.coin()}, dealt[fateAck]),
-		l.end(ctx, q, dead, asked, brokerRequest{Op: askNack}, dealt[fateNack]),
-		l.end(ctx, q, dead, asked, brokerRequest{Op: askNack, Delay: time.Duration(q.upTo(int(optionDelay)))}, dealt[fateDelay]))
+		l.end(ctx, got, dealt[fateAck], brokerRequest{Op: askAck, Batch: !got.dead && q.coin()}),
+		l.end(ctx, got, dealt[fateNack], brokerRequest{Op: askNack}),
+		l.end(ctx, got, dealt[fateDelay], brokerRequest{Op: askNack, Delay: delay}))
 	select {
 	case q.room <- struct{}{}:
 	default:
@@ -80,25 +94,25 @@ func (l *optionLives) settle(ctx context.Context, q *optionQueue, dead bool, ask
 	return err
 }
 
-// end acknowledges or refuses deliveries that were asked for at an instant.
-func (l *optionLives) end(ctx context.Context, q *optionQueue, dead bool, asked time.Time, r brokerRequest, all []wireMessage) error {
-	if len(all) == 0 {
+// end acknowledges or refuses some of what was received.
+func (l *optionLives) end(ctx context.Context, got received, some []wireMessage, r brokerRequest) error {
+	if len(some) == 0 {
 		return nil
 	}
-	ack, began := r.Op == askAck, time.Now()
-	r.Queue, r.Handles = q.index, q.end(all, ack)
+	q, ack, began := got.from, r.Op == askAck, time.Now()
+	r.Queue, r.Handles = q.index, q.end(some, ack)
 	out, err := l.request(ctx, r)
 	switch {
 	case err != nil:
 		return err
-	case out.Done < len(all) && time.Since(asked) >= optionVisibility:
+	case out.Done < len(some) && time.Since(got.asked) >= optionVisibility:
 		return nil // leases may have ended: the kit is to blame
-	case out.Done < len(all):
+	case out.Done < len(some):
 		return fmt.Errorf("%w: %s of a message that is held returned %s", errBroker, r.Op, out.Why)
 	case ack:
-		q.acked(all)
-	case out.Delayed && !dead:
-		q.delayed(all, began.Add(r.Delay))
+		q.acked(some)
+	case out.Delayed && !got.dead:
+		q.delayed(some, began.Add(r.Delay))
 	}
 	return nil
 }
@@ -124,10 +138,9 @@ func (l *optionLives) check(ctx context.Context, q *optionQueue, part float64) e
 			return nil
 		}
 		for _, dead := range l.places() {
-			asked := time.Now()
-			got, err := l.receive(ctx, q, dead, min(len(missing), checkMost), true)
+			got, err := l.receive(ctx, q, dead, true, min(len(missing), checkMost))
 			if err == nil {
-				err = l.end(ctx, q, dead, asked, brokerRequest{Op: askAck}, q.draw(got, part)[fateAck])
+				err = l.end(ctx, got, q.draw(got.all, part)[fateAck], brokerRequest{Op: askAck})
 			}
 			if err != nil {
 				return err
@@ -276,12 +289,11 @@ func (w *optionWork) publishing(q *optionQueue) error {
 }
 
 // consuming receives once and settles what came.
-func (w *optionWork) consuming(q *optionQueue, dead bool, part float64) error {
-	asked := time.Now()
-	got, err := w.receive(w.ctx, q, dead, q.upTo(workMost), false)
+func (w *optionWork) consuming(q *optionQueue, dead bool, acked float64) error {
+	got, err := w.receive(w.ctx, q, dead, q.coin(), q.upTo(workMost))
 	if err != nil {
 		return err
 	}
-	w.steps.Add(int64(len(got)))
-	return w.settle(w.ctx, q, dead, asked, part, got)
+	w.steps.Add(int64(len(got.all)))
+	return w.settle(w.ctx, got, acked)
 }

@@ -12,8 +12,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
 	"tensile/queue/wal"
 	"tensile/stress"
+	"tensile/stress/report"
+	"tensile/stress/validate"
 )
 
 func TestPlantedBrokers(t *testing.T) {
@@ -94,9 +99,27 @@ func TestPlantedOptionsOfDurableBrokers(t *testing.T) {
 	})
 }
 
-// TestBrokerWithoutOptions: what a broker does not offer is not asked of it.
+// TestBrokerWithoutOptions: what a broker does not offer is not asked of it, and
+// the report says so.
 func TestBrokerWithoutOptions(t *testing.T) {
-	mustPass(t, "TestStressQueue", "offers no options")
+	if testing.Short() {
+		t.Skip("takes a process of its own")
+	}
+	out := t.TempDir()
+	said, _ := runKit("TestStressQueue", plantedVariable+"=offers no options", "STRESS_SCALE=2000", "STRESS_OUT="+out)
+	r, err := report.Load(out)
+	require.NoError(t, err, said)
+	nothingButSlow(t, r)
+	left := map[string]validate.Verdict{}
+	for _, s := range r.Scenarios {
+		for _, c := range s.Checks {
+			left[c.ID] = c.Verdict
+		}
+	}
+	for _, id := range []string{"option_kills", "durable_dead_letter", "durable_bounded"} {
+		assert.Equal(t, validate.NotOffered, left["queueing."+id], id)
+	}
+	assert.Equal(t, validate.Passed, left["queueing.kills"])
 }
 
 // faultyBroker is a sound broker with a fault on top.
@@ -436,17 +459,22 @@ func (d *faultyDelivery) Ack(ctx context.Context) error {
 	return d.subjectDelivery.Ack(ctx)
 }
 
+// last tells whether it is the last attempt.
+func (d *faultyDelivery) last() bool {
+	return d.b.cfg.MaxAttempts > 0 && d.subjectDelivery.Attempt() == d.b.cfg.MaxAttempts
+}
+
 func (d *faultyDelivery) Nack() error {
 	switch {
 	case planted == "nack loses":
 		return d.subjectDelivery.Ack(context.Background())
-	case planted == "misses the dead letter" && d.b.cfg.MaxAttempts > 0 && d.subjectDelivery.Attempt() == d.b.cfg.MaxAttempts:
+	case planted == "misses the dead letter" && d.last():
 		body := d.Body()
 		if err := d.subjectDelivery.Ack(context.Background()); err != nil {
 			return err
 		}
 		return d.b.subjectBroker.Publish(context.Background(), d.queue, body)
-	case planted == "buries before it is on the disk" && d.b.cfg.Dir != "" && d.subjectDelivery.Attempt() == d.b.cfg.MaxAttempts:
+	case planted == "buries before it is on the disk" && d.b.cfg.Dir != "" && d.last():
 		if err := d.subjectDelivery.Ack(context.Background()); err != nil {
 			return err
 		}
@@ -460,7 +488,7 @@ func (d *faultyDelivery) Nack() error {
 }
 
 func (d *faultyDelivery) NackAfter(delay time.Duration) error {
-	if planted == "ends delays early" || d.b.cfg.MaxAttempts == d.subjectDelivery.Attempt() {
+	if planted == "ends delays early" || d.last() {
 		return d.Nack()
 	}
 	return d.subjectDelivery.NackAfter(delay)

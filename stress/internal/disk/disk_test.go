@@ -90,10 +90,15 @@ func TestInterceptedSyncs(t *testing.T) {
 		if err := f.Sync(); err != nil {
 			return fmt.Errorf("the third should go through: %w", err)
 		}
+		syncs.Slow(50 * time.Millisecond)
+		if began := time.Now(); f.Sync() != nil || time.Since(began) < 50*time.Millisecond {
+			return fmt.Errorf("it should take longer and took %v", time.Since(began))
+		}
+		syncs.Slow(0)
 		syncs.Hold()
 		done := make(chan error, 1)
 		go func() { done <- f.Sync() }()
-		for syncs.Calls() < 5 {
+		for syncs.Calls() < 6 {
 			time.Sleep(time.Millisecond)
 		}
 		select {
