@@ -1,4 +1,4 @@
-.PHONY: stress quick bench peers museum nats fleet picture test race lint
+.PHONY: stress quick bench peers museum explore-bench nats fleet picture test race lint
 
 stress: ## every scenario there is, at N = 100,000
 	go test -count=1 -run Stress ./...
@@ -15,6 +15,9 @@ peers: ## ours beside others, into docs/PEERS.md; downloads the others
 
 museum: ## real bugs of real libraries; downloads them
 	go -C stress/museum test -count=1 -v -run Museum .
+
+explore-bench: ## how soon explore finds bugs that are known, and whether it accuses sound twins; downloads those of the museum
+	go run ./stress/explorebench
 
 nats: ## the kits over NATS, at a fifth of N, in five minutes; downloads its server
 	STRESS_ENGINE=nats STRESS_PATIENCE=30s STRESS_SCALE=20000 go -C stress/nats test -count=1 -v -timeout 60m -run Stress .

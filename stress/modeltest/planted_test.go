@@ -280,9 +280,9 @@ func semaphoreSpec(f fault) Spec[*semaphore] {
 		Init: 1,
 		Ops: []Op[*semaphore]{
 			Waiting(
-				Returns("Acquire", None, (*semaphore).Acquire, func(n int, _ struct{}) (int, struct{}) { return n - 1, struct{}{} }),
+				Returns("Acquire", None, (*semaphore).Acquire, func(n int, none struct{}) (int, struct{}) { return n - 1, none }),
 				func(n int, _ struct{}) bool { return n <= 0 }),
-			Returns("Release", None, (*semaphore).Release, func(n int, _ struct{}) (int, struct{}) { return n + 1, struct{}{} }),
+			Returns("Release", None, (*semaphore).Release, func(n int, none struct{}) (int, struct{}) { return n + 1, none }),
 		},
 	}
 }

@@ -70,7 +70,9 @@ func Returns[T, M, A, R any](name string, args func(*Source) A, call func(T, A) 
 }
 
 // Accepts is an operation of which the model says whether a result is right.
-func Accepts[T, M, A, R any](name string, args func(*Source) A, call func(T, A) R, model func(M, A, R) (M, bool)) Op[T] {
+func Accepts[T, M, A, R any](
+	name string, args func(*Source) A, call func(T, A) R, model func(M, A, R) (M, bool),
+) Op[T] {
 	return Op[T]{
 		name:  name,
 		state: reflect.TypeFor[M](),

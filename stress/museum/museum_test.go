@@ -148,8 +148,18 @@ func (e exhibit) run(t *testing.T, program string) ([]byte, error) {
 }
 
 // build builds the tests of this package with the version that has the bug, and
-// returns the program. broken.sum pins all those versions.
+// returns the program.
 func (e exhibit) build(t *testing.T) string {
+	program := filepath.Join(t.TempDir(), "museum.test")
+	args := append(append([]string{"test", "-c"}, strings.Fields(e.flags(t))...), "-o", program, ".")
+	out, err := exec.Command("go", args...).CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	return program
+}
+
+// flags are those by which the go command takes the version that has the bug.
+// broken.sum pins all those versions.
+func (e exhibit) flags(t *testing.T) string {
 	work := t.TempDir()
 	read := func(name string) []byte {
 		text, err := os.ReadFile(name)
@@ -159,16 +169,11 @@ func (e exhibit) build(t *testing.T) string {
 	mod := filepath.Join(work, "go.mod")
 	require.NoError(t, os.WriteFile(mod, read("go.mod"), 0o666))
 	require.NoError(t, os.WriteFile(filepath.Join(work, "go.sum"), bytes.Join([][]byte{read("go.sum"), read("broken.sum")}, nil), 0o666))
-	run := func(args ...string) {
-		out, err := exec.Command("go", args...).CombinedOutput()
-		require.NoError(t, err, "%s", out)
-	}
-	run("mod", "edit", "-require="+e.module+"@"+e.broken, mod)
-	tags := ""
+	out, err := exec.Command("go", "mod", "edit", "-require="+e.module+"@"+e.broken, mod).CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	flags := "-mod=mod -modfile=" + mod
 	if e.name == "hashmap" {
-		tags = "broken" // the library had another interface then
+		flags += " -tags=broken" // the library had another interface then
 	}
-	program := filepath.Join(work, "museum.test")
-	run("test", "-c", "-mod=mod", "-modfile="+mod, "-tags="+tags, "-o", program, ".")
-	return program
+	return flags
 }
