@@ -3,11 +3,13 @@ package wal
 import (
 	"encoding/binary"
 	"hash/crc32"
+	"slices"
 )
 
 const (
 	frameHeader = 16
 	alignment   = 4
+	page        = 4096 // see "Pages" in the package comment
 )
 
 // The kinds of records.
@@ -15,11 +17,16 @@ const (
 	kindData    = 1
 	kindSeal    = 2 // the end of a segment that was completed or closed
 	kindPreface = 3 // is written anew for every segment
+	kindPadding = 4 // zeros up to the end of a page
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 var little = binary.LittleEndian
+
+// RecordSize is the number of bytes that a record takes in the log, if it shares
+// its group with others.
+func RecordSize(payload int) int64 { return int64(frameSize(payload)) }
 
 // frameSize is the number of bytes that a payload takes in a segment.
 func frameSize(payload int) int {
@@ -39,6 +46,29 @@ func appendFrame(buf []byte, kind byte, head, body []byte) []byte {
 	for len(buf) < at+frameSize(n) {
 		buf = append(buf, 0)
 	}
+	return buf
+}
+
+// padded is the number of bytes that records of n bytes take with the padding
+// behind them.
+func padded(n int) int64 {
+	if n%page != 0 {
+		n += frameHeader
+	}
+	return (int64(n) + page - 1) / page * page
+}
+
+// appendPadding fills buf up to a whole page. A stretch that was lost is never
+// taken for it, as it is a record.
+func appendPadding(buf []byte) []byte {
+	if len(buf)%page == 0 {
+		return buf
+	}
+	at, end := len(buf), int(padded(len(buf)))
+	buf = slices.Grow(buf, end-at)[:end]
+	clear(buf[at:])
+	little.PutUint32(buf[at+4:], uint32(end-at-frameHeader))
+	buf[at+12] = kindPadding
 	return buf
 }
 
@@ -85,7 +115,7 @@ func parseFrame(data []byte, segment uint64, at int) (f frame, ok bool) {
 	}
 	header := data[at : at+frameHeader]
 	kind, n, back := header[12], little.Uint32(header[4:]), little.Uint32(header[8:])
-	if kind < kindData || kind > kindPreface || n > MaxRecord || int(n) > len(data)-at-frameHeader {
+	if kind < kindData || kind > kindPadding || n > MaxRecord || int(n) > len(data)-at-frameHeader {
 		return frame{}, false
 	}
 	check := headerCheck(segment, int64(at), header)

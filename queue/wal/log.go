@@ -9,12 +9,14 @@ import (
 	"path/filepath"
 	"runtime"
 	"sync"
+	"sync/atomic"
 )
 
 const (
 	// maxPending is the number of bytes that may gather behind a write before
-	// Append waits.
-	maxPending = 8 << 20
+	// Room waits. It is what the reserve of a segment of DefaultSegmentSize
+	// takes.
+	maxPending = DefaultSegmentSize / reservedPart
 	// keptBuffer is the capacity beyond which a buffer is left to the garbage
 	// collector, so that a burst does not pin its memory.
 	keptBuffer = 1 << 20
@@ -25,28 +27,38 @@ type Log struct {
 	dir     string
 	o       Options
 	lock    io.Closer
-	failed  chan struct{} // closed once err says ErrFailed
-	stopped chan struct{} // closed when the committer has ended
+	failed  chan struct{}                 // closed once err says ErrFailed
+	trim    chan struct{}                 // see TrimDue
+	stopped chan struct{}                 // closed when the committer has ended
+	behind  atomic.Pointer[chan struct{}] // closed when there is room again; nil while there is
 
 	mu       sync.Mutex
 	work     sync.Cond     // the committer waits for something to do
-	room     sync.Cond     // Append waits for the committer
 	pending  *group        // records that the committer has not taken yet
+	writing  *group        // what it has taken, or nil
+	batches  int           // under way: pending is left alone until they end
 	err      error         // why nothing is taken any more
+	full     error         // why the next segment could not be made; nil where it could
+	retry    bool          // somebody needs that segment
 	segments []segmentInfo // oldest first; the last is the one written to
 	count    Stats
 
 	trimming sync.Mutex
 
 	// The committer's own.
-	file  File
-	end   int64 // where the next record goes
-	spare []byte
+	file      File
+	number    uint64 // of the segment
+	end       int64  // where the next group goes, at the beginning of a page
+	allocated int64  // of the file
+	buf       []byte
+	spared    bool // there is a spare file
 }
 
 type segmentInfo struct {
 	number uint64
-	end    int64 // behind its last record
+	last   uint64 // of the numbers that stand for this segment: see Log.prepare
+	end    int64  // behind its last record
+	size   int64  // allocated
 }
 
 // group is the records that share a write and an fdatasync. All of them are in
@@ -66,11 +78,11 @@ func newGroup(segment uint64, buf []byte) *group {
 // Stats are the figures of a log.
 type Stats struct {
 	Segments int   // files
-	Bytes    int64 // of records and headers in them
+	Bytes    int64 // of records and headers in them, up to whole pages
 	// Totals since Open.
 	Records uint64 // committed
 	Commits uint64 // writes with an fdatasync that records shared
-	Written int64  // bytes of records committed
+	Written int64  // bytes of records committed, up to whole pages
 }
 
 // Open opens the log in dir, which is made if need be, and calls replay with
@@ -84,15 +96,17 @@ func Open(dir string, o Options, replay func(segment uint64, payload []byte) err
 	if err := o.validate(); err != nil {
 		return nil, Recovery{}, err
 	}
-	if err := o.FS.MkdirAll(dir); err != nil {
+	dir = filepath.Clean(dir)
+	if err := makeFolders(o.FS, dir); err != nil {
 		return nil, Recovery{}, fmt.Errorf("wal: %w", err)
 	}
 	lock, err := o.FS.Lock(filepath.Join(dir, lockName))
 	if err != nil {
 		return nil, Recovery{}, fmt.Errorf("wal: %w", err)
 	}
-	l := &Log{dir: dir, o: o, lock: lock, failed: make(chan struct{}), stopped: make(chan struct{})}
-	l.work.L, l.room.L = &l.mu, &l.mu
+	l := &Log{dir: dir, o: o, lock: lock, failed: make(chan struct{}), stopped: make(chan struct{}),
+		trim: make(chan struct{}, 1)}
+	l.work.L = &l.mu
 	r := &recovery{fs: o.FS, dir: dir, replay: replay}
 	if err := l.start(r); err != nil {
 		return nil, Recovery{}, errors.Join(fmt.Errorf("wal: %w", err), lock.Close())
@@ -103,54 +117,73 @@ func Open(dir string, o Options, replay func(segment uint64, payload []byte) err
 
 // start replays what there is and begins a segment that replaces the last one.
 func (l *Log) start(r *recovery) error {
-	if err := l.o.FS.SyncDir(filepath.Dir(l.dir)); err != nil {
-		return err
-	}
 	if err := r.run(); err != nil {
 		return err
 	}
 	l.segments = r.kept
-	if err := l.begin(r.last+1, r.replaced(), r.frames); err != nil {
+	next := l.describe(r.last+1, r.replaced())
+	f := next.takeSpare(l.o.FS)
+	if f == nil {
+		var err error
+		if f, err = next.create(l.o.FS); err != nil {
+			return err
+		}
+	}
+	if err := l.begin(f, next, r.frames); err != nil {
 		return err
 	}
 	if r.last > 0 {
-		if err := l.retire(r); err != nil {
+		if err := r.retire(r.last, r.spoiled); err != nil {
 			return errors.Join(err, l.file.Close())
 		}
 	}
-	l.pending = newGroup(r.last+1, nil)
+	l.pending = newGroup(next.number, nil)
+	l.spare()
 	return nil
 }
 
-// retire takes the last segment away, now that the next holds what it held.
-func (l *Log) retire(r *recovery) error {
-	var err error
-	if old := r.path(r.last); r.spoiled {
-		err = l.o.FS.Rename(old, old+damaged)
-	} else {
-		err = l.o.FS.Remove(old)
-	}
-	if err != nil {
-		return err
-	}
-	return l.o.FS.SyncDir(l.dir)
-}
-
-// begin makes a segment the one that is written to.
-func (l *Log) begin(number, replaces uint64, frames []byte) error {
-	var buf []byte
+// describe says how the segment of a number will begin.
+func (l *Log) describe(number, replaces uint64) newSegment {
+	var preface []byte
 	for _, payload := range l.o.Preface() {
-		buf = appendFrame(buf, kindPreface, payload, nil)
+		preface = appendFrame(preface, kindPreface, payload, nil)
 	}
-	f, end, err := createSegment(l.o.FS, l.dir, header{number, replaces, l.o.SegmentSize}, buf, frames)
+	// At most a quarter of a segment is preface: else a log of many queues would
+	// be little else.
+	size := max(l.o.SegmentSize, prefaceFactor*(segmentHeader+int64(len(preface))))
+	return newSegment{
+		header:  header{number: number, replaces: replaces, allocated: size},
+		path:    filepath.Join(l.dir, segmentName(number)),
+		preface: preface,
+	}
+}
+
+// begin makes a segment the one that is written to. It closes f if it fails.
+func (l *Log) begin(f File, s newSegment, frames []byte) error {
+	end, err := s.finish(l.o.FS, f, frames)
 	if err != nil {
-		return err
+		return errors.Join(fmt.Errorf("%s: %w", s.path, err), f.Close())
 	}
-	l.file, l.end = f, end
+	l.file, l.number, l.end, l.allocated = f, s.number, end, max(end, s.allocated)
 	l.mu.Lock()
-	l.segments = append(l.segments, segmentInfo{number, end})
+	l.segments = append(l.segments, segmentInfo{s.number, s.number, end, l.allocated})
+	l.full = nil
 	l.mu.Unlock()
+	l.trimDue()
 	return nil
+}
+
+// spare makes the file that the next Open can begin a segment in, also on a disk
+// that is full by then. That there is none is no error.
+func (l *Log) spare() {
+	if l.spared {
+		return
+	}
+	path := filepath.Join(l.dir, spareName)
+	f, err := allocate(l.o.FS, path, l.allocated)
+	if err == nil {
+		l.spared = f.Close() == nil
+	}
 }
 
 // Commit is the fate of a record that was appended.
@@ -161,30 +194,99 @@ type Commit struct {
 }
 
 // Append hands the log a record whose payload is head followed by body; both
-// are copied. It waits only where the disk is far behind. Records appended
-// one after the other are replayed in that order.
+// are copied. It never waits; see Room. Records appended one after the other
+// are replayed in that order.
 //
-// The errors are ErrRecord, ErrFailed and ErrClosed; the record is not in the
-// log then.
-func (l *Log) Append(head, body []byte) (Commit, error) {
-	if n := len(head) + len(body); n == 0 || n > MaxRecord {
-		return Commit{}, fmt.Errorf("%w: %d bytes, accepted is 1 to %d", ErrRecord, n, MaxRecord)
+// The errors are ErrRecord, ErrNoSpace, ErrFailed and ErrClosed; the record is
+// not in the log then. After ErrNoSpace the log goes on, and tries again to make
+// its next segment.
+func (l *Log) Append(head, body []byte) (Commit, error) { return l.add(head, body, false) }
+
+// AppendReserved is Append for a record that leads to room on the disk, such as
+// one that says that others are done with: where the disk is full it gets into
+// the rest of the segment, as long as that lasts: a quarter of it at least is
+// kept for such records.
+func (l *Log) AppendReserved(head, body []byte) (Commit, error) { return l.add(head, body, true) }
+
+func (l *Log) add(head, body []byte, reserved bool) (Commit, error) {
+	n := len(head) + len(body)
+	if n == 0 || n > MaxRecord {
+		return Commit{}, fmt.Errorf("%w: %d bytes, must be 1 to %d", ErrRecord, n, MaxRecord)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for l.err == nil && len(l.pending.buf) >= maxPending {
-		l.room.Wait()
-	}
 	if l.err != nil {
 		return Commit{}, l.err
 	}
 	g := l.pending
-	if g.records == 0 {
-		l.work.Signal()
+	if l.full != nil && !(reserved && l.fits(n)) {
+		if !reserved && !l.retry {
+			l.retry = true
+			l.work.Signal()
+		}
+		return Commit{}, l.full
 	}
 	g.buf = appendFrame(g.buf, kindData, head, body)
-	g.records++
+	if g.records++; g.records == 1 && l.batches == 0 {
+		l.work.Signal()
+	}
+	if len(g.buf) >= maxPending && l.behind.Load() == nil {
+		room := make(chan struct{})
+		l.behind.Store(&room)
+	}
 	return Commit{g.segment, g}, nil
+}
+
+// fits tells whether a record of n bytes gets into the segment there is, with
+// what goes there before it and the seal after it. The lock is held.
+func (l *Log) fits(n int) bool {
+	s := l.segments[len(l.segments)-1]
+	end := s.end
+	if l.writing != nil {
+		end += padded(len(l.writing.buf))
+	}
+	end += padded(len(l.pending.buf) + frameSize(n))
+	return end+page <= s.size
+}
+
+// Behind tells whether the disk is far behind: more than 4 MiB of records wait
+// for it.
+func (l *Log) Behind() bool { return l.behind.Load() != nil }
+
+// Room waits while the disk is far behind. It returns an error only if ctx ends
+// first. Append takes records all the same: it is for those who append to call
+// Room before, so that what gathers in memory is bounded.
+func (l *Log) Room(ctx context.Context) error {
+	for room := l.behind.Load(); room != nil; room = l.behind.Load() {
+		select {
+		case <-*room:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// roomAgain lets those go on who wait in Room. The lock is held.
+func (l *Log) roomAgain() {
+	if room := l.behind.Swap(nil); room != nil {
+		close(*room)
+	}
+}
+
+// Batch has the records that f appends share one write and fdatasync. Nothing
+// is committed before f returns.
+func (l *Log) Batch(f func() error) error {
+	l.mu.Lock()
+	l.batches++
+	l.mu.Unlock()
+	defer func() {
+		l.mu.Lock()
+		l.batches--
+		l.work.Signal()
+		l.mu.Unlock()
+	}()
+	return f()
 }
 
 // Wait returns nil once the record is on stable storage, ErrFailed if it can
@@ -204,6 +306,25 @@ func (c Commit) Wait(ctx context.Context) error {
 	return c.group.err
 }
 
+// Sync returns nil once everything that was appended before is on stable
+// storage. Its errors are those of Commit.Wait.
+func (l *Log) Sync(ctx context.Context) error {
+	l.mu.Lock()
+	g := l.pending
+	if g.records == 0 {
+		g = l.writing
+	}
+	err := l.err
+	l.mu.Unlock()
+	if g == nil || errors.Is(err, ErrFailed) {
+		if errors.Is(err, ErrClosed) { // with everything on the disk
+			err = nil
+		}
+		return err
+	}
+	return Commit{group: g}.Wait(ctx)
+}
+
 // commit writes one group after the other, until the log is closed or fails.
 func (l *Log) commit() {
 	defer close(l.stopped)
@@ -215,38 +336,86 @@ func (l *Log) commit() {
 		if g == nil {
 			return
 		}
-		full := next.segment != g.segment
-		err := l.write(g, full)
-		l.finish(g, err)
-		if err == nil && full {
-			err = l.rotate(next.segment)
-		}
-		if err != nil {
+		if err := l.commitGroup(g, next); err != nil {
 			l.fail(err)
 			return
 		}
 	}
 }
 
-// take returns the group to write and the one that gathers meanwhile, or nil
-// when there is nothing left and the log is closed.
-func (l *Log) take() (g, next *group) {
+// commitGroup writes a group, and begins the next segment where it was the last
+// of its own.
+func (l *Log) commitGroup(g *group, next uint64) error {
+	var file File
+	var segment newSegment
+	if next != g.segment {
+		file, segment = l.prepare(next)
+	}
+	err := l.write(g, file != nil)
+	l.finish(g, err)
+	if file == nil {
+		return err
+	}
+	if err == nil {
+		// It was synced with its seal: an error of Close takes nothing back.
+		err = l.file.Close()
+		l.file = nil
+	}
+	if err != nil {
+		return errors.Join(err, file.Close())
+	}
+	if err := l.begin(file, segment, nil); err != nil {
+		return err
+	}
+	l.spare()
+	return nil
+}
+
+// take returns the group to write and the segment of what gathers meanwhile, or
+// nil when there is nothing left and the log is closed.
+func (l *Log) take() (g *group, next uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for l.pending.records == 0 {
-		if l.err != nil {
-			return nil, nil
+	for l.batches > 0 || l.pending.records == 0 && !l.retry {
+		if l.err != nil && l.batches == 0 {
+			return nil, 0
 		}
 		l.work.Wait()
 	}
-	g = l.pending
-	segment := g.segment
-	if l.end+int64(len(g.buf)) >= l.o.SegmentSize {
-		segment++
+	g, next = l.pending, l.pending.segment
+	if l.full != nil || l.end+padded(len(g.buf)) >= l.allocated-l.allocated/reservedPart {
+		next++
 	}
-	l.pending = newGroup(segment, l.spare)
-	l.room.Broadcast()
-	return g, l.pending
+	l.retry = false
+	l.pending, l.writing = newGroup(next, l.buf), g
+	l.roomAgain()
+	return g, next
+}
+
+// prepare makes the file of the next segment, so that it is there before the one
+// before is sealed. It returns nil where that can not be done: the disk is full,
+// most likely. The log stays in the segment there is then, and takes only what
+// leads to room.
+func (l *Log) prepare(number uint64) (File, newSegment) {
+	l.mu.Lock()
+	current := l.segments[len(l.segments)-1]
+	l.mu.Unlock()
+	replaces := uint64(0)
+	if current.number+1 < number {
+		replaces = current.number + 1 // what was never made
+	}
+	s := l.describe(number, replaces)
+	f, err := s.create(l.o.FS)
+	if err == nil {
+		return f, s
+	}
+	l.trimDue()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.full = fmt.Errorf("%w: %w", ErrNoSpace, err)
+	// What gathers already has the next number.
+	l.segments[len(l.segments)-1].last = number
+	return nil, s
 }
 
 // write brings a group to stable storage. The last one of a segment takes the
@@ -255,15 +424,27 @@ func (l *Log) write(g *group, last bool) error {
 	if last {
 		g.buf = appendFrame(g.buf, kindSeal, nil, nil)
 	}
-	sealFrames(g.buf, g.segment, l.end, true)
-	err := writeAt(l.file, g.buf, l.end)
+	if len(g.buf) == 0 {
+		return nil
+	}
+	g.buf = appendPadding(g.buf)
+	sealFrames(g.buf, l.number, l.end, true)
+	end, err := l.end+int64(len(g.buf)), error(nil)
+	if end > l.allocated {
+		if err = l.file.Allocate(end); err == nil {
+			l.allocated = end
+		}
+	}
+	if err == nil {
+		err = writeAt(l.file, g.buf, l.end)
+	}
 	if err == nil {
 		err = l.file.Datasync()
 	}
 	if err != nil {
-		return fmt.Errorf("%s: %w", filepath.Join(l.dir, segmentName(g.segment)), err)
+		return fmt.Errorf("%s: %w", filepath.Join(l.dir, segmentName(l.number)), err)
 	}
-	l.end += int64(len(g.buf))
+	l.end = end
 	return nil
 }
 
@@ -275,26 +456,20 @@ func (l *Log) finish(g *group, err error) {
 		return
 	}
 	l.mu.Lock()
-	l.count.Commits++
-	l.count.Records += uint64(g.records)
-	l.count.Written += int64(len(g.buf))
+	if g.records > 0 {
+		l.count.Commits++
+		l.count.Records += uint64(g.records)
+		l.count.Written += int64(len(g.buf))
+	}
 	l.segments[len(l.segments)-1].end = l.end
+	l.segments[len(l.segments)-1].size = l.allocated
+	l.writing = nil
 	l.mu.Unlock()
 	close(g.done)
-	if l.spare = g.buf; cap(l.spare) > keptBuffer {
-		l.spare = nil
+	if l.buf = g.buf; cap(l.buf) > keptBuffer {
+		l.buf = nil
 	}
 	g.buf = nil
-}
-
-// rotate goes on to the next segment.
-func (l *Log) rotate(number uint64) error {
-	// It was synced with its seal: an error of Close takes nothing back.
-	if err := l.file.Close(); err != nil {
-		return err
-	}
-	l.file = nil
-	return l.begin(number, 0, nil)
 }
 
 // fail refuses everything from now on, also what has gathered since the write
@@ -304,7 +479,7 @@ func (l *Log) fail(err error) {
 	l.err = fmt.Errorf("%w: %w", ErrFailed, err)
 	g := l.pending
 	g.err = l.err
-	l.room.Broadcast()
+	l.roomAgain()
 	l.mu.Unlock()
 	close(g.done)
 	close(l.failed)
@@ -322,7 +497,8 @@ func (l *Log) Err() error {
 }
 
 // Segments returns the numbers of the segments that there are, oldest first;
-// the last is the one written to.
+// the last is the one written to. A record whose Commit names a number between
+// two of them is in the first of the two.
 func (l *Log) Segments() []uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -333,19 +509,28 @@ func (l *Log) Segments() []uint64 {
 	return numbers
 }
 
-// Trim removes the segments whose number is below first, except the one that
-// is written to. Only the oldest can go: a record may say of an earlier one
-// that it is done with, and must outlive it.
+// Trim removes the segments whose records all have a number below first, except
+// the one that is written to. Only the oldest can go: a record may say of an
+// earlier one that it is done with, and must outlive it.
+//
+// It waits until everything that was appended before is on stable storage. So
+// the caller may decide by what it has appended, and need not know what of
+// that is confirmed: nothing goes before what replaces it is safe.
 func (l *Log) Trim(first uint64) error {
+	if err := l.Sync(context.Background()); err != nil {
+		return err
+	}
 	l.trimming.Lock()
 	defer l.trimming.Unlock()
 	for {
-		oldest := l.Segments()
-		if len(oldest) < 2 || oldest[0] >= first {
+		l.mu.Lock()
+		oldest, n := l.segments[0], len(l.segments)
+		l.mu.Unlock()
+		if n < 2 || oldest.last >= first {
 			return nil
 		}
 		// One by one, so that none goes before an older one.
-		err := l.o.FS.Remove(filepath.Join(l.dir, segmentName(oldest[0])))
+		err := l.o.FS.Remove(filepath.Join(l.dir, segmentName(oldest.number)))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("wal: %w", err)
 		}
@@ -354,7 +539,21 @@ func (l *Log) Trim(first uint64) error {
 		}
 		l.mu.Lock()
 		l.segments = l.segments[1:]
+		if l.full != nil && !l.retry {
+			l.retry = true
+			l.work.Signal()
+		}
 		l.mu.Unlock()
+	}
+}
+
+// TrimDue holds a token whenever a segment was begun, or could not be.
+func (l *Log) TrimDue() <-chan struct{} { return l.trim }
+
+func (l *Log) trimDue() {
+	select {
+	case l.trim <- struct{}{}:
+	default:
 	}
 }
 
@@ -383,7 +582,7 @@ func (l *Log) Close() error {
 	failed := l.err
 	l.err = ErrClosed
 	l.work.Signal()
-	l.room.Broadcast()
+	l.roomAgain()
 	l.mu.Unlock()
 	<-l.stopped
 
@@ -393,6 +592,7 @@ func (l *Log) Close() error {
 	}
 	l.err = ErrClosed
 	seal := newGroup(l.segments[len(l.segments)-1].number, nil)
+	full := l.full
 	l.mu.Unlock()
 	err := failed
 	if err == nil {
@@ -402,6 +602,10 @@ func (l *Log) Close() error {
 	}
 	if l.file != nil {
 		err = errors.Join(err, l.file.Close())
+	}
+	if full == nil && l.spared {
+		// Its room is nobody's now. Where it stays, the next Open uses it.
+		_ = l.o.FS.Remove(filepath.Join(l.dir, spareName))
 	}
 	return errors.Join(err, l.lock.Close())
 }

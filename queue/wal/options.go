@@ -4,6 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"path/filepath"
+	"slices"
 )
 
 // Errors of a log, to be tested with errors.Is.
@@ -12,6 +15,10 @@ var (
 	// Whether the record concerned survives is not known; nothing is confirmed
 	// until the log is opened again. The cause is wrapped too.
 	ErrFailed = errors.New("wal: log failed, open it again")
+	// ErrNoSpace says that there is no room for another segment. Nothing has
+	// failed: what leads to room is taken, and the rest again once there is
+	// room. The cause is wrapped too.
+	ErrNoSpace = errors.New("wal: no room for another segment")
 	// ErrClosed says that the log was closed.
 	ErrClosed = errors.New("wal: log closed")
 	// ErrLocked says that another process, or another Log of this one, has the
@@ -32,12 +39,13 @@ const MaxRecord = 16 << 20
 const DefaultSegmentSize = 16 << 20
 
 // MinSegmentSize is the smallest segment accepted, in bytes.
-const MinSegmentSize = 4 << 10
+const MinSegmentSize = 16 << 10
 
 // Options shape a log. The zero value is usable.
 type Options struct {
-	// SegmentSize is the number of bytes allocated for a segment. The group of
-	// records that reaches it is the last of its segment and may exceed it. 0
+	// SegmentSize is the number of bytes allocated for a segment, or more where
+	// its preface is long. The group of records that reaches three quarters of
+	// that is the last of its segment; the rest is kept for AppendReserved. 0
 	// means DefaultSegmentSize.
 	SegmentSize int64
 	// FS is where the files are; nil means the operating system.
@@ -50,7 +58,7 @@ type Options struct {
 
 func (o *Options) validate() error {
 	if o.SegmentSize != 0 && o.SegmentSize < MinSegmentSize {
-		return fmt.Errorf("%w: SegmentSize is %d, accepted is 0 for %d, or %d and more",
+		return fmt.Errorf("%w: SegmentSize is %d, must be 0 for %d, or %d and more",
 			ErrConfig, o.SegmentSize, DefaultSegmentSize, MinSegmentSize)
 	}
 	if o.SegmentSize == 0 {
@@ -65,6 +73,30 @@ func (o *Options) validate() error {
 	return nil
 }
 
+// makeFolders makes a folder and those above it, and has them survive a power
+// failure. Each is durable before the next is made in it. So where one is there
+// already, those above it are durable too, whoever has died on the way.
+func makeFolders(files FS, dir string) error {
+	missing := []string{dir}
+	for {
+		top := missing[len(missing)-1]
+		if _, err := files.List(top); err == nil || top == filepath.Dir(top) {
+			break
+		}
+		missing = append(missing, filepath.Dir(top))
+	}
+	for _, folder := range slices.Backward(missing) {
+		if err := files.MkdirAll(folder); err != nil {
+			return err
+		}
+		// Where the folder above may not be read, it is not we who made this one.
+		if err := files.SyncDir(filepath.Dir(folder)); err != nil && !errors.Is(err, fs.ErrPermission) {
+			return err
+		}
+	}
+	return nil
+}
+
 // FS is what a log asks of a file system. It is an interface so that tests can
 // have it fail.
 type FS interface {
@@ -74,7 +106,7 @@ type FS interface {
 	List(dir string) ([]string, error)
 	// Create makes an empty file, or empties the one there is.
 	Create(path string) (File, error)
-	// Open opens a file for reading.
+	// Open opens a file for reading and writing.
 	Open(path string) (File, error)
 	// Rename gives a file another name, in place of the file that has it.
 	Rename(from, to string) error

@@ -23,6 +23,9 @@ type Recovery struct {
 	// is concerned, the file is kept beside the log with ".damaged" added to its
 	// name.
 	Damage []Gap
+	// Kept are the paths of the files that were kept for their damage, by this
+	// Open or an earlier one. They are yours to look at and to remove.
+	Kept []string
 }
 
 // Gap is a stretch of a file that holds no valid record where one should be.
@@ -58,9 +61,11 @@ func scan(data []byte, segment uint64, emit func(at int, kind byte, payload []by
 	for at := segmentHeader; at < used; {
 		f, ok := parseFrame(data, segment, at)
 		if ok {
-			if f.kind == kindSeal {
+			switch f.kind {
+			case kindPadding:
+			case kindSeal:
 				s.sealed = true
-			} else {
+			default:
 				s.records++
 				if err := emit(at, f.kind, f.payload); err != nil {
 					return s, fmt.Errorf("record at offset %d: %w", at, err)
@@ -117,16 +122,8 @@ func (r *recovery) run() error {
 			return err
 		}
 	}
-	for _, n := range numbers {
-		// The process died between writing a segment anew and removing the old.
-		for _, old := range numbers {
-			if from := headers[n].replaces; from > 0 && from <= old && old < n {
-				numbers = slices.DeleteFunc(slices.Clone(numbers), func(m uint64) bool { return m == old })
-				if err := r.fs.Remove(r.path(old)); err != nil {
-					return err
-				}
-			}
-		}
+	if numbers, err = r.leftOver(numbers, headers); err != nil {
+		return err
 	}
 	for i, n := range numbers {
 		if i > 0 {
@@ -137,6 +134,51 @@ func (r *recovery) run() error {
 		}
 	}
 	return nil
+}
+
+// leftOver takes away the segments that were written anew by an Open that died
+// before it could, and returns the others.
+func (r *recovery) leftOver(numbers []uint64, headers map[uint64]header) (left []uint64, err error) {
+	for i, old := range numbers {
+		if !slices.ContainsFunc(numbers[i+1:], func(n uint64) bool {
+			from := headers[n].replaces
+			return from > 0 && from <= old
+		}) {
+			left = append(left, old)
+			continue
+		}
+		// It was the last one, and nobody was told what is damaged in it.
+		data, bad, err := r.read(old)
+		if err != nil {
+			return nil, err
+		}
+		s, err := scan(data, old, func(int, byte, []byte) error { return nil })
+		if err != nil {
+			return nil, err
+		}
+		before := len(r.found.Damage)
+		r.judge(old, headers[old], s, data, bad, true)
+		if err := r.retire(old, len(r.found.Damage) > before); err != nil {
+			return nil, err
+		}
+	}
+	return left, nil
+}
+
+// retire takes a segment away that was written anew. One that is damaged is
+// kept under another name.
+func (r *recovery) retire(number uint64, spoiled bool) error {
+	var err error
+	if old := r.path(number); spoiled {
+		err = r.fs.Rename(old, old+damaged)
+		r.found.Kept = append(r.found.Kept, old+damaged)
+	} else {
+		err = r.fs.Remove(old)
+	}
+	if err != nil {
+		return err
+	}
+	return r.fs.SyncDir(r.dir)
 }
 
 func (r *recovery) path(number uint64) string { return filepath.Join(r.dir, segmentName(number)) }
@@ -156,13 +198,16 @@ func (r *recovery) list() ([]uint64, error) {
 			if err := r.fs.Remove(filepath.Join(r.dir, name)); err != nil {
 				return nil, err
 			}
+		} else if strings.HasSuffix(name, suffix+damaged) {
+			r.found.Kept = append(r.found.Kept, filepath.Join(r.dir, name))
 		}
 	}
 	slices.Sort(numbers)
 	return numbers, nil
 }
 
-// header reads the header of a segment; it is zero where that is damaged.
+// header reads the header of a segment; it is zero where that is damaged or can
+// not be read.
 func (r *recovery) header(number uint64) (h header, err error) {
 	f, err := r.fs.Open(r.path(number))
 	if err != nil {
@@ -172,7 +217,7 @@ func (r *recovery) header(number uint64) (h header, err error) {
 	var buf [segmentHeader]byte
 	n, err := f.ReadAt(buf[:], 0)
 	if err != nil && !errors.Is(err, io.EOF) {
-		return header{}, err
+		return header{}, nil //nolint:nilerr // read tells of it again
 	}
 	h, _, err = parseHeader(buf[:n])
 	if err != nil {
@@ -197,7 +242,7 @@ func (r *recovery) missing(before, after uint64, h header) {
 // segment replays one segment. The records of the last are kept too, as they
 // will be written anew in the next.
 func (r *recovery) segment(number uint64, h header, last bool) error {
-	data, err := r.read(number)
+	data, bad, err := r.read(number)
 	if err != nil {
 		return err
 	}
@@ -217,36 +262,45 @@ func (r *recovery) segment(number uint64, h header, last bool) error {
 	r.found.Segments++
 	r.found.Records += s.records
 	before := len(r.found.Damage)
-	r.judge(number, h, s, data, last)
+	r.judge(number, h, s, data, bad, last)
 	if last {
 		r.last, r.spoiled = number, len(r.found.Damage) > before
 	} else {
-		r.kept = append(r.kept, segmentInfo{number, int64(s.end)})
+		r.kept = append(r.kept, segmentInfo{number, number, int64(s.end), int64(len(data))})
 	}
 	return nil
 }
 
 // judge tells what was torn in writing from damage.
-func (r *recovery) judge(number uint64, h header, s scanned, data []byte, last bool) {
+func (r *recovery) judge(number uint64, h header, s scanned, data []byte, bad []unreadable, last bool) {
 	gap := func(at, end int64, reason string) Gap { return Gap{r.path(number), at, end - at, reason} }
 	damage := func(at, end int64, reason string) {
 		r.found.Damage = append(r.found.Damage, gap(at, end, reason))
 	}
 	switch {
+	case len(bad) > 0 && bad[0].from == 0:
+		// It is told below.
 	case h == header{}:
 		damage(0, segmentHeader, "the header of the segment is damaged")
 	case h.number != number:
 		damage(0, segmentHeader, fmt.Sprintf("the header is that of segment %d", h.number))
 	}
+	for _, u := range bad {
+		damage(int64(u.from), int64(u.to), fmt.Sprintf("it can not be read: %v", u.err))
+	}
 	for _, g := range s.gaps {
 		switch {
-		case last && !s.sealed && g.from >= s.group:
+		case slices.ContainsFunc(bad, func(u unreadable) bool { return u.from < g.to && g.from < u.to }):
+			// It is told above.
+		case last && g.from >= s.group:
+			// A seal that came with the group does not say that it was confirmed.
 			r.found.Torn = append(r.found.Torn, gap(int64(g.from), int64(g.to), "it was not written to its end"))
 		default:
 			damage(int64(g.from), int64(g.to), "no valid record where one was written")
 		}
 	}
-	if end := len(s.gaps) == 0 || s.gaps[len(s.gaps)-1].to <= s.end; end && !last && !s.sealed {
+	inLast := func(g span) bool { return g.from >= s.group } // where the seal should be
+	if !last && !s.sealed && len(bad) == 0 && !slices.ContainsFunc(s.gaps, inLast) {
 		damage(int64(s.end), int64(s.end), "the segment was completed and has lost its end")
 	}
 	if short := int64(len(data)); short < h.allocated {
@@ -254,23 +308,44 @@ func (r *recovery) judge(number uint64, h header, s scanned, data []byte, last b
 	}
 }
 
-func (r *recovery) read(number uint64) (data []byte, err error) {
+// unreadable is a stretch of a file that the disk does not give back.
+type unreadable struct {
+	span
+	err error
+}
+
+// read returns the content of a segment. What can not be read of it is zeros.
+func (r *recovery) read(number uint64) (data []byte, bad []unreadable, err error) {
 	f, err := r.fs.Open(r.path(number))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
 	size, err := f.Size()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if int64(cap(r.buf)) < size {
 		r.buf = make([]byte, size)
 	}
 	r.buf = r.buf[:size]
 	n, err := f.ReadAt(r.buf, 0)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, err
+	if err == nil || errors.Is(err, io.EOF) {
+		return r.buf[:n], nil, nil
 	}
-	return r.buf[:n], nil
+	for at := 0; at < len(r.buf); at += page {
+		part := r.buf[at:min(at+page, len(r.buf))]
+		n, err := f.ReadAt(part, int64(at))
+		if err == nil || errors.Is(err, io.EOF) {
+			clear(part[n:])
+			continue
+		}
+		clear(part)
+		if last := len(bad) - 1; last >= 0 && bad[last].to == at {
+			bad[last].to += len(part)
+		} else {
+			bad = append(bad, unreadable{span{at, at + len(part)}, err})
+		}
+	}
+	return r.buf, bad, nil
 }

@@ -1,6 +1,7 @@
 package wal
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -18,6 +19,12 @@ const (
 	temporary     = ".tmp"     // a segment not yet complete enough to count
 	damaged       = ".damaged" // a last segment that was read, written anew, and kept to be looked at
 	lockName      = "LOCK"
+	spareName     = "SPARE" // room for the segment that the next Open begins
+
+	// reservedPart of a segment is the part kept for AppendReserved.
+	reservedPart = 4
+	// prefaceFactor is how much larger a segment is than its preface, at least.
+	prefaceFactor = 4
 )
 
 func segmentName(number uint64) string { return fmt.Sprintf("%016x%s", number, suffix) }
@@ -66,51 +73,88 @@ func parseHeader(data []byte) (h header, ok bool, err error) {
 		return header{}, false, nil
 	}
 	if v := little.Uint32(b[8:]); v != version {
-		return header{}, false, fmt.Errorf("%w: %d, accepted is %d", ErrVersion, v, version)
+		return header{}, false, fmt.Errorf("%w: %d, must be %d", ErrVersion, v, version)
 	}
 	return header{little.Uint64(b[16:]), little.Uint64(b[24:]), int64(little.Uint64(b[32:]))}, true, nil
 }
 
-// createSegment makes a segment that holds the records in parts, and makes it
-// durable before it has its name. It returns the file and the offset of its end.
-func createSegment(fs FS, dir string, h header, parts ...[]byte) (File, int64, error) {
-	path := filepath.Join(dir, segmentName(h.number))
-	f, err := fs.Create(path + temporary)
-	if err != nil {
-		return nil, 0, err
-	}
-	end, err := fillSegment(f, h, parts)
-	if err == nil {
-		err = fs.Rename(path+temporary, path)
-	}
-	if err == nil {
-		err = fs.SyncDir(dir)
-	}
-	if err != nil {
-		return nil, 0, errors.Join(fmt.Errorf("%s: %w", path, err), f.Close())
-	}
-	return f, end, nil
+// newSegment is a segment that is being made. It has its name only once it is
+// durable as a whole.
+type newSegment struct {
+	header
+	path    string
+	preface []byte // records, without their checks
 }
 
-func fillSegment(f File, h header, parts [][]byte) (end int64, err error) {
-	if err := f.Allocate(h.allocated); err != nil {
+// create makes the file, with all of its room.
+func (s newSegment) create(fs FS) (File, error) {
+	f, err := allocate(fs, s.path+temporary, s.allocated)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", s.path, err)
+	}
+	return f, nil
+}
+
+// allocate makes a file of a size, or none.
+func allocate(fs FS, path string, size int64) (File, error) {
+	f, err := fs.Create(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.Allocate(size); err != nil {
+		return nil, errors.Join(err, f.Close(), fs.Remove(path))
+	}
+	return f, nil
+}
+
+// takeSpare makes the spare file that of the segment. It returns nil where there
+// is none that is of use.
+func (s newSegment) takeSpare(fs FS) File {
+	from, to := filepath.Join(filepath.Dir(s.path), spareName), s.path+temporary
+	if fs.Rename(from, to) != nil {
+		return nil
+	}
+	f, err := fs.Open(to)
+	if err != nil {
+		return nil // create empties it
+	}
+	// The power may have failed after it was put to use, and have taken its new
+	// name back: then it holds records already.
+	if !blank(f) || f.Allocate(s.allocated) != nil {
+		_ = f.Close()
+		return nil
+	}
+	return f
+}
+
+// blank tells whether a file is all zeros.
+func blank(f File) bool {
+	size, err := f.Size()
+	buf := make([]byte, min(size, 1<<20))
+	for at := int64(0); at < size && err == nil; at += int64(len(buf)) {
+		part := buf[:min(int64(len(buf)), size-at)]
+		if _, err = f.ReadAt(part, at); len(bytes.TrimLeft(part, "\x00")) > 0 {
+			return false
+		}
+	}
+	return err == nil || errors.Is(err, io.EOF)
+}
+
+// finish writes what the segment begins with, and gives it its name. It returns
+// the offset of its end.
+func (s newSegment) finish(fs FS, f File, frames []byte) (end int64, err error) {
+	buf := appendPadding(append(s.append(nil), append(s.preface, frames...)...))
+	sealFrames(buf[segmentHeader:], s.number, segmentHeader, false) // all are synced before anything follows
+	if err := writeAt(f, buf, 0); err != nil {
 		return 0, err
 	}
-	if err := writeAt(f, h.append(nil), 0); err != nil {
+	if err := f.Datasync(); err != nil {
 		return 0, err
 	}
-	end = segmentHeader
-	for _, frames := range parts {
-		if len(frames) == 0 {
-			continue
-		}
-		sealFrames(frames, h.number, end, false) // all of them are synced before anything follows
-		if err := writeAt(f, frames, end); err != nil {
-			return 0, err
-		}
-		end += int64(len(frames))
+	if err := fs.Rename(s.path+temporary, s.path); err != nil {
+		return 0, err
 	}
-	return end, f.Datasync()
+	return int64(len(buf)), fs.SyncDir(filepath.Dir(s.path))
 }
 
 func writeAt(f File, buf []byte, at int64) error {

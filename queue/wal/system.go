@@ -33,7 +33,7 @@ func (System) Create(path string) (File, error) {
 
 // Open implements FS.
 func (System) Open(path string) (File, error) {
-	f, err := os.Open(path)
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	return systemFile{f}, err
 }
 

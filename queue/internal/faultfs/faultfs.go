@@ -1,9 +1,16 @@
 // Package faultfs is a file system in memory that fails when told to, and that
 // knows what a power failure leaves: what was synced, and of the rest anything.
 //
-// It is modelled on what Linux does: a datasync that fails leaves the pages
-// concerned clean although the disk never took them, so that the next one
-// succeeds and proves nothing.
+// It is modelled on what Linux promises, and on nothing that it does besides:
+//
+//   - What is created, renamed and removed in a folder is durable once that very
+//     folder is synced. Of what is not, any part may be, in any order; and a file
+//     is lost with the folder that it is in.
+//   - A sector that was written since the last datasync may hold any of what was
+//     written to it, or a part of that; and the page around it anything at all,
+//     also where it was synced before.
+//   - A datasync that fails leaves the pages concerned clean although the disk
+//     never took them, so that the next one succeeds and proves nothing.
 package faultfs
 
 import (
@@ -11,7 +18,6 @@ import (
 	"io"
 	"io/fs"
 	"maps"
-	"math/rand/v2"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -26,6 +32,7 @@ type Op string
 // The calls.
 const (
 	Create   Op = "create"
+	Read     Op = "read"
 	Write    Op = "write"
 	Datasync Op = "datasync"
 	Allocate Op = "allocate"
@@ -34,24 +41,48 @@ const (
 	SyncDir  Op = "syncdir"
 )
 
-// sector is what a disk writes wholly or not at all.
-const sector = 512
-
 // FS is a wal.FS in memory. Safe for concurrent use.
 type FS struct {
+	asking sync.Mutex // held while the fault is asked
+
 	mu       sync.Mutex
 	names    map[string]*node // as programs see them
 	durable  map[string]*node // as they are after a power failure
+	moves    []move           // from durable to names
 	locks    map[string]*lock
 	fault    func(op Op, path string) error
 	capacity int64 // bytes that all files together may have; 0 for no limit
 	syncs    int
 }
 
+// node is a file, or a folder.
 type node struct {
-	data    []byte
-	synced  []byte
-	unsaved map[int]bool // sectors written since the last datasync
+	folder bool
+	data   []byte
+	synced []byte
+	writes []write // since the last datasync
+}
+
+type write struct {
+	at   int
+	data []byte
+}
+
+// move is a change of a folder: a node is created where from is "", and removed
+// where to is.
+type move struct {
+	folder   string
+	from, to string
+	node     *node
+}
+
+func (m move) apply(names map[string]*node) {
+	if names[m.from] == m.node {
+		delete(names, m.from)
+	}
+	if m.to != "" {
+		names[m.to] = m.node
+	}
 }
 
 type lock struct {
@@ -59,13 +90,15 @@ type lock struct {
 	path string
 }
 
-// New returns an empty file system.
+// New returns an empty file system: it has the folders "/" and ".".
 func New() *FS {
 	return &FS{names: make(map[string]*node), durable: make(map[string]*node), locks: make(map[string]*lock)}
 }
 
 // Fail has f asked before every call; where it returns an error, the call fails
-// with it. A write that fails has written the first half.
+// with it. A write that fails has written the first half. Calls of f do not
+// overlap, and may call Clone: the power fails where that is left to
+// PowerFailure.
 func (f *FS) Fail(fault func(op Op, path string) error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -78,6 +111,13 @@ func (f *FS) Limit(bytes int64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.capacity = bytes
+}
+
+// Used is the size of all files together, in bytes.
+func (f *FS) Used() int64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.used()
 }
 
 // Syncs is the number of datasyncs that succeeded.
@@ -95,53 +135,44 @@ func (f *FS) Kill() {
 	clear(f.locks)
 }
 
-// PowerFailure leaves what was synced, and of what was not any part, drawn by
-// random.
-func (f *FS) PowerFailure(random *rand.Rand) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	clear(f.locks)
-	for _, path := range slices.Sorted(maps.Keys(f.names)) {
-		if _, kept := f.durable[path]; !kept && random.IntN(2) == 0 {
-			f.durable[path] = f.names[path]
-		}
-	}
-	f.names = maps.Clone(f.durable)
-	for _, path := range slices.Sorted(maps.Keys(f.names)) {
-		n := f.names[path]
-		for _, s := range slices.Sorted(maps.Keys(n.unsaved)) {
-			if random.IntN(2) == 0 {
-				n.save(s)
-			}
-		}
-		n.unsaved = make(map[int]bool)
-		n.data = slices.Clone(n.synced)
-	}
-}
-
 // Clone returns a copy as it is now, with nothing locked or failing: what a
 // process leaves that is killed now.
 func (f *FS) Clone() *FS {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	c := New()
-	copies := make(map[*node]*node)
-	for from, to := range map[*map[string]*node]map[string]*node{&f.names: c.names, &f.durable: c.durable} {
-		for path, n := range *from {
-			if copies[n] == nil {
-				copies[n] = &node{slices.Clone(n.data), slices.Clone(n.synced), maps.Clone(n.unsaved)}
-			}
-			to[path] = copies[n]
+	copies := map[*node]*node{nil: nil}
+	clone := func(n *node) *node {
+		if copies[n] == nil && n != nil {
+			// What was written is never changed.
+			copies[n] = &node{n.folder, slices.Clone(n.data), slices.Clone(n.synced), slices.Clone(n.writes)}
 		}
+		return copies[n]
+	}
+	for path, n := range f.names {
+		c.names[path] = clone(n)
+	}
+	for path, n := range f.durable {
+		c.durable[path] = clone(n)
+	}
+	for _, m := range f.moves {
+		m.node = clone(m.node)
+		c.moves = append(c.moves, m)
 	}
 	return c
 }
 
 // Files returns the paths of the files, sorted.
-func (f *FS) Files() []string {
+func (f *FS) Files() (files []string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return slices.Sorted(maps.Keys(f.names))
+	for path, n := range f.names {
+		if !n.folder {
+			files = append(files, path)
+		}
+	}
+	slices.Sort(files)
+	return files
 }
 
 // Edit replaces the content of a file by what change makes of it.
@@ -150,23 +181,19 @@ func (f *FS) Edit(path string, change func(data []byte) []byte) {
 	defer f.mu.Unlock()
 	n := f.names[path]
 	n.data = change(n.data)
-	n.synced = slices.Clone(n.data)
-}
-
-// save brings a sector to the disk.
-func (n *node) save(s int) {
-	from, to := s*sector, min((s+1)*sector, len(n.data))
-	if len(n.synced) < to {
-		n.synced = append(n.synced, make([]byte, to-len(n.synced))...)
-	}
-	copy(n.synced[from:to], n.data[from:to])
+	n.synced, n.writes = slices.Clone(n.data), nil
 }
 
 func (f *FS) ask(op Op, path string) error {
-	if f.fault == nil {
+	f.asking.Lock()
+	defer f.asking.Unlock()
+	f.mu.Lock()
+	fault := f.fault
+	f.mu.Unlock()
+	if fault == nil {
 		return nil
 	}
-	return f.fault(op, path)
+	return fault(op, path)
 }
 
 func (f *FS) used() (total int64) {
@@ -178,25 +205,52 @@ func (f *FS) used() (total int64) {
 
 // grow makes a file at least size bytes long.
 func (f *FS) grow(n *node, size int64) error {
-	if more := size - int64(len(n.data)); more <= 0 {
+	more := size - int64(len(n.data))
+	if more <= 0 {
 		return nil
 	} else if f.capacity > 0 && f.used()+more > f.capacity {
 		return syscall.ENOSPC
 	}
-	n.data = append(n.data, make([]byte, size-int64(len(n.data)))...)
+	n.data = append(n.data, make([]byte, more)...)
 	return nil
 }
 
-// MkdirAll implements wal.FS: folders need not be made here.
-func (f *FS) MkdirAll(string) error { return nil }
+// isFolder tells whether there is a folder. The lock is held.
+func (f *FS) isFolder(path string) bool {
+	n := f.names[path]
+	return path == filepath.Dir(path) || n != nil && n.folder
+}
+
+func (f *FS) move(m move) {
+	m.apply(f.names)
+	f.moves = append(f.moves, m)
+}
+
+// MkdirAll implements wal.FS.
+func (f *FS) MkdirAll(dir string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var missing []string
+	for dir = filepath.Clean(dir); !f.isFolder(dir); dir = filepath.Dir(dir) {
+		missing = append(missing, dir)
+	}
+	for _, dir := range slices.Backward(missing) {
+		f.move(move{filepath.Dir(dir), "", dir, &node{folder: true}})
+	}
+	return nil
+}
 
 // List implements wal.FS.
 func (f *FS) List(dir string) ([]string, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	dir = filepath.Clean(dir)
+	if !f.isFolder(dir) {
+		return nil, fmt.Errorf("list %s: %w", dir, fs.ErrNotExist)
+	}
 	var names []string
 	for path := range f.names {
-		if filepath.Dir(path) == filepath.Clean(dir) {
+		if filepath.Dir(path) == dir {
 			names = append(names, filepath.Base(path))
 		}
 	}
@@ -206,13 +260,16 @@ func (f *FS) List(dir string) ([]string, error) {
 
 // Create implements wal.FS.
 func (f *FS) Create(path string) (wal.File, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
 	if err := f.ask(Create, path); err != nil {
 		return nil, err
 	}
-	n := &node{unsaved: make(map[int]bool)}
-	f.names[path] = n
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.isFolder(filepath.Dir(path)) {
+		return nil, fmt.Errorf("create %s: %w", path, fs.ErrNotExist)
+	}
+	n := new(node)
+	f.move(move{filepath.Dir(path), "", path, n})
 	return &file{f, path, n}, nil
 }
 
@@ -229,42 +286,52 @@ func (f *FS) Open(path string) (wal.File, error) {
 
 // Rename implements wal.FS.
 func (f *FS) Rename(from, to string) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
 	if err := f.ask(Rename, from); err != nil {
 		return err
 	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	n, ok := f.names[from]
 	if !ok {
 		return fmt.Errorf("rename %s: %w", from, fs.ErrNotExist)
 	}
-	delete(f.names, from)
-	f.names[to] = n
+	f.move(move{filepath.Dir(to), from, to, n})
 	return nil
 }
 
 // Remove implements wal.FS.
 func (f *FS) Remove(path string) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
 	if err := f.ask(Remove, path); err != nil {
 		return err
 	}
-	if _, ok := f.names[path]; !ok {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n, ok := f.names[path]
+	if !ok {
 		return fmt.Errorf("remove %s: %w", path, fs.ErrNotExist)
 	}
-	delete(f.names, path)
+	f.move(move{filepath.Dir(path), path, "", n})
 	return nil
 }
 
 // SyncDir implements wal.FS.
 func (f *FS) SyncDir(dir string) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
 	if err := f.ask(SyncDir, dir); err != nil {
 		return err
 	}
-	f.durable = maps.Clone(f.names)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	dir = filepath.Clean(dir)
+	if !f.isFolder(dir) {
+		return fmt.Errorf("sync %s: %w", dir, fs.ErrNotExist)
+	}
+	f.moves = slices.DeleteFunc(f.moves, func(m move) bool {
+		if m.folder != dir {
+			return false
+		}
+		m.apply(f.durable)
+		return true
+	})
 	return nil
 }
 
@@ -289,73 +356,5 @@ func (l *lock) Close() error {
 	return nil
 }
 
-type file struct {
-	fs   *FS
-	path string
-	node *node
-}
-
-func (f *file) ReadAt(p []byte, at int64) (int, error) {
-	f.fs.mu.Lock()
-	defer f.fs.mu.Unlock()
-	if at >= int64(len(f.node.data)) {
-		return 0, io.EOF
-	}
-	n := copy(p, f.node.data[at:])
-	if n < len(p) {
-		return n, io.EOF
-	}
-	return n, nil
-}
-
-func (f *file) WriteAt(p []byte, at int64) (int, error) {
-	f.fs.mu.Lock()
-	defer f.fs.mu.Unlock()
-	fault := f.fs.ask(Write, f.path)
-	if fault != nil {
-		p = p[:len(p)/2]
-	}
-	if err := f.fs.grow(f.node, at+int64(len(p))); err != nil {
-		return 0, err
-	}
-	n := copy(f.node.data[at:], p)
-	for s := int(at) / sector; n > 0 && s <= (int(at)+n-1)/sector; s++ {
-		f.node.unsaved[s] = true
-	}
-	return n, fault
-}
-
-func (f *file) Size() (int64, error) {
-	f.fs.mu.Lock()
-	defer f.fs.mu.Unlock()
-	return int64(len(f.node.data)), nil
-}
-
-func (f *file) Allocate(size int64) error {
-	f.fs.mu.Lock()
-	defer f.fs.mu.Unlock()
-	if err := f.fs.ask(Allocate, f.path); err != nil {
-		return err
-	}
-	return f.fs.grow(f.node, size)
-}
-
-func (f *file) Datasync() error {
-	f.fs.mu.Lock()
-	defer f.fs.mu.Unlock()
-	err := f.fs.ask(Datasync, f.path)
-	n := f.node
-	if err == nil {
-		f.fs.syncs++
-		for s := range n.unsaved {
-			n.save(s)
-		}
-		if grown := len(n.data) - len(n.synced); grown > 0 {
-			n.synced = append(n.synced, make([]byte, grown)...)
-		}
-	}
-	clear(n.unsaved) // clean either way: see the package comment
-	return err
-}
-
-func (f *file) Close() error { return nil }
+// paths are those of a map, sorted: what is drawn must not depend on its order.
+func paths(names map[string]*node) []string { return slices.Sorted(maps.Keys(names)) }
