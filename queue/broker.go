@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"tensile/queue/wal"
@@ -19,12 +18,9 @@ type Broker struct {
 
 	mu     sync.RWMutex
 	queues map[string]*Queue
-	order  []*Queue // those declared, in that order
-	err    error    // why nothing is declared any more
+	all    queueList // those declared in that order
+	err    error     // why nothing is declared any more
 	closed bool
-	// all are the queues, also those not declared: for those who must not wait
-	// for the lock.
-	all atomic.Pointer[[]*Queue]
 
 	keeper keeper // where there is a log
 }
@@ -44,12 +40,12 @@ type Recovery struct {
 // system. Damage to the log is no error: see Recovery.
 func Open(o Options) (*Broker, error) {
 	b := &Broker{epoch: time.Now(), queues: make(map[string]*Queue)}
-	b.all.Store(new([]*Queue))
 	if o.Dir == "" {
 		return b, nil
 	}
 	if o.SegmentSize != 0 && o.SegmentSize < wal.MinSegmentSize {
-		return nil, invalid("SegmentSize", o.SegmentSize, fmt.Sprintf("0 for %d, or %d and more", wal.DefaultSegmentSize, wal.MinSegmentSize))
+		return nil, invalid("SegmentSize", o.SegmentSize,
+			fmt.Sprintf("0 for %d, or %d and more", wal.DefaultSegmentSize, wal.MinSegmentSize))
 	}
 	if err := b.openLog(o); err != nil {
 		return nil, fmt.Errorf("queue: %w", err)
@@ -101,9 +97,14 @@ func (b *Broker) declare(name string, cfg Config) (*Queue, error) {
 	}
 	if q == nil {
 		q = b.add(name)
+	} else {
+		b.all.remove(q) // to the end: it comes behind its dead-letter queue
+		b.all.add(q)
+	}
+	if deadLetter != nil {
+		deadLetter.buriers++
 	}
 	q.adopt(cfg, deadLetter)
-	b.order = append(b.order, q)
 	return q, nil
 }
 
@@ -111,9 +112,15 @@ func (b *Broker) declare(name string, cfg Config) (*Queue, error) {
 func (b *Broker) add(name string) *Queue {
 	q := newQueue(b, name)
 	b.queues[name] = q
-	all := append(slices.Clone(*b.all.Load()), q)
-	b.all.Store(&all)
+	b.all.add(q)
 	return q
+}
+
+// snapshot returns the queues there are, also those not declared.
+func (b *Broker) snapshot() []*Queue {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	return slices.Collect(b.all.each)
 }
 
 // adopt has a queue declared, and buries what had its last attempt before the
@@ -122,13 +129,12 @@ func (q *Queue) adopt(cfg Config, deadLetter *Queue) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.cfg, q.deadLetter, q.declared = cfg, deadLetter, true
+	now := q.b.now()
 	for m := q.ready.first; m != nil; {
 		next := m.next
 		if q.exhausted(m) {
 			q.ready.remove(m)
-			if !q.bury(m) {
-				q.returned.add(m)
-			}
+			q.comeBack(m, now)
 		}
 		m = next
 	}
@@ -154,15 +160,15 @@ func (b *Broker) Drain(ctx context.Context) error {
 	if b.err == nil {
 		b.err = ErrClosed
 	}
-	order := b.order
 	b.mu.Unlock()
-	for _, q := range order {
+	declared := slices.DeleteFunc(b.snapshot(), func(q *Queue) bool { return !q.declared })
+	for _, q := range declared {
 		q.stopPublishing()
 	}
 	// A dead-letter queue was declared before those whose dead letters it gets:
 	// from the last to the first, nothing can come after.
-	for i := len(order) - 1; i >= 0; i-- {
-		if err := order[i].drained(ctx); err != nil {
+	for _, q := range slices.Backward(declared) {
+		if err := q.drained(ctx); err != nil {
 			return err
 		}
 	}
@@ -215,7 +221,7 @@ func (b *Broker) Close() error {
 	b.closed, b.err = true, ErrClosed
 	b.mu.Unlock()
 	held := 0
-	for _, q := range *b.all.Load() {
+	for _, q := range b.snapshot() {
 		held += q.end(ErrClosed)
 	}
 	if b.log != nil {

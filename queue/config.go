@@ -19,6 +19,11 @@ var (
 	ErrFull = errors.New("queue full")
 	// ErrUnknownQueue says that no queue of that name was declared.
 	ErrUnknownQueue = errors.New("unknown queue")
+	// ErrDeleted says that the queue was deleted.
+	ErrDeleted = errors.New("queue deleted")
+	// ErrInUse says that the queue can not be deleted, as others give their dead
+	// letters to it.
+	ErrInUse = errors.New("queue in use")
 	// ErrExists says that the queue was declared before with another Config.
 	ErrExists = errors.New("queue exists with another configuration")
 	// ErrLeaseEnded says that the message is not held any more: it was
@@ -39,6 +44,9 @@ var (
 	// ErrFailed says that the log has failed, now or earlier. It is that of
 	// package wal.
 	ErrFailed = wal.ErrFailed
+	// ErrNoSpace says that the disk has no room for another segment of the log.
+	// Nothing was changed. It is that of package wal.
+	ErrNoSpace = wal.ErrNoSpace
 	// ErrLocked says that the log is open elsewhere. It is that of package wal.
 	ErrLocked = wal.ErrLocked
 )
@@ -55,7 +63,7 @@ func (e *queueError) Error() string { return fmt.Sprintf("queue %q: %v", e.queue
 func (e *queueError) Unwrap() error { return e.err }
 
 func invalid(name string, value any, accepted string) error {
-	return fmt.Errorf("queue: %w: %s is %v, accepted is %s", ErrInvalid, name, value, accepted)
+	return fmt.Errorf("queue: %w: %s is %v, must be %s", ErrInvalid, name, value, accepted)
 }
 
 const (
@@ -110,8 +118,10 @@ type Config struct {
 	// Visibility is how long a message that was received stays invisible to
 	// others; 0 means DefaultVisibility.
 	Visibility time.Duration
-	// MaxLen bounds the messages that the queue holds, ready, delayed and in
-	// flight; 0 is for no bound.
+	// MaxLen bounds the messages that the queue holds, ready, delayed, in
+	// flight and parked; 0 is for no bound. Dead letters that it leaves no room
+	// for wait in the queue that they come from, parked: they count there, and
+	// are not delivered any more.
 	MaxLen int
 	// Overflow is what Publish does at that bound.
 	Overflow Overflow

@@ -49,7 +49,7 @@ func (q *Queue) unlease(m *message) {
 // Ack ends the lease and the message. A nil error of a durable broker means
 // that this is on the disk: the message never comes back.
 //
-// The errors are ErrLeaseEnded and ErrClosed. After ErrFailed, or if ctx ends while Ack waits
+// The errors are ErrLeaseEnded, ErrNoSpace, ErrClosed and ErrDeleted. After ErrFailed, or if ctx ends while Ack waits
 // for the disk, the message may come back after a restart, with its attempts.
 func (d Delivery) Ack(ctx context.Context) error {
 	q := d.queue
@@ -87,43 +87,63 @@ func (q *Queue) AckBatch(ctx context.Context, deliveries []Delivery) (n int, err
 		return 0, invalid("number of deliveries", len(deliveries), fmt.Sprintf("up to %d", MaxBatch))
 	}
 	q.mu.Lock()
-	first := Delivery{} // of those that could not be acknowledged
-	q.scratch = q.ackRecord()
-	for _, d := range deliveries {
-		m, err := q.holding(d)
-		if err != nil {
-			if err != ErrLeaseEnded {
-				q.mu.Unlock()
-				return 0, q.fault(err)
-			}
-			if first.ID == 0 {
-				first = d
-			}
-			continue
-		}
-		q.ack(m)
-		q.scratch = appendID(q.scratch, d.ID)
-		n++
-	}
-	var commit wal.Commit
-	if n > 0 && q.b.log != nil {
-		commit, err = q.b.log.Append(q.scratch, nil)
-	}
+	n, stale, commit, err := q.ackAll(deliveries)
 	woken := q.settle()
 	q.mu.Unlock()
 	woken.wake()
-	if n > 0 && err == nil {
+	switch {
+	case err != nil:
+		return 0, q.fault(err)
+	case n > 0:
 		err = q.confirmed(ctx, commit)
 	}
 	if err == nil && n < len(deliveries) {
-		err = q.fault(fmt.Errorf("%w: of %d of %d messages, the first is %d", ErrLeaseEnded, len(deliveries)-n, len(deliveries), first.ID))
+		err = q.fault(fmt.Errorf("%w: of %d of %d messages, the first is %d",
+			ErrLeaseEnded, len(deliveries)-n, len(deliveries), stale))
 	}
 	return n, err
 }
 
+// ackAll ends the leases that there are, all of them or with an error none, and
+// returns their number and the ID of the first that there is not.
+func (q *Queue) ackAll(deliveries []Delivery) (n int, stale uint64, commit wal.Commit, err error) {
+	if q.err != nil {
+		return 0, 0, commit, q.err
+	}
+	var logged []Delivery
+	q.scratch = q.ackRecord()
+	for _, d := range deliveries {
+		m, err := q.holding(d)
+		switch {
+		case err != nil:
+			if stale == 0 {
+				stale = d.ID
+			}
+			continue
+		case q.b.log == nil:
+			q.ack(m)
+		default:
+			m.lease = 0 // it may be there twice
+			logged = append(logged, d)
+			q.scratch = appendID(q.scratch, d.ID)
+		}
+		n++
+	}
+	if len(logged) > 0 {
+		commit, err = q.b.log.AppendReserved(q.scratch, nil)
+	}
+	for _, d := range logged {
+		d.message.lease = d.lease
+		if err == nil {
+			q.ack(d.message)
+		}
+	}
+	return n, stale, commit, err
+}
+
 // Nack refuses the message: it comes back to its place in the queue after the
 // delay, or goes to the dead-letter queue at once if that was its last attempt.
-// The errors are ErrLeaseEnded, ErrClosed, ErrFailed, and ErrInvalid for a negative
+// The errors are ErrLeaseEnded, ErrClosed, ErrDeleted, ErrFailed, and ErrInvalid for a negative
 // delay.
 func (d Delivery) Nack(delay time.Duration) error {
 	if delay < 0 {
@@ -141,14 +161,14 @@ func (d Delivery) Nack(delay time.Duration) error {
 	}
 	q.unlease(m)
 	q.count.Nacked++
+	now := q.b.now()
 	if delay > 0 && !q.exhausted(m) {
-		now := q.b.now()
-		m.due = now + int64(delay)
+		m.due = later(now, delay)
 		q.timed.add(m)
 		q.count.Delayed++
 		q.arm(now)
 	} else {
-		q.comeBack(m)
+		q.comeBack(m, now)
 	}
 	woken := q.settle()
 	q.mu.Unlock()
@@ -157,8 +177,8 @@ func (d Delivery) Nack(delay time.Duration) error {
 }
 
 // Extend has the lease end that long from now, whatever it was before. The
-// errors are ErrLeaseEnded, ErrClosed, ErrFailed, and ErrInvalid for a visibility that
-// is not above 0.
+// errors are ErrLeaseEnded, ErrClosed, ErrDeleted, ErrFailed, and ErrInvalid for a
+// visibility that is not above 0.
 func (d Delivery) Extend(visibility time.Duration) error {
 	if visibility <= 0 {
 		return invalid("visibility", visibility, "more than 0")
@@ -179,7 +199,7 @@ func (d Delivery) Extend(visibility time.Duration) error {
 	} else {
 		q.timed.remove(m)
 	}
-	m.due = now + int64(visibility)
+	m.due = later(now, visibility)
 	q.timed.add(m)
 	q.arm(now)
 	return nil

@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"slices"
 	"time"
 
 	"tensile/queue/wal"
@@ -9,10 +10,18 @@ import (
 // now is the time since the broker was opened, in ns.
 func (b *Broker) now() int64 { return int64(time.Since(b.epoch)) }
 
+// later is an instant in the future, or never.
+func later(now int64, wait time.Duration) int64 {
+	if int64(wait) > never-now {
+		return never
+	}
+	return now + int64(wait)
+}
+
 // arm has the timer go off when the first lease or delay ends. It goes off for
 // nothing where that has ended otherwise meanwhile: once in a time-out.
 func (q *Queue) arm(now int64) {
-	at := int64(never)
+	at := q.buryAt
 	if m := q.leased.first; m != nil {
 		at = m.due
 	}
@@ -49,7 +58,7 @@ func (q *Queue) expire(now int64) {
 	for m := q.leased.first; m != nil && m.due <= now; m = q.leased.first {
 		q.unlease(m)
 		q.count.Expired++
-		q.comeBack(m)
+		q.comeBack(m, now)
 	}
 	for m := q.timed.first(); m != nil && m.due <= now; m = q.timed.first() {
 		if m.lease != 0 {
@@ -59,7 +68,13 @@ func (q *Queue) expire(now int64) {
 			q.timed.remove(m)
 			q.count.Delayed--
 		}
-		q.comeBack(m)
+		q.comeBack(m, now)
+	}
+	q.buryAt = never
+	for m := q.parked.first; m != nil && q.bury(m, now); m = q.parked.first {
+		q.parked.remove(m)
+		q.count.Parked--
+		q.buried(m)
 	}
 	q.wakeAt = never
 	q.arm(now)
@@ -70,26 +85,46 @@ func (q *Queue) exhausted(m *message) bool {
 	return q.cfg.MaxAttempts > 0 && int(m.attempts) >= q.cfg.MaxAttempts
 }
 
-// comeBack makes a message ready again, or a dead letter.
-func (q *Queue) comeBack(m *message) {
-	if !q.exhausted(m) || !q.bury(m) {
+// comeBack makes a message ready again, or a dead letter. Dead letters go in the
+// order in which they became such.
+func (q *Queue) comeBack(m *message, now int64) {
+	switch {
+	case !q.exhausted(m):
 		q.returned.add(m)
+	case q.parked.first == nil && q.bury(m, now):
+		q.buried(m)
+	default:
+		q.parked.push(m)
+		q.count.Parked++
 	}
 }
 
-// bury gives a message to the dead-letter queue. It returns false where the log
-// does not take that any more.
-func (q *Queue) bury(m *message) bool {
+// buryRetry is how long a queue waits before it asks the log again to take a dead
+// letter that it had no room for.
+const buryRetry = time.Second
+
+// bury gives a message to the dead-letter queue. It returns false where that, or
+// the log, has no room: then it has seen to it that somebody tries again.
+func (q *Queue) bury(m *message, now int64) bool {
 	t := q.deadLetter
 	// Queues are declared after those that they bury in, so that locks are
 	// taken in one order.
 	t.mu.Lock()
+	if t.fullOfDead() {
+		if !slices.Contains(t.turnedAway, q) {
+			t.turnedAway = append(t.turnedAway, q)
+		}
+		t.mu.Unlock()
+		return false
+	}
 	id := t.last.Load() + 1
 	var commit wal.Commit
 	if q.b.log != nil {
 		var err error
 		if commit, err = q.logBury(m, t.name, id); err != nil {
 			t.mu.Unlock()
+			q.buryAt = later(now, buryRetry)
+			q.arm(now)
 			return false
 		}
 	}
@@ -99,7 +134,16 @@ func (q *Queue) bury(m *message) bool {
 	woken := t.settle()
 	t.mu.Unlock()
 	woken.wake()
+	return true
+}
+
+// fullOfDead tells whether no dead letter gets in.
+func (q *Queue) fullOfDead() bool {
+	return q.cfg.MaxLen > 0 && q.held >= q.cfg.MaxLen && q.err == nil
+}
+
+// buried forgets a message that the dead-letter queue has.
+func (q *Queue) buried(m *message) {
 	q.drop(m)
 	q.count.DeadLettered++
-	return true
 }

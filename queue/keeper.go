@@ -1,7 +1,8 @@
 package queue
 
 import (
-	"context"
+	"maps"
+	"slices"
 
 	"tensile/queue/wal"
 )
@@ -9,7 +10,6 @@ import (
 // keeper is the goroutine that keeps a log small, and that tells those who wait
 // when the log has failed.
 type keeper struct {
-	rotated chan struct{} // holds a token when a segment was begun
 	quit    chan struct{}
 	stopped chan struct{}
 }
@@ -19,8 +19,17 @@ func (k *keeper) stop() {
 	<-k.stopped
 }
 
+func (k *keeper) stopping() bool {
+	select {
+	case <-k.quit:
+		return true
+	default:
+		return false
+	}
+}
+
 func (b *Broker) openLog(o Options) error {
-	b.keeper = keeper{make(chan struct{}, 1), make(chan struct{}), make(chan struct{})}
+	b.keeper = keeper{make(chan struct{}), make(chan struct{})}
 	b.found.Queues = make(map[string]int)
 	state := make(replay)
 	restored := false
@@ -40,15 +49,11 @@ func (b *Broker) openLog(o Options) error {
 }
 
 // preface is what every segment begins with.
-func (b *Broker) preface() [][]byte {
-	select {
-	case b.keeper.rotated <- struct{}{}:
-	default:
-	}
-	queues := *b.all.Load()
-	records := make([][]byte, len(queues))
-	for i, q := range queues {
-		records[i] = lastRecord(q)
+func (b *Broker) preface() (records [][]byte) {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	for q := range b.all.each {
+		records = append(records, lastRecord(q))
 	}
 	return records
 }
@@ -63,7 +68,7 @@ func (b *Broker) keep() {
 		case <-b.log.Failed():
 			b.failed()
 			return
-		case <-b.keeper.rotated:
+		case <-b.log.TrimDue():
 			// What can not be removed now stays until the next time; that the
 			// log has failed is told above.
 			_ = b.compact()
@@ -79,76 +84,115 @@ func (b *Broker) failed() {
 		b.err = err
 	}
 	b.mu.Unlock()
-	for _, q := range *b.all.Load() {
+	for _, q := range b.snapshot() {
 		q.end(err)
 	}
 }
 
+const (
+	wasteFactor   = 2 // log by messages in it
+	spareSegments = 4
+	// moveBytes is how much is moved at once, so that the padding of a group
+	// does not count. See Broker.compact.
+	moveBytes = 64 << 10
+)
+
 // compact removes the segments that no message needs any more. As only the
 // oldest can go, one message that nobody fetches would keep all that follow;
 // so where the log is much larger than the messages in it, those of the oldest
-// segment are written again at its end.
+// segments are written again at its end.
+//
+// That comes to an end: what was written again lies close together, and takes
+// less than the factor says, whatever the number of queues, as a quarter of a
+// segment at most is preface.
 func (b *Broker) compact() error {
-	for {
+	for !b.keeper.stopping() {
 		segments := b.log.Segments()
+		last := segments[len(segments)-1]
 		// Messages that come or move from here on are in the last of them or in
-		// later ones.
-		first, live := segments[len(segments)-1], int64(0)
-		for _, q := range *b.all.Load() {
-			q.mu.Lock()
-			for m := range q.messages {
-				first = min(first, m.segment)
-				live += int64(len(m.body)) + recordOverhead
-			}
-			q.mu.Unlock()
-		}
+		// later ones. One that moves meanwhile may be seen in neither of its
+		// places: Trim waits until what says so is on the disk.
+		live, total := b.live()
+		live[last] += 0
+		first := slices.Min(slices.Collect(maps.Keys(live)))
 		if err := b.log.Trim(first); err != nil {
 			return err
 		}
-		size := b.log.Stats().Bytes
-		if first == segments[len(segments)-1] || size <= wasteFactor*live+spareSegments*(size/int64(len(segments))) {
+		s := b.log.Stats()
+		average := s.Bytes / int64(s.Segments)
+		if first >= last || s.Bytes <= wasteFactor*total+spareSegments*average {
 			return nil
 		}
-		if err := b.move(first); err != nil {
+		if err := b.move(oldest(live, segments, max(moveBytes, average))); err != nil {
 			return err
 		}
 	}
+	return nil
 }
 
-const (
-	recordOverhead = 32 // of a message in the log, about
-	wasteFactor    = 2  // log by messages in it
-	spareSegments  = 4
-)
-
-// move writes the messages of a segment again.
-func (b *Broker) move(segment uint64) error {
-	var commit wal.Commit
-	moved := false
-	for _, q := range *b.all.Load() {
+// live is how many bytes the messages of each segment take in the log, and all
+// of them together.
+func (b *Broker) live() (segments map[uint64]int64, total int64) {
+	segments = make(map[uint64]int64)
+	for _, q := range b.snapshot() {
 		q.mu.Lock()
 		for m := range q.messages {
-			if m.segment != segment {
-				continue
-			}
-			var err error
-			if commit, err = q.logPublish(m.id, m.attempts, m.body); err != nil {
-				q.mu.Unlock()
-				return err
-			}
-			m.segment, moved = commit.Segment, true
+			size := wal.RecordSize(len(q.publishRecord(m.id, m.attempts)) + len(m.body))
+			segments[m.segment] += size
+			total += size
 		}
 		q.mu.Unlock()
 	}
-	if !moved {
-		return nil
+	return segments, total
+}
+
+// oldest returns the segment before which so many bytes of messages are, or the
+// last one.
+func oldest(live map[uint64]int64, segments []uint64, bytes int64) (before uint64) {
+	numbers := slices.Sorted(maps.Keys(live))
+	for _, before = range segments[1:] {
+		for len(numbers) > 0 && numbers[0] < before {
+			bytes -= live[numbers[0]]
+			numbers = numbers[1:]
+		}
+		if bytes <= 0 {
+			break
+		}
 	}
-	return commit.Wait(context.Background())
+	return before
+}
+
+// move writes the messages of the segments before one again.
+func (b *Broker) move(before uint64) error {
+	return b.log.Batch(func() error {
+		for _, q := range b.snapshot() {
+			if err := q.move(before); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (q *Queue) move(before uint64) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for m := range q.messages {
+		if m.segment >= before {
+			continue
+		}
+		commit, err := q.b.log.AppendReserved(q.publishRecord(m.id, m.attempts), m.body)
+		if err != nil {
+			return err
+		}
+		m.segment = commit.Segment
+	}
+	return nil
 }
 
 // messages yields all that a queue holds. The lock is held.
 func (q *Queue) messages(yield func(*message) bool) {
-	for _, l := range []*list{&q.ready, &q.leased} {
+	for _, l := range []*list{&q.ready, &q.leased, &q.parked} {
 		for m := l.first; m != nil; m = m.next {
 			if !yield(m) {
 				return

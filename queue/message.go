@@ -3,7 +3,7 @@ package queue
 import "container/heap"
 
 // message is one that a queue holds. The lock of the queue guards it. At any
-// time it is in one of four places: ready, returned, leased, or timed.
+// time it is in one of five places: ready, returned, leased, timed, or parked.
 type message struct {
 	next, prev *message // in a list
 	body       []byte

@@ -21,16 +21,21 @@ type Queue struct {
 	mu         sync.Mutex
 	cfg        Config
 	declared   bool
-	deadLetter *Queue // taken under the lock of the queue whose dead letters go there
-	err        error  // why nothing is done any more: ErrClosed or ErrFailed
-	draining   bool   // nothing is published any more
+	deadLetter *Queue   // taken under the lock of the queue whose dead letters go there
+	buriers    int      // queues whose dead letters go here; the lock of the broker guards it
+	at         int      // place among the queues of the broker; its lock guards it
+	turnedAway []*Queue // those whose dead letters wait for room here
+	err        error    // why nothing is done any more: ErrClosed, ErrDeleted or ErrFailed
+	draining   bool     // nothing is published any more
 
 	ready    list    // in order of their IDs
 	returned ordered // by ID; each lower than all in ready
 	leased   list    // with the queue's own time-out, so in the order in which it ends
 	timed    ordered // by due: delayed, and leases with a time-out of their own
-	held     int     // in all four
+	parked   list    // dead letters that the dead-letter queue or the log has no room for
+	held     int     // in all five
 	leases   uint64  // number of the newest lease
+	buryAt   int64   // when the log is asked again to take dead letters, or never
 
 	receivers  waitList
 	publishers waitList
@@ -46,7 +51,8 @@ type Queue struct {
 const never = math.MaxInt64
 
 func newQueue(b *Broker, name string) *Queue {
-	return &Queue{b: b, name: name, wakeAt: never, returned: ordered{before: byID}, timed: ordered{before: byDue}}
+	return &Queue{b: b, name: name, wakeAt: never, buryAt: never,
+		returned: ordered{before: byID}, timed: ordered{before: byDue}}
 }
 
 // Name is the name under which the queue was declared.
@@ -59,9 +65,10 @@ func (q *Queue) fault(err error) error { return &queueError{err, q.name} }
 // afterwards. A nil error is a promise; that of a durable broker is kept on
 // the disk.
 //
-// The errors are ErrFull, ErrTooLarge, ErrClosed, and that of ctx if it ends
-// while Publish waits for room: the message was not taken then. After ErrFailed, or
-// if ctx ends while Publish waits for the disk, it may be in the queue or not.
+// The errors are ErrFull, ErrTooLarge, ErrNoSpace, ErrClosed, ErrDeleted, and
+// that of ctx if it ends while Publish waits for room: the message was not taken
+// then. After ErrFailed, or if ctx ends while Publish waits for the disk, it may be
+// in the queue or not.
 func (q *Queue) Publish(ctx context.Context, body []byte) (id uint64, err error) {
 	if err := ctx.Err(); err != nil {
 		return 0, err
@@ -69,7 +76,9 @@ func (q *Queue) Publish(ctx context.Context, body []byte) (id uint64, err error)
 	if len(body) > MaxBody {
 		return 0, q.tooLarge(body)
 	}
-	q.mu.Lock()
+	if err := q.lockWithRoom(ctx); err != nil {
+		return 0, err
+	}
 	wait, err := q.full(1)
 	if wait || err != nil {
 		return q.publishLater(ctx, [][]byte{body}, err)
@@ -86,8 +95,8 @@ func (q *Queue) Publish(ctx context.Context, body []byte) (id uint64, err error)
 
 // PublishBatch publishes messages that follow each other: all of them or none,
 // as far as there is room. It returns the ID of the first, the others follow in
-// steps of one. Where the process dies on the way some of them may be in the
-// queue. For the rest it is like Publish.
+// steps of one. Where the process dies on the way, or the room on the disk ends
+// there, some of them may be in the queue. For the rest it is like Publish.
 func (q *Queue) PublishBatch(ctx context.Context, bodies [][]byte) (first uint64, err error) {
 	if err := ctx.Err(); err != nil {
 		return 0, err
@@ -100,7 +109,9 @@ func (q *Queue) PublishBatch(ctx context.Context, bodies [][]byte) (first uint64
 			return 0, q.tooLarge(body)
 		}
 	}
-	q.mu.Lock()
+	if err := q.lockWithRoom(ctx); err != nil {
+		return 0, err
+	}
 	wait, err := q.full(len(bodies))
 	if wait || err != nil {
 		return q.publishLater(ctx, bodies, err)
@@ -116,7 +127,24 @@ func (q *Queue) PublishBatch(ctx context.Context, bodies [][]byte) (first uint64
 }
 
 func (q *Queue) tooLarge(body []byte) error {
-	return q.fault(fmt.Errorf("%w: %d bytes, accepted is up to %d", ErrTooLarge, len(body), MaxBody))
+	return q.fault(fmt.Errorf("%w: %d bytes, must be up to %d", ErrTooLarge, len(body), MaxBody))
+}
+
+// lockWithRoom takes the lock when the disk is not far behind. Who waits for that
+// does not have the lock.
+func (q *Queue) lockWithRoom(ctx context.Context) error {
+	for q.b.log != nil {
+		if err := q.b.log.Room(ctx); err != nil {
+			return err
+		}
+		q.mu.Lock()
+		if !q.b.log.Behind() {
+			return nil
+		}
+		q.mu.Unlock()
+	}
+	q.mu.Lock()
+	return nil
 }
 
 // full tells whether n messages must wait for room, or why they are refused.
@@ -132,7 +160,7 @@ func (q *Queue) full(n int) (wait bool, err error) {
 		q.count.Refused += uint64(n)
 		return false, ErrFull
 	case n > bound:
-		return false, fmt.Errorf("%w: a batch of %d never fits, accepted is up to %d", ErrFull, n, bound)
+		return false, fmt.Errorf("%w: a batch of %d never fits, must be up to %d", ErrFull, n, bound)
 	}
 	return true, nil
 }
@@ -162,7 +190,7 @@ func (q *Queue) publishLater(ctx context.Context, bodies [][]byte, err error) (u
 func (q *Queue) accept(body []byte) (id uint64, commit wal.Commit, err error) {
 	id = q.last.Load() + 1
 	if q.b.log != nil {
-		if commit, err = q.logPublish(id, 0, body); err != nil {
+		if commit, err = q.b.log.Append(q.publishRecord(id, 0), body); err != nil {
 			return 0, commit, q.fault(err)
 		}
 	}
@@ -212,8 +240,8 @@ func (q *Queue) drop(m *message) {
 // Receive gives the ready message with the lowest ID, and waits for one if need
 // be. The message is the caller's until the visibility time-out ends.
 //
-// The errors are ErrClosed, that of ctx once it ends, and ErrFailed. A message
-// that was taken when ctx ended while Receive waited for the disk comes back after
+// The errors are ErrClosed, ErrDeleted, that of ctx once it ends, ErrNoSpace and
+// ErrFailed. A message that was taken when ctx ended while Receive waited for the disk comes back after
 // its time-out.
 func (q *Queue) Receive(ctx context.Context) (Delivery, error) {
 	if err := ctx.Err(); err != nil {
@@ -316,27 +344,44 @@ func (q *Queue) take(buf []Delivery, now int64) (n int, commit wal.Commit, err e
 		}
 		q.leases++
 		m.attempts++
-		m.lease, m.due = q.leases, now+int64(q.cfg.Visibility)
+		m.lease, m.due = q.leases, later(now, q.cfg.Visibility)
 		q.leased.push(m)
-		if m.attempts > 1 {
-			q.count.Redelivered++
-		}
 		buf[n] = Delivery{Body: m.body, ID: m.id, Attempt: int(m.attempts), queue: q, message: m, lease: m.lease}
+	}
+	if q.b.log != nil {
+		if commit, err = q.logDeliver(buf[:n]); err != nil {
+			q.untake(buf[:n])
+			return 0, commit, err
+		}
 	}
 	q.count.InFlight += n
 	q.count.Delivered += uint64(n)
-	q.arm(now)
-	if q.b.log != nil {
-		commit, err = q.logDeliver(buf[:n])
+	for _, d := range buf[:n] {
+		if d.Attempt > 1 {
+			q.count.Redelivered++
+		}
 	}
-	return n, commit, err
+	q.arm(now)
+	return n, commit, nil
+}
+
+// untake puts back what was taken, where the log does not take that.
+func (q *Queue) untake(deliveries []Delivery) {
+	for i, d := range deliveries {
+		q.leased.remove(d.message)
+		d.message.lease = 0
+		d.message.attempts--
+		q.returned.add(d.message)
+		deliveries[i] = Delivery{}
+	}
 }
 
 // settle lets publishers in for whom there is room now, gives receivers what is
 // ready now, and tells Drain if nothing is left. Those served are to be woken
 // once the lock is released.
 func (q *Queue) settle() (out woken) {
-	for w := q.publishers.first; w != nil && (q.err != nil || q.held+len(w.bodies) <= q.cfg.MaxLen); w = q.publishers.first {
+	fits := func(w *waiter) bool { return q.err != nil || q.held+len(w.bodies) <= q.cfg.MaxLen }
+	for w := q.publishers.first; w != nil && fits(w); w = q.publishers.first {
 		q.publishers.remove(w)
 		if w.err = q.err; w.err == nil {
 			w.first, w.commit, w.err = q.acceptAll(w.bodies)
@@ -352,6 +397,12 @@ func (q *Queue) settle() (out woken) {
 			}
 			out.add(w)
 		}
+	}
+	if len(q.turnedAway) > 0 && !q.fullOfDead() {
+		for _, from := range q.turnedAway {
+			go from.tick() // its lock comes before this one
+		}
+		q.turnedAway = nil
 	}
 	if (q.held == 0 || q.err != nil) && q.empty != nil {
 		close(q.empty)
@@ -375,7 +426,7 @@ func (q *Queue) confirmed(ctx context.Context, commit wal.Commit) error {
 // returns how many messages are held.
 func (q *Queue) end(err error) (held int) {
 	q.mu.Lock()
-	if q.err == nil || err == ErrClosed {
+	if q.err == nil || err == ErrClosed && q.err != ErrDeleted {
 		q.err = err
 	}
 	if q.timer != nil {

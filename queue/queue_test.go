@@ -62,7 +62,7 @@ func expect(t testing.TB, q *queue.Queue, bodies ...string) []queue.Delivery {
 func TestOptionsAndArgumentsAreChecked(t *testing.T) {
 	_, err := queue.Open(queue.Options{Dir: "/x", SegmentSize: 5})
 	assert.ErrorIs(t, err, queue.ErrInvalid)
-	assert.ErrorContains(t, err, "SegmentSize is 5, accepted is")
+	assert.ErrorContains(t, err, "SegmentSize is 5, must be")
 
 	b := open(t, queue.Options{})
 	for name, cfg := range map[string]queue.Config{
@@ -77,7 +77,7 @@ func TestOptionsAndArgumentsAreChecked(t *testing.T) {
 		_, err := b.Declare("q", cfg)
 		assert.ErrorIs(t, err, queue.ErrInvalid, name)
 		assert.ErrorContains(t, err, name)
-		assert.ErrorContains(t, err, "accepted is")
+		assert.ErrorContains(t, err, "must be")
 	}
 	for _, name := range []string{"", strings.Repeat("x", 256)} {
 		_, err := b.Declare(name, queue.Config{})
@@ -109,7 +109,7 @@ func TestOptionsAndArgumentsAreChecked(t *testing.T) {
 		second(q.AckBatch(ctx, make([]queue.Delivery, queue.MaxBatch+1))),
 	} {
 		assert.ErrorIs(t, err, queue.ErrInvalid)
-		assert.ErrorContains(t, err, "accepted is")
+		assert.ErrorContains(t, err, "must be")
 	}
 	large := make([]byte, queue.MaxBody+1)
 	_, err = q.Publish(ctx, large)
@@ -217,10 +217,15 @@ func TestDeadLetter(t *testing.T) {
 	require.NoError(t, expect(t, q, "a")[0].Nack(0))
 	require.NoError(t, expect(t, q, "a")[0].Nack(time.Hour), "the last attempt: there is nothing to wait for")
 	expect(t, q, "b")
-	all := expect(t, dead, "already there", "a") // beyond the bound: it has nowhere else to go
-	assert.Equal(t, uint64(2), all[1].ID)
-	assert.Equal(t, 1, all[1].Attempt)
+	assert.Equal(t, queue.Stats{InFlight: 1, Parked: 1, Published: 2, Delivered: 3, Redelivered: 1, Nacked: 2}, q.Stats())
+	assert.Equal(t, 1, dead.Stats().Len(), "its bound holds for dead letters too")
+	require.NoError(t, expect(t, dead, "already there")[0].Ack(t.Context()))
+	d := receive(t, dead)
+	assert.Equal(t, "a", string(d.Body))
+	assert.Equal(t, uint64(2), d.ID)
+	assert.Equal(t, 1, d.Attempt)
 	assert.Equal(t, uint64(1), q.Stats().DeadLettered)
+	assert.Zero(t, q.Stats().Parked)
 	assert.ErrorIs(t, second(dead.Publish(t.Context(), nil)), queue.ErrFull)
 	assert.ErrorIs(t, b.Close(), queue.ErrDiscarded)
 }

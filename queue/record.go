@@ -23,6 +23,8 @@ const (
 	// recordLast: name, highest ID given. It begins every segment, so that an
 	// ID is never given twice.
 	recordLast = 5
+	// recordDelete: name. The queue is gone, and its messages and IDs with it.
+	recordDelete = 6
 )
 
 func appendName(buf []byte, name string) []byte {
@@ -31,11 +33,12 @@ func appendName(buf []byte, name string) []byte {
 
 func appendID(buf []byte, id uint64) []byte { return binary.AppendUvarint(buf, id) }
 
-func (q *Queue) logPublish(id uint64, attempts int32, body []byte) (wal.Commit, error) {
+// publishRecord is a record of recordPublish but for its body.
+func (q *Queue) publishRecord(id uint64, attempts int32) []byte {
 	q.scratch = appendName(append(q.scratch[:0], recordPublish), q.name)
 	q.scratch = appendID(q.scratch, id)
 	q.scratch = binary.AppendUvarint(q.scratch, uint64(attempts))
-	return q.b.log.Append(q.scratch, body)
+	return q.scratch
 }
 
 func (q *Queue) logDeliver(deliveries []Delivery) (wal.Commit, error) {
@@ -44,7 +47,7 @@ func (q *Queue) logDeliver(deliveries []Delivery) (wal.Commit, error) {
 		q.scratch = appendID(q.scratch, d.ID)
 		q.scratch = binary.AppendUvarint(q.scratch, uint64(d.Attempt))
 	}
-	return q.b.log.Append(q.scratch, nil)
+	return q.b.log.AppendReserved(q.scratch, nil)
 }
 
 // ackRecord is the beginning of a record to which the IDs are appended.
@@ -54,7 +57,7 @@ func (q *Queue) ackRecord() []byte {
 
 func (q *Queue) logAck(id uint64) (wal.Commit, error) {
 	q.scratch = appendID(q.ackRecord(), id)
-	return q.b.log.Append(q.scratch, nil)
+	return q.b.log.AppendReserved(q.scratch, nil)
 }
 
 func (q *Queue) logBury(m *message, to string, id uint64) (wal.Commit, error) {
@@ -62,7 +65,11 @@ func (q *Queue) logBury(m *message, to string, id uint64) (wal.Commit, error) {
 	q.scratch = appendID(q.scratch, m.id)
 	q.scratch = appendName(q.scratch, to)
 	q.scratch = appendID(q.scratch, id)
-	return q.b.log.Append(q.scratch, m.body)
+	return q.b.log.AppendReserved(q.scratch, m.body)
+}
+
+func (q *Queue) logDelete() (wal.Commit, error) {
+	return q.b.log.AppendReserved(appendName([]byte{recordDelete}, q.name), nil)
 }
 
 func lastRecord(q *Queue) []byte {

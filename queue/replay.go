@@ -79,8 +79,12 @@ func (r replay) apply(segment uint64, payload []byte) error {
 		if name, last := d.name(), d.number(1<<63-1); d.fault == nil {
 			r.queue(name).seen(last)
 		}
+	case recordDelete:
+		if name := d.name(); d.fault == nil {
+			delete(r, name)
+		}
 	default:
-		return fmt.Errorf("%w: its kind is %d, accepted is 1 to %d", ErrFormat, kind, recordLast)
+		return fmt.Errorf("%w: its kind is %d, must be 1 to %d", ErrFormat, kind, recordDelete)
 	}
 	return d.fault
 }
@@ -91,7 +95,8 @@ func (r replay) restore(b *Broker) {
 		q := b.add(name)
 		q.last.Store(from.last)
 		q.held = len(from.messages)
-		for _, m := range slices.SortedFunc(maps.Values(from.messages), func(a, b *message) int { return cmp.Compare(a.id, b.id) }) {
+		inOrder := func(a, b *message) int { return cmp.Compare(a.id, b.id) }
+		for _, m := range slices.SortedFunc(maps.Values(from.messages), inOrder) {
 			q.ready.push(m)
 		}
 		if q.held > 0 {

@@ -5,6 +5,7 @@ type Stats struct {
 	Ready      int // messages that the next Receive may give
 	Delayed    int // refused with a delay that has not ended
 	InFlight   int // delivered and not yet acknowledged or back
+	Parked     int // dead letters that the dead-letter queue, or the disk, has no room for
 	Receivers  int // callers waiting for messages
 	Publishers int // callers waiting for room
 
@@ -20,14 +21,14 @@ type Stats struct {
 }
 
 // Len is the number of messages held.
-func (s Stats) Len() int { return s.Ready + s.Delayed + s.InFlight }
+func (s Stats) Len() int { return s.Ready + s.Delayed + s.InFlight + s.Parked }
 
 // Stats returns the numbers of this instant.
 func (q *Queue) Stats() Stats {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	s := q.count
-	s.Ready = q.held - s.InFlight - s.Delayed
+	s.Ready = q.held - s.InFlight - s.Delayed - s.Parked
 	s.Receivers, s.Publishers = q.receivers.len, q.publishers.len
 	return s
 }
