@@ -20,11 +20,12 @@ func (b ballot) compare(c ballot) int {
 
 // ballots is what this node has promised and accepted.
 type ballots struct {
-	round    uint64 // the highest heard of
-	mine     ballot // of this node, when it last was the founder
-	founding ballot // promised to a founder
-	founds   uint64 // the epoch whose successor that founder makes; 0 for the first view
-	epoch    uint64 // the view whose successor the rest is about
+	round    uint64    // the highest heard of
+	mine     ballot    // of this node, when it last was the founder
+	founding ballot    // promised to a founder
+	refused  time.Time // since when this node does not take another view for that
+	founds   uint64    // the epoch whose successor that founder makes; 0 for the first view
+	epoch    uint64    // the view whose successor the rest is about
 	promised ballot
 	accepted ballot
 	value    view // accepted

@@ -296,7 +296,8 @@ func (s *Store) tell() {
 // Who has promised a founder to wait for his view takes no other one to follow
 // the present: neither what those had agreed on who are dead now, nor the view of
 // another founder, unless there is a later one already. If that one holds
-// nevertheless, the founder will find out and tell so.
+// nevertheless, the founder will find out, take it itself and tell so. If the founder
+// has died, nobody tells any more; then this node gives up what it has.
 func (s *Store) adopt(told chain, by ballot) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -305,10 +306,19 @@ func (s *Store) adopt(told chain, by ballot) {
 	if told.epoch() <= mine.epoch() {
 		return
 	}
-	if promised := s.ballots.founding; promised != (ballot{}) && s.ballots.founds == mine.epoch() && promised != by {
+	if v := told.latest(); v.founder != (ballot{}) && v.founder == s.ballots.mine && v.after != mine.epoch() {
+		return // what this node was about to found has been overtaken
+	}
+	if promised := s.ballots.founding; s.pledged() && promised != by && promised != s.ballots.mine {
 		next := told.following(mine.epoch())
 		if next != nil && next.founder != promised && (next.founder == (ballot{}) || next == told.latest()) {
-			return
+			if s.ballots.refused.IsZero() {
+				s.ballots.refused = time.Now()
+			}
+			if time.Since(s.ballots.refused) < goodbye*s.cfg.RepairAfter {
+				return
+			}
+			s.forgetLife()
 		}
 	}
 	for _, v := range told {
@@ -345,6 +355,14 @@ func (s *Store) adopt(told chain, by ballot) {
 	s.state.Store(st)
 	close(old.changed)
 	s.tell()
+}
+
+// forgetLife has this node be as good as restarted. The lock is held.
+func (s *Store) forgetLife() {
+	s.instance, s.joined = newInstance(), false
+	for i := range s.parts {
+		s.parts[i].forgetAll()
+	}
 }
 
 // Replicated waits until every session has all its replicas among the nodes

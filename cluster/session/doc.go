@@ -16,6 +16,11 @@
 //   - An acknowledged write is there as long as no two nodes lose their memory
 //     before what the first had was replicated anew, which takes about
 //     Config.RepairAfter and the time to copy it.
+//   - What was lost is said to be: [ErrLost] stands for it, and never an older
+//     state. New sessions are written there again within seconds, and
+//     [Store.DeclareLost] says that what was lost is lost.
+//   - One broken link changes nothing: a node is left out when most others
+//     believe it dead, and asks those it cannot reach by way of others.
 //   - Whoever can not reach a majority of a session's three replicas gets
 //     [ErrNoQuorum] and has changed nothing; a write that was sent out and not
 //     confirmed in time gets [ErrUncertain].

@@ -1,6 +1,9 @@
 package session
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"time"
+)
 
 // The first view has no view before it whose members could agree on it. The
 // node with the lowest name, of those that hear all others, founds the cluster: it
@@ -47,7 +50,7 @@ func (s *Store) found(q *inquest, lost, surrender, doubted parts) {
 	if q.later != nil {
 		s.establish(q.later, b, q.names)
 	}
-	if !all && (after == 0 || q.later != nil || len(q.heard) < len(q.names)-1) {
+	if !all && (after == 0 || q.later != nil || len(q.heard) < max(len(q.names)-1, minNodes)) {
 		return
 	}
 	v := &view{epoch: 1, after: after, founder: b, founded: lost, doubted: doubted}
@@ -68,6 +71,9 @@ func (s *Store) found(q *inquest, lost, surrender, doubted parts) {
 // establish has those take a view who have promised the founder to wait for it.
 func (s *Store) establish(c chain, by ballot, names []string) {
 	s.adopt(c, by)
+	if s.state.Load().chain.epoch() < c.epoch() {
+		return // it was overtaken
+	}
 	for _, name := range names {
 		if name != s.cfg.Name {
 			s.tellViews(name, c)
@@ -100,7 +106,7 @@ func (s *Store) promise(d *decoder) ([]byte, error) {
 	if mine.founds == after && b.round <= mine.founding.round && b != mine.founding {
 		return binary.AppendUvarint([]byte{voteNo}, mine.founding.round), nil
 	}
-	mine.founding, mine.founds = b, after
+	mine.founding, mine.founds, mine.refused = b, after, time.Time{}
 	mine.round = max(mine.round, b.round)
 	return s.appendTestimony([]byte{voteYes}, bar, surrender), nil
 }

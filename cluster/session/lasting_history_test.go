@@ -26,7 +26,8 @@ const (
 )
 
 // TestLinearizableUnderLastingFaults has a link that never heals or a node that
-// stays away, two and three restarts at any distance, and pauses and cuts besides.
+// stays away, two and three restarts at any distance, clocks that step by up to an
+// hour, and pauses and cuts besides.
 // What is lost may be refused, and nothing else: within a bound after the last
 // fault all that a majority holds is served, and new sessions everywhere.
 func TestLinearizableUnderLastingFaults(t *testing.T) {
@@ -96,7 +97,7 @@ func endured(t *testing.T, seed uint64, plant func(*world)) (h *history, refused
 func (w *world) lastingFault(random *rand.Rand, at func(int) string) {
 	lasts := func(most time.Duration) { time.Sleep(time.Duration(random.Int64N(int64(most)))) }
 	some := func() string { return at(random.IntN(len(w.names))) }
-	switch random.IntN(6) {
+	switch random.IntN(7) {
 	case 0, 1: // two or three restarts in haste
 		var names []string
 		for i := 1; i < 3+random.IntN(2); i++ {
@@ -119,6 +120,8 @@ func (w *world) lastingFault(random *rand.Rand, at func(int) string) {
 		w.shape(func(l *link) { l.loss, l.double = 0.3*random.Float64(), 0.3*random.Float64() })
 	case 5:
 		w.heal()
+	case 6:
+		w.stepClock(some(), time.Duration(random.Int64N(int64(2*time.Hour)))-time.Hour)
 	}
 	lasts(2 * time.Second)
 }

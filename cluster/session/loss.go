@@ -235,7 +235,7 @@ func (s *Store) mend(st *state, dead []string, declare bool) (why string) {
 		return fmt.Sprintf("nodes %q are too few, and must be %d or more", q.names, minNodes)
 	case q.later != nil:
 		return "there is a later view"
-	case len(missing) > 1 || q.patient && !agree:
+	case len(missing) > 1 || !agree && (q.patient || len(q.heard) < minNodes):
 		return fmt.Sprintf("nodes %q do not answer in epoch %d%s", missing, st.view.epoch, s.differing())
 	case !ok:
 		return "a partition has yet to catch up"

@@ -88,6 +88,14 @@ func (p *partition) refound() {
 	p.voted, p.votes = false, p.rank >= 0
 }
 
+// forgetAll has the partition be as in a node that was just started.
+func (p *partition) forgetAll() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.votes, p.voted = false, false
+	p.clear()
+}
+
 // testify tells whether the partition votes, whether it did in the epoch before,
 // and whether it will not do so any more in this one. It will not where that is
 // asked and it does not now, or is to surrender its vote.
