@@ -40,8 +40,9 @@ type Config struct {
 	// MaxMessage bounds a request, a reply or a message, in bytes. 0 means 1 MiB.
 	// All nodes must agree.
 	MaxMessage int
-	// CallTimeout bounds every call, whatever its context. 0 means 10 s. It is
-	// kept to within 50 ms.
+	// CallTimeout bounds every call, Send and Reply, whatever its context, with
+	// the waiting for room in the window. 0 means 10 s. It is kept to within 50 ms
+	// of the time in which this process runs.
 	CallTimeout time.Duration
 
 	// Dial, if set, opens connections in place of a net.Dialer: those for calls,

@@ -59,24 +59,20 @@ func (n *Node) join(ctx context.Context) error {
 const seedPause = 20 * time.Millisecond
 
 // greetSeeds connects to the first seed that answers, and returns its address.
-// It returns none if there is no seed but this node itself.
+// It returns none if there is no seed but this node itself. One that has another
+// secret is passed over: only if that is all there is to be found, is it an error.
 func (n *Node) greetSeeds(ctx context.Context) (string, error) {
 	if len(n.cfg.Seeds) == 0 {
 		return "", nil
 	}
 	for {
-		var last error
+		var last, stranger error
 		others := 0
 		for _, addr := range n.cfg.Seeds {
-			l, v, err := n.dial(ctx, Member{Addr: addr}, identity{})
-			if err == nil && v.code == superseded {
-				// The clock of this machine is behind that of an earlier life.
-				n.incarnation.Store(v.known + 1)
-				l, v, err = n.dial(ctx, Member{Addr: addr}, identity{})
-			}
+			l, v, err := n.greetSeed(ctx, addr)
 			switch {
 			case errors.Is(err, ErrUnauthenticated):
-				return "", err
+				stranger = err
 			case err != nil:
 				others++
 				last = err
@@ -92,14 +88,26 @@ func (n *Node) greetSeeds(ctx context.Context) (string, error) {
 			}
 		}
 		if others == 0 {
-			return "", nil
+			return "", stranger
 		}
 		select {
 		case <-time.After(seedPause):
 		case <-ctx.Done():
-			return "", fmt.Errorf("%w: no seed of %q answered: %w, the last with: %w", ErrUnreachable, n.cfg.Seeds, ctx.Err(), last)
+			return "", fmt.Errorf("%w: no seed of %q answered: %w, the last with: %w",
+				ErrUnreachable, n.cfg.Seeds, ctx.Err(), errors.Join(last, stranger))
 		}
 	}
+}
+
+// greetSeed dials a seed, again if it knows a later incarnation of this node: the
+// clock of this machine is then behind that of an earlier life.
+func (n *Node) greetSeed(ctx context.Context, addr string) (*link, verdict, error) {
+	l, v, err := n.dial(ctx, Member{Addr: addr}, identity{})
+	if err == nil && v.code == superseded {
+		n.incarnation.Store(v.known + 1)
+		l, v, err = n.dial(ctx, Member{Addr: addr}, identity{})
+	}
+	return l, v, err
 }
 
 func (n *Node) nameTaken(by string) error {

@@ -3,8 +3,10 @@ package cluster
 import (
 	"container/list"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -31,12 +33,16 @@ type link struct {
 	queued  int    // bytes in out, and those being written
 	used    int    // bytes of the window that unanswered calls take
 	pending pending
-	waiting list.List     // of *waiter: those that wait for room in the window
-	room    sync.Cond     // broadcast when queued has shrunk
+	waiting list.List     // of *waiter: those that wait for room in the window; none once err is set
+	room    sync.Cond     // broadcast when queued has shrunk, and with each tick
 	idle    bool          // the writer sleeps
 	wake    chan struct{} // of the writer
 	err     error         // why the link is closed; nil while it is open
 	closed  chan struct{}
+
+	// end is when the link of a member that has left is closed, by the node's
+	// clock; 0 is never. The node's lock guards it.
+	end int64
 }
 
 func newLink(n *Node, conn net.Conn, member string, ours bool) *link {
@@ -47,8 +53,9 @@ func newLink(n *Node, conn net.Conn, member string, ours bool) *link {
 	return l
 }
 
-// run serves the link until it is closed.
+// run serves the link until it is closed. It is called with the node's lock held.
 func (l *link) run() {
+	l.node.links[l] = struct{}{}
 	l.node.wg.Go(l.write)
 	l.node.wg.Go(l.read)
 }
@@ -58,8 +65,15 @@ type waiter struct {
 	kind    kind
 	payload []byte
 	done    func([]byte, error) // nil for a one-way message
-	id      uint64              // once granted
-	granted chan struct{}
+	due     int64               // by the node's clock
+	id      uint64              // if it was admitted
+	err     error               // why it was not
+	settled chan struct{}       // closed once one of the two is set
+}
+
+func (w *waiter) settle(id uint64, err error) {
+	w.id, w.err = id, err
+	close(w.settled)
 }
 
 // fits tells whether another message may go on its way. One that exceeds the
@@ -70,12 +84,12 @@ func (l *link) fits(payload int) bool {
 }
 
 // put gathers a message, for which there is room, and returns the id by which
-// it is answered. It is called with the lock held.
-func (l *link) put(k kind, payload []byte, done func([]byte, error)) (id uint64) {
+// it is answered. It is called with the lock held, on an open link.
+func (l *link) put(k kind, payload []byte, done func([]byte, error), due int64) (id uint64) {
 	if done != nil {
 		charge := len(payload) + callOverhead
 		l.used += charge
-		id = l.pending.add(done, l.node.clock.Load()+int64(l.node.cfg.CallTimeout), charge)
+		id = l.pending.add(done, due, charge)
 	}
 	l.gather(k, id, payload)
 	return id
@@ -107,7 +121,7 @@ func (l *link) start(k kind, payload []byte, done func([]byte, error)) (id uint6
 	case l.waiting.Len() > 0 || !l.fits(len(payload)):
 		err = l.overloaded()
 	default:
-		id = l.put(k, payload, done)
+		id = l.put(k, payload, done, l.node.due())
 	}
 	l.unlock()
 	return id, err
@@ -118,38 +132,35 @@ func (l *link) overloaded() error {
 		ErrOverloaded, l.member, max(l.used, l.queued), l.node.cfg.Window)
 }
 
-// startOrWait is start that waits for room until ctx ends.
+// startOrWait is start that waits for room until ctx ends, and no longer than a
+// call may take.
 func (l *link) startOrWait(ctx context.Context, k kind, payload []byte, done func([]byte, error)) (id uint64, err error) {
 	id, err = l.start(k, payload, done)
 	if !errors.Is(err, ErrOverloaded) {
 		return id, err
 	}
-	w := &waiter{kind: k, payload: payload, done: done, granted: make(chan struct{})}
 	l.mu.Lock()
 	if l.err != nil {
 		defer l.mu.Unlock()
 		return 0, l.err
 	}
+	w := &waiter{kind: k, payload: payload, done: done, due: l.node.due(), settled: make(chan struct{})}
 	at := l.waiting.PushBack(w)
 	l.admit() // there may be room by now
 	l.unlock()
 	select {
-	case <-w.granted:
-		return w.id, nil
-	case <-l.closed:
+	case <-w.settled:
+		return w.id, w.err
 	case <-ctx.Done():
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	select {
-	case <-w.granted: // meanwhile
-		return w.id, nil
+	case <-w.settled: // meanwhile
+		return w.id, w.err
 	default:
 	}
 	l.waiting.Remove(at)
-	if l.err != nil {
-		return 0, l.err
-	}
 	return 0, fmt.Errorf("%w: %w", l.overloaded(), ctx.Err())
 }
 
@@ -161,9 +172,21 @@ func (l *link) admit() {
 		if !l.fits(len(w.payload)) {
 			return
 		}
-		w.id = l.put(w.kind, w.payload, w.done)
 		l.waiting.Remove(front)
-		close(w.granted)
+		w.settle(l.put(w.kind, w.payload, w.done, w.due), nil)
+	}
+}
+
+// turnAway tells those that wait for room, up to the first that is due later
+// than now, that they will get none. It is called with the lock held.
+func (l *link) turnAway(now int64, why error) {
+	for front := l.waiting.Front(); front != nil; front = l.waiting.Front() {
+		w := front.Value.(*waiter)
+		if w.due > now {
+			return
+		}
+		l.waiting.Remove(front)
+		w.settle(0, why)
 	}
 }
 
@@ -177,30 +200,38 @@ func (l *link) cancel(id uint64) bool {
 	return ok
 }
 
-// expire ends the calls that have waited too long.
+// expire ends the calls, and the waiting for room, that have taken too long.
 func (l *link) expire(now int64) {
+	timeout := l.node.cfg.CallTimeout
 	l.mu.Lock()
 	late, charge := l.pending.overdue(now)
 	l.used -= charge
+	if front := l.waiting.Front(); front != nil && front.Value.(*waiter).due <= now {
+		l.turnAway(now, fmt.Errorf("%w, and there was no room for %v", l.overloaded(), timeout))
+	}
 	l.admit()
+	l.room.Broadcast() // those that wait there look at the clock
 	l.unlock()
 	if len(late) == 0 {
 		return
 	}
-	err := fmt.Errorf("%w: %q has not answered within %v", ErrTimeout, l.member, l.node.cfg.CallTimeout)
+	err := fmt.Errorf("%w: %q has not answered within %v", ErrTimeout, l.member, timeout)
 	for _, done := range late {
 		done(nil, err)
 	}
 }
 
 // reply answers a request on a link of the member's. It waits while the member
-// does not take what it was sent before.
+// does not take what it was sent before, and no longer than a call may take: then
+// nobody waits for the reply any more.
 func (l *link) reply(k kind, id uint64, payload []byte) error {
 	l.mu.Lock()
-	for l.err == nil && l.queued > l.node.cfg.Window {
-		l.room.Wait()
-	}
 	defer l.unlock()
+	for due := l.node.due(); l.err == nil && l.queued > l.node.cfg.Window; l.room.Wait() {
+		if l.node.clock.Load() >= due {
+			return fmt.Errorf("%w, and has taken none of it for %v", l.overloaded(), l.node.cfg.CallTimeout)
+		}
+	}
 	if l.err != nil {
 		return l.err
 	}
@@ -409,14 +440,24 @@ func (l *link) close(cause error) {
 		l.err = fmt.Errorf("%w: connection to %q broke: %w", ErrUnreachable, l.member, cause)
 	}
 	ended := l.pending.all()
+	l.turnAway(math.MaxInt64, l.err)
 	l.used = 0
 	l.out, l.queued = nil, 0
 	close(l.closed)
 	l.room.Broadcast()
 	err := l.err
 	l.unlock()
-	_ = l.conn.Close() // nothing more is expected of it
+	closeNow(l.conn)
 	for _, done := range ended {
 		done(nil, err)
 	}
+}
+
+// closeNow closes a connection without a farewell: that of TLS may wait, for
+// seconds, for a member that takes nothing.
+func closeNow(conn net.Conn) {
+	if session, ok := conn.(*tls.Conn); ok {
+		conn = session.NetConn()
+	}
+	_ = conn.Close() // nothing more is expected of it
 }

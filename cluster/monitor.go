@@ -23,6 +23,9 @@ const (
 	longestListen = 4 * tick
 	// longestGap is the most of that time that counts for the time-outs of calls.
 	longestGap = 250 * time.Millisecond
+	// farewell is how long the connection of a member that leaves stays open: it
+	// closes it itself once it has read that its leave was heard.
+	farewell = 40 * tick
 	// accusationValid is how long the word of another counts.
 	accusationValid = 20 * tick
 	// forgetAfter is how long those that are gone are listed, and those of which
@@ -70,8 +73,14 @@ func (n *Node) look(gap time.Duration, beat bool) {
 	var links []*link
 	var silent []*peer
 	hearing := 0
+	for l := range n.links {
+		links = append(links, l)
+		if l.end != 0 && now >= l.end {
+			l.end = 0
+			n.wg.Go(func() { l.close(fmt.Errorf("%w: %q has left", ErrUnreachable, l.member)) })
+		}
+	}
 	for _, p := range n.peers {
-		links = append(links, p.links()...)
 		if p.state != Alive || p.joining {
 			if now-p.since > int64(forgetAfter) {
 				n.forget(p)
@@ -99,9 +108,7 @@ func (n *Node) look(gap time.Duration, beat bool) {
 		if beat {
 			l.beat()
 		}
-		if l.ours {
-			l.expire(now)
-		}
+		l.expire(now)
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 func observer(t *testing.T, peers ...string) *Node {
 	cfg, err := config("self").withDefaults()
 	require.NoError(t, err)
-	n := &Node{cfg: cfg, peers: make(map[string]*peer)}
+	n := &Node{cfg: cfg, peers: make(map[string]*peer), links: make(map[*link]struct{})}
 	n.ctx, n.cancel = context.WithCancel(t.Context())
 	n.routes.Store(new(map[string]*link))
 	n.clock.Store(1)

@@ -5,8 +5,11 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"maps"
+	"math"
 	"net"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -37,13 +40,14 @@ type Node struct {
 
 	ctx    context.Context // ends when the node is closed
 	cancel context.CancelFunc
-	wg     sync.WaitGroup
+	wg     goroutines
 	done   chan struct{} // closed when all goroutines have ended
 
 	mu       sync.Mutex
 	err      error // why the node is closed; nil while it is open
 	leaving  bool
 	peers    map[string]*peer
+	links    map[*link]struct{} // all that run, those among them that no peer has any more
 	watchers []*watcher
 	strays   strays
 	slack    time.Duration // delays seen lately
@@ -71,8 +75,8 @@ func (r Request) OneWay() bool { return r.oneWay }
 
 // Reply answers the request, once, from any goroutine; body is copied. It waits
 // while the member does not take what it was sent before, and returns
-// ErrUnreachable once the member is gone, or ErrTooLarge. To a one-way message
-// it does nothing.
+// ErrOverloaded if that takes longer than Config.CallTimeout, ErrUnreachable once
+// the member is gone, or ErrTooLarge. To a one-way message it does nothing.
 func (r Request) Reply(body []byte) error {
 	if r.oneWay {
 		return nil
@@ -116,7 +120,7 @@ func Start(ctx context.Context, cfg Config) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &Node{cfg: cfg, peers: make(map[string]*peer), done: make(chan struct{})}
+	n := &Node{cfg: cfg, peers: make(map[string]*peer), links: make(map[*link]struct{}), done: make(chan struct{})}
 	if n.keys, err = deriveKeys(cfg.Secret); err != nil {
 		return nil, err
 	}
@@ -210,10 +214,10 @@ func (n *Node) Go(to string, request []byte, done func(reply []byte, err error))
 	}
 }
 
-// Call sends a request and waits for its reply. While the window to the member
-// is full it waits for room, and returns ErrOverloaded if ctx ends first; once
-// sent it returns ErrTimeout if ctx or Config.CallTimeout ends before the reply
-// has come. The other errors are those of Go.
+// Call sends a request and waits for its reply, no longer than ctx and
+// Config.CallTimeout allow. While the window to the member is full it waits for
+// room, and returns ErrOverloaded if there is none in time; once sent it returns
+// ErrTimeout if the reply has not come in time. The other errors are those of Go.
 func (n *Node) Call(ctx context.Context, to string, request []byte) ([]byte, error) {
 	if len(request) > n.cfg.MaxMessage {
 		return nil, n.tooLarge(request)
@@ -257,6 +261,15 @@ func (n *Node) Send(ctx context.Context, to string, body []byte) error {
 	}
 	_, err = l.startOrWait(ctx, kindOneWay, body, nil)
 	return err
+}
+
+// due is when a call that begins now has taken too long, by the node's clock.
+func (n *Node) due() int64 {
+	now, timeout := n.clock.Load(), int64(n.cfg.CallTimeout)
+	if timeout > math.MaxInt64-now {
+		return math.MaxInt64
+	}
+	return now + timeout
 }
 
 // route returns the link to a member, or why there is none.
@@ -323,9 +336,15 @@ const leavePatience = 200 * time.Millisecond
 
 // Close ends the node at once; to the others it has failed. It returns when
 // everything the node started has ended. Calls under way end with ErrClosed.
+//
+// Close and Leave may be called from a function that the node calls, such as a
+// Handler or one of Watch. That function is then still under way, and so Close
+// does not wait: Done tells when all has ended.
 func (n *Node) Close() error {
 	n.stop(ErrClosed)
-	<-n.done
+	if !n.wg.current() {
+		<-n.done
+	}
 	return nil
 }
 
@@ -354,10 +373,7 @@ func (n *Node) stop(cause error) {
 	}
 	cause = n.err
 	n.cancel()
-	var links []*link
-	for _, p := range n.peers {
-		links = append(links, p.links()...)
-	}
+	links := slices.Collect(maps.Keys(n.links))
 	n.strays.closeAll()
 	watchers := n.watchers
 	n.watchers = nil

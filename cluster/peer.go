@@ -125,7 +125,8 @@ func (n *Node) left(l *link) {
 	}
 	p.state, p.since = Left, n.clock.Load()
 	p.cancel()
-	p.in = nil // stays open, for the answer to this very message; the peer will close it
+	p.in = nil // stays open for a while, for the answer to this very message
+	l.end = n.clock.Load() + int64(farewell)
 	n.disconnect(p, fmt.Errorf("%w: %q has left", ErrUnreachable, p.name))
 	if !p.joining {
 		n.emit(Event{p.member(), nil})
@@ -312,6 +313,7 @@ func (n *Node) connect(p *peer, first *link) {
 func (n *Node) dropped(l *link) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	delete(n.links, l)
 	p := n.peers[l.member]
 	if p == nil {
 		return
