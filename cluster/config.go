@@ -25,14 +25,20 @@ type Config struct {
 	// Seeds are addresses of nodes that are members already. One that answers is
 	// enough; none makes this node the first.
 	Seeds []string
-	// Secret is shared by all nodes: 16 bytes or more.
+	// Secret is shared by all nodes: 32 random bytes or more, as NewSecret makes
+	// them. A password is none: one who has recorded a handshake may try them all.
 	Secret []byte
+	// AcceptedSecrets are accepted of others beside Secret. To replace a secret,
+	// restart the nodes, one by one, three times: with the new one accepted; with
+	// the new one as Secret, and the old one accepted; without the old one.
+	AcceptedSecrets [][]byte
 	// Handler is called with requests and one-way messages. Without one they are
 	// refused.
 	Handler Handler
 
-	// TLS has connections encrypted (TLS 1.3, with keys made at the start and
-	// authenticated by the secret). All nodes must agree. Gossip always is.
+	// TLS has connections, which are encrypted and authenticated anyway, go through
+	// TLS 1.3 beside that, for those who are asked for it. Its keys are made at the
+	// start and authenticated by the secret. All nodes must agree.
 	TLS bool
 	// Window bounds what may be on the way to one member, in bytes: unanswered
 	// calls, and unsent messages. 0 means 4 MiB. It is at least MaxMessage.
@@ -61,7 +67,6 @@ const (
 	defaultMaxMessage  = 1 << 20
 	mostMaxMessage     = 1 << 30
 	defaultCallTimeout = 10 * time.Second
-	minSecret          = 16
 	maxName            = 64
 )
 
@@ -69,9 +74,6 @@ const (
 func (c Config) withDefaults() (Config, error) {
 	if err := checkName(c.Name); err != nil {
 		return c, err
-	}
-	if len(c.Secret) < minSecret {
-		return c, fmt.Errorf("%w: Secret has %d bytes, accepted is %d or more", ErrConfig, len(c.Secret), minSecret)
 	}
 	bind, err := netip.ParseAddrPort(c.Bind)
 	if err != nil {

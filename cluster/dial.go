@@ -9,7 +9,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
 	"math/big"
 	"net"
 	"time"
@@ -22,62 +21,87 @@ const (
 )
 
 const (
-	// handshakeTimeout bounds everything until the other side has proved itself.
+	// handshakeTimeout bounds everything until the other side has proved itself,
+	// and helloTimeout its first word.
 	handshakeTimeout = 2 * time.Second
-	// maxStrays is how many connections may be open on which nobody has proved
-	// anything yet. When there are more the oldest goes: so those who hold
-	// connections open without a word cannot keep out the others.
-	maxStrays = 64
+	helloTimeout     = time.Second
 )
 
-// open dials a member and says what the connection is for.
-func (n *Node) open(ctx context.Context, to Member, preamble string) (net.Conn, error) {
+// greeting is what has come of a handshake.
+type greeting struct {
+	conn    net.Conn
+	keys    session
+	verdict verdict
+}
+
+// greet dials a node, and lets both prove themselves. The connection stays under
+// the deadline of ctx.
+func (n *Node) greet(ctx context.Context, to Member, target identity, preamble string) (g greeting, err error) {
 	conn, err := n.cfg.Dial(ctx, to)
 	if err != nil {
-		return nil, err
+		return g, err
 	}
+	defer func() {
+		if err != nil {
+			_ = conn.Close()
+		}
+	}()
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	if deadline, ok := ctx.Deadline(); ok {
 		_ = conn.SetDeadline(deadline) // what comes next fails if this did
 	}
-	if _, err := conn.Write([]byte(preamble)); err != nil {
-		_ = conn.Close()
-		return nil, err
+	h, err := newHello(n.ring[0], preamble)
+	if err != nil {
+		return g, err
 	}
-	return conn, nil
+	if err := h.say(conn); err != nil {
+		return g, err
+	}
+	secure, binding, err := n.secure(ctx, conn, false)
+	if err != nil {
+		return g, err
+	}
+	g.conn = secure
+	g.keys, g.verdict, err = greet(secure, h, binding, proof{self: n.identity(), target: target})
+	if err == nil && !stop() {
+		err = ctx.Err()
+	}
+	return g, err
 }
 
 // dial connects to a member. The link is nil unless the verdict is welcome.
 func (n *Node) dial(ctx context.Context, to Member, target identity) (*link, verdict, error) {
 	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
 	defer cancel()
-	fail := func(err error) (*link, verdict, error) {
+	g, err := n.greet(ctx, to, target, preambleCalls)
+	switch {
+	case errors.Is(err, ErrUnauthenticated):
+		return nil, verdict{}, fmt.Errorf("%s: %w", to.Addr, err)
+	case err != nil:
 		return nil, verdict{}, fmt.Errorf("%w: %s %s: %w", ErrUnreachable, to.Name, to.Addr, err)
+	case g.verdict.code != welcome:
+		_ = g.conn.Close()
+		return nil, g.verdict, nil
 	}
-	conn, err := n.open(ctx, to, preambleCalls)
+	_ = g.conn.SetDeadline(time.Time{})
+	return newLink(n, g.conn, g.keys, g.verdict.self.name, true), g.verdict, nil
+}
+
+// dialGossip opens a stream of gossip, which ends with the node.
+func (n *Node) dialGossip(to Member, timeout time.Duration) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(n.ctx, timeout)
+	defer cancel()
+	g, err := n.greet(ctx, to, identity{}, preambleGossip)
+	if err == nil && g.verdict.code != welcome {
+		_ = g.conn.Close()
+		err = fmt.Errorf("verdict %d", g.verdict.code)
+	}
 	if err != nil {
-		return fail(err)
+		return nil, fmt.Errorf("%w: gossip with %s %s: %w", ErrUnreachable, to.Name, to.Addr, err)
 	}
-	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
-	secure, binding, err := n.secure(ctx, conn, false)
-	var v verdict
-	if err == nil {
-		v, err = greet(secure, n.keys, binding, proof{self: n.identity(), target: target})
-	}
-	if err == nil && !stop() {
-		err = ctx.Err()
-	}
-	if err != nil || v.code != welcome {
-		_ = conn.Close()
-		if errors.Is(err, ErrUnauthenticated) {
-			return nil, v, fmt.Errorf("%s: %w", to.Addr, err)
-		}
-		if err != nil {
-			return fail(err)
-		}
-		return nil, v, nil
-	}
-	_ = conn.SetDeadline(time.Time{})
-	return newLink(n, secure, v.self.name, true), v, nil
+	s := newStream(g.conn, g.keys)
+	s.stop = context.AfterFunc(n.ctx, func() { closeNow(g.conn) })
+	return s, nil
 }
 
 // secure starts TLS where that is asked for, and returns what identifies the
@@ -118,42 +142,6 @@ func newTLS() (*tls.Config, error) {
 	}, nil
 }
 
-// strays are the connections on which nobody has proved anything yet. The
-// node's lock guards them.
-type strays struct {
-	open   []net.Conn // oldest first
-	closed bool
-}
-
-// add takes a connection in, and returns one that has to go for it, if any.
-func (s *strays) add(c net.Conn) (evicted net.Conn) {
-	if s.closed {
-		return c
-	}
-	s.open = append(s.open, c)
-	if len(s.open) > maxStrays {
-		evicted, s.open = s.open[0], s.open[1:]
-	}
-	return evicted
-}
-
-func (s *strays) remove(c net.Conn) {
-	for i, o := range s.open {
-		if o == c {
-			s.open = append(s.open[:i], s.open[i+1:]...)
-			return
-		}
-	}
-}
-
-func (s *strays) closeAll() {
-	s.closed = true
-	for _, c := range s.open {
-		_ = c.Close() // nobody has spoken on it
-	}
-	s.open = nil
-}
-
 // accept takes connections until the listener is closed.
 func (n *Node) accept() {
 	for {
@@ -173,81 +161,87 @@ func (n *Node) accept() {
 			}
 			continue
 		}
-		n.mu.Lock()
-		evicted := n.strays.add(conn)
-		n.mu.Unlock()
-		if evicted != nil {
-			_ = evicted.Close()
-		}
+		n.strangers.enter(conn)
 		n.wg.Go(func() { n.welcome(conn) })
 	}
 }
 
-// welcome finds out what a connection is for, and from whom.
+// welcome finds out what a connection is for, and from whom, and serves it.
 func (n *Node) welcome(conn net.Conn) {
-	release := func() {
-		n.mu.Lock()
-		n.strays.remove(conn)
-		n.mu.Unlock()
-	}
-	fail := func(err error) {
-		release()
-		_ = conn.Close()
-		n.cfg.Log.Warn("refused a connection", "from", conn.RemoteAddr(), "error", err)
-	}
-	_ = conn.SetDeadline(time.Now().Add(handshakeTimeout)) // reading fails if this does
-	var preamble [len(preambleCalls)]byte
-	if _, err := io.ReadFull(conn, preamble[:]); err != nil {
-		fail(err)
+	defer context.AfterFunc(n.ctx, func() { _ = conn.Close() })()
+	h, err := n.meet(conn)
+	if err != nil {
+		n.refused(conn, err)
 		return
 	}
-	switch string(preamble[:]) {
-	case preambleGossip:
-		// Gossip sets a deadline of its own, and closes after one exchange.
-		n.gossip.take(&strayConn{Conn: conn, release: release})
-		return
-	case preambleCalls:
-	default:
-		fail(fmt.Errorf("%w: preamble %q", errHandshake, preamble))
-		return
+	err = n.admit(conn, h)
+	n.greeted.leave(conn)
+	if err != nil {
+		n.refused(conn, err)
 	}
+}
+
+// meet hears the hello.
+func (n *Node) meet(conn net.Conn) (hello, error) {
+	defer n.strangers.leave(conn)
+	_ = conn.SetDeadline(time.Now().Add(helloTimeout)) // reading fails if this does
+	h, err := hear(conn, n.ring)
+	if err == nil {
+		n.greeted.enter(conn)
+	}
+	return h, err
+}
+
+// admit has the dialler say who it is, and takes the connection over. A stream of
+// gossip is served until it ends.
+func (n *Node) admit(conn net.Conn, h hello) error {
 	ctx, cancel := context.WithTimeout(n.ctx, handshakeTimeout)
 	defer cancel()
+	deadline, _ := ctx.Deadline()
+	_ = conn.SetDeadline(deadline)
 	secure, binding, err := n.secure(ctx, conn, true)
 	if err != nil {
-		fail(err)
-		return
+		return err
 	}
-	p, v, err := receive(secure, n.keys, binding, n.judge)
-	if err == nil && v.code != welcome {
-		err = fmt.Errorf("%q has verdict %d", p.self.name, v.code)
-	}
+	keys, p, v, err := receive(secure, h, binding, func(p proof) verdict {
+		n.greeted.leave(conn) // it has the secret: nobody takes its place any more
+		if h.preamble == preambleGossip {
+			return verdict{code: welcome, self: n.identity()}
+		}
+		return n.judge(p)
+	})
 	if err != nil {
-		fail(err)
-		return
+		return err
+	}
+	if v.code != welcome {
+		return fmt.Errorf("%q has verdict %d", p.self.name, v.code)
+	}
+	if h.preamble == preambleGossip {
+		n.gossip.serve(newStream(secure, keys))
+		return nil
 	}
 	// Of two dials at the same time, of a seed that is a peer by then, the dialler
 	// keeps one. Which, its first word tells.
-	l := newLink(n, secure, p.self.name, false)
+	l := newLink(n, secure, keys, p.self.name, false)
 	if err := l.in.await(); err != nil {
-		release()
-		_ = conn.Close()
-		return
+		_ = conn.Close() // it has kept the other
+		return nil
 	}
 	_ = conn.SetDeadline(time.Time{})
-	release()
 	if !n.accepted(p.self, l) {
 		_ = conn.Close()
 	}
+	return nil
 }
 
-// strayConn gives its place among the strays up when it is closed.
-type strayConn struct {
-	net.Conn
-	release func()
-}
-
-func (c *strayConn) Close() error {
-	c.release()
-	return c.Conn.Close()
+// refused closes a connection, and tells of it, but not of each.
+func (n *Node) refused(conn net.Conn, err error) {
+	if errors.Is(err, ErrUnauthenticated) {
+		_ = conn.Close() // it was told so
+	} else {
+		reset(conn)
+	}
+	if k := n.refusals.add(time.Now()); k > 0 {
+		n.cfg.Log.Warn("refused connections", "many", k, "the last from", conn.RemoteAddr(), "error", err)
+	}
 }

@@ -11,7 +11,7 @@ import (
 func Example() {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	secret := []byte("shared by all, 16 bytes or more")
+	secret := cluster.NewSecret() // kept where all nodes find it
 
 	first, err := cluster.Start(ctx, cluster.Config{
 		Name: "first", Bind: "127.0.0.1:0", Secret: secret,

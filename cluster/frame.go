@@ -3,31 +3,27 @@ package cluster
 import (
 	"encoding/binary"
 	"fmt"
-	"hash/crc32"
 	"io"
 	"sync"
 )
 
-// A frame is a header and a body. The header, little endian:
-//
-//	length of the body  uint32
-//	CRC-32C of the body uint32
-//	CRC-32C of the two  uint32
-//
-// The body is one or more messages, each a kind, the length of its payload, an
-// id and the payload. The header has a checksum of its own because a damaged
-// length would otherwise be waited for.
+// A frame is a header and a body, each sealed and followed by its tag. The header
+// is the length of the body without its tag, a uint32, little endian. The body is
+// one or more messages, each a kind, the length of its payload, an id and the
+// payload. The header has a tag of its own because a damaged length would
+// otherwise be waited for. Messages are sealed as they are written, by the frame:
+// so the many that wait beside each other cost two tags together.
 const (
-	frameHeader   = 12
+	lengthSize    = 4
+	frameHeader   = lengthSize + sealTag
 	messageHeader = 1 + 4 + 8
 	// frameTarget is the most that a frame carries unless it is one large
-	// message: enough that the checksum and the call of the kernel do not count,
+	// message: enough that the tags and the call of the kernel do not count,
 	// little enough to be handled while it is in the cache. A payload of 64 KiB
 	// fits.
 	frameTarget = 65 << 10
+	frameBuffer = frameHeader + frameTarget + sealTag
 )
-
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // kind tells what a message is.
 type kind byte
@@ -69,22 +65,16 @@ type frames [][]byte
 
 // buffers are those of frames of the usual size. Queues grow and shrink by
 // them, so that nothing is moved and nothing large allocated.
-var buffers = sync.Pool{New: func() any { return new([frameHeader + frameTarget]byte) }}
+var buffers = sync.Pool{New: func() any { return new([frameBuffer]byte) }}
 
 // put appends a message and returns by how much the whole has grown.
 func (f *frames) put(k kind, id uint64, payload []byte) (grown int) {
 	size := messageHeader + len(payload)
 	last := len(*f) - 1
-	if last < 0 || len((*f)[last])+size > cap((*f)[last]) {
-		var frame []byte
-		if size <= frameTarget {
-			frame = buffers.Get().(*[frameHeader + frameTarget]byte)[:frameHeader]
-		} else {
-			frame = make([]byte, frameHeader, frameHeader+size)
-		}
-		*f = append(*f, frame)
+	if last < 0 || len((*f)[last])+size+sealTag > cap((*f)[last]) {
+		*f = append(*f, newFrame(size))
 		last++
-		grown = frameHeader
+		grown = frameHeader + sealTag
 	}
 	b := (*f)[last]
 	b = append(b, byte(k))
@@ -94,18 +84,28 @@ func (f *frames) put(k kind, id uint64, payload []byte) (grown int) {
 	return grown + size
 }
 
-// sealFrame fills in the header.
-func sealFrame(frame []byte) {
-	body := frame[frameHeader:]
-	binary.LittleEndian.PutUint32(frame[0:], uint32(len(body)))
-	binary.LittleEndian.PutUint32(frame[4:], crc32.Checksum(body, castagnoli))
-	binary.LittleEndian.PutUint32(frame[8:], crc32.Checksum(frame[:8], castagnoli))
+// newFrame returns a frame without a body, with room for size bytes and a tag.
+func newFrame(size int) []byte {
+	if size <= frameTarget {
+		return buffers.Get().(*[frameBuffer]byte)[:frameHeader]
+	}
+	return make([]byte, frameHeader, frameHeader+size+sealTag)
+}
+
+// sealFrame fills in the header, and seals both in place.
+func sealFrame(d *direction, frame []byte) ([]byte, error) {
+	binary.LittleEndian.PutUint32(frame, uint32(len(frame)-frameHeader))
+	if _, err := d.seal(frame[:lengthSize:frameHeader]); err != nil {
+		return nil, err
+	}
+	body, err := d.seal(frame[frameHeader:])
+	return frame[:frameHeader+len(body)], err
 }
 
 // recycle gives the buffer of a frame that was written back.
 func recycle(frame []byte) {
-	if cap(frame) == frameHeader+frameTarget {
-		buffers.Put((*[frameHeader + frameTarget]byte)(frame[:cap(frame)]))
+	if cap(frame) == frameBuffer {
+		buffers.Put((*[frameBuffer]byte)(frame[:cap(frame)]))
 	}
 }
 
@@ -139,50 +139,62 @@ func nextMessage(body []byte) (m message, rest []byte, err error) {
 // frameReader reads frames of up to limit bytes of body. A length is not
 // believed: memory grows only with the bytes that have really come.
 type frameReader struct {
-	from  io.Reader
-	limit int
-	buf   []byte
-	r, w  int
+	from   io.Reader
+	seal   *direction
+	limit  int
+	length int // of the body that comes next; 0 where it is a header
+	buf    []byte
+	r, w   int
 }
 
 const readBuffer = 256 << 10
 
-func newFrameReader(from io.Reader, limit int) *frameReader {
-	return &frameReader{from: from, limit: limit, buf: make([]byte, readBuffer)}
+func newFrameReader(from io.Reader, seal *direction, limit int) *frameReader {
+	return &frameReader{from: from, seal: seal, limit: limit, buf: make([]byte, readBuffer)}
 }
 
 // next returns the body of the next frame, valid until the call after it.
 func (f *frameReader) next() (body []byte, err error) {
 	for {
 		need := frameHeader
-		if have := f.buf[f.r:f.w]; len(have) >= frameHeader {
-			if crc32.Checksum(have[:8], castagnoli) != binary.LittleEndian.Uint32(have[8:]) {
-				return nil, fmt.Errorf("%w: checksum of the header", errGarbled)
-			}
-			length := binary.LittleEndian.Uint32(have)
-			if length == 0 || uint64(length) > uint64(f.limit) {
-				return nil, fmt.Errorf("%w: a frame of %d bytes, accepted are 1 to %d", errGarbled, length, f.limit)
-			}
-			need += int(length)
-			if len(have) >= need {
-				body = have[frameHeader:need]
-				if crc32.Checksum(body, castagnoli) != binary.LittleEndian.Uint32(have[4:]) {
-					return nil, fmt.Errorf("%w: checksum of the body", errGarbled)
-				}
-				f.r += need
-				return body, nil
-			}
+		if f.length > 0 {
+			need = f.length + sealTag
 		}
-		f.makeRoom(need)
-		n, err := f.from.Read(f.buf[f.w:])
-		f.w += n
-		if n == 0 && err != nil {
-			if err == io.EOF && f.w > f.r {
-				err = io.ErrUnexpectedEOF
+		if f.w-f.r < need {
+			if err := f.read(need); err != nil {
+				return nil, err
 			}
+			continue
+		}
+		part, err := f.seal.open(f.buf[f.r : f.r+need])
+		if err != nil {
 			return nil, err
 		}
+		f.r += need
+		if f.length > 0 {
+			f.length = 0
+			return part, nil
+		}
+		length := binary.LittleEndian.Uint32(part)
+		if length == 0 || uint64(length) > uint64(f.limit) {
+			return nil, fmt.Errorf("%w: a frame of %d bytes, must be 1 to %d", errGarbled, length, f.limit)
+		}
+		f.length = int(length)
 	}
+}
+
+// read reads some of the need bytes that are wanted.
+func (f *frameReader) read(need int) error {
+	f.makeRoom(need)
+	n, err := f.from.Read(f.buf[f.w:])
+	f.w += n
+	if n > 0 || err == nil {
+		return nil
+	}
+	if err == io.EOF && (f.w > f.r || f.length > 0) {
+		err = io.ErrUnexpectedEOF
+	}
+	return err
 }
 
 // await waits until a frame begins.

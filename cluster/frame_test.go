@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
-	"hash/crc32"
 	"io"
 	"testing"
 	"testing/iotest"
@@ -14,23 +13,35 @@ import (
 )
 
 // framed is messages as they go over the wire.
-func framed(messages ...message) []byte {
+func framed(d *direction, messages ...message) []byte {
 	var f frames
 	for _, m := range messages {
 		f.put(m.kind, m.id, m.payload)
 	}
 	var wire []byte
 	for _, frame := range f {
-		sealFrame(frame)
-		wire = append(wire, frame...)
+		sealed, err := sealFrame(d, frame)
+		if err != nil {
+			panic(err)
+		}
+		wire = append(wire, sealed...)
 		recycle(frame)
 	}
 	return wire
 }
 
+// bodyOf is messages in a frame.
+func bodyOf(messages ...message) []byte {
+	var f frames
+	for _, m := range messages {
+		f.put(m.kind, m.id, m.payload)
+	}
+	return f[0][frameHeader:]
+}
+
 // readAll reads messages until the wire ends or cannot be read.
-func readAll(from io.Reader, limit int) (all []message, err error) {
-	frames := newFrameReader(from, limit)
+func readAll(from io.Reader, d *direction, limit int) (all []message, err error) {
+	frames := newFrameReader(from, d, limit)
 	for {
 		body, err := frames.next()
 		for err == nil && len(body) > 0 {
@@ -51,13 +62,13 @@ func TestFramesThereAndBack(t *testing.T) {
 	for i, size := range []int{0, 1, 64, 64 << 10, 3, frameTarget - messageHeader, frameTarget, 300_000, 5, 1 << 20} {
 		sent = append(sent, message{kindRequest + kind(i%6), uint64(i) << 33, bytes.Repeat([]byte{byte(i)}, size)})
 	}
-	wire := framed(sent...)
-	for name, reader := range map[string]io.Reader{
-		"at once":      bytes.NewReader(wire),
-		"in halves":    iotest.HalfReader(bytes.NewReader(wire)),
-		"with the end": iotest.DataErrReader(bytes.NewReader(wire)),
+	for name, read := range map[string]func(io.Reader) io.Reader{
+		"at once":      func(r io.Reader) io.Reader { return r },
+		"in halves":    iotest.HalfReader,
+		"with the end": iotest.DataErrReader,
 	} {
-		got, err := readAll(reader, messageHeader+1<<20)
+		one, other := pair(t)
+		got, err := readAll(read(bytes.NewReader(framed(one.out, sent...))), other.in, messageHeader+1<<20)
 		assert.ErrorIs(t, err, io.EOF, name)
 		require.Len(t, got, len(sent), name)
 		for i := range sent {
@@ -68,15 +79,21 @@ func TestFramesThereAndBack(t *testing.T) {
 }
 
 func TestEveryDamageIsNoticed(t *testing.T) {
-	wire := framed(message{kindRequest, 7, []byte("some payload")}, message{kindReply, 8, nil})
-	for at := range wire {
+	wire := func() ([]byte, *direction) {
+		one, other := pair(t)
+		return framed(one.out, message{kindRequest, 7, []byte("some payload")}, message{kindReply, 8, nil}), other.in
+	}
+	whole, _ := wire()
+	for at := range whole {
 		for _, bit := range []byte{0x01, 0x80} {
-			damaged := bytes.Clone(wire)
+			damaged, d := wire()
 			damaged[at] ^= bit
-			_, err := readAll(bytes.NewReader(damaged), frameTarget)
+			// More follows, so that a length that was damaged is not merely waited for.
+			_, err := readAll(io.MultiReader(bytes.NewReader(damaged), blocks{t}), d, frameTarget)
 			assert.ErrorIs(t, err, errGarbled, "byte %d", at)
 		}
-		_, err := readAll(bytes.NewReader(wire[:at]), frameTarget)
+		cut, d := wire()
+		_, err := readAll(bytes.NewReader(cut[:at]), d, frameTarget)
 		if at == 0 {
 			assert.Equal(t, io.EOF, err)
 		} else {
@@ -85,19 +102,25 @@ func TestEveryDamageIsNoticed(t *testing.T) {
 	}
 }
 
-// header is one with a right checksum of its own.
-func header(length, bodySum uint32) []byte {
-	b := make([]byte, frameHeader)
-	binary.LittleEndian.PutUint32(b, length)
-	binary.LittleEndian.PutUint32(b[4:], bodySum)
-	binary.LittleEndian.PutUint32(b[8:], crc32.Checksum(b[:8], castagnoli))
+// blocks is a connection on which nothing more comes.
+type blocks struct{ t *testing.T }
+
+func (b blocks) Read([]byte) (int, error) {
+	b.t.Error("more is waited for after damage")
+	return 0, io.ErrNoProgress
+}
+
+// header is a sealed one.
+func header(t testing.TB, d *direction, length uint32) []byte {
+	b, err := d.seal(binary.LittleEndian.AppendUint32(nil, length))
+	require.NoError(t, err)
 	return b
 }
 
 func TestALengthAllocatesNothing(t *testing.T) {
 	for _, length := range []uint32{0, frameTarget + 1, 1 << 31, 1<<32 - 1} {
-		head := header(length, 0)
-		f := newFrameReader(bytes.NewReader(head), frameTarget)
+		one, other := pair(t)
+		f := newFrameReader(bytes.NewReader(header(t, one.out, length)), other.in, frameTarget)
 		before := cap(f.buf)
 		_, err := f.next()
 		assert.ErrorIs(t, err, errGarbled, "%d", length)
@@ -105,28 +128,42 @@ func TestALengthAllocatesNothing(t *testing.T) {
 	}
 	// A length within the limit is not believed either before the bytes come.
 	const limit = 512 << 20
-	f := newFrameReader(io.MultiReader(bytes.NewReader(header(limit, 0)), bytes.NewReader(make([]byte, 1000))), limit)
+	one, other := pair(t)
+	f := newFrameReader(io.MultiReader(bytes.NewReader(header(t, one.out, limit)), bytes.NewReader(make([]byte, 1000))), other.in, limit)
 	_, err := f.next()
 	assert.ErrorIs(t, err, io.ErrUnexpectedEOF)
 	assert.Equal(t, readBuffer, cap(f.buf))
-	f = newFrameReader(io.MultiReader(bytes.NewReader(header(limit, 0)), bytes.NewReader(make([]byte, 1<<20))), limit)
+	one, other = pair(t)
+	f = newFrameReader(io.MultiReader(bytes.NewReader(header(t, one.out, limit)), bytes.NewReader(make([]byte, 1<<20))), other.in, limit)
 	_, err = f.next()
 	assert.ErrorIs(t, err, io.ErrUnexpectedEOF)
 	assert.LessOrEqual(t, cap(f.buf), 4<<20)
 }
 
+// FuzzFrames has a member, who can seal, send what it likes.
 func FuzzFrames(f *testing.F) {
-	f.Add(framed(message{kindRequest, 1, []byte("x")}))
-	f.Add(header(1<<32-1, 5))
-	f.Add(append(header(20, 0), make([]byte, 20)...))
-	f.Add(framed(message{kindReply, 1, make([]byte, 70_000)}))
-	f.Fuzz(func(t *testing.T, wire []byte) {
+	f.Add(uint32(13), bodyOf(message{kindBeat, 0, nil}), true)
+	f.Add(uint32(1<<19), make([]byte, 70_000), true)
+	f.Add(uint32(5), []byte("noise"), false)
+	f.Fuzz(func(t *testing.T, length uint32, body []byte, sealed bool) {
 		const limit = 1 << 20
-		reader := newFrameReader(iotest.HalfReader(bytes.NewReader(wire)), limit)
+		one, other := pair(t)
+		wire := header(t, one.out, length)
+		size := len(body)
+		if sealed {
+			var err error
+			body, err = one.out.seal(bytes.Clone(body))
+			require.NoError(t, err)
+		}
+		wire = append(wire, body...)
+		reader := newFrameReader(iotest.HalfReader(bytes.NewReader(wire)), other.in, limit)
 		for {
 			body, err := reader.next()
 			if cap(reader.buf) > readBuffer+4*len(wire) {
 				t.Fatalf("%d bytes on the wire made a buffer of %d", len(wire), cap(reader.buf))
+			}
+			if err == nil && (!sealed || len(body) != size || uint32(size) != length) {
+				t.Fatalf("%d bytes were believed as a frame of %d", size, length)
 			}
 			for err == nil && len(body) > 0 {
 				_, body, err = nextMessage(body)
@@ -143,7 +180,7 @@ func FuzzFrames(f *testing.F) {
 }
 
 func FuzzMessages(f *testing.F) {
-	f.Add(framed(message{kindRequest, 1, []byte("x")}, message{kindBeat, 0, nil})[frameHeader:])
+	f.Add(bodyOf(message{kindRequest, 1, []byte("x")}, message{kindBeat, 0, nil}))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		var again []byte
 		all := body
@@ -155,7 +192,7 @@ func FuzzMessages(f *testing.F) {
 				}
 				return
 			}
-			again = append(again, framed(m)[frameHeader:]...)
+			again = append(again, bodyOf(m)...)
 			body = rest
 		}
 		if !bytes.Equal(all, again) {

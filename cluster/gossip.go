@@ -1,7 +1,6 @@
 package cluster
 
 import (
-	"context"
 	"net"
 	"net/netip"
 	"time"
@@ -72,9 +71,7 @@ func (g *gossip) DialTimeout(addr string, timeout time.Duration) (net.Conn, erro
 
 // DialAddressTimeout implements memberlist.NodeAwareTransport.
 func (g *gossip) DialAddressTimeout(a memberlist.Address, timeout time.Duration) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(g.node.ctx, timeout)
-	defer cancel()
-	return g.node.open(ctx, memberAt(a), preambleGossip)
+	return g.node.dialGossip(memberAt(a), timeout)
 }
 
 // StreamCh implements memberlist.Transport.
@@ -110,12 +107,18 @@ func (g *gossip) read() {
 	}
 }
 
-// take hands a stream over.
-func (g *gossip) take(conn net.Conn) {
+// serve hands a stream over, and returns once it is closed. Nobody takes it before
+// this node has joined.
+func (g *gossip) serve(s *stream) {
+	late := time.NewTimer(handshakeTimeout)
+	defer late.Stop()
 	select {
-	case g.streams <- conn:
+	case g.streams <- s: // closes it after one exchange, which has a deadline
+		<-s.closed
+	case <-late.C:
+		_ = s.Close()
 	case <-g.node.ctx.Done():
-		_ = conn.Close()
+		_ = s.Close()
 	}
 }
 

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"crypto/ecdh"
 	"crypto/hkdf"
 	"crypto/hmac"
 	"crypto/rand"
@@ -13,48 +14,36 @@ import (
 
 // The handshake, between the node that dials and the one that accepts:
 //
-//	dialler   nonce
-//	acceptor  nonce
-//	dialler   proof: who it is, whom it wants, and a MAC over the transcript so far
-//	acceptor  one byte, accepted; then a verdict, who it is, and a MAC over all
+//	dialler   hello: what the connection is for, a key for this connection alone
+//	          (X25519), and a MAC over both under the secret
+//	acceptor  one byte: accepted, or rejected and nothing else
+//	          here TLS begins, if it is asked for
+//	acceptor  answer: a key for this connection alone, and a MAC over all so far
+//	dialler   sealed: who it is, and whom it wants
+//	acceptor  sealed: a verdict, and who it is
 //
-// The dialler proves itself first: one that cannot gets the byte "rejected" and
-// nothing else, so it learns nothing. Each MAC has a key of its own, so that none
-// can be sent back as the other's; each nonce is fresh, so that none can be used
-// again; and the transcript begins with what identifies the TLS session, if there
-// is one, so that nobody sits between two of them.
+// It is the pattern NNpsk0 of Noise (Perrin, revision 34): both sides have to have
+// the secret, and what it seals stays closed to who gets hold of the secret later.
+//
+// The dialler proves itself with its first word, so that a stranger costs the
+// acceptor no more than the reading of that. Who repeats a hello that he overheard
+// gets an answer, of which he can make nothing: what follows is sealed, with keys
+// that depend on both keys of the connection. Each MAC has a key of its own, so
+// that none can be sent back as the other's; and all that was said, with what
+// identifies the TLS session, if there is one, goes into the keys, so that nobody
+// sits between two connections.
 
 const (
-	nonceSize = 32
-	macSize   = sha256.Size
-	// maxHandshake bounds the variable part of a proof or a verdict.
+	publicSize = 32
+	macSize    = sha256.Size
+	helloSize  = len(preambleCalls) + publicSize + macSize
+	answerSize = publicSize + macSize
+	// maxHandshake bounds what is sealed in the handshake.
 	maxHandshake = 1024
 
 	rejected = 0
 	accepted = 1
 )
-
-// keys are what is derived from the shared secret (HKDF, RFC 5869).
-type keys struct {
-	dialler, acceptor []byte // of the MACs
-	gossip            []byte // AES-256
-}
-
-func deriveKeys(secret []byte) (k keys, err error) {
-	for _, d := range []struct {
-		key  *[]byte
-		info string
-	}{
-		{&k.dialler, "tensile cluster 1 dialler"},
-		{&k.acceptor, "tensile cluster 1 acceptor"},
-		{&k.gossip, "tensile cluster 1 gossip"},
-	} {
-		if *d.key, err = hkdf.Key(sha256.New, secret, nil, d.info, 32); err != nil {
-			return keys{}, err
-		}
-	}
-	return k, nil
-}
 
 // identity is how a node presents itself.
 type identity struct {
@@ -165,104 +154,192 @@ func (t transcript) mac(key []byte) []byte {
 	return h.Sum(nil)
 }
 
-// writePart writes the length of a part and the complement of that, the part and
-// a MAC. Without the complement a length that was garbled on the way would have
-// the other side wait for what never comes.
-func writePart(w io.Writer, first []byte, part, mac []byte) error {
-	n := uint16(len(part))
-	b := binary.LittleEndian.AppendUint16(first, n)
-	b = binary.LittleEndian.AppendUint16(b, ^n)
-	b = append(b, part...)
-	_, err := w.Write(append(b, mac...))
+// hello is the first word of a dialler.
+type hello struct {
+	preamble string
+	public   []byte
+	keys     keys             // of the secret it was made with
+	private  *ecdh.PrivateKey // nil with the acceptor
+}
+
+func newHello(k keys, preamble string) (hello, error) {
+	private, err := ecdh.X25519().GenerateKey(rand.Reader)
+	if err != nil {
+		return hello{}, err
+	}
+	return hello{preamble, private.PublicKey().Bytes(), k, private}, nil
+}
+
+func (h hello) transcript() (t transcript) {
+	t.add([]byte(h.preamble))
+	t.add(h.public)
+	return t
+}
+
+// say sends the hello and reads whether it was accepted.
+func (h hello) say(conn io.ReadWriter) error {
+	b := append([]byte(h.preamble), h.public...)
+	if _, err := conn.Write(append(b, h.transcript().mac(h.keys.hello)...)); err != nil {
+		return err
+	}
+	var said [1]byte
+	if _, err := io.ReadFull(conn, said[:]); err != nil {
+		return err
+	}
+	switch said[0] {
+	case accepted:
+		return nil
+	case rejected:
+		return fmt.Errorf("%w: the member rejected the proof, its secret is another", ErrUnauthenticated)
+	}
+	return fmt.Errorf("%w: the word after the hello is %d", errHandshake, said[0])
+}
+
+// hear reads a hello, and tells the dialler whether it is accepted.
+func hear(conn io.ReadWriter, ring keyring) (hello, error) {
+	var b [helloSize]byte
+	at := b[:len(preambleCalls)]
+	if _, err := io.ReadFull(conn, at); err != nil {
+		return hello{}, err
+	}
+	h := hello{preamble: string(at)}
+	if h.preamble != preambleCalls && h.preamble != preambleGossip {
+		return hello{}, fmt.Errorf("%w: preamble %q", errHandshake, h.preamble)
+	}
+	rest := b[len(at):]
+	if _, err := io.ReadFull(conn, rest); err != nil {
+		return hello{}, err
+	}
+	h.public = rest[:publicSize]
+	t := h.transcript()
+	for _, k := range ring {
+		if hmac.Equal(rest[publicSize:], t.mac(k.hello)) {
+			h.keys = k
+			_, err := conn.Write([]byte{accepted})
+			return h, err
+		}
+	}
+	_, _ = conn.Write([]byte{rejected}) // a courtesy
+	return hello{}, ErrUnauthenticated
+}
+
+// session are the keys of a connection.
+type session struct {
+	out, in *direction
+}
+
+// newSession makes the keys of the two directions: of what only the two sides
+// know together, the secret, and all that was said.
+func newSession(k keys, t transcript, mine *ecdh.PrivateKey, theirs []byte) (s session, err error) {
+	public, err := ecdh.X25519().NewPublicKey(theirs)
+	if err != nil {
+		return s, err
+	}
+	shared, err := mine.ECDH(public)
+	if err != nil {
+		return s, err
+	}
+	said := sha256.Sum256(t)
+	both, err := hkdf.Key(sha256.New, shared, k.session, "tensile cluster 1 connection "+string(said[:]), 2*keySize)
+	if err != nil {
+		return s, err
+	}
+	if s.out, err = newDirection(both[:keySize]); err != nil {
+		return s, err
+	}
+	s.in, err = newDirection(both[keySize:])
+	return s, err
+}
+
+// write sends a part of the handshake in a frame.
+func (s session) write(w io.Writer, part []byte) error {
+	frame, err := sealFrame(s.out, append(newFrame(len(part)), part...))
+	if err != nil {
+		return err
+	}
+	defer recycle(frame)
+	_, err = w.Write(frame)
 	return err
 }
 
-func readPart(r io.Reader) (part, mac []byte, err error) {
-	var head [4]byte
-	if _, err := io.ReadFull(r, head[:]); err != nil {
-		return nil, nil, err
-	}
-	length, complement := binary.LittleEndian.Uint16(head[:]), binary.LittleEndian.Uint16(head[2:])
-	n := int(length)
-	switch {
-	case length != ^complement:
-		return nil, nil, fmt.Errorf("%w: the length of a part is %d, and %d by its complement", errHandshake, length, ^complement)
-	case n > maxHandshake:
-		return nil, nil, fmt.Errorf("%w: a part of %d bytes, accepted are up to %d", errHandshake, n, maxHandshake)
-	}
-	b := make([]byte, n+macSize)
+// read reads a part of the handshake, and no more than that.
+func (s session) read(r io.Reader) ([]byte, error) {
+	b := make([]byte, frameHeader)
 	if _, err := io.ReadFull(r, b); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	return b[:n], b[n:], nil
+	length, err := s.in.open(b)
+	if err != nil {
+		return nil, err
+	}
+	n := binary.LittleEndian.Uint32(length)
+	if n > maxHandshake {
+		return nil, fmt.Errorf("%w: a part of %d bytes, must be up to %d", errHandshake, n, maxHandshake)
+	}
+	b = make([]byte, int(n)+sealTag)
+	if _, err := io.ReadFull(r, b); err != nil {
+		return nil, err
+	}
+	return s.in.open(b)
 }
 
-// greet is the dialler's side. binding identifies the TLS session, and is nil
-// without one.
-func greet(conn io.ReadWriter, k keys, binding []byte, p proof) (verdict, error) {
-	var t transcript
-	var mine, theirs [nonceSize]byte
-	rand.Read(mine[:]) // never fails
-	if _, err := conn.Write(mine[:]); err != nil {
-		return verdict{}, err
+// greet is the dialler's side once its hello was accepted. binding identifies the
+// TLS session, and is nil without one.
+func greet(conn io.ReadWriter, h hello, binding []byte, p proof) (session, verdict, error) {
+	var answer [answerSize]byte
+	if _, err := io.ReadFull(conn, answer[:]); err != nil {
+		return session{}, verdict{}, err
 	}
-	if _, err := io.ReadFull(conn, theirs[:]); err != nil {
-		return verdict{}, err
+	theirs, mac := answer[:publicSize], answer[publicSize:]
+	t := h.transcript()
+	t.add(binding)
+	t.add(theirs)
+	if !hmac.Equal(mac, t.mac(h.keys.answer)) {
+		return session{}, verdict{}, fmt.Errorf("%w: the member could not prove that it has the secret", ErrUnauthenticated)
 	}
-	said := p.encode()
-	for _, part := range [][]byte{binding, mine[:], theirs[:], said} {
-		t.add(part)
-	}
-	if err := writePart(conn, nil, said, t.mac(k.dialler)); err != nil {
-		return verdict{}, err
-	}
-	var first [1]byte
-	if _, err := io.ReadFull(conn, first[:]); err != nil {
-		return verdict{}, err
-	}
-	if first[0] != accepted {
-		return verdict{}, fmt.Errorf("%w: the member rejected the proof, its secret is another", ErrUnauthenticated)
-	}
-	answer, mac, err := readPart(conn)
+	s, err := newSession(h.keys, t, h.private, theirs)
 	if err != nil {
-		return verdict{}, err
+		return session{}, verdict{}, err
 	}
-	t.add(answer)
-	if !hmac.Equal(mac, t.mac(k.acceptor)) {
-		return verdict{}, fmt.Errorf("%w: the member could not prove that it has the secret", ErrUnauthenticated)
+	if err := s.write(conn, p.encode()); err != nil {
+		return session{}, verdict{}, err
 	}
-	return decodeVerdict(answer)
+	said, err := s.read(conn)
+	if err != nil {
+		return session{}, verdict{}, err
+	}
+	v, err := decodeVerdict(said)
+	return s, v, err
 }
 
-// receive is the acceptor's side. decide is asked once the dialler has proved
-// itself.
-func receive(conn io.ReadWriter, k keys, binding []byte, decide func(proof) verdict) (proof, verdict, error) {
-	var t transcript
-	var mine, theirs [nonceSize]byte
-	if _, err := io.ReadFull(conn, theirs[:]); err != nil {
-		return proof{}, verdict{}, err
-	}
-	rand.Read(mine[:])
-	if _, err := conn.Write(mine[:]); err != nil {
-		return proof{}, verdict{}, err
-	}
-	said, mac, err := readPart(conn)
+// receive is the acceptor's side once it has heard a hello. decide is asked once
+// the dialler has proved itself.
+func receive(conn io.ReadWriter, h hello, binding []byte, decide func(proof) verdict) (session, proof, verdict, error) {
+	fail := func(err error) (session, proof, verdict, error) { return session{}, proof{}, verdict{}, err }
+	mine, err := ecdh.X25519().GenerateKey(rand.Reader)
 	if err != nil {
-		return proof{}, verdict{}, err
+		return fail(err)
 	}
-	for _, part := range [][]byte{binding, theirs[:], mine[:], said} {
-		t.add(part)
+	public := mine.PublicKey().Bytes()
+	t := h.transcript()
+	t.add(binding)
+	t.add(public)
+	s, err := newSession(h.keys, t, mine, h.public)
+	if err != nil {
+		return fail(err)
 	}
-	if !hmac.Equal(mac, t.mac(k.dialler)) {
-		_, _ = conn.Write([]byte{rejected}) // a courtesy
-		return proof{}, verdict{}, ErrUnauthenticated
+	s.out, s.in = s.in, s.out
+	if _, err := conn.Write(append(public, t.mac(h.keys.answer)...)); err != nil {
+		return fail(err)
+	}
+	said, err := s.read(conn)
+	if err != nil {
+		return fail(err)
 	}
 	p, err := decodeProof(said)
 	if err != nil {
-		return proof{}, verdict{}, err
+		return fail(err)
 	}
 	v := decide(p)
-	answer := v.encode()
-	t.add(answer)
-	return p, v, writePart(conn, []byte{accepted}, answer, t.mac(k.acceptor))
+	return s, p, v, s.write(conn, v.encode())
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func derive(t testing.TB, secret string) keys {
-	k, err := deriveKeys([]byte(secret))
+func newKeys(t testing.TB) keys {
+	k, err := deriveKeys(NewSecret())
 	require.NoError(t, err)
 	return k
 }
@@ -39,59 +39,119 @@ func (c *tapped) Write(b []byte) (int, error) {
 type shaken struct {
 	verdict            verdict
 	proof              proof
+	keys, otherKeys    session // of the dialler, and of the acceptor
 	dialErr, acceptErr error
 	dialled, answered  []byte // what each had written
 }
 
+// approach is a dialler's whole handshake, but TLS.
+func approach(conn io.ReadWriter, k keys, binding []byte) (session, verdict, error) {
+	h, err := newHello(k, preambleCalls)
+	if err == nil {
+		err = h.say(conn)
+	}
+	if err != nil {
+		return session{}, verdict{}, err
+	}
+	return greet(conn, h, binding, alice)
+}
+
+// answer is an acceptor's whole handshake, but TLS.
+func answer(conn io.ReadWriter, ring keyring, binding []byte) (session, proof, error) {
+	h, err := hear(conn, ring)
+	if err != nil {
+		return session{}, proof{}, err
+	}
+	s, p, _, err := receive(conn, h, binding, func(proof) verdict { return bob })
+	return s, p, err
+}
+
 // shake lets a dialler and an acceptor talk.
-func shake(dialler, acceptor keys, diallerBinding, acceptorBinding []byte) (s shaken) {
+func shake(dialler keys, acceptor keyring, diallerBinding, acceptorBinding []byte) (s shaken) {
 	one, other := net.Pipe()
 	a, b := &tapped{ReadWriter: one}, &tapped{ReadWriter: other}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		s.proof, _, s.acceptErr = receive(b, acceptor, acceptorBinding, func(proof) verdict { return bob })
+		s.otherKeys, s.proof, s.acceptErr = answer(b, acceptor, acceptorBinding)
 		_ = other.Close()
 	}()
-	v, err := greet(a, dialler, diallerBinding, alice)
+	keys, v, err := approach(a, dialler, diallerBinding)
 	_ = one.Close()
 	<-done
-	s.verdict, s.dialErr, s.dialled, s.answered = v, err, a.wrote.Bytes(), b.wrote.Bytes()
+	s.keys, s.verdict, s.dialErr, s.dialled, s.answered = keys, v, err, a.wrote.Bytes(), b.wrote.Bytes()
 	return s
 }
 
 func TestHandshake(t *testing.T) {
-	k := derive(t, "a shared secret, long enough")
-	s := shake(k, k, nil, nil)
+	k := newKeys(t)
+	s := shake(k, keyring{k}, nil, nil)
 	require.NoError(t, s.dialErr)
 	require.NoError(t, s.acceptErr)
 	assert.Equal(t, bob, s.verdict)
 	assert.Equal(t, alice, s.proof)
-}
-
-func TestAnotherSecretIsRefusedAndLearnsNothing(t *testing.T) {
-	s := shake(derive(t, "a secret of its own, alas"), derive(t, "a shared secret, long enough"), nil, nil)
-	assert.ErrorIs(t, s.dialErr, ErrUnauthenticated)
-	assert.ErrorIs(t, s.acceptErr, ErrUnauthenticated)
-	assert.Len(t, s.answered, nonceSize+1, "a nonce and a byte is all that the acceptor may say")
-	assert.NotContains(t, string(s.answered), "bob")
-}
-
-func TestAnImpostorThatAcceptsIsNotBelieved(t *testing.T) {
-	k := derive(t, "a shared secret, long enough")
-	for name, keys := range map[string]keys{
-		"another secret":            {dialler: k.dialler, acceptor: derive(t, "another").acceptor},
-		"the key of the other side": {dialler: k.dialler, acceptor: k.dialler},
-	} {
-		assert.ErrorIs(t, shake(k, keys, nil, nil).dialErr, ErrUnauthenticated, name)
+	for _, said := range [][]byte{s.dialled, s.answered} {
+		assert.NotContains(t, string(said), "alice", "who listens learns nothing")
+		assert.NotContains(t, string(said), "bob", "who listens learns nothing")
+	}
+	for _, d := range [][2]session{{s.keys, s.otherKeys}, {s.otherKeys, s.keys}} {
+		got, err := readAll(bytes.NewReader(framed(d[0].out, message{kindRequest, 1, []byte("hello")})), d[1].in, frameTarget)
+		assert.Equal(t, io.EOF, err)
+		require.Len(t, got, 1)
+		assert.Equal(t, "hello", string(got[0].payload))
 	}
 }
 
-func TestNobodySitsBetweenTwoTLSSessions(t *testing.T) {
-	k := derive(t, "a shared secret, long enough")
-	s := shake(k, k, []byte("one session"), []byte("another session"))
+func TestEachConnectionHasKeysOfItsOwn(t *testing.T) {
+	k := newKeys(t)
+	seen := make(map[string]bool)
+	for range 10 {
+		s := shake(k, keyring{k}, nil, nil)
+		require.NoError(t, s.dialErr)
+		assert.Equal(t, s.keys.out.key, s.otherKeys.in.key)
+		assert.Equal(t, s.keys.in.key, s.otherKeys.out.key)
+		seen[string(s.keys.out.key)], seen[string(s.keys.in.key)] = true, true
+	}
+	assert.Len(t, seen, 20)
+}
+
+func TestAnotherSecretIsRefusedAndLearnsNothing(t *testing.T) {
+	s := shake(newKeys(t), keyring{newKeys(t)}, nil, nil)
 	assert.ErrorIs(t, s.dialErr, ErrUnauthenticated)
 	assert.ErrorIs(t, s.acceptErr, ErrUnauthenticated)
+	assert.Len(t, s.dialled, helloSize, "its hello is all that the acceptor reads")
+	assert.Equal(t, []byte{rejected}, s.answered, "a byte is all that the acceptor may say")
+}
+
+func TestEachSecretOfTheRingIsAccepted(t *testing.T) {
+	ring := keyring{newKeys(t), newKeys(t), newKeys(t)}
+	for _, k := range ring {
+		s := shake(k, ring, nil, nil)
+		assert.NoError(t, s.dialErr)
+		assert.NoError(t, s.acceptErr)
+	}
+}
+
+func TestAnImpostorThatAcceptsIsNotBelieved(t *testing.T) {
+	k := newKeys(t)
+	for name, wrong := range map[string]keys{
+		"another secret":            {hello: k.hello, answer: newKeys(t).answer, session: k.session},
+		"the key of the other side": {hello: k.hello, answer: k.hello, session: k.session},
+	} {
+		assert.ErrorIs(t, shake(k, keyring{wrong}, nil, nil).dialErr, ErrUnauthenticated, name)
+	}
+	// One who could make the MAC of the answer, but has not the secret.
+	wrong := keys{hello: k.hello, answer: k.answer, session: newKeys(t).session}
+	s := shake(k, keyring{wrong}, nil, nil)
+	assert.Error(t, s.dialErr)
+	assert.Error(t, s.acceptErr)
+}
+
+func TestNobodySitsBetweenTwoTLSSessions(t *testing.T) {
+	k := newKeys(t)
+	s := shake(k, keyring{k}, []byte("one session"), []byte("another session"))
+	assert.ErrorIs(t, s.dialErr, ErrUnauthenticated)
+	assert.Error(t, s.acceptErr)
 }
 
 // replay plays recorded bytes and swallows what is said to it.
@@ -100,25 +160,27 @@ type replay struct{ io.Reader }
 func (replay) Write(b []byte) (int, error) { return len(b), nil }
 
 func TestAReplayedHandshakeFails(t *testing.T) {
-	k := derive(t, "a shared secret, long enough")
-	s := shake(k, k, nil, nil)
+	k := newKeys(t)
+	s := shake(k, keyring{k}, nil, nil)
 	require.NoError(t, s.dialErr)
 	for range 100 {
-		_, _, err := receive(replay{bytes.NewReader(s.dialled)}, k, nil, func(proof) verdict {
+		h, err := hear(replay{bytes.NewReader(s.dialled)}, keyring{k})
+		require.NoError(t, err, "a hello by itself may be repeated")
+		_, _, _, err = receive(replay{bytes.NewReader(s.dialled[helloSize:])}, h, nil, func(proof) verdict {
 			t.Fatal("a replayed proof was believed")
 			return verdict{}
 		})
+		assert.ErrorIs(t, err, errGarbled)
+		_, _, err = approach(replay{bytes.NewReader(s.answered)}, k, nil)
 		assert.ErrorIs(t, err, ErrUnauthenticated)
-		_, err = greet(replay{bytes.NewReader(s.answered)}, k, nil, alice)
-		assert.ErrorIs(t, err, ErrUnauthenticated)
-		// What the acceptor said is no proof of a dialler, nor the reverse.
-		_, _, err = receive(replay{bytes.NewReader(s.answered)}, k, nil, func(proof) verdict { return bob })
+		// What the acceptor said is no proof of a dialler.
+		_, _, err = answer(replay{bytes.NewReader(s.answered)}, keyring{k}, nil)
 		assert.Error(t, err)
 	}
 }
 
 func TestEveryDamagedHandshakeFails(t *testing.T) {
-	k := derive(t, "a shared secret, long enough")
+	k := newKeys(t)
 	for at := range 1000 {
 		one, other := net.Pipe()
 		damaged := &flips{Conn: one, at: at}
@@ -126,11 +188,11 @@ func TestEveryDamagedHandshakeFails(t *testing.T) {
 		require.NoError(t, errors.Join(one.SetDeadline(late), other.SetDeadline(late)))
 		done := make(chan error, 1)
 		go func() {
-			_, _, err := receive(other, k, nil, func(proof) verdict { return bob })
+			_, _, err := answer(other, keyring{k}, nil)
 			_ = other.Close()
 			done <- err
 		}()
-		_, err := greet(damaged, k, nil, alice)
+		_, _, err := approach(damaged, k, nil)
 		_ = one.Close()
 		accepted := <-done
 		if !damaged.struck {
@@ -174,26 +236,45 @@ func (c *flips) Write(b []byte) (int, error) {
 }
 
 func FuzzReceive(f *testing.F) {
-	k := derive(f, "a shared secret, long enough")
-	dialled := shake(k, k, nil, nil).dialled
+	k := newKeys(f)
+	dialled := shake(k, keyring{k}, nil, nil).dialled
 	f.Add(dialled)
 	f.Add(dialled[:40])
-	f.Add(append(bytes.Clone(dialled[:nonceSize]), 0xff, 0xff))
+	f.Add(append(bytes.Clone(dialled[:helloSize]), bytes.Repeat([]byte{0xff}, 100)...))
 	f.Fuzz(func(t *testing.T, said []byte) {
-		if _, _, err := receive(replay{bytes.NewReader(said)}, k, nil, func(proof) verdict { return bob }); err == nil {
+		if _, _, err := answer(replay{bytes.NewReader(said)}, keyring{k}, nil); err == nil {
 			t.Fatalf("%x was believed", said)
 		}
 	})
 }
 
 func FuzzGreet(f *testing.F) {
-	k := derive(f, "a shared secret, long enough")
-	answered := shake(k, k, nil, nil).answered
+	k := newKeys(f)
+	answered := shake(k, keyring{k}, nil, nil).answered
 	f.Add(answered)
-	f.Add(answered[:nonceSize+1])
+	f.Add(answered[:1])
 	f.Fuzz(func(t *testing.T, said []byte) {
-		if _, err := greet(replay{bytes.NewReader(said)}, k, nil, alice); err == nil {
+		if _, _, err := approach(replay{bytes.NewReader(said)}, k, nil); err == nil {
 			t.Fatalf("%x was believed", said)
+		}
+	})
+}
+
+// FuzzSealedPart has one who has the secret say what it likes.
+func FuzzSealedPart(f *testing.F) {
+	f.Add(alice.encode(), uint32(40))
+	f.Add(make([]byte, 2000), uint32(2000))
+	f.Fuzz(func(t *testing.T, part []byte, length uint32) {
+		one, other := pair(t)
+		wire := header(t, one.out, length)
+		sealed, err := one.out.seal(bytes.Clone(part))
+		require.NoError(t, err)
+		got, err := other.read(bytes.NewReader(append(wire, sealed...)))
+		if believed := int(length) == len(part) && len(part) <= maxHandshake; believed != (err == nil) {
+			t.Fatalf("a part of %d bytes that says it has %d: %v", len(part), length, err)
+		}
+		if err == nil && !bytes.Equal(got, part) {
+			t.Fatalf("%x was sealed, %x opened", part, got)
 		}
 	})
 }

@@ -14,7 +14,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-var secret = []byte("0123456789abcdef0123456789abcdef")
+var secret = NewSecret()
 
 // patience bounds what only a fault makes slow.
 const patience = 20 * time.Second
@@ -23,6 +23,19 @@ func soon(t testing.TB) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	t.Cleanup(cancel)
 	return ctx
+}
+
+// pair are the keys of both ends of a connection.
+func pair(t testing.TB) (one, other session) {
+	var all [4]*direction
+	for i := range all {
+		key := make([]byte, keySize)
+		key[0] = byte(i % 2)
+		d, err := newDirection(key)
+		require.NoError(t, err)
+		all[i] = d
+	}
+	return session{all[0], all[1]}, session{all[3], all[2]}
 }
 
 func echo(r Request) { _ = r.Reply(r.Body) }

@@ -21,7 +21,6 @@ func (n *Node) join(ctx context.Context) error {
 	cfg := memberlist.DefaultLANConfig()
 	cfg.Name = gossipName(n.cfg.Name, n.incarnation.Load())
 	cfg.Transport = n.gossip
-	cfg.SecretKey = n.keys.gossip
 	cfg.Events = n.gossip
 	cfg.Logger = slog.NewLogLogger(n.cfg.Log.Handler(), slog.LevelDebug)
 	cfg.TCPTimeout = handshakeTimeout
@@ -34,6 +33,13 @@ func (n *Node) join(ctx context.Context) error {
 	cfg.AwarenessMaxMultiplier = 1
 	cfg.SuspicionMult, cfg.SuspicionMaxTimeoutMult = 20, 2 // 5 to 10 s
 	cfg.DisableTcpPings = true
+	others := make([][]byte, len(n.ring))
+	for i, k := range n.ring {
+		others[i] = k.gossip
+	}
+	if cfg.Keyring, err = memberlist.NewKeyring(others, others[0]); err != nil {
+		return fmt.Errorf("cluster: gossip: %w", err)
+	}
 	list, err := memberlist.Create(cfg)
 	if err != nil {
 		return fmt.Errorf("cluster: gossip: %w", err)
@@ -49,10 +55,18 @@ func (n *Node) join(ctx context.Context) error {
 	if seed == "" {
 		return nil
 	}
-	if _, err := list.Join([]string{seed}); err != nil {
-		return fmt.Errorf("%w: seed %s: %w", ErrUnreachable, seed, err)
+	for {
+		if _, err = list.Join([]string{seed}); err == nil {
+			return nil
+		}
+		select {
+		case <-time.After(seedPause):
+		case <-n.ctx.Done():
+			return n.Err()
+		case <-ctx.Done():
+			return fmt.Errorf("%w: gossip with the seed %s: %w, the last time: %w", ErrUnreachable, seed, ctx.Err(), err)
+		}
 	}
-	return nil
 }
 
 // seedPause is between two rounds over all seeds.

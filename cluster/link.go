@@ -24,6 +24,7 @@ type link struct {
 	member string // at the other end
 	ours   bool
 	in     *frameReader
+	seal   *direction // of what is written
 
 	heard atomic.Bool // something came since the last tick
 	busy  atomic.Bool // what came is being handled: silence says nothing
@@ -45,9 +46,10 @@ type link struct {
 	end int64
 }
 
-func newLink(n *Node, conn net.Conn, member string, ours bool) *link {
-	l := &link{node: n, conn: conn, member: member, ours: ours, wake: make(chan struct{}, 1), closed: make(chan struct{})}
-	l.in = newFrameReader(conn, max(frameTarget, messageHeader+n.cfg.MaxMessage))
+func newLink(n *Node, conn net.Conn, keys session, member string, ours bool) *link {
+	l := &link{node: n, conn: conn, member: member, ours: ours, seal: keys.out,
+		wake: make(chan struct{}, 1), closed: make(chan struct{})}
+	l.in = newFrameReader(conn, keys.in, max(frameTarget, messageHeader+n.cfg.MaxMessage))
 	l.room.L = &l.mu
 	l.heard.Store(true) // the handshake
 	return l
@@ -280,8 +282,11 @@ func (l *link) write() {
 		now, l.out = l.out, now[:0]
 		l.mu.Unlock()
 		for i, frame := range now {
-			sealFrame(frame)
-			if err := l.flush(frame); err != nil {
+			sealed, err := sealFrame(l.seal, frame)
+			if err == nil {
+				err = l.flush(sealed)
+			}
+			if err != nil {
 				l.close(err)
 				return
 			}

@@ -23,7 +23,8 @@ func stuck(t *testing.T, ours bool, change func(*Config)) *link {
 		change(&n.cfg)
 	}
 	conn, other := net.Pipe()
-	l := newLink(n, conn, "b", ours)
+	keys, _ := pair(t)
+	l := newLink(n, conn, keys, "b", ours)
 	n.mu.Lock()
 	l.run()
 	n.mu.Unlock()
@@ -123,7 +124,8 @@ func TestALinkThatFailsEndsAllThatWaitForIt(t *testing.T) {
 // What waits when a link fails must not be moved among the calls of that link:
 // nobody would ever end those.
 func TestNothingIsAdmittedToALinkThatHasFailed(t *testing.T) {
-	l := newLink(observer(t), nopConn{}, "b", true)
+	keys, _ := pair(t)
+	l := newLink(observer(t), nopConn{}, keys, "b", true)
 	l.node.cfg.Window = 100
 	id, err := l.start(kindRequest, make([]byte, 100), func([]byte, error) {})
 	require.NoError(t, err)

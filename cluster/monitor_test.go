@@ -22,7 +22,8 @@ func observer(t *testing.T, peers ...string) *Node {
 		p := &peer{identity: identity{name, 1, "127.0.0.1:1"}, accusers: make(map[string]int64)}
 		p.ctx, p.cancel = context.WithCancel(n.ctx)
 		conn, _ := net.Pipe() // nothing is read or written
-		p.in = newLink(n, conn, name, false)
+		keys, _ := pair(t)
+		p.in = newLink(n, conn, keys, name, false)
 		n.peers[name] = p
 	}
 	return n

@@ -22,7 +22,7 @@ import (
 // concurrent use.
 type Node struct {
 	cfg  Config
-	keys keys
+	ring keyring
 	tls  *tls.Config // nil without TLS
 
 	addr        string        // at which others reach this node
@@ -38,6 +38,9 @@ type Node struct {
 	// changed but replaced.
 	routes atomic.Pointer[map[string]*link]
 
+	strangers, greeted *lobby
+	refusals           refusals
+
 	ctx    context.Context // ends when the node is closed
 	cancel context.CancelFunc
 	wg     goroutines
@@ -49,7 +52,6 @@ type Node struct {
 	peers    map[string]*peer
 	links    map[*link]struct{} // all that run, those among them that no peer has any more
 	watchers []*watcher
-	strays   strays
 	slack    time.Duration // delays seen lately
 }
 
@@ -120,8 +122,11 @@ func Start(ctx context.Context, cfg Config) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &Node{cfg: cfg, peers: make(map[string]*peer), links: make(map[*link]struct{}), done: make(chan struct{})}
-	if n.keys, err = deriveKeys(cfg.Secret); err != nil {
+	n := &Node{
+		cfg: cfg, peers: make(map[string]*peer), links: make(map[*link]struct{}), done: make(chan struct{}),
+		strangers: newLobby(mostStrangers), greeted: newLobby(mostGreeted),
+	}
+	if n.ring, err = newKeyring(cfg.Secret, cfg.AcceptedSecrets); err != nil {
 		return nil, err
 	}
 	if cfg.TLS {
@@ -374,7 +379,6 @@ func (n *Node) stop(cause error) {
 	cause = n.err
 	n.cancel()
 	links := slices.Collect(maps.Keys(n.links))
-	n.strays.closeAll()
 	watchers := n.watchers
 	n.watchers = nil
 	n.routes.Store(new(map[string]*link))

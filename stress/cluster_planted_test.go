@@ -64,7 +64,7 @@ func TestPlantedSlowCluster(t *testing.T) {
 func plantInStart(cfg stress.NodeConfig) (stress.Node, error) {
 	switch planted {
 	case "accepts any secret":
-		cfg.Secret = []byte("the same for everybody")
+		cfg.Secret = []byte("the same for everybody, and long enough")
 	case "another port will do":
 		if taken, err := net.Listen("tcp", cfg.Bind); err != nil {
 			cfg.Bind = "127.0.0.1:0"

@@ -64,7 +64,7 @@ type NodeConfig struct {
 	Name   string
 	Bind   string   // IP address and port, which may be 0 for a free one
 	Seeds  []string // addresses of members; none for the first node
-	Secret []byte   // shared by all nodes
+	Secret []byte   // shared by all nodes: 32 bytes or more
 	// Window is how many bytes may be on the way to one member, unanswered.
 	Window int
 	// CallTimeout is after how long a call that was not answered ends with an

@@ -282,7 +282,7 @@ func (k *sessionKit) found(ctx context.Context, linked bool) bool {
 }
 
 // newSecret is what the nodes of one cluster share.
-func newSecret() []byte { return []byte(rand.Text()) }
+func newSecret() []byte { return []byte(rand.Text() + rand.Text()) }
 
 // sessionKey is the key of the i-th session.
 func sessionKey(i int) string { return fmt.Sprintf("session-%d", i) }

@@ -14,6 +14,7 @@ func Example() {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	names := []string{"a", "b", "c"}
+	secret := cluster.NewSecret()
 	var seeds []string
 	stores := make(map[string]*session.Store)
 	for _, name := range names {
@@ -23,7 +24,7 @@ func Example() {
 			return
 		}
 		node, err := cluster.Start(ctx, cluster.Config{
-			Name: name, Bind: "127.0.0.1:0", Seeds: seeds, Secret: []byte("known to all nodes"), Handler: store.Serve,
+			Name: name, Bind: "127.0.0.1:0", Seeds: seeds, Secret: secret, Handler: store.Serve,
 		})
 		if err != nil {
 			fmt.Println(err)

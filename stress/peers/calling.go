@@ -271,11 +271,13 @@ var callPeers = []callPeer{
 	}},
 }
 
+var comparisonSecret = []byte("the secret of the comparison, in all its processes")
+
 func startNode(name string, handle cluster.Handler, seeds ...string) (*cluster.Node, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), natsPatience)
 	defer cancel()
 	return cluster.Start(ctx, cluster.Config{Name: name, Bind: "127.0.0.1:0", Seeds: seeds,
-		Secret: []byte("a secret of the comparison"), Handler: handle})
+		Secret: comparisonSecret, Handler: handle})
 }
 
 // listen has serve take the connections to a free port.
