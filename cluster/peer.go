@@ -270,6 +270,10 @@ func (n *Node) connected(p *peer, l *link) bool {
 const (
 	firstPause   = time.Millisecond
 	longestPause = time.Second
+	// breakPause is the most after a connection that broke as soon as it was open:
+	// a handshake is work, and who breaks each must not have this node do nothing
+	// else.
+	breakPause = 4 * tick
 )
 
 // connect keeps a link to a peer open for as long as the peer lives. first is
@@ -296,7 +300,7 @@ func (n *Node) connect(p *peer, first *link) {
 				pause = firstPause
 				continue // at once: what a refusal tells must be known soon
 			}
-			pause = min(pause, tick)
+			pause = min(pause, breakPause)
 		}
 		wait := time.NewTimer(pause)
 		select {
