@@ -122,7 +122,8 @@ func (c Config) withDefaults() (Config, error) {
 func checkName(name string) error {
 	bad := func(r rune) bool { return !unicode.IsPrint(r) || unicode.IsSpace(r) || r == '#' || r == '/' }
 	if name == "" || len(name) > maxName || strings.ContainsFunc(name, bad) {
-		return fmt.Errorf("%w: Name %q, accepted are 1 to %d printable characters without space, '#' and '/'", ErrConfig, name, maxName)
+		return fmt.Errorf("%w: Name %q, accepted are 1 to %d printable characters without space, '#' and '/'",
+			ErrConfig, name, maxName)
 	}
 	return nil
 }

@@ -72,8 +72,8 @@ func TestFramesThereAndBack(t *testing.T) {
 		assert.ErrorIs(t, err, io.EOF, name)
 		require.Len(t, got, len(sent), name)
 		for i := range sent {
-			assert.True(t, sent[i].kind == got[i].kind && sent[i].id == got[i].id && bytes.Equal(sent[i].payload, got[i].payload),
-				"%s: message %d is another", name, i)
+			same := sent[i].kind == got[i].kind && sent[i].id == got[i].id && bytes.Equal(sent[i].payload, got[i].payload)
+			assert.True(t, same, "%s: message %d is another", name, i)
 		}
 	}
 }
@@ -129,12 +129,15 @@ func TestALengthAllocatesNothing(t *testing.T) {
 	// A length within the limit is not believed either before the bytes come.
 	const limit = 512 << 20
 	one, other := pair(t)
-	f := newFrameReader(io.MultiReader(bytes.NewReader(header(t, one.out, limit)), bytes.NewReader(make([]byte, 1000))), other.in, limit)
+	begun := func(d *direction, size int) io.Reader {
+		return io.MultiReader(bytes.NewReader(header(t, d, limit)), bytes.NewReader(make([]byte, size)))
+	}
+	f := newFrameReader(begun(one.out, 1000), other.in, limit)
 	_, err := f.next()
 	assert.ErrorIs(t, err, io.ErrUnexpectedEOF)
 	assert.Equal(t, readBuffer, cap(f.buf))
 	one, other = pair(t)
-	f = newFrameReader(io.MultiReader(bytes.NewReader(header(t, one.out, limit)), bytes.NewReader(make([]byte, 1<<20))), other.in, limit)
+	f = newFrameReader(begun(one.out, 1<<20), other.in, limit)
 	_, err = f.next()
 	assert.ErrorIs(t, err, io.ErrUnexpectedEOF)
 	assert.LessOrEqual(t, cap(f.buf), 4<<20)

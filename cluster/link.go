@@ -136,7 +136,9 @@ func (l *link) overloaded() error {
 
 // startOrWait is start that waits for room until ctx ends, and no longer than a
 // call may take.
-func (l *link) startOrWait(ctx context.Context, k kind, payload []byte, done func([]byte, error)) (id uint64, err error) {
+func (l *link) startOrWait(
+	ctx context.Context, k kind, payload []byte, done func([]byte, error),
+) (id uint64, err error) {
 	id, err = l.start(k, payload, done)
 	if !errors.Is(err, ErrOverloaded) {
 		return id, err

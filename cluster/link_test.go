@@ -174,11 +174,15 @@ func TestALeaverThatStaysIsPutOut(t *testing.T) {
 		n.peers["b"] = &peer{identity: identity{"b", 1, "127.0.0.1:1"}, in: l, cancel: func() {}}
 		n.mu.Unlock()
 		n.left(l)
+		n.mu.Lock()
 		assert.Contains(t, n.links, l, "Close would not close it")
+		n.mu.Unlock()
 		began := time.Now()
 		soonEnds(t, l.closed, "the connection of a member that has left stays open")
 		assert.LessOrEqual(t, time.Since(began), farewell+2*tick)
 		synctest.Wait()
+		n.mu.Lock()
+		defer n.mu.Unlock()
 		assert.Empty(t, n.links)
 	})
 }

@@ -74,7 +74,8 @@ func TestANetworkIsOneAddress(t *testing.T) {
 		enter(l, 1, fmt.Sprintf("2001:db8::%x", i+1))
 	}
 	assert.Equal(t, 40, inside(few))
-	assert.Equal(t, origin(net.TCPAddrFromAddrPort(netip.MustParseAddrPort("[::ffff:192.0.2.1]:1"))), netip.MustParseAddr("192.0.2.1"))
+	mapped := &caller{from: "[::ffff:192.0.2.1]:1"}
+	assert.Equal(t, netip.MustParseAddr("192.0.2.1"), origin(mapped.RemoteAddr()))
 }
 
 // Were the oldest to go, all of the first would be gone.

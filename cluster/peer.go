@@ -74,7 +74,10 @@ func (n *Node) reroute(name string, l *link) {
 // learn takes in a life of a node, with the link to it if there is one. It is
 // called with the lock held.
 func (n *Node) learn(who identity, first *link) *peer {
-	p := &peer{identity: who, joining: true, since: n.clock.Load(), accusers: make(map[string]int64), kick: make(chan struct{}, 1)}
+	p := &peer{
+		identity: who, joining: true, since: n.clock.Load(),
+		accusers: make(map[string]int64), kick: make(chan struct{}, 1),
+	}
 	p.ctx, p.cancel = context.WithCancel(n.ctx)
 	n.peers[who.name] = p
 	n.wg.Go(func() { n.connect(p, first) })

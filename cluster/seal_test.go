@@ -23,12 +23,14 @@ func sealed(t testing.TB, d *direction, n int) (all [][]byte) {
 
 func TestNothingIsAddedLeftOutRepeatedOrMoved(t *testing.T) {
 	for name, change := range map[string]func(f [][]byte) [][]byte{
-		"added, as it went before":    func(f [][]byte) [][]byte { return [][]byte{f[0], f[1], f[0], f[2]} },
-		"added, in the clear":         func(f [][]byte) [][]byte { return [][]byte{f[0], f[1], inTheClear(), f[2]} },
-		"left out":                    func(f [][]byte) [][]byte { return [][]byte{f[0], f[1], f[3]} },
-		"repeated":                    func(f [][]byte) [][]byte { return [][]byte{f[0], f[1], f[1]} },
-		"moved":                       func(f [][]byte) [][]byte { return [][]byte{f[0], f[1], f[3], f[2]} },
-		"a header with another body":  func(f [][]byte) [][]byte { return [][]byte{f[0], f[1], f[2][:frameHeader], f[3][frameHeader:]} },
+		"added, as it went before": func(f [][]byte) [][]byte { return [][]byte{f[0], f[1], f[0], f[2]} },
+		"added, in the clear":      func(f [][]byte) [][]byte { return [][]byte{f[0], f[1], inTheClear(), f[2]} },
+		"left out":                 func(f [][]byte) [][]byte { return [][]byte{f[0], f[1], f[3]} },
+		"repeated":                 func(f [][]byte) [][]byte { return [][]byte{f[0], f[1], f[1]} },
+		"moved":                    func(f [][]byte) [][]byte { return [][]byte{f[0], f[1], f[3], f[2]} },
+		"a header with another body": func(f [][]byte) [][]byte {
+			return [][]byte{f[0], f[1], f[2][:frameHeader], f[3][frameHeader:]}
+		},
 		"of the other direction":      func(f [][]byte) [][]byte { return [][]byte{f[0], f[1], f[4], f[2]} },
 		"of another connection's key": func(f [][]byte) [][]byte { return [][]byte{f[0], f[1], f[5], f[2]} },
 	} {
