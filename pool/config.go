@@ -27,7 +27,7 @@ type Config[C any] struct {
 	// the pool.
 	Dial func(context.Context) (C, error)
 	// Close closes a connection that the pool gives up. It is called without
-	// any lock held. Its error is not the caller's concern and is dropped.
+	// any lock held, and for several connections at once. Its error is not the caller's concern and is dropped.
 	Close func(C) error
 	// Check tells whether a connection that was idle for CheckAfter or longer
 	// is still fit to be lent; on an error the connection is closed and

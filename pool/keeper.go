@@ -49,19 +49,21 @@ func (p *Pool[C]) advance(now int64) {
 // the pool is closed.
 func (p *Pool[C]) keep() {
 	defer close(p.stopped)
-	// Housekeeping waits for the network, and time must not wait for it: a
-	// connection is past its limits also while a dial hangs.
-	due := make(chan struct{}, 1)
-	var house sync.WaitGroup
-	house.Go(func() {
-		for range due {
-			p.expire()
-			p.fill()
+	// Filling waits for the network, and time must not wait for it: a connection
+	// is past its limits also while a dial hangs.
+	var filling sync.WaitGroup
+	filling.Go(func() {
+		for {
+			select {
+			case <-p.ctx.Done():
+				return
+			case <-p.due:
+				p.fill()
+			}
 		}
 	})
-	defer house.Wait()
-	defer close(due)
-	due <- struct{}{} // MinIdle is there before anybody asks
+	defer filling.Wait()
+	p.fillSoon() // MinIdle is there before anybody asks
 
 	clock := time.NewTicker(p.tick)
 	defer clock.Stop()
@@ -71,15 +73,21 @@ func (p *Pool[C]) keep() {
 			return
 		case <-clock.C:
 			p.advance(p.tickNow())
-			select {
-			case due <- struct{}{}:
-			default: // still at the last
-			}
+			p.expire()
+			p.fillSoon()
 		}
 	}
 }
 
-// expire closes the idle connections that are past a limit. Each is taken out
+// fillSoon has MinIdle looked after.
+func (p *Pool[C]) fillSoon() {
+	select {
+	case p.due <- struct{}{}:
+	default: // still at the last
+	}
+}
+
+// expire has the idle connections closed that are past a limit. Each is taken out
 // first and its room given back only once it is closed.
 func (p *Pool[C]) expire() {
 	p.mu.Lock()
@@ -97,11 +105,30 @@ func (p *Pool[C]) expire() {
 	p.idle = kept
 	p.mu.Unlock()
 
-	for _, s := range old {
+	p.each(old, func(s *slot[C]) {
 		p.disconnect(s)
 		p.mu.Lock()
 		p.count.Expired++
 		p.give(s)
+		p.fillSoon()
+	})
+}
+
+// closers is how many connections are closed at once, of those that are closed
+// together.
+const closers = 256
+
+// each does something with slots that are out, on goroutines of their own: what is
+// slow to close holds its own place and not those of the others. Their being out has
+// Close wait for them.
+func (p *Pool[C]) each(slots []*slot[C], do func(*slot[C])) {
+	n := min(len(slots), closers)
+	for i := range n {
+		go func() {
+			for ; i < len(slots); i += n {
+				do(slots[i])
+			}
+		}()
 	}
 }
 
@@ -131,10 +158,6 @@ func (p *Pool[C]) fill() {
 			return
 		}
 		p.mu.Lock()
-		if p.closed {
-			p.drop(s)
-			return
-		}
 		p.give(s)
 	}
 }

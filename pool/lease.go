@@ -19,7 +19,7 @@ func (l Lease[C]) Release() {
 	p := s.pool
 	p.mu.Lock()
 	l.check()
-	if p.closed || s.expires > 0 && p.now >= s.expires {
+	if s.expires > 0 && p.now >= s.expires {
 		p.drop(s)
 		return
 	}

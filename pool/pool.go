@@ -24,6 +24,7 @@ type Pool[C any] struct {
 	home    chan struct{} // closed once the pool is closed and nothing is out
 	ctx     context.Context
 	stop    context.CancelFunc // ends the keeper; nil where there is none
+	due     chan struct{}      // holds a token when there may be room for MinIdle
 	stopped chan struct{}      // closed when the keeper has ended
 	began   time.Time          // from which ticks are counted
 }
@@ -63,7 +64,7 @@ func New[C any](cfg Config[C]) (*Pool[C], error) {
 	}
 	if p.tick > 0 {
 		p.ctx, p.stop = context.WithCancel(context.Background())
-		p.stopped = make(chan struct{})
+		p.due, p.stopped = make(chan struct{}, 1), make(chan struct{})
 		p.began = time.Now()
 		go p.keep()
 	}
@@ -149,7 +150,8 @@ func (p *Pool[C]) pop() *slot[C] {
 }
 
 // give passes a slot that is out on to the first waiter, or else puts it with
-// the idle or the vacant ones. It is called with the lock held, and releases
+// the idle or the vacant ones; once the pool is closed its connection is closed
+// first. It is called with the lock held, and releases
 // it: waking the waiter takes longer than all the rest, and nobody need wait
 // for that.
 func (p *Pool[C]) give(s *slot[C]) {
@@ -159,6 +161,10 @@ func (p *Pool[C]) give(s *slot[C]) {
 		w.slot = s
 		p.mu.Unlock()
 		w.served <- struct{}{}
+		return
+	}
+	if p.closed && s.connected { // whoever brings it: nobody else closes it
+		p.drop(s)
 		return
 	}
 	p.out--
@@ -245,16 +251,17 @@ func (p *Pool[C]) Close() error {
 	}
 	idle := p.idle
 	p.idle = nil
-	p.out++ // this call: nothing is settled before it is done
+	p.out += 1 + len(idle) // and this call: nothing is settled before it is done
 	p.mu.Unlock()
 
 	if p.stop != nil {
 		p.stop()
 		<-p.stopped
 	}
-	for _, s := range idle {
-		p.disconnect(s)
-	}
+	p.each(idle, func(s *slot[C]) {
+		p.mu.Lock()
+		p.drop(s)
+	})
 	p.mu.Lock()
 	p.out--
 	p.settle()

@@ -3,6 +3,7 @@ package pool
 import (
 	"context"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -38,4 +39,36 @@ func TestMissedTicksMakeNothingOld(t *testing.T) {
 	p.advance(16)
 	assert.True(t, p.pastLimit(recent.slot), "no more than the missed ticks late")
 	require.NoError(t, p.Close())
+}
+
+// TestWhatComesHomeToAClosedPoolIsClosed, whoever brings it: a waiter that was
+// served, and whose context had ended, may come to that long after Close was called.
+func TestWhatComesHomeToAClosedPoolIsClosed(t *testing.T) {
+	for name, wait := range map[string]time.Duration{"plain": 0, "with limits": time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				open := 0
+				p, err := New(Config[int]{
+					MaxSize: 1, MaxIdleTime: wait,
+					Dial:  func(context.Context) (int, error) { open++; return 0, nil },
+					Close: func(int) error { open--; return nil },
+				})
+				require.NoError(t, err)
+				lease, err := p.Acquire(t.Context())
+				require.NoError(t, err)
+				p.mu.Lock()
+				w, err := p.enqueue()
+				p.mu.Unlock()
+				require.NoError(t, err)
+				lease.Release() // to the waiter
+				closed := make(chan error, 1)
+				go func() { closed <- p.Close() }()
+				synctest.Wait()
+				assert.Empty(t, closed, "Close waits for what was served")
+				p.giveUp(w)
+				require.NoError(t, <-closed)
+				assert.Zero(t, open, "connections after Close")
+			})
+		})
+	}
 }

@@ -407,3 +407,46 @@ func TestContextThatHasEndedIsNotServed(t *testing.T) {
 	assert.Zero(t, p.Stats().Open)
 	assert.NoError(t, p.Close())
 }
+
+// TestSlowClosesHoldTheirOwnPlaces: connections that are closed together are closed
+// at once, so that a peer that is gone and takes its time holds nobody up for longer.
+func TestSlowClosesHoldTheirOwnPlaces(t *testing.T) {
+	const size, slow = 50, time.Minute
+	for name, after := range map[string]func(*testing.T, *pool.Pool[*thing]){
+		"past a limit": func(t *testing.T, p *pool.Pool[*thing]) {
+			for p.Stats().Idle > 0 {
+				time.Sleep(time.Second)
+			}
+			began := time.Now()
+			for range size {
+				lease := acquire(t, p)
+				defer lease.Release()
+			}
+			assert.LessOrEqual(t, time.Since(began), slow)
+		},
+		"at the end": func(t *testing.T, p *pool.Pool[*thing]) {
+			began := time.Now()
+			require.NoError(t, p.Close())
+			assert.Equal(t, slow, time.Since(began))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				cfg, _ := dialled(size)
+				cfg.MaxIdleTime = time.Hour
+				closeIt := cfg.Close
+				cfg.Close = func(c *thing) error { time.Sleep(slow); return closeIt(c) }
+				p := open(t, cfg)
+				var leases []pool.Lease[*thing]
+				for range size {
+					leases = append(leases, acquire(t, p))
+				}
+				for _, lease := range leases {
+					lease.Release()
+				}
+				after(t, p)
+				require.NoError(t, p.Close())
+			})
+		})
+	}
+}
