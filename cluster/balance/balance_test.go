@@ -314,6 +314,22 @@ func TestBound(t *testing.T) {
 	assert.Greater(t, worst, load, "the keys are not skewed enough to show anything")
 }
 
+// TestLargeLoadIsRendezvous: a bound beyond all numbers is none, and no pick looks
+// for room for ever.
+func TestLargeLoadIsRendezvous(t *testing.T) {
+	for _, share := range []float64{math.MaxInt64, math.Nextafter(math.MaxInt64, math.Inf(1)), 1e19, 1e300, math.Inf(1)} {
+		require.Equal(t, int64(math.MaxInt64), bound(share), "%g", share)
+	}
+	assert.Equal(t, int64(3), bound(2.1))
+	plain, err := New(Config{Strategy: Rendezvous, Nodes: nodes(1, 2, 3)})
+	require.NoError(t, err)
+	for _, load := range []float64{1e9, 1e18, 1e19, 1e300, math.MaxFloat64} {
+		b, err := New(Config{Strategy: BoundedLoad, Load: load, Nodes: nodes(1, 2, 3)})
+		require.NoError(t, err)
+		assert.Equal(t, placement(t, plain, 1000), placement(t, b, 1000), "Load %g", load)
+	}
+}
+
 func TestNoNodes(t *testing.T) {
 	each(t, func(t *testing.T, s Strategy) {
 		b, err := New(Config{Strategy: s})

@@ -97,11 +97,20 @@ func (s *set) bounded(key uint64, load float64) *member {
 		unit := load * float64(all) / float64(s.weight)
 		for i := s.first(key); i >= 0; i = s.next(key, i) {
 			m := s.members[i]
-			if m.claim(int64(math.Ceil(unit * float64(m.Weight)))) {
+			if m.claim(bound(unit * float64(m.Weight))) {
 				return m
 			}
 		}
 	}
+}
+
+// bound is a share rounded up, and what a node can hold at most where that is less:
+// a float64 may be more than an int64 holds.
+func bound(share float64) int64 {
+	if share >= math.MaxInt64 {
+		return math.MaxInt64
+	}
+	return int64(math.Ceil(share))
 }
 
 // claim counts a pick in unless the node holds as many as its bound.
