@@ -17,7 +17,9 @@ type Injector func(ctx context.Context, target string) (undo func() error, err e
 type Hypothesis struct {
 	Name string
 	// Check returns nil while the system is in its steady state. It is called
-	// again and again, by one goroutine at a time, and must return once its context has ended.
+	// again and again, by one goroutine at a time, and must return once its context
+	// has ended. Where it ends its goroutine instead, as testing.T.FailNow does, the
+	// steady state is broken for good.
 	Check func(context.Context) error
 	// During is what must hold even while faults are on, and may be nil. An
 	// experiment in which it fails ends at once.
@@ -105,6 +107,9 @@ func (e Experiment) Run(ctx context.Context) (report Report, err error) {
 	return Report{}, r.settle(ctx)
 }
 
+// errGoexit says that a hypothesis did not return.
+var errGoexit = errors.New("the check ended its goroutine (runtime.Goexit, as by testing.T.FailNow)")
+
 // running is an experiment under way.
 type running struct {
 	Experiment
@@ -127,17 +132,25 @@ func (r *running) inject(ctx context.Context) (err error) {
 	var panicked any // by the hypothesis; handed on to our caller
 	go func() {
 		defer close(watched)
+		returned := false
 		defer func() {
 			if panicked = recover(); panicked != nil {
 				stop(nil)
+			} else if !returned { // nobody would look any more, and nobody would know
+				r.log.checked(errGoexit)
+				stop(fmt.Errorf("%w during the faults: %s: %w", ErrUnsteady, r.Hypothesis.Name, errGoexit))
 			}
 		}()
 		r.watch(ctx, stop)
+		returned = true
 	}()
 	defer func() {
 		stop(nil)
 		err = errors.Join(err, r.undoAll())
 		<-watched
+		if cause := context.Cause(ctx); err == nil && errors.Is(cause, ErrUnsteady) { // while the last was undone
+			err = cause
+		}
 		if panicked != nil {
 			panic(panicked)
 		}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -173,6 +174,45 @@ func TestDuringEndsTheExperiment(t *testing.T) {
 		assert.Equal(t, 1, w.peak)
 		assert.Empty(t, w.now())
 	})
+}
+
+// TestGoexitOfTheHypothesis: a hypothesis that is not checked any more does not
+// hold, whichever half of it ended its goroutine, and when.
+func TestGoexitOfTheHypothesis(t *testing.T) {
+	const last = 100 * second
+	for name, at := range map[string]time.Duration{"in the middle": 10 * second, "while the last is undone": last + second} {
+		for _, during := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, during: %t", name, during), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					var w world
+					e := w.experiment(1, Step{Kill, "a", 0, last})
+					e.Injectors[Kill] = func(ctx context.Context, target string) (func() error, error) {
+						undo, err := w.inject(ctx, target)
+						return func() error { time.Sleep(10 * second); return undo() }, err
+					}
+					began := time.Now()
+					check := func(context.Context) error {
+						if time.Since(began) >= at {
+							runtime.Goexit()
+						}
+						return nil
+					}
+					e.Every = second
+					if e.Hypothesis.Check = func(context.Context) error { return nil }; during {
+						e.Hypothesis.During = check
+					} else {
+						e.Hypothesis.Check = check
+					}
+					report, err := e.Run(t.Context())
+					assert.ErrorIs(t, err, ErrUnsteady)
+					assert.ErrorContains(t, err, "FailNow")
+					assert.LessOrEqual(t, time.Since(began), at+11*second)
+					assert.Equal(t, 1, report.Broken)
+					assert.Empty(t, w.now())
+				})
+			})
+		}
+	}
 }
 
 func TestUndoneAtTheEnd(t *testing.T) {

@@ -240,23 +240,46 @@ func (w *Workers[T]) watch(ctx context.Context) {
 		<-ctx.Done()
 		return
 	}
-	type seen struct {
-		life *life[T]
-		seq  uint64
-		at   time.Time
+	d := newWatchdog(w)
+	for sleep(ctx, d.period) {
+		d.look()
 	}
-	last := make([]seen, len(w.workers))
-	for sleep(ctx, max(w.cfg.Hung/4, time.Millisecond)) {
-		now := time.Now()
-		for i, worker := range w.workers {
-			life := worker.life.Load()
-			if life == nil {
-				continue
-			}
-			switch seq := life.seq.Load(); {
-			case life != last[i].life || seq != last[i].seq:
-				last[i] = seen{life, seq, now}
-			case seq&busy != 0 && now.Sub(last[i].at) > w.cfg.Hung:
+}
+
+// watchdog finds hung workers by looking at them again and again. It counts its
+// looks and reads no clock: a process that was stopped, or did not come to its turn,
+// has given its workers no time either.
+type watchdog[T any] struct {
+	workers []*worker[T]
+	period  time.Duration // between two looks, at least
+	most    int           // looks in a row that find a worker at the same item
+	seen    []sighting[T] // of each worker
+}
+
+type sighting[T any] struct {
+	life  *life[T]
+	seq   uint64
+	looks int
+}
+
+func newWatchdog[T any](w *Workers[T]) *watchdog[T] {
+	d := &watchdog[T]{workers: w.workers, period: max(w.cfg.Hung/4, time.Millisecond), seen: make([]sighting[T], len(w.workers))}
+	d.most = int((w.cfg.Hung + d.period - 1) / d.period)
+	return d
+}
+
+// look looks once, and abandons those that hang.
+func (d *watchdog[T]) look() {
+	for i, worker := range d.workers {
+		life := worker.life.Load()
+		if life == nil {
+			continue
+		}
+		switch seen, seq := &d.seen[i], life.seq.Load(); {
+		case life != seen.life || seq != seen.seq:
+			*seen = sighting[T]{life, seq, 0}
+		case seq&busy != 0:
+			if seen.looks++; seen.looks >= d.most {
 				life.abandon(seq)
 			}
 		}

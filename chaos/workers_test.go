@@ -240,6 +240,30 @@ func TestSlowIsNotHung(t *testing.T) {
 	})
 }
 
+// TestTimeThatTheProcessDidNotHave counts for nobody: between two looks of the
+// watchdog any time may pass, as when the process is stopped.
+func TestTimeThatTheProcessDidNotHave(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hold := make(chan struct{})
+		w := start(t, WorkersConfig[int]{Workers: 1, Hung: time.Hour, Start: func(int) Handler[int] {
+			return func(context.Context, int) error { <-hold; return nil }
+		}})
+		done := make(chan error, 1)
+		go func() { done <- w.Do(t.Context(), 0, 0) }()
+		synctest.Wait()
+		d := newWatchdog(w)
+		d.look() // it is seen at work, and from then on at the same item
+		for range d.most - 1 {
+			d.look()
+		}
+		synctest.Wait()
+		assert.Empty(t, done, "%d looks, of which each is a quarter of Hung", d.most)
+		d.look()
+		assert.ErrorIs(t, <-done, ErrHung)
+		close(hold)
+	})
+}
+
 func TestCloseWaitsForTheItemInHand(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hold := make(chan struct{})
