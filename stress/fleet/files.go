@@ -26,19 +26,24 @@ var book struct {
 }
 
 // keep adds a result to fleet.json and fleet.md of a folder. Each is complete or
-// untouched.
+// untouched; a result that has no place in fleet.json, as one of its figures is
+// infinite, is in neither, and keeps no other out.
 func keep(folder string, r *Result) error {
 	book.Lock()
 	defer book.Unlock()
-	book.Schema, book.Fleets = schema, append(book.Fleets, r)
+	before := book.Fleets
+	book.Schema, book.Fleets = schema, append(before, r)
 	var text, page bytes.Buffer
 	out := json.NewEncoder(&text)
 	out.SetIndent("", "  ")
-	err := out.Encode(&book)
+	if err := out.Encode(&book); err != nil {
+		book.Fleets = before
+		return fmt.Errorf("fleet %q: %w", r.Name, err)
+	}
 	for _, r := range book.Fleets {
 		write(&page, r)
 	}
-	return errors.Join(err, os.MkdirAll(folder, 0o755),
+	return errors.Join(os.MkdirAll(folder, 0o755),
 		report.Replace(filepath.Join(folder, "fleet.json"), text.Bytes()), report.Replace(filepath.Join(folder, "fleet.md"), page.Bytes()))
 }
 

@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"math"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -156,4 +159,36 @@ func TestPage(t *testing.T) {
 	assert.Equal(t, 17, columns)
 	assert.NotContains(t, page.String(), "\n# ")
 	assert.NotContains(t, page.String(), "<script>")
+}
+
+// TestAResultThatCanNotBeKept leaves what was kept as it was, and takes no later
+// result along.
+func TestAResultThatCanNotBeKept(t *testing.T) {
+	dir := t.TempDir()
+	book.Lock()
+	others := book.Fleets
+	book.Fleets = nil
+	book.Unlock()
+	t.Cleanup(func() {
+		book.Lock()
+		defer book.Unlock()
+		book.Fleets = others
+	})
+	read := func(name string) string {
+		text, err := os.ReadFile(filepath.Join(dir, name))
+		require.NoError(t, err)
+		return string(text)
+	}
+	require.NoError(t, keep(dir, &Result{Name: "first"}))
+	before := map[string]string{"fleet.json": read("fleet.json"), "fleet.md": read("fleet.md")}
+	huge := &Result{Name: "huge"}
+	huge.add(Part{Offered: math.MaxFloat64})
+	huge.add(Part{Offered: math.MaxFloat64})
+	assert.ErrorContains(t, keep(dir, huge), `fleet "huge"`)
+	for name, text := range before {
+		assert.Equal(t, text, read(name), name)
+	}
+	require.NoError(t, keep(dir, &Result{Name: "last"}))
+	assert.Contains(t, read("fleet.json"), `"last"`)
+	assert.NotContains(t, read("fleet.json"), `"huge"`)
 }
