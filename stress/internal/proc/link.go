@@ -44,6 +44,7 @@ type Link struct {
 func openLink() (*Link, error) {
 	// Ctrl-C reaches the whole group; the parent says when a child ends.
 	signal.Ignore(os.Interrupt)
+	keepFromChildren(requestsFD, repliesFD) // a program that is started here must not hold them open
 	in, out := os.NewFile(requestsFD, "requests"), os.NewFile(repliesFD, "replies")
 	l := &Link{in: json.NewDecoder(bufio.NewReader(in)), out: json.NewEncoder(out)}
 	var first request

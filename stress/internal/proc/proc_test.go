@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
@@ -20,8 +21,25 @@ import (
 // The role of TestDiesWithItsParent: a child with a child of its own.
 const familyRole = "family"
 
+// programRole is a child that starts a program which outlives it.
+const programRole = "program"
+
 func init() {
 	proc.Handle("sleeper", func(l *proc.Link) error { return l.Serve(nil) })
+	proc.Handle(programRole, func(l *proc.Link) error {
+		program := exec.Command("sleep", "60")
+		var holds bool
+		if err := l.Config(&holds); err != nil {
+			return err
+		}
+		if holds { // as one does that was started before this package had a say
+			program.ExtraFiles = []*os.File{os.NewFile(3, "requests"), os.NewFile(4, "replies")}
+		}
+		if err := program.Start(); err != nil {
+			return err
+		}
+		return l.Serve(func(json.RawMessage) (any, error) { return program.Process.Pid, nil })
+	})
 	proc.Handle(familyRole, func(l *proc.Link) error {
 		child, err := proc.Start("sleeper", nil)
 		if err != nil {
@@ -138,6 +156,36 @@ func TestDiesWithItsParent(t *testing.T) {
 			t.Fatalf("process %d lives on after its parent", grandchild)
 		case <-time.After(time.Millisecond):
 		}
+	}
+}
+
+// TestAProgramOfAChildOutlivesIt, as a database does that a subject starts: whoever
+// waits for the child does not wait for that.
+func TestAProgramOfAChildOutlivesIt(t *testing.T) {
+	if _, err := os.Stat("/proc/self/fd"); err != nil {
+		t.Skip("descriptors are not seen here: ", err)
+	}
+	for _, holds := range []bool{false, true} {
+		t.Run(fmt.Sprintf("holds the pipes: %t", holds), func(t *testing.T) {
+			child, err := proc.Start(programRole, holds)
+			require.NoError(t, err)
+			var pid int
+			require.NoError(t, child.Ask(t.Context(), nil, &pid))
+			t.Cleanup(func() { _ = syscall.Kill(pid, syscall.SIGKILL) })
+			files, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
+			require.NoError(t, err)
+			inherited := 0
+			for _, f := range files {
+				if f.Name() == "3" || f.Name() == "4" {
+					inherited++
+				}
+			}
+			if !holds {
+				assert.Zero(t, inherited, "descriptors of the child in its program")
+			}
+			child.Kill()
+			assert.True(t, alive(pid), "the program still runs")
+		})
 	}
 }
 

@@ -85,6 +85,12 @@ func start(role string, config any, o Options, arguments []string) (*Process, er
 	if err != nil {
 		return nil, p.wrap(errors.Join(err, in.Close(), out.Close()))
 	}
+	go func() {
+		<-p.reaped
+		// What the child had said is in the pipe. Its end does not come where a
+		// program that it had started before holds the other side open.
+		_ = out.SetReadDeadline(time.Now().Add(lastWords))
+	}()
 	go p.receive(out, o.OnEvent)
 	return p, nil
 }
@@ -103,6 +109,9 @@ func (p *Process) live(started chan<- error) {
 	p.status = p.cmd.Wait()
 	close(p.reaped)
 }
+
+// lastWords is how long what a child had said is read after it has ended.
+const lastWords = time.Second
 
 // receive hands on what the child sends.
 func (p *Process) receive(out io.ReadCloser, onEvent func(json.RawMessage)) {
