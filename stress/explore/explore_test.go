@@ -1,9 +1,11 @@
 package explore
 
 import (
+	"os"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -42,6 +44,18 @@ func TestFindsALostAddition(t *testing.T) {
 	assert.Equal(t, "check", out.Failure.Kind)
 	assert.Equal(t, "an addition is lost: 1", out.Failure.Sentence)
 	assert.Equal(t, replays, out.Failure.Replays)
+	assert.True(t, out.Failure.Fresh)
+	assert.Equal(t, 1, out.Failure.Preemptions)
+	assert.Equal(t, `
+main                           adder                                         adder#2
+                               Int64.Load explore_test.go:24
+                               ~ preempted before Int64.Store explore_test.go:24
+                                                                             Int64.Load explore_test.go:24
+                                                                             Int64.Store explore_test.go:24
+                               Int64.Store explore_test.go:24
+Int64.Load explore_test.go:28
+`, "\n"+out.Failure.Columns)
+	assert.Contains(t, out.String(), "STRESS_SCHEDULE=plan:2276671958:2.2.3 go test -run '^TestFindsALostAddition$' "+ourPath)
 	t.Setenv("STRESS_SCHEDULE", out.Failure.Schedule)
 	again := Try(t, lostAddition(false))
 	require.NotNil(t, again.Failure)
@@ -50,6 +64,86 @@ func TestFindsALostAddition(t *testing.T) {
 
 func TestLeavesTheSoundTwinAlone(t *testing.T) {
 	Test(t, lostAddition(true))
+}
+
+func TestADrawIsShrunk(t *testing.T) {
+	out := try(t, func(e *Run) {
+		a, b, c := e.Draw(100), e.Draw(100), e.Draw(100)
+		e.Check(b < 17, "a b of 17 or more: %d %d %d", a, b, c)
+	})
+	require.NotNil(t, out.Failure)
+	assert.Equal(t, "a b of 17 or more: 0 17 0", out.Failure.Sentence)
+}
+
+func TestARaceWithATimeOutIsFound(t *testing.T) {
+	f := func(e *Run) { // a token that comes as its waiter gives up is lost
+		token, tokens := make(chan bool, 1), 0
+		gone := false
+		var mu sync.Mutex
+		e.Go("waiter", func() {
+			select {
+			case <-token:
+				tokens++
+			case <-time.After(10 * time.Millisecond):
+				mu.Lock()
+				defer mu.Unlock()
+				gone = true
+			}
+		})
+		e.Go("giver", func() {
+			mu.Lock()
+			defer mu.Unlock()
+			if !gone {
+				token <- true
+				return
+			}
+			tokens++
+		})
+		e.Wait()
+		e.Check(tokens == 1, "the token is lost")
+	}
+	out := try(t, f)
+	require.NotNil(t, out.Failure)
+	assert.Contains(t, out.Failure.Columns, "~ 10ms have passed")
+	Test(t, f, Time(0, 0)) // where time moves only when nothing can run, it is not found
+}
+
+func TestPlainMemory(t *testing.T) {
+	f := func(e *Run) {
+		n := 0
+		for range 2 {
+			e.Go("adder", func() { n++ })
+		}
+		e.Wait()
+		e.Check(n == 2, "an addition is lost: %d", n)
+	}
+	if !builtWithRace {
+		Test(t, f) // without points at memory an addition is one step
+	}
+	out := try(t, f, Memory())
+	require.NotNil(t, out.Failure)
+	if builtWithRace {
+		assert.Equal(t, "data race", out.Failure.Kind)
+		assert.Contains(t, out.String(), "WARNING: DATA RACE")
+		return
+	}
+	assert.Equal(t, 1, out.Failure.Preemptions)
+	assert.Contains(t, out.Failure.Columns, "~ preempted before write explore_test.go:")
+}
+
+func TestAProcessThatDiesIsReported(t *testing.T) {
+	out := try(t, func(e *Run) {
+		var n atomic.Int64
+		e.Go("setter", func() { n.Store(1) })
+		if n.Load() == 1 {
+			os.Exit(7)
+		}
+		e.Wait()
+	})
+	require.NotNil(t, out.Failure)
+	assert.Equal(t, "crash", out.Failure.Kind)
+	assert.Contains(t, out.String(), "the process died: exit status 7")
+	assert.NotEmpty(t, out.Failure.Schedule)
 }
 
 func TestWaysToFail(t *testing.T) {
@@ -63,7 +157,7 @@ func TestWaysToFail(t *testing.T) {
 				first.Lock()
 				defer first.Unlock()
 				second.Lock()
-				second.Unlock()
+				defer second.Unlock()
 			}
 			e.Go("ab", func() { lock(&a, &b) })
 			e.Go("ba", func() { lock(&b, &a) })

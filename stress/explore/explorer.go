@@ -18,6 +18,7 @@ type explorer struct {
 	failed   func() bool // whether the test's own T has
 	announce string      // file to write each schedule into, before it is run
 	sites    *control.Sites
+	order    uint64 // draws the order in place of the schedule's seed, if not 0
 	out      Outcome
 }
 
@@ -138,8 +139,11 @@ func (x *explorer) run(s schedule.Schedule, b *buffers) ran {
 	if len(x.o.Memory) > 0 && !x.o.Race {
 		kinds |= control.Memory
 	}
-	a := &control.Args{Seed: s.Seed, Strategy: strategyOf(s), Depth: s.Depth, Length: s.Length, Max: x.o.Points, Kinds: kinds,
-		Pass: uint32(x.o.Pass * 65536), Ahead: int64(x.o.Ahead), Plan: plan(s.Steps), Sites: x.sites}
+	a := &control.Args{Seed: s.Seed, Order: s.Seed, Strategy: strategyOf(s), Depth: s.Depth, Length: s.Length,
+		Max: x.o.Points, Kinds: kinds, Pass: uint32(x.o.Pass * 65536), Ahead: int64(x.o.Ahead), Plan: plan(s.Steps), Sites: x.sites}
+	if x.order != 0 {
+		a.Order = x.order
+	}
 	if b != nil {
 		a.Record, a.Steps, a.Made = b.record, b.steps, b.made
 	}

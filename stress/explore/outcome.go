@@ -32,6 +32,8 @@ type Failure struct {
 	Schedule    string      // value of STRESS_SCHEDULE that repeats it
 	After       int         // schedules it took to find
 	Replays     int         // of 10 repetitions, how many did the same
+	Fresh       bool        // whether another process, too, did the same
+	Command     string      // that repeats it with go test
 	Preemptions int
 	Columns     string // the interleaving, a column for each goroutine
 	Output      string // what the process wrote meanwhile, under the race detector

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -24,16 +25,42 @@ func explored(t *testing.T, o options, earlier []Outcome) (Outcome, error) {
 	}
 	r := request{Package: ownPackage(), Test: t.Name(), Earlier: earlier, Options: o}
 	a, output, err := r.ask(t, binary)
+	var out Outcome
 	if err == nil {
-		return a.judged(output)
+		out, err = a.judged(output)
+	} else {
+		out, err = r.died(t, binary, err)
 	}
-	r.Announce = true // it has died: in which schedule?
+	if f := out.Failure; f != nil {
+		f.Command = fmt.Sprintf("STRESS_SCHEDULE=%s go test -run '%s' %s", f.Schedule, pattern(r.Test), r.Package)
+		f.Fresh = o.Schedule != "" || r.repeats(t, binary, f)
+	}
+	return out, err
+}
+
+// died finds the schedule in which the process has died, by running it again.
+func (r request) died(t *testing.T, binary string, err error) (Outcome, error) {
+	r.Announce = true
 	_, output, again := r.ask(t, binary)
-	if died, ok := again.(*deadError); ok && died.schedule != "" {
-		return Outcome{Controlled: true, Seed: o.Seed, Depth: o.Depth, Schedules: died.number, Failure: &Failure{
-			Kind: kindCrash, Sentence: "the process died: " + died.line(), Schedule: died.schedule, After: died.number, Output: output}}, nil
+	var dead *deadError
+	if !errors.As(again, &dead) || dead.schedule == "" {
+		return Outcome{}, fmt.Errorf("%w: %w", overlay.ErrNotOffered, err)
 	}
-	return Outcome{}, fmt.Errorf("%w: %w", overlay.ErrNotOffered, err)
+	return Outcome{Controlled: true, Seed: r.Options.Seed, Depth: r.Options.Depth, Schedules: dead.number, Failure: &Failure{
+		Kind: kindCrash, Sentence: "the process died: " + dead.line(), Schedule: dead.schedule, After: dead.number,
+		Output: output}}, nil
+}
+
+// repeats tells whether a process of its own fails in the same way by the schedule
+// of a failure.
+func (r request) repeats(t *testing.T, binary string, f *Failure) bool {
+	r.Options.Schedule, r.quiet = f.Schedule, true
+	a, _, err := r.ask(t, binary)
+	if f.Kind == kindCrash {
+		return err != nil
+	}
+	again := a.Outcome.Failure
+	return err == nil && again != nil && again.Kind == f.Kind && again.Sentence == f.Sentence
 }
 
 func (a answer) judged(output string) (Outcome, error) {
@@ -101,7 +128,7 @@ func (r request) ask(t *testing.T, binary string) (a answer, output string, err 
 	if err == nil {
 		err = json.Unmarshal(text, &a)
 		output := strings.TrimSpace(strings.TrimSuffix(tail.String(), "PASS"))
-		if r.Options.Schedule != "" && output != "" {
+		if r.Options.Schedule != "" && !r.quiet && output != "" {
 			fmt.Println(output) // whoever repeats one schedule looks at what it prints
 		}
 		return a, output, err
@@ -116,14 +143,19 @@ func (r request) ask(t *testing.T, binary string) (a answer, output string, err 
 	return a, tail.String(), dead
 }
 
+// pattern is what -run takes for that test alone.
+func pattern(test string) string {
+	var parts []string
+	for part := range strings.SplitSeq(test, "/") {
+		parts = append(parts, "^"+regexp.QuoteMeta(part)+"$")
+	}
+	return strings.Join(parts, "/")
+}
+
 // arguments has another process run that test alone, with the flags of the user's
 // own that this one was given.
 func arguments(test string) []string {
-	var patterns []string
-	for part := range strings.SplitSeq(test, "/") {
-		patterns = append(patterns, "^"+regexp.QuoteMeta(part)+"$")
-	}
-	args := []string{"-test.run=" + strings.Join(patterns, "/"), "-test.count=1", "-test.timeout=0"}
+	args := []string{"-test.run=" + pattern(test), "-test.count=1", "-test.timeout=0"}
 	if testing.Short() {
 		args = append(args, "-test.short")
 	}

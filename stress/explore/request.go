@@ -22,6 +22,8 @@ type request struct {
 	// Announce has each schedule written down before it is run: the process has
 	// died in one of them.
 	Announce bool
+
+	quiet bool // what the process prints is not shown
 }
 
 // answer is what comes back.

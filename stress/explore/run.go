@@ -3,7 +3,6 @@ package explore
 import (
 	"context"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -33,8 +32,8 @@ type Run struct {
 	returned bool
 }
 
-// drawn is a draw that was made: a value below n.
-type drawn struct{ n, value int }
+// drawn is a draw that was made, and what the seed says.
+type drawn struct{ value, seeds int }
 
 // failed is a check that did not hold.
 type failed struct {
@@ -138,14 +137,14 @@ func (e *Run) Draw(n int) int {
 
 //go:norace
 func (e *Run) draw(n int) int {
-	value := int(mix(&e.random) % uint64(n))
-	index := len(e.drawn)
+	seeds := int(mix(&e.random) % uint64(n))
+	value, index := seeds, len(e.drawn)
 	for i := range e.fixed {
 		if e.fixed[i].Index == index {
 			value = e.fixed[i].Value % n
 		}
 	}
-	e.drawn = append(e.drawn, drawn{n, value})
+	e.drawn = append(e.drawn, drawn{value, seeds})
 	return value
 }
 
@@ -189,13 +188,14 @@ func (e *Run) name(id uint32) string {
 	return ""
 }
 
-// values are the draws, as they can be fixed.
-func (e *Run) values() []schedule.Draw {
-	out := make([]schedule.Draw, len(e.drawn))
+// unlikeSeed are the draws that are not as the seed says.
+func (e *Run) unlikeSeed() (out []schedule.Draw) {
 	for i, d := range e.drawn {
-		out[i] = schedule.Draw{Index: i, Value: d.value}
+		if d.value != d.seeds {
+			out = append(out, schedule.Draw{Index: i, Value: d.value})
+		}
 	}
-	return slices.Clip(out)
+	return out
 }
 
 // mix is SplitMix64 (Steele, Lea, Flood: OOPSLA 2014).

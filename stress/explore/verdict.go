@@ -1,8 +1,10 @@
 package explore
 
 import (
+	"cmp"
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 
 	"tensile/stress/explore/internal/control"
@@ -63,6 +65,7 @@ func (x *explorer) judge(r ran, testFailed bool) *verdict {
 
 // waiting describes the goroutines that are left over.
 func (x *explorer) waiting(r ran) []Goroutine {
+	slices.SortFunc(r.Left, func(a, b control.Goroutine) int { return cmp.Compare(a.ID, b.ID) })
 	out := make([]Goroutine, 0, len(r.Left))
 	for _, l := range r.Left {
 		at, entry := userFrame(l.PCs), entryFrame(l.PCs)
@@ -160,3 +163,11 @@ func short(f runtime.Frame) string {
 
 // lastPart is a function's name without the path of its package.
 func lastPart(function string) string { return function[strings.LastIndex(function, "/")+1:] }
+
+// functionOf is the name of the function that begins at pc.
+func functionOf(pc uintptr) string {
+	if f := runtime.FuncForPC(pc); f != nil {
+		return f.Name()
+	}
+	return ""
+}

@@ -53,7 +53,8 @@ var kinds = [...]string{"go", "Gosched", "send", "receive", "close", "select", "
 
 // Args says how to run a region.
 type Args struct {
-	Seed     uint64
+	Seed     uint64 // of random numbers, and of what else the region draws
+	Order    uint64 // of the strategy
 	Length   uint64 // points among which PCT draws
 	Max      uint64 // points after which the schedule is ended
 	Ahead    int64  // ns that the clock may be ahead of the last idle instant; 0 for no bound
@@ -106,6 +107,9 @@ type Step struct {
 // Kind names the operation at the point.
 func (s *Step) Kind() string { return kinds[s.Code] }
 
+// Preempted reports whether the goroutine could have gone on there, and had to wait.
+func (s *Step) Preempted() bool { return !s.Blocked && s.To != 0 && s.Kind() != "Gosched" }
+
 // Made says where a goroutine came from.
 type Made struct {
 	Parent uint32
@@ -122,9 +126,9 @@ type Sites struct {
 	Learn  bool
 	N      int
 	Places [siteTable]uintptr
-	words  [siteTable]struct {
-		word, pc  uintptr
-		goroutine uint32
+	Words  [siteTable]struct {
+		Word, PC  uintptr
+		Goroutine uint32
 	}
 }
 
