@@ -147,13 +147,9 @@ func (x *explorer) run(s schedule.Schedule, b *buffers) ran {
 	if b != nil {
 		a.Record, a.Steps, a.Made = b.record, b.steps, b.made
 	}
-	var e *Run
+	e := newRun(s.Seed, s.Draws, true)
 	tFailed := x.failed()
-	r := control.Run(func() {
-		e = newRun(s.Seed, s.Draws, true)
-		e.named("main")
-		e.body(x.f, x.o.Grace)
-	}, a)
+	r := control.Run(func() { e.body(x.f, x.o.Grace) }, a)
 	out := ran{Result: r, run: e}
 	out.verdict = x.judge(out, !tFailed && x.failed())
 	return out

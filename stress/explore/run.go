@@ -35,7 +35,8 @@ type Run struct {
 // drawn is a draw that was made, and what the seed says.
 type drawn struct{ value, seeds int }
 
-// failed is a check that did not hold.
+// failed is a check that did not hold, put into words when nothing runs any more:
+// what prints them could be a point.
 type failed struct {
 	format string
 	args   []any
@@ -44,13 +45,13 @@ type failed struct {
 func (f failed) sentence() string { return fmt.Sprintf(f.format, f.args...) }
 
 func newRun(seed uint64, fixed []schedule.Draw, controlled bool) *Run {
-	e := &Run{control: controlled, random: seed ^ 0x2545f4914f6cdd1d, fixed: fixed}
-	e.ctx, e.cancel = context.WithCancel(context.Background())
-	return e
+	return &Run{control: controlled, random: seed ^ 0x2545f4914f6cdd1d, fixed: fixed}
 }
 
 // body is what runs in the bubble for a schedule.
 func (e *Run) body(f func(*Run), grace time.Duration) {
+	e.ctx, e.cancel = context.WithCancel(context.Background())
+	e.named("main")
 	f(e)
 	e.over(grace) // not after a panic, which shall show where things stand
 }
@@ -102,14 +103,14 @@ func (e *Run) Cancel() { e.cancel() }
 // fmt.Sprintf; its format tells one failure from another when a schedule is shrunk.
 func (e *Run) Check(ok bool, format string, args ...any) {
 	if !ok {
-		e.fail(format, args) // put into words when nothing runs any more
+		e.fail(format, args)
 		e.stop()
 	}
 }
 
 // Errorf says that the schedule has failed, and goes on.
 func (e *Run) Errorf(format string, args ...any) {
-	e.fail(format, args)
+	e.fail("%s", []any{fmt.Sprintf(format, args...)})
 }
 
 // FailNow ends the schedule as failed.
@@ -169,6 +170,8 @@ func (e *Run) failUnlessFailed() {
 }
 
 // found is the first check that failed.
+//
+//go:norace
 func (e *Run) found() (failed, bool) {
 	if !e.control {
 		e.mu.Lock()
@@ -180,7 +183,14 @@ func (e *Run) found() (failed, bool) {
 	return e.failures[0], true
 }
 
+// hasReturned reports whether the function has.
+//
+//go:norace
+func (e *Run) hasReturned() bool { return e.returned }
+
 // name is what goroutine id is called, "" if it was given no name.
+//
+//go:norace
 func (e *Run) name(id uint32) string {
 	if int(id) < len(e.names) {
 		return e.names[id]
@@ -188,9 +198,14 @@ func (e *Run) name(id uint32) string {
 	return ""
 }
 
+// draws are the draws that were made.
+//
+//go:norace
+func (e *Run) draws() []drawn { return e.drawn }
+
 // unlikeSeed are the draws that are not as the seed says.
 func (e *Run) unlikeSeed() (out []schedule.Draw) {
-	for i, d := range e.drawn {
+	for i, d := range e.draws() {
 		if d.value != d.seeds {
 			out = append(out, schedule.Draw{Index: i, Value: d.value})
 		}

@@ -122,17 +122,17 @@ func (s *shrinker) single(best schedule.Schedule) schedule.Schedule {
 // plan fails no more, other schedules of the same draws are tried.
 func (s *shrinker) draws(best schedule.Schedule) schedule.Schedule {
 	r, _ := s.fails(best)
-	for i := 0; i < len(r.run.drawn) && !s.spent(); i++ {
-		for tries := smaller(r.run.drawn[i].value); len(tries) > 0 && !s.spent(); {
+	for i := 0; i < len(r.run.draws()) && !s.spent(); i++ {
+		for tries := smaller(r.run.draws()[i].value); len(tries) > 0 && !s.spent(); {
 			candidate := best
 			candidate.Draws = with(best.Draws, schedule.Draw{Index: i, Value: tries[0]})
 			tries = tries[1:]
 			if found, again, ok := s.search(candidate); ok {
 				best, r = found, again
-				if i >= len(r.run.drawn) {
+				if i >= len(r.run.draws()) {
 					break
 				}
-				tries = smaller(r.run.drawn[i].value)
+				tries = smaller(r.run.draws()[i].value)
 			}
 		}
 	}

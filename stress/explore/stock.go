@@ -43,12 +43,8 @@ func stock(t *testing.T, f func(*Run), o options, reason string) Outcome {
 	out := Outcome{Reason: reason, Seed: o.Seed, Depth: o.Depth}
 	seed := o.Seed
 	for range min(o.Schedules, stockSchedules) {
-		e := (*Run)(nil)
-		s := mix(&seed)
-		synctest.Test(t, func(*testing.T) {
-			e = newRun(s, nil, false)
-			e.body(f, o.Grace)
-		})
+		e := newRun(mix(&seed), nil, false)
+		synctest.Test(t, func(*testing.T) { e.body(f, o.Grace) })
 		out.Schedules++
 		if failed, ok := e.found(); ok {
 			out.Failure = &Failure{Kind: kindCheck, Sentence: failed.sentence(), After: out.Schedules}

@@ -51,7 +51,7 @@ func (x *explorer) judge(r ran, testFailed bool) *verdict {
 		return &verdict{kind: kindRace, sentence: fmt.Sprintf("%s reported by the race detector", counted(r.Races, "data race"))}
 	case testFailed:
 		return &verdict{kind: kindTest, sentence: "the test's own T failed"}
-	case r.End == control.Limit && r.run.returned && !x.o.AllowLeft:
+	case r.End == control.Limit && r.run.hasReturned() && !x.o.AllowLeft:
 		return &verdict{kind: kindLeft, sentence: "a goroutine still runs after the function has returned"}
 	case r.Deadlock:
 		left := x.waiting(r)
