@@ -137,7 +137,7 @@ func TestUnservedFinds(t *testing.T) {
 		{"nobody tells who comes back of the view", []byte{msgBeat, msgTell}},
 	} {
 		t.Run(c.fault, func(t *testing.T) {
-			inBubble(t, 4, Config{}, func(t *testing.T, w *world) {
+			withNodes(t, 4, Config{}, func(t *testing.T, w *world) {
 				w.intercept(func(_, _ *Store, request []byte) ([]byte, bool) {
 					return nil, slices.Contains(c.kinds, request[0])
 				})

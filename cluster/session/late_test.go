@@ -13,7 +13,7 @@ import (
 // older than what is remembered of deletions.
 func TestNothingIsSentLate(t *testing.T) {
 	const timeout = 300 * time.Millisecond
-	inBubble(t, 4, Config{Timeout: timeout}, func(t *testing.T, w *world) {
+	withNodes(t, 4, Config{Timeout: timeout}, func(t *testing.T, w *world) {
 		began, late, sent := time.Now(), 0, 0
 		w.intercept(func(from, _ *Store, request []byte) ([]byte, bool) {
 			if from.cfg.Name == "a" && request[0] == msgOperations {

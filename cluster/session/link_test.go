@@ -13,7 +13,7 @@ import (
 // TestOneBrokenLink breaks one of the links for good. That is no reason for another
 // view; a node that dies is one even so, and so is one that comes back.
 func TestOneBrokenLink(t *testing.T) {
-	inBubble(t, 5, Config{}, func(t *testing.T, w *world) {
+	withNodes(t, 5, Config{}, func(t *testing.T, w *world) {
 		epoch := func() uint64 { return w.store("d").state.Load().view.epoch }
 		for i := range 100 {
 			require.NoError(t, putOnly(t, w.store("a"), fmt.Sprint(i), nil, 0))
@@ -37,7 +37,7 @@ func TestOneBrokenLink(t *testing.T) {
 // TestMostLinksOfANodeBroken: who is heard by one node only is left out, and does
 // not come and go.
 func TestMostLinksOfANodeBroken(t *testing.T) {
-	inBubble(t, 4, Config{}, func(t *testing.T, w *world) {
+	withNodes(t, 4, Config{}, func(t *testing.T, w *world) {
 		for _, other := range []string{"b", "c"} {
 			w.sever("a", other, true)
 		}

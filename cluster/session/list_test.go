@@ -14,7 +14,7 @@ import (
 // starts the fourth, while the first still has the shorter one. It must use the
 // fourth as the others do.
 func TestClusterGrowsByRestarts(t *testing.T) {
-	inBubble(t, 3, Config{}, func(t *testing.T, w *world) {
+	withNodes(t, 3, Config{}, func(t *testing.T, w *world) {
 		short := w.names
 		w.nodes["a"].list = short
 		w.add("d")

@@ -4,21 +4,11 @@ import (
 	"context"
 	"fmt"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
-
-// inBubble runs a test in virtual time on a world of n nodes.
-func inBubble(t *testing.T, n int, cfg Config, test func(t *testing.T, w *world)) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, 1, n, cfg)
-		defer w.close()
-		test(t, w)
-	})
-}
 
 // TestRestartsInHaste restarts two or three nodes before what the first one had is
 // replicated anew. What the partitions held of which two replicas are gone is
@@ -33,7 +23,7 @@ func TestRestartsInHaste(t *testing.T) {
 		{[]string{"b", "c", "d"}, 700 * time.Millisecond},
 	} {
 		t.Run(fmt.Sprintf("%v %v apart", c.nodes, c.apart), func(t *testing.T) {
-			inBubble(t, 4, Config{}, func(t *testing.T, w *world) {
+			withNodes(t, 4, Config{}, func(t *testing.T, w *world) {
 				const n = 40
 				versions := make(map[string]Version)
 				for i := range n {
@@ -80,7 +70,7 @@ func TestRestartsInHaste(t *testing.T) {
 // TestSurvivorIsNotBelieved has two replicas acknowledge a write and lose their
 // memory, while the third has an older state. Nobody may read that.
 func TestSurvivorIsNotBelieved(t *testing.T) {
-	inBubble(t, 4, Config{SyncEvery: time.Hour}, func(t *testing.T, w *world) {
+	withNodes(t, 4, Config{SyncEvery: time.Hour}, func(t *testing.T, w *world) {
 		const key = "k"
 		has := w.replicasOf(key)
 		require.NoError(t, putOnly(t, w.store(has[0]), key, []byte("older"), 0))
@@ -100,7 +90,7 @@ func TestSurvivorIsNotBelieved(t *testing.T) {
 // partition has begun anew: it may have had an effect before that, and
 // must not have one again.
 func TestNothingOldIsStoredAnew(t *testing.T) {
-	inBubble(t, 4, Config{Timeout: 20 * time.Second}, func(t *testing.T, w *world) {
+	withNodes(t, 4, Config{Timeout: 20 * time.Second}, func(t *testing.T, w *world) {
 		const key = "k"
 		has := w.replicasOf(key)
 		writer := w.store(has[2])
@@ -124,7 +114,7 @@ func TestNothingOldIsStoredAnew(t *testing.T) {
 // TestNodesThatStayAway loses two of five nodes at once and for good. Nobody can
 // tell that from their being cut off, until it is declared.
 func TestNodesThatStayAway(t *testing.T) {
-	inBubble(t, 5, Config{}, func(t *testing.T, w *world) {
+	withNodes(t, 5, Config{}, func(t *testing.T, w *world) {
 		w.leave("d")
 		w.leave("e")
 		assert.NotEmpty(t, w.unserved(30*time.Second), "what both of them had waits for them")

@@ -15,9 +15,12 @@ import (
 )
 
 // within runs a test in virtual time on a world of four nodes.
-func within(t *testing.T, cfg Config, test func(t *testing.T, w *world)) {
+func within(t *testing.T, cfg Config, test func(t *testing.T, w *world)) { withNodes(t, 4, cfg, test) }
+
+// withNodes runs a test in virtual time on a world of n nodes.
+func withNodes(t *testing.T, n int, cfg Config, test func(t *testing.T, w *world)) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, 1, 4, cfg)
+		w := newWorld(t, 1, n, cfg)
 		defer w.close()
 		test(t, w)
 	})
