@@ -22,28 +22,33 @@ var (
 
 const (
 	simClients = 6
-	simKeys    = 4
-	simRun     = 12 * time.Second // virtual
+	simKeys    = 8
+	simRun     = 20 * time.Second // virtual
+	simLife    = 2 * time.Second
+	// Keys are written in turn, two for simTurn, and rest for longer than it takes to
+	// forget a deletion before it is their turn again.
+	simTurn = 1500 * time.Millisecond
 )
 
 // TestLinearizable has clients at all nodes read and write a few keys while
 // nodes crash with the loss of their memory, come back, are paused and cut off,
 // and messages are lost, delayed, doubled and reordered.
 func TestLinearizable(t *testing.T) {
-	operations, runs := 0, inShort(*seeds)
+	operations, forgot, runs := 0, 0, inShort(*seeds)
 	for seed := range uint64(runs) {
 		if *only >= 0 && uint64(*only) != seed {
 			continue
 		}
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				h := stressed(t, seed, nil)
+				h, n := stressed(t, seed, nil)
 				assert.Empty(t, h.violation(), "seed %d", seed)
-				operations += h.size()
+				operations, forgot = operations+h.size(), forgot+n
 			})
 		})
 	}
-	t.Logf("%d histories, %d operations", runs, operations)
+	t.Logf("%d histories, %d operations, %d times a partition of a node forgot", runs, operations, forgot)
+	assert.True(t, forgot > 0 || *only >= 0, "no history outlived a deletion")
 }
 
 // inShort is how many of n runs there are: with -short a third.
@@ -54,16 +59,17 @@ func inShort(n int) int {
 	return n
 }
 
-// stressed runs clients and faults and returns what the clients saw.
-func stressed(t *testing.T, seed uint64, plant func(*world)) *history {
+// stressed runs clients and faults and returns what the clients saw, and how many
+// partitions of nodes have forgotten something.
+func stressed(t *testing.T, seed uint64, plant func(*world)) (h *history, forgot int) {
 	// Where replicas are seldom compared, nothing else covers up a fault.
-	often := []time.Duration{300 * time.Millisecond, 5 * time.Second}[seed%2]
-	w := newWorld(t, seed, 4, Config{TombstoneLife: 8 * time.Second, SyncEvery: often})
+	often := []time.Duration{300 * time.Millisecond, 3 * time.Second}[seed%2]
+	w := newWorld(t, seed, 4, Config{Timeout: time.Second, TombstoneLife: simLife, SyncEvery: often})
 	defer w.close()
 	if plant != nil {
 		plant(w)
 	}
-	h := newHistory()
+	h = newHistory()
 	stop := make(chan struct{})
 	var clients sync.WaitGroup
 	end := sync.OnceFunc(func() { close(stop); clients.Wait() })
@@ -84,7 +90,23 @@ func stressed(t *testing.T, seed uint64, plant func(*world)) *history {
 			require.NoError(t, err, "seed %d: healed, and key %d can not be read at %s", seed, key, name)
 		}
 	}
-	return h
+	return h, w.forgot()
+}
+
+// forgot is the partitions of nodes that have forgotten something.
+func (w *world) forgot() (n int) {
+	for _, name := range w.names {
+		s := w.store(name)
+		for i := range s.parts {
+			p := &s.parts[i]
+			p.mu.Lock()
+			if p.fence.number > 0 {
+				n++
+			}
+			p.mu.Unlock()
+		}
+	}
+	return n
 }
 
 func get(s *Store, h *history, client int, key string) (string, error) {
@@ -112,6 +134,7 @@ func put(s *Store, h *history, client int, key, value string) error {
 // client works at one node after the other until stop.
 func client(w *world, h *history, id int, stop <-chan struct{}) {
 	random := rand.New(rand.NewPCG(w.seed, uint64(100+id)))
+	began := time.Now()
 	for n := 0; ; n++ {
 		select {
 		case <-stop:
@@ -122,12 +145,14 @@ func client(w *world, h *history, id int, stop <-chan struct{}) {
 		if s == nil {
 			continue
 		}
-		key := fmt.Sprint(random.IntN(simKeys))
-		switch random.IntN(8) {
+		key := fmt.Sprint((int(time.Since(began)/simTurn)*2 + random.IntN(2)) % simKeys)
+		switch random.IntN(10) {
 		case 0:
 			_ = put(s, h, id, key, "") // whatever it returns is in the history
 		case 1, 2, 3:
 			_ = put(s, h, id, key, fmt.Sprintf("%d.%d", id, n))
+		case 4: // what rests, too
+			_, _ = get(s, h, id, fmt.Sprint(random.IntN(simKeys)))
 		default:
 			_, _ = get(s, h, id, key)
 		}

@@ -85,6 +85,7 @@ func (p *partition) refound() {
 		p.floor = max(p.floor, r.version.Counter)
 	}
 	p.clear()
+	p.raise(token{p.epoch, 0}) // nothing that was fetched before is stored here
 	p.voted, p.votes = false, p.rank >= 0
 }
 

@@ -35,7 +35,10 @@ func TestFaultsAreFound(t *testing.T) {
 			const most = 60
 			for seed := range uint64(most) {
 				found := ""
-				synctest.Test(t, func(t *testing.T) { found = stressed(t, seed, c.plant).violation() })
+				synctest.Test(t, func(t *testing.T) {
+					h, _ := stressed(t, seed, c.plant)
+					found = h.violation()
+				})
 				if found != "" {
 					t.Logf("seed %d: %s", seed, found)
 					return

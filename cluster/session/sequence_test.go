@@ -67,7 +67,7 @@ type scene struct {
 // play runs a sequence on a new world and returns what does not hold, or "".
 func play(t *testing.T, seed uint64, steps []step, plant func(*world)) (wrong string) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, seed, 4, Config{Timeout: 300 * time.Millisecond, TombstoneLife: 5 * time.Second, SyncEvery: 2 * time.Second})
+		w := newWorld(t, seed, 4, Config{Timeout: 300 * time.Millisecond, TombstoneLife: time.Second, SyncEvery: time.Second})
 		defer w.close()
 		if plant != nil {
 			plant(w)
