@@ -3,13 +3,10 @@ package stress
 import (
 	"errors"
 	"os"
-	"path/filepath"
 	"runtime/pprof"
 	"runtime/trace"
 	"strings"
 	"time"
-
-	"tensile/stress/report"
 )
 
 // What the flight recorder keeps: enough for the seconds around a miss, and
@@ -44,31 +41,21 @@ func (s *scenario) unrecorded(f func()) {
 	f()
 }
 
-// evidencePath is where a file of evidence goes; name begins behind the name of
-// the scenario.
-func (s *scenario) evidencePath(name string) string {
-	return s.run.folder.Path(filepath.Join(report.EvidenceFolder, s.id+name))
-}
-
 // keepEvidence saves the trace of the last seconds, and a goroutine and a heap
 // profile, in the output folder; it returns sentences that name them, and what child
 // processes print.
 func (s *scenario) keepEvidence() string {
 	var kept []string
 	keep := func(name string, write func(*os.File) error) {
-		path := s.evidencePath(name)
-		err := os.MkdirAll(filepath.Dir(path), 0o755)
+		file, err := s.run.folder.CreateEvidence(s.id + name)
 		if err == nil {
-			var file *os.File
-			if file, err = os.Create(path); err == nil {
-				err = errors.Join(write(file), file.Close())
-			}
+			err = errors.Join(write(file), file.Close())
 		}
 		if err != nil {
-			s.run.folder.Logf("%s: no %s: %v", s.id, path, err)
+			s.run.folder.Logf("%s: no evidence %s: %v", s.id, name, err)
 			return
 		}
-		kept = append(kept, path)
+		kept = append(kept, file.Name())
 	}
 	if s.run.recorder != nil && s.run.recorder.Enabled() {
 		keep(".trace", func(f *os.File) error { _, err := s.run.recorder.WriteTo(f); return err })

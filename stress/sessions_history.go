@@ -6,11 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"math"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -435,17 +434,26 @@ func (r *historyRun) describe() string {
 // saveHistory writes a history and porcupine's picture of it to the output
 // folder, and names the files.
 func (k *sessionKit) saveHistory(key string, info porcupine.LinearizationInfo, all []recorded) string {
-	at := k.evidencePath("-" + key)
-	err := os.MkdirAll(filepath.Dir(at), 0o755)
-	if err == nil {
-		var text []byte
-		text, err = json.MarshalIndent(all, "", " ")
-		err = errors.Join(err, os.WriteFile(at+".json", text, 0o644), porcupine.VisualizePath(sessionModel, info, at+".html"))
+	var names []string
+	write := func(ending string, content func(io.Writer) error) error {
+		file, err := k.run.folder.CreateEvidence(k.id + "-" + key + ending)
+		if err != nil {
+			return err
+		}
+		names = append(names, file.Name())
+		return errors.Join(content(file), file.Close())
 	}
+	err := errors.Join(
+		write(".json", func(w io.Writer) error {
+			out := json.NewEncoder(w)
+			out.SetIndent("", " ")
+			return out.Encode(all)
+		}),
+		write(".html", func(w io.Writer) error { return porcupine.Visualize(sessionModel, info, w) }))
 	if err != nil {
 		return fmt.Sprintf("no file was written: %v", err)
 	}
-	return fmt.Sprintf("the history is in %s.json, and as a picture in %s.html", at, at)
+	return fmt.Sprintf("the history is in %s, and as a picture in %s", names[0], names[1])
 }
 
 // judge measures how many were checked, and what was found.

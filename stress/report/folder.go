@@ -6,10 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"time"
+
+	"tensile/stress/validate"
 )
 
 // ErrFolder is wrapped by the error for an output folder that cannot be used.
@@ -37,8 +42,12 @@ const (
 	resultName = "results.json"
 )
 
-// EvidenceFolder is the folder of the traces and profiles of what failed.
-const EvidenceFolder = "evidence"
+// evidenceFolder holds the traces and profiles of what failed.
+const evidenceFolder = "evidence"
+
+// marker is an empty file in every folder that a run has made or taken over: what
+// is in one without it belongs to somebody else.
+const marker = ".tensile"
 
 // Folder is where a run is left. Safe for concurrent use.
 type Folder struct {
@@ -48,18 +57,117 @@ type Folder struct {
 }
 
 // Open makes the folder where it is missing and begins a new execution.log; what
-// a failure of an earlier run had left goes away. The error wraps
-// ErrFolder and the reason.
+// a failure of an earlier run had left goes away. In a folder that no run has
+// left nothing is removed, and nothing is written over: where a file of a report would
+// have to be, the error says so. It wraps ErrFolder and the reason.
+//
+// One run at a time may use a folder.
 func Open(dir string) (*Folder, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrFolder, err)
 	}
-	for _, old := range []string{CrashName, logsFolder, EvidenceFolder} {
-		if err := os.RemoveAll(filepath.Join(dir, old)); err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrFolder, err)
-		}
+	if err := takeOver(dir); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrFolder, err)
 	}
 	return open(dir, os.O_TRUNC)
+}
+
+// takeOver marks a folder, and removes what an earlier run has left of a failure.
+func takeOver(dir string) error {
+	ours, err := marked(dir)
+	if err != nil {
+		return err
+	}
+	// Before there were markers a run left its results all the same.
+	earlier := false
+	if !ours {
+		if earlier, err = leftBefore(dir); err != nil {
+			return err
+		}
+	}
+	for _, sub := range []string{logsFolder, evidenceFolder} {
+		old := filepath.Join(dir, sub)
+		own, err := marked(old)
+		if err == nil && earlier && !own {
+			own, err = holdsOnly(old, sub)
+		}
+		if err == nil && own {
+			err = os.RemoveAll(old)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if err := os.Remove(filepath.Join(dir, CrashName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return leaveMarker(dir)
+}
+
+// marked tells whether a run has made a folder, or taken it over.
+func marked(dir string) (bool, error) {
+	switch _, err := os.Lstat(filepath.Join(dir, marker)); {
+	case err == nil:
+		return true, nil
+	case errors.Is(err, fs.ErrNotExist):
+		return false, nil
+	default:
+		return false, err
+	}
+}
+
+func leaveMarker(dir string) error {
+	file, err := os.OpenFile(filepath.Join(dir, marker), os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	return file.Close()
+}
+
+// leftBefore tells whether a folder without a marker holds the report of a run.
+// Where it does not, and there is a file that a report would write over, the error
+// names that.
+func leftBefore(dir string) (bool, error) {
+	if _, err := Load(dir); err == nil {
+		return true, nil
+	}
+	names := []string{LogName, CrashName}
+	for _, file := range files {
+		names = append(names, file.name)
+	}
+	for _, name := range names {
+		path := filepath.Join(dir, name)
+		if _, err := os.Lstat(path); err == nil {
+			return false, &fs.PathError{Op: "write", Path: path, Err: errForeign}
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return false, err
+		}
+	}
+	return false, nil
+}
+
+var errForeign = errors.New("no run has left this: name another folder, or remove it")
+
+// holdsOnly tells whether all that is in a folder of a report is named as a run
+// names it: the folders of logs, and the files of evidence, begin with the name
+// of a scenario.
+func holdsOnly(dir, sub string) (bool, error) {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	for _, e := range entries {
+		known := slices.ContainsFunc(validate.Scenarios, func(s struct{ ID, Title string }) bool {
+			if sub == logsFolder {
+				return e.IsDir() && e.Name() == s.ID
+			}
+			return !e.IsDir() && (strings.HasPrefix(e.Name(), s.ID+".") || strings.HasPrefix(e.Name(), s.ID+"-"))
+		})
+		if !known {
+			return false, err
+		}
+	}
+	return len(entries) > 0, err
 }
 
 // Reopen is Open for a folder whose run has died: everything in it stays.
@@ -144,25 +252,62 @@ const logsFolder = "logs"
 func (f *Folder) Logs(scenario string) string { return f.Path(filepath.Join(logsFolder, scenario)) }
 
 // CreateLog makes the file for what a child process of a scenario prints. A
-// file of an earlier run is emptied.
+// file of an earlier run is emptied. The error wraps ErrFolder, also where there are
+// logs that no run has left.
 func (f *Folder) CreateLog(scenario, name string) (*os.File, error) {
-	dir := f.Logs(scenario)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrFolder, err)
-	}
-	file, err := os.Create(filepath.Join(dir, name+".log"))
+	return f.create(logsFolder, filepath.Join(scenario, name+".log"))
+}
+
+// CreateEvidence is CreateLog for what is kept of a failure.
+func (f *Folder) CreateEvidence(name string) (*os.File, error) { return f.create(evidenceFolder, name) }
+
+// create makes a file in a folder that is this run's.
+func (f *Folder) create(sub, name string) (*os.File, error) {
+	dir := f.Path(sub)
+	file, err := func() (*os.File, error) {
+		if err := own(dir); err != nil {
+			return nil, err
+		}
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			return nil, err
+		}
+		return os.Create(path)
+	}()
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrFolder, err)
 	}
 	return file, nil
 }
 
+// own makes a folder with a marker, unless it has one.
+func own(dir string) error {
+	err := os.Mkdir(dir, 0o755)
+	if err == nil {
+		return leaveMarker(dir)
+	}
+	if !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	if ours, err := marked(dir); err != nil || ours {
+		return err
+	}
+	return &fs.PathError{Op: "write", Path: dir, Err: errForeign}
+}
+
 // RemoveLogs removes the files that CreateLog made for a scenario.
 func (f *Folder) RemoveLogs(scenario string) error {
-	if err := os.RemoveAll(f.Logs(scenario)); err != nil {
+	all := f.Path(logsFolder)
+	ours, err := marked(all)
+	if err == nil && ours {
+		err = os.RemoveAll(f.Logs(scenario))
+	}
+	if err != nil {
 		return fmt.Errorf("%w: %w", ErrFolder, err)
 	}
-	_ = os.Remove(f.Path(logsFolder)) // refused while another scenario has files there
+	if entries, err := os.ReadDir(all); ours && err == nil && len(entries) == 1 { // the marker
+		_ = os.RemoveAll(all) // no harm is done where it stays
+	}
 	return nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -43,7 +44,7 @@ func TestFolderIsMadeAndLeftClean(t *testing.T) {
 	for range 3 {
 		require.NoError(t, f.Write(sampleRun()))
 	}
-	want := []string{LogName}
+	want := []string{LogName, marker}
 	for _, file := range files {
 		want = append(want, file.name)
 	}
@@ -85,7 +86,7 @@ func TestOneFileThatCanNotBeWritten(t *testing.T) {
 		assert.FileExists(t, f.Path(other))
 	}
 	for _, name := range names(t, f.Dir()) {
-		assert.False(t, strings.HasPrefix(name, "."), "%s was left behind", name)
+		assert.False(t, strings.HasPrefix(name, ".") && name != marker, "%s was left behind", name)
 	}
 }
 
@@ -161,7 +162,7 @@ func TestFullDisk(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, Running, back.State)
 	for _, name := range names(t, dir) {
-		assert.False(t, strings.HasPrefix(name, "."), "%s was left behind", name)
+		assert.False(t, strings.HasPrefix(name, ".") && name != marker, "%s was left behind", name)
 	}
 }
 
@@ -205,9 +206,94 @@ func TestAnotherRunRemovesWhatAFailureLeft(t *testing.T) {
 	require.NoError(t, log.Close())
 	require.NoError(t, os.WriteFile(f.Path(CrashName), nil, 0o600))
 	require.NoError(t, os.WriteFile(f.Path("mine.txt"), nil, 0o600))
-	require.NoError(t, os.MkdirAll(f.Path(EvidenceFolder), 0o755))
+	evidence, err := f.CreateEvidence("pooling.trace")
+	require.NoError(t, err)
+	require.NoError(t, evidence.Close())
 	openFolder(t, dir)
-	assert.Equal(t, []string{"execution.log", "mine.txt"}, names(t, dir))
+	assert.Equal(t, []string{marker, "execution.log", "mine.txt"}, names(t, dir))
+}
+
+// foreign are files that no run has left, under names that a run uses.
+var foreign = []string{"logs/production.log", "logs/pooling/web.log", "evidence/case-1/photo.jpg"}
+
+func putFiles(t *testing.T, dir string, names ...string) {
+	t.Helper()
+	for _, name := range names {
+		path := filepath.Join(dir, name)
+		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
+		require.NoError(t, os.WriteFile(path, []byte("precious"), 0o600))
+	}
+}
+
+func assertUntouched(t *testing.T, dir string, names ...string) {
+	t.Helper()
+	for _, name := range names {
+		text, err := os.ReadFile(filepath.Join(dir, name))
+		assert.NoError(t, err)
+		assert.Equal(t, "precious", string(text), name)
+	}
+}
+
+// TestForeignFoldersStay, however often a run is left beside them, and nothing is
+// put into them: the error says where, and what to do.
+func TestForeignFoldersStay(t *testing.T) {
+	dir := t.TempDir()
+	putFiles(t, dir, foreign...)
+	for range 2 {
+		f, err := Open(dir)
+		require.NoError(t, err)
+		_, err = f.CreateLog("pooling", "web")
+		assert.ErrorIs(t, err, ErrFolder)
+		assert.ErrorContains(t, err, f.Path("logs")+": no run has left this: name another folder, or remove it")
+		_, err = f.CreateEvidence("pooling.trace")
+		assert.ErrorContains(t, err, f.Path("evidence"))
+		require.NoError(t, f.RemoveLogs("pooling"))
+		require.NoError(t, f.Write(sampleRun()))
+		require.NoError(t, f.Close())
+		assertUntouched(t, dir, foreign...)
+	}
+}
+
+// TestForeignFilesAreNotWrittenOver: a folder with any of them is refused.
+func TestForeignFilesAreNotWrittenOver(t *testing.T) {
+	all := []string{LogName, CrashName}
+	for _, file := range files {
+		all = append(all, file.name)
+	}
+	for _, name := range all {
+		dir := t.TempDir()
+		putFiles(t, dir, name)
+		_, err := Open(dir)
+		assert.ErrorIs(t, err, ErrFolder)
+		assert.ErrorContains(t, err, filepath.Join(dir, name)+": no run has left this")
+		assertUntouched(t, dir, name)
+		assert.Equal(t, []string{name}, names(t, dir))
+	}
+}
+
+// TestFolderOfAnEarlierVersion has no marker: its report tells it, and its logs and
+// evidence are those of a run if all of their names are.
+func TestFolderOfAnEarlierVersion(t *testing.T) {
+	for _, c := range []struct {
+		holds, left []string
+	}{
+		{[]string{"logs/pooling/echo.log", "evidence/sessions-key.json", "evidence/pooling.trace", CrashName}, nil},
+		{foreign, foreign},
+		{[]string{"logs/echo.log", "evidence/pooling.trace"}, []string{"logs/echo.log"}},
+	} {
+		dir := t.TempDir()
+		f := openFolder(t, dir)
+		require.NoError(t, f.Write(sampleRun()))
+		require.NoError(t, os.Remove(f.Path(marker)))
+		putFiles(t, dir, c.holds...)
+		openFolder(t, dir)
+		assertUntouched(t, dir, c.left...)
+		for _, name := range c.holds {
+			if !slices.Contains(c.left, name) {
+				assert.NoFileExists(t, filepath.Join(dir, name))
+			}
+		}
+	}
 }
 
 func TestLogsOfChildren(t *testing.T) {

@@ -195,7 +195,7 @@ func TestEveryWordIsDocumented(t *testing.T) {
 // TestEveryFileIsDocumented.
 func TestEveryFileIsDocumented(t *testing.T) {
 	listed := tables(description(t))["What a run leaves behind"]
-	want := []string{LogName, CrashName, EvidenceFolder + "/", logsFolder + "/"}
+	want := []string{LogName, CrashName, evidenceFolder + "/", marker, logsFolder + "/"}
 	for _, f := range files {
 		want = append(want, f.name)
 	}
