@@ -23,7 +23,7 @@ func later(now int64, wait time.Duration) int64 {
 func (q *Queue) arm(now int64) {
 	at := q.buryAt
 	if m := q.leased.first; m != nil {
-		at = m.due
+		at = min(at, m.due)
 	}
 	if m := q.timed.first(); m != nil {
 		at = min(at, m.due)
