@@ -349,17 +349,18 @@ func TestDamageIsReportedAndTheRestKept(t *testing.T) {
 	require.NoError(t, b.Close())
 }
 
-// Publishers and consumers at work on several queues while the process is
-// killed, the power fails, or the disk refuses: nothing confirmed is lost, nothing
-// acknowledged for sure comes back, the order holds, and attempts only grow.
+// Publishers and consumers at work on several queues with dead letters while the
+// process is killed, the power fails, or the disk refuses, at any call of the file
+// system: nothing confirmed is lost or doubled, nothing acknowledged for sure comes
+// back, nothing received as a dead letter does, the order holds, and attempts only
+// grow.
 func TestNothingConfirmedIsLost(t *testing.T) {
 	rounds := 300
 	if testing.Short() {
 		rounds = 30
 	}
 	for round := range rounds {
-		tr := &trial{t: t, random: rand.New(rand.NewPCG(uint64(round), 5)), disk: faultfs.New(),
-			confirmed: make(map[string]bool), acked: make(map[string]bool), tried: make(map[string]bool), attempt: make(map[string]int)}
+		tr := &trial{t: t, random: rand.New(rand.NewPCG(uint64(round), 5)), disk: faultfs.New(), seen: newSeen()}
 		for range 4 {
 			tr.run()
 		}
@@ -376,118 +377,162 @@ type trial struct {
 	disk   *faultfs.FS
 	sent   atomic.Int64
 
-	mu        sync.Mutex
+	mu sync.Mutex
+	seen
+	before seen // when the broker was opened
+}
+
+// seen is what the callers of a broker know of its messages.
+type seen struct {
 	confirmed map[string]bool // Publish returned nil
 	acked     map[string]bool // Ack returned nil
 	tried     map[string]bool // Ack was called
-	attempt   map[string]int  // the highest seen
+	dead      map[string]bool // received as a dead letter
+	attempt   map[string]int  // the highest seen, by queue and message
 }
 
-func (tr *trial) open(visibility time.Duration) (*queue.Broker, []*queue.Queue) {
+func newSeen() seen {
+	set := func() map[string]bool { return make(map[string]bool) }
+	return seen{set(), set(), set(), set(), make(map[string]int)}
+}
+
+func (s seen) clone() seen {
+	return seen{maps.Clone(s.confirmed), maps.Clone(s.acked), maps.Clone(s.tried),
+		maps.Clone(s.dead), maps.Clone(s.attempt)}
+}
+
+// open returns the queues, of which the first gets the dead letters of the others.
+func (tr *trial) open(dead, cfg queue.Config) (*queue.Broker, []*queue.Queue) {
 	b := open(tr.t, onDisk(tr.disk))
 	require.Empty(tr.t, b.Recovery().Damage)
-	var queues []*queue.Queue
+	tr.before = tr.seen.clone()
+	queues := []*queue.Queue{declare(tr.t, b, "dead", dead)}
+	cfg.DeadLetter = "dead"
 	for i := range 3 {
-		queues = append(queues, declare(tr.t, b, fmt.Sprintf("queue-%d", i), queue.Config{Visibility: visibility}))
+		queues = append(queues, declare(tr.t, b, fmt.Sprintf("queue-%d", i), cfg))
 	}
 	return b, queues
 }
 
-func (tr *trial) took(d queue.Delivery) {
+func (tr *trial) took(from *queue.Queue, d queue.Delivery) {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
 	body := string(d.Body)
-	if tr.acked[body] {
+	// Of this life nothing can be said: who received a message and comes here late
+	// may find that it was a dead letter meanwhile.
+	if tr.before.acked[body] {
 		assert.Fail(tr.t, "came back", "%s was acknowledged for sure", body)
 	}
-	if last := tr.attempt[body]; d.Attempt <= last {
-		assert.Fail(tr.t, "attempts", "%s: attempt %d after attempt %d", body, d.Attempt, last)
+	if from.Name() == "dead" {
+		tr.dead[body] = true
+	} else if tr.before.dead[body] {
+		assert.Fail(tr.t, "came back", "%s was received as a dead letter", body)
 	}
-	tr.attempt[body] = d.Attempt
+	at := from.Name() + " " + body
+	if last := tr.attempt[at]; d.Attempt <= last {
+		assert.Fail(tr.t, "attempts", "%s: attempt %d after attempt %d", at, d.Attempt, last)
+	}
+	tr.attempt[at] = d.Attempt
 }
 
 // run works until a fault, and leaves the disk as that does.
 func (tr *trial) run() {
-	b, queues := tr.open(5 * time.Millisecond)
+	const visibility = 5 * time.Millisecond
+	b, queues := tr.open(queue.Config{Visibility: visibility, MaxLen: tr.random.IntN(2) * 5},
+		queue.Config{Visibility: visibility, MaxAttempts: 1 + tr.random.IntN(2)})
 	calls, last := 0, 20+tr.random.IntN(300)
 	reached := make(chan struct{})
 	fault := error(nil)
 	if tr.random.IntN(3) == 0 {
 		fault = errors.New("the disk refuses")
 	}
+	var left *faultfs.FS
+	var then seen
 	tr.disk.Fail(func(op faultfs.Op, _ string) error {
-		if calls++; calls == last {
-			close(reached)
-			return fault
+		if calls++; calls != last {
+			return nil
 		}
-		return nil
+		// What is confirmed from here on the disk need not have: it is the past that
+		// must survive.
+		tr.mu.Lock()
+		then = tr.seen.clone()
+		tr.mu.Unlock()
+		left = tr.disk.Clone()
+		close(reached)
+		return fault
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	var all sync.WaitGroup
 	for i, q := range queues {
-		all.Go(func() {
-			for ctx.Err() == nil {
-				body := fmt.Sprintf("%d-%09d", i, tr.sent.Add(1))
-				if _, err := q.Publish(context.Background(), []byte(body)); err != nil {
-					return
-				}
-				tr.mu.Lock()
-				tr.confirmed[body] = true
-				tr.mu.Unlock()
-			}
-		})
-		all.Go(func() {
-			for n := 0; ; n++ {
-				d, err := q.Receive(ctx)
-				if err != nil {
-					return
-				}
-				tr.took(d)
-				if n%5 == 0 {
-					continue // its time-out will end
-				}
-				tr.mu.Lock()
-				tr.tried[string(d.Body)] = true
-				tr.mu.Unlock()
-				if d.Ack(context.Background()) == nil {
-					tr.mu.Lock()
-					tr.acked[string(d.Body)] = true
-					tr.mu.Unlock()
-				}
-			}
-		})
+		if i > 0 {
+			all.Go(func() { tr.publish(ctx, q) })
+		}
+		all.Go(func() { tr.consume(ctx, q) })
 	}
 	<-reached
-	power := tr.random.IntN(2) == 0
-	// What is confirmed from here on the disk need not have: it is the past that
-	// must survive. So the lists are taken before the disk is.
-	tr.mu.Lock()
-	confirmed, acked, tried, attempt := maps.Clone(tr.confirmed), maps.Clone(tr.acked), maps.Clone(tr.tried), maps.Clone(tr.attempt)
-	left := tr.disk.Clone()
-	tr.mu.Unlock()
 	cancel()
 	tr.disk.Fail(nil)
 	_ = b.Close() // it may have failed
 	all.Wait()
-	if power {
+	if tr.random.IntN(2) == 0 {
 		left.PowerFailure(tr.random)
 	}
-	tr.disk, tr.confirmed, tr.acked, tr.tried, tr.attempt = left, confirmed, acked, tried, attempt
+	tr.disk, tr.seen = left, then
+}
+
+func (tr *trial) publish(ctx context.Context, q *queue.Queue) {
+	for ctx.Err() == nil {
+		body := fmt.Sprintf("%s-%09d", q.Name(), tr.sent.Add(1))
+		if _, err := q.Publish(context.Background(), []byte(body)); err != nil {
+			return
+		}
+		tr.mu.Lock()
+		tr.confirmed[body] = true
+		tr.mu.Unlock()
+	}
+}
+
+func (tr *trial) consume(ctx context.Context, q *queue.Queue) {
+	for n := 0; ; n++ {
+		d, err := q.Receive(ctx)
+		if err != nil {
+			return
+		}
+		tr.took(q, d)
+		switch n % 5 {
+		case 0:
+			continue // its time-out will end
+		case 1, 2:
+			_ = d.Nack(time.Duration(n%2) * time.Millisecond)
+			continue
+		}
+		tr.mu.Lock()
+		tr.tried[string(d.Body)] = true
+		tr.mu.Unlock()
+		if d.Ack(context.Background()) == nil {
+			tr.mu.Lock()
+			tr.acked[string(d.Body)] = true
+			tr.mu.Unlock()
+		}
+	}
 }
 
 // check fetches all that is left.
 func (tr *trial) check() {
-	b, queues := tr.open(time.Hour)
+	b, queues := tr.open(queue.Config{Visibility: time.Hour}, queue.Config{Visibility: time.Hour, MaxAttempts: 1 << 20})
 	left := make(map[string]bool)
-	for _, q := range queues {
+	for i, q := range queues {
 		var bodies []string
 		for range q.Stats().Len() {
 			d := receive(tr.t, q)
-			tr.took(d)
+			tr.took(q, d)
+			if left[string(d.Body)] {
+				assert.Fail(tr.t, "doubled", "%s is there twice", d.Body)
+			}
 			bodies = append(bodies, string(d.Body))
 			left[string(d.Body)] = true
 		}
-		if !slices.IsSorted(bodies) {
+		if i > 0 && !slices.IsSorted(bodies) {
 			assert.Fail(tr.t, "order", "%s: %v", q.Name(), bodies)
 		}
 	}
