@@ -211,7 +211,7 @@ func TestRedeliveryOrder(t *testing.T) {
 func TestDeadLetter(t *testing.T) {
 	b := open(t, queue.Options{})
 	dead := declare(t, b, "dead", queue.Config{MaxLen: 1, Overflow: queue.Reject})
-	q := declare(t, b, "q", queue.Config{MaxAttempts: 2, DeadLetter: "dead"})
+	q := declare(t, b, "q", queue.Config{MaxAttempts: 2, DeadLetter: "dead", Visibility: time.Hour})
 	publish(t, dead, "already there")
 	publish(t, q, "a", "b")
 	require.NoError(t, expect(t, q, "a")[0].Nack(0))
@@ -220,6 +220,7 @@ func TestDeadLetter(t *testing.T) {
 	assert.Equal(t, queue.Stats{InFlight: 1, Parked: 1, Published: 2, Delivered: 3, Redelivered: 1, Nacked: 2}, q.Stats())
 	assert.Equal(t, 1, dead.Stats().Len(), "its bound holds for dead letters too")
 	require.NoError(t, expect(t, dead, "already there")[0].Ack(t.Context()))
+	require.Eventually(t, func() bool { return dead.Stats().Ready == 1 }, 10*time.Second, time.Millisecond)
 	d := receive(t, dead)
 	assert.Equal(t, "a", string(d.Body))
 	assert.Equal(t, uint64(2), d.ID)
