@@ -37,7 +37,7 @@ func TestWhoHasPromisedWaits(t *testing.T) {
 	}{
 		{"of this founder", func(s *Store) chain { return founded(s, founder) }, ballot{}, true},
 		{"of another founder", func(s *Store) chain { return founded(s, other) }, ballot{}, false},
-		{"of another founder, and this one says that it stays", func(s *Store) chain { return founded(s, other) }, founder, true},
+		{"of another founder, as this one says", func(s *Store) chain { return founded(s, other) }, founder, true},
 		{"agreed on by those who are dead", agreed, ballot{}, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -19,7 +19,8 @@ func TestRestartsInHaste(t *testing.T) {
 		apart time.Duration
 	}{
 		{[]string{"a", "b"}, 0}, {[]string{"a", "b"}, 100 * time.Millisecond}, {[]string{"b", "c"}, 300 * time.Millisecond},
-		{[]string{"a", "b"}, 3 * time.Second}, {[]string{"a", "b", "c"}, 0}, {[]string{"b", "c", "d"}, 200 * time.Millisecond},
+		{[]string{"a", "b"}, 3 * time.Second}, {[]string{"a", "b", "c"}, 0},
+		{[]string{"b", "c", "d"}, 200 * time.Millisecond},
 		{[]string{"b", "c", "d"}, 700 * time.Millisecond},
 	} {
 		t.Run(fmt.Sprintf("%v %v apart", c.nodes, c.apart), func(t *testing.T) {

@@ -80,7 +80,8 @@ func (s *Store) next(st *state, now time.Time) []member {
 		// Who knows this view and that it is not in it wants to be in the next, and
 		// is let in if most hear of it: or it would soon be left out again.
 		about := s.heard[name]
-		if joins && s.alive(name) && s.down[name].IsZero() && about.epoch == st.view.epoch && st.view.index(about.instance) < 0 {
+		waits := about.epoch == st.view.epoch && st.view.index(about.instance) < 0
+		if joins && waits && s.alive(name) && s.down[name].IsZero() {
 			return st.view.with(member{name, about.instance})
 		}
 	}

@@ -202,7 +202,9 @@ func (c chain) following(epoch uint64) *view {
 // foundedSince tells whether the partition has begun anew after the epoch, as
 // far as can be told: views that are not known any more may have had it so.
 func (c chain) foundedSince(part int, epoch uint64) bool {
-	return c[0].after > epoch || slices.ContainsFunc(c, func(v *view) bool { return v.epoch > epoch && v.founded.has(part) })
+	return c[0].after > epoch || slices.ContainsFunc(c, func(v *view) bool {
+		return v.epoch > epoch && v.founded.has(part)
+	})
 }
 
 // then returns the chain with the next view.

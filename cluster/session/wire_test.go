@@ -45,6 +45,7 @@ func requests(t testing.TB) [][]byte {
 		return appendVersion(appendKey(append(b, 1, 1), "key"), Version{1, 2})
 	}
 	b := ballot{3, 4}
+	found := binary.LittleEndian.AppendUint64(appendBallot([]byte{msgFound, 1}, b), other.list)
 	accept := appendBallot(binary.AppendUvarint([]byte{msgAccept}, 1), b)
 	return [][]byte{
 		operations, sync, step(msgHold), step(msgMark), step(msgForget),
@@ -52,7 +53,7 @@ func requests(t testing.TB) [][]byte {
 		appendChain(appendBallot([]byte{msgTell}, b), views),
 		appendBallot(binary.AppendUvarint([]byte{msgPromise}, 1), b),
 		appendContent(accept, views[0]),
-		appendParts(appendParts(binary.LittleEndian.AppendUint64(appendBallot([]byte{msgFound, 1}, b), other.list), lost), lost),
+		appendParts(appendParts(found, lost), lost),
 		append(appendKey([]byte{msgRelay, 1}, "c"), sync...),
 		{msgRelayed, 1, 0},
 		appendParts(appendParts(binary.LittleEndian.AppendUint64([]byte{msgWitness, 1}, other.list), lost), lost),
@@ -64,7 +65,9 @@ func TestEveryRequestIsAnswered(t *testing.T) {
 		s := idle(t)
 		_, err := s.Handle("b", request)
 		assert.NoError(t, err, "kind %d", request[0])
-		batched := slices.Contains([]byte{msgOperations, msgSync, msgHold, msgMark, msgForget, msgRelay, msgRelayed}, request[0])
+		batched := slices.Contains([]byte{
+			msgOperations, msgSync, msgHold, msgMark, msgForget, msgRelay, msgRelayed,
+		}, request[0])
 		for n := range request {
 			// Cut short or with more behind it, it is garbled; but a batch may end
 			// after any of its parts.

@@ -102,7 +102,8 @@ func (w *world) add(name string) {
 	for _, other := range w.names {
 		for _, ends := range [][2]string{{name, other}, {other, name}} {
 			w.links[ends] = &link{
-				random: rand.New(rand.NewPCG(w.seed, hash(ends[0]+" "+ends[1]))), min: 100 * time.Microsecond, max: time.Millisecond,
+				random: rand.New(rand.NewPCG(w.seed, hash(ends[0]+" "+ends[1]))),
+				min:    100 * time.Microsecond, max: time.Millisecond,
 			}
 		}
 	}
