@@ -190,7 +190,8 @@ func (o *operation) send(st *state, kind byte, payload []byte, r record) *call {
 			p.send(kind, st.view.epoch, payload, c)
 			continue
 		}
-		a := o.store.parts[o.part].perform(kind, st.view.epoch, o.wire[len(o.wire)-len(o.key):], r, o.fetched, o.store.moment())
+		key := o.wire[len(o.wire)-len(o.key):]
+		a := o.store.parts[o.part].perform(kind, st.view.epoch, key, r, o.fetched, o.store.moment())
 		if a.status != statusDone {
 			c.fail()
 			continue

@@ -71,9 +71,9 @@ type Config struct {
 	// SyncEvery is the time between two comparisons with the other replicas. 0
 	// means 1 s.
 	SyncEvery time.Duration
-	// TombstoneLife is how long a deleted or expired session is remembered, so that
-	// an old write of it that arrives late is known to be old. No message may be
-	// on its way for longer. 0 means 1 min.
+	// TombstoneLife is how long a deleted or expired session is remembered at the
+	// least. An operation that takes longer may be refused, so it is twice Timeout or
+	// more. 0 means 1 min.
 	TombstoneLife time.Duration
 	// Clock tells the time by which sessions expire. The clocks of all nodes must
 	// agree, as a session lives by that of the node that is asked. nil means

@@ -26,8 +26,12 @@
 //     confirmed in time gets [ErrUncertain].
 //   - A node that comes back without its memory does not vote before it has
 //     caught up.
-//   - Values carry the checksum that their writer gave them. A replica whose copy
-//     is damaged counts as one that does not answer.
+//   - Records carry the checksum that their writer gave them. A replica whose copy
+//     is damaged counts as one that does not answer, in reads and in writes, until
+//     it has taken over what both others have.
+//   - A session that was deleted stays deleted until it is written again. Its memory
+//     is free within a few [Config.TombstoneLife] once one of its replicas reaches
+//     both others.
 //
 // Nothing is written to a disk: what all nodes lose together is lost. There is
 // no compare-and-set, since majority registers cannot give one.
@@ -52,7 +56,13 @@
 // agree as closely as sessions are to expire. Order among writes does not depend
 // on clocks.
 //
-// Deleted and expired sessions are remembered for [Config.TombstoneLife], and
-// longer if a replica has not heard of it. The one assumption about the network:
-// no message arrives later than half of that after it was sent.
+// Clocks that are wrong for a while delete nothing: a session is forgotten only
+// if all three replicas agree that it is gone, each by its clock and by the time
+// that it has measured since the record came.
+//
+// Deleted and expired sessions are remembered for [Config.TombstoneLife], and until
+// all three replicas have taken part in forgetting them. What is safe depends on no
+// time: messages may be late, and nodes paused, for as long as they like. A write
+// whose two phases lie further apart than TombstoneLife may end with
+// [ErrUncertain].
 package session

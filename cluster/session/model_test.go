@@ -307,6 +307,7 @@ func (m *model) forget(s modelState, visit func(string, modelState)) {
 		}
 	}
 	for i, round := range s.rounds[:s.began] {
+		mayMark := round.holders == everyone || m.noHold && round.holders != 0
 		for at := range s.replicas {
 			t := s
 			r, x, bit := &t.replicas[at], &t.rounds[i], uint8(1)<<at
@@ -315,10 +316,11 @@ func (m *model) forget(s modelState, visit func(string, modelState)) {
 			case round.holders&bit == 0 && r.has == round.target:
 				x.holders |= bit
 				step = "is held by"
-			case (round.holders == everyone || m.noHold && round.holders != 0) && round.marked&bit == 0 && r.mark < round.number:
+			case mayMark && round.marked&bit == 0 && r.mark < round.number:
 				r.mark, x.marked = round.number, round.marked|bit
 				step = "is marked by"
-			case (round.marked == everyone || m.noMark && round.marked&bit != 0) && (r.fence < round.number || r.has == round.target && r.has != 0):
+			case (round.marked == everyone || m.noMark && round.marked&bit != 0) &&
+				(r.fence < round.number || r.has == round.target && r.has != 0):
 				r.fence = max(r.fence, round.number)
 				if r.has == round.target {
 					r.floor = max(r.floor, r.has.counter())
