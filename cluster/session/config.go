@@ -18,8 +18,8 @@ var (
 	ErrUncertain = errors.New("session: outcome of the write is uncertain")
 	// ErrLost: there may have been a session, and nobody can tell any more. Two of
 	// its replicas lost their memory before what the first had was replicated anew.
-	// It is so until the key is written again, and for keys that never were, until
-	// DeclareLost.
+	// It is so until the key is written again, and for keys that never were, or whose
+	// deletion is forgotten, until DeclareLost.
 	ErrLost = errors.New("session: lost")
 	// ErrNotFound: the key was never written, was deleted, or has expired.
 	ErrNotFound = errors.New("session: not found")

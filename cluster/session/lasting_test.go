@@ -132,7 +132,9 @@ func (w *world) unserved(bound time.Duration) string {
 		for key, h := range held {
 			try(fmt.Sprintf("%s reads %q", name, key), func() error {
 				got, err := s.Get(context.Background(), key)
-				if errors.Is(err, ErrNotFound) && h.newest.gone(s.now()) {
+				// A deletion may have been forgotten by now; where something was lost, it
+				// can not be told any more then that there was one.
+				if (errors.Is(err, ErrNotFound) || errors.Is(err, ErrLost)) && h.newest.gone(s.now()) {
 					return nil
 				}
 				if err == nil && got.Version.Compare(h.by) < 0 {
