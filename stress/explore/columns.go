@@ -141,8 +141,12 @@ func executed(steps []control.Step) []event {
 	return events
 }
 
+// harness begins the functions by which package modeltest starts goroutines and
+// waits for them.
+const harness = "tensile/stress/modeltest.(*Spec["
+
 // described is the event of a point, and whether it is one to show: not if this
-// package made it, unless by Wait or Cancel.
+// package made it, unless by Wait or Cancel, nor if package modeltest did.
 func described(s *control.Step) (e event, show bool) {
 	e = event{goroutine: s.Goroutine, addr: s.Addr, text: s.Kind()}
 	if s.Kind() == "select" {
@@ -158,6 +162,8 @@ func described(s *control.Step) (e event, show bool) {
 			name := f.Function[strings.LastIndex(f.Function, ".")+1:]
 			e.text = "e." + name
 			show = name == "Cancel" || name == "Wait" && s.Kind() == "WaitGroup.Wait"
+		case strings.HasPrefix(f.Function, harness):
+			return e, false
 		case f.Function != "" && !standard(f):
 			e.place = short(f)
 			return e, show
