@@ -79,6 +79,7 @@ func (s Subject) Measure(t *testing.T, effort Effort) Result {
 		}
 	}
 	if r.Twin = s.Sound != nil; r.Twin {
+		s.try(t, s.Sound, 1) // which may have to build
 		start := time.Now()
 		out := s.try(t, s.Sound, effort.Sound)
 		r.Schedule = time.Since(start) / time.Duration(max(out.Schedules, 1))
