@@ -276,7 +276,7 @@ const (
 	// breakPause is the most after a connection that broke as soon as it was open:
 	// a handshake is work, and who breaks each must not have this node do nothing
 	// else.
-	breakPause = 4 * tick
+	breakPause = 20 * tick
 )
 
 // connect keeps a link to a peer open for as long as the peer lives. first is
