@@ -2,6 +2,7 @@ package session
 
 import (
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -14,12 +15,13 @@ import (
 func TestNothingIsSentLate(t *testing.T) {
 	const timeout = 300 * time.Millisecond
 	withNodes(t, 4, Config{Timeout: timeout}, func(t *testing.T, w *world) {
-		began, late, sent := time.Now(), 0, 0
+		began := time.Now()
+		var late, sent atomic.Int64
 		w.intercept(func(from, _ *Store, request []byte) ([]byte, bool) {
 			if from.cfg.Name == "a" && request[0] == msgOperations {
-				sent++
+				sent.Add(1)
 				if time.Since(began)-time.Second > timeout {
-					late++
+					late.Add(1)
 				}
 			}
 			return nil, false
@@ -30,7 +32,7 @@ func TestNothingIsSentLate(t *testing.T) {
 			time.Sleep(time.Millisecond)
 		}
 		time.Sleep(5 * time.Second)
-		assert.Positive(t, sent)
-		assert.Zero(t, late, "%d of %d messages were sent after the last Timeout", late, sent)
+		assert.Positive(t, sent.Load())
+		assert.Zero(t, late.Load(), "of %d messages some were sent after the last Timeout", sent.Load())
 	})
 }

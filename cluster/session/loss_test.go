@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -69,14 +70,20 @@ func TestRestartsInHaste(t *testing.T) {
 }
 
 // TestSurvivorIsNotBelieved has two replicas acknowledge a write and lose their
-// memory, while the third has an older state. Nobody may read that.
+// memory, while the third has an older state. Nobody may read that, nor get a
+// version that follows from it.
 func TestSurvivorIsNotBelieved(t *testing.T) {
 	withNodes(t, 4, Config{SyncEvery: time.Hour}, func(t *testing.T, w *world) {
 		const key = "k"
 		has := w.replicasOf(key)
 		require.NoError(t, putOnly(t, w.store(has[0]), key, []byte("older"), 0))
 		w.isolate(has[2], true)
-		require.NoError(t, putOnly(t, w.store(has[0]), key, []byte("acknowledged"), 0))
+		var acknowledged Version
+		for range 5 {
+			v, err := w.store(has[0]).Put(t.Context(), key, []byte("acknowledged"), 0)
+			require.NoError(t, err)
+			acknowledged = v
+		}
 		w.isolate(has[2], false)
 		w.restart(0, has[0], has[1])
 		w.replicated(w.names...)
@@ -84,6 +91,9 @@ func TestSurvivorIsNotBelieved(t *testing.T) {
 			_, err := w.store(name).Get(t.Context(), key)
 			assert.ErrorIs(t, err, ErrLost, "at %s", name)
 		}
+		v, err := w.store(has[0]).Put(t.Context(), key, []byte("new"), 0)
+		require.NoError(t, err)
+		assert.Positive(t, v.Compare(acknowledged), "versions rise, though nobody knows the last one")
 	})
 }
 
@@ -95,16 +105,16 @@ func TestNothingOldIsStoredAnew(t *testing.T) {
 		const key = "k"
 		has := w.replicasOf(key)
 		writer := w.store(has[2])
-		held := true
+		var free atomic.Bool
 		w.intercept(func(from, _ *Store, request []byte) ([]byte, bool) {
-			return nil, held && from == writer && request[0] == msgOperations && request[1] == opStore
+			return nil, !free.Load() && from == writer && request[0] == msgOperations && request[1] == opStore
 		})
 		ended := make(chan error)
 		go func() { ended <- putOnly(t, writer, key, []byte("v"), 0) }()
 		time.Sleep(100 * time.Millisecond)
 		w.restart(0, has[0], has[1])
 		w.replicated(w.names...)
-		held = false
+		free.Store(true)
 		assert.ErrorIs(t, <-ended, ErrUncertain)
 		time.Sleep(simTimeout)
 		_, err := w.store(has[0]).Get(t.Context(), key)
