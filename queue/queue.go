@@ -333,6 +333,7 @@ func (q *Queue) anyReady() bool { return q.ready.first != nil || q.returned.Len(
 
 // take leases as many ready messages as there are and fit into buf.
 func (q *Queue) take(buf []Delivery, now int64) (n int, commit wal.Commit, err error) {
+	redelivered := uint64(0)
 	for ; n < len(buf); n++ {
 		m := q.returned.first()
 		if m != nil {
@@ -346,6 +347,9 @@ func (q *Queue) take(buf []Delivery, now int64) (n int, commit wal.Commit, err e
 		m.attempts++
 		m.lease, m.due = q.leases, later(now, q.cfg.Visibility)
 		q.leased.push(m)
+		if m.attempts > 1 {
+			redelivered++
+		}
 		buf[n] = Delivery{Body: m.body, ID: m.id, Attempt: int(m.attempts), queue: q, message: m, lease: m.lease}
 	}
 	if q.b.log != nil {
@@ -356,11 +360,7 @@ func (q *Queue) take(buf []Delivery, now int64) (n int, commit wal.Commit, err e
 	}
 	q.count.InFlight += n
 	q.count.Delivered += uint64(n)
-	for _, d := range buf[:n] {
-		if d.Attempt > 1 {
-			q.count.Redelivered++
-		}
-	}
+	q.count.Redelivered += redelivered
 	q.arm(now)
 	return n, commit, nil
 }
@@ -380,8 +380,7 @@ func (q *Queue) untake(deliveries []Delivery) {
 // ready now, and tells Drain if nothing is left. Those served are to be woken
 // once the lock is released.
 func (q *Queue) settle() (out woken) {
-	fits := func(w *waiter) bool { return q.err != nil || q.held+len(w.bodies) <= q.cfg.MaxLen }
-	for w := q.publishers.first; w != nil && fits(w); w = q.publishers.first {
+	for w := q.publishers.first; w != nil && q.fits(w); w = q.publishers.first {
 		q.publishers.remove(w)
 		if w.err = q.err; w.err == nil {
 			w.first, w.commit, w.err = q.acceptAll(w.bodies)
@@ -410,6 +409,9 @@ func (q *Queue) settle() (out woken) {
 	}
 	return out
 }
+
+// fits tells whether a publisher need not wait any more.
+func (q *Queue) fits(w *waiter) bool { return q.err != nil || q.held+len(w.bodies) <= q.cfg.MaxLen }
 
 // confirmed waits until a record is on the disk.
 func (q *Queue) confirmed(ctx context.Context, commit wal.Commit) error {

@@ -8,6 +8,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -183,7 +184,9 @@ func TestPowerFailureLosesNothingConfirmed(t *testing.T) {
 // would do to the disk that had that fault itself.
 type sloppy struct {
 	*faultfs.FS
-	fault            string
+	fault string
+
+	mu               sync.Mutex // segments are begun and trimmed side by side
 	renamed, removed bool
 }
 
@@ -214,18 +217,24 @@ func (s *sloppy) Rename(from, to string) error {
 	if s.fault == "a segment has its name before it is whole" && strings.HasSuffix(from, ".wal.tmp") {
 		return nil
 	}
+	s.mu.Lock()
 	s.renamed = strings.HasSuffix(to, ".wal")
+	s.mu.Unlock()
 	return s.FS.Rename(from, to)
 }
 
 func (s *sloppy) Remove(name string) error {
+	s.mu.Lock()
 	s.removed = path.Ext(name) == ".wal"
+	s.mu.Unlock()
 	return s.FS.Remove(name)
 }
 
 func (s *sloppy) SyncDir(dir string) error {
+	s.mu.Lock()
 	renamed, removed := s.renamed, s.removed
 	s.renamed, s.removed = false, false
+	s.mu.Unlock()
 	switch {
 	case s.fault == "the folders above are not synced" && dir != deep,
 		s.fault == "the folder is not synced for a new segment" && renamed,
