@@ -27,12 +27,14 @@ var errDead = errors.New("the power has failed")
 // history is what a log was asked for, over several lives, and what it owes for
 // that.
 type history struct {
-	random    *rand.Rand
-	disk      *faultfs.FS
-	plant     func(*faultfs.FS) wal.FS
-	sent      int
-	confirmed []int // in order
-	trimmed   int   // all below may be gone
+	random *rand.Rand
+	disk   *faultfs.FS
+	plant  func(*faultfs.FS) wal.FS
+	sent   int
+
+	mu        sync.Mutex // the power fails on the goroutine of the log
+	confirmed []int      // in order
+	trimmed   int        // all below may be gone
 }
 
 // live opens the log, appends and trims, until the power fails: at any call of
@@ -57,7 +59,9 @@ func (h *history) live() {
 		case calls == broken:
 			return syscall.EIO
 		case calls == last:
+			h.mu.Lock()
 			confirmed, trimmed = slices.Clone(h.confirmed), h.trimmed
+			h.mu.Unlock()
 			left = h.disk.Clone()
 		}
 		if calls >= last {
@@ -102,16 +106,20 @@ func (h *history) use(l *wal.Log) {
 		}
 		for i, c := range commits {
 			if c.Wait(context.Background()) == nil {
+				h.mu.Lock()
 				h.confirmed = append(h.confirmed, first+i)
+				h.mu.Unlock()
 			}
 		}
 		if h.random.IntN(8) == 0 {
 			keep := h.sent - 1 - h.random.IntN(6)
 			if segment, ok := segments[keep]; ok {
+				h.mu.Lock()
 				h.trimmed = max(h.trimmed, keep)
 				for n := keep; segments[n-1] == segment; n-- {
 					h.trimmed = min(h.trimmed, n-1)
 				}
+				h.mu.Unlock()
 				_ = l.Trim(segment)
 			}
 		}
