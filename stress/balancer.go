@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"tensile/stress/internal/payload"
 	"tensile/stress/report"
 	"tensile/stress/validate"
 )
@@ -169,16 +170,7 @@ func (k *balancerKit) must(err error, s Strategy, what string) bool {
 }
 
 // key is the i-th key of the scenario.
-func (k *balancerKit) key(i int) uint64 { return scramble(k.seed + uint64(i)) }
-
-// scramble turns consecutive numbers into ones that look random: SplitMix64
-// (Steele, Lea, Flood 2014).
-func scramble(x uint64) uint64 {
-	x += 0x9E3779B97F4A7C15
-	x = (x ^ x>>30) * 0xBF58476D1CE4E5B9
-	x = (x ^ x>>27) * 0x94D049BB133111EB
-	return x ^ x>>31
-}
+func (k *balancerKit) key(i int) uint64 { return payload.Mix(k.seed + uint64(i)) }
 
 // picks is how many are made in memory. However small N is they are as many
 // as it takes to tell a skew from chance.

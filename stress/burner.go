@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"runtime"
 
+	"tensile/stress/internal/payload"
 	"tensile/stress/internal/proc"
 )
 
@@ -15,7 +16,7 @@ func init() {
 		for range runtime.NumCPU() {
 			go func() {
 				for i := uint64(1); ; {
-					i *= oddly
+					i *= payload.Golden
 				}
 			}()
 		}

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"tensile/stress/internal/payload"
 	"tensile/stress/load"
 	"tensile/stress/measure"
 )
@@ -70,7 +71,7 @@ type calledMember struct {
 func newCallSet(t *traffic, l nodeLoad, to []string) *callSet {
 	c := &callSet{t: t, load: l, members: make([]calledMember, len(to)), waits: t.node.Errors().Overloaded == nil}
 	if l.Hold {
-		c.flags |= flagHold
+		c.flags |= payload.FlagHold
 	}
 	for i, name := range to {
 		c.members[i].name, c.members[i].ended = name, make([]atomic.Uint32, l.Each)
@@ -91,14 +92,14 @@ type call struct {
 	request []byte
 }
 
-func (k *call) id() requestID {
-	return newID(k.c.load.ID, nodeNumber(k.c.t.self), nodeNumber(k.member.name), k.seq)
+func (k *call) id() payload.RequestID {
+	return payload.NewRequestID(k.c.load.ID, payload.NodeNumber(k.c.t.self), payload.NodeNumber(k.member.name), k.seq)
 }
 
 // send makes the call with the number in seq. done is handed on to Call.
 func (k *call) send(done func([]byte, error)) {
 	id := k.id()
-	fillRequest(k.request, id, k.c.flags)
+	payload.FillRequest(k.request, id, k.c.flags)
 	k.current.Store(uint64(id) + 1)
 	k.c.flight.Start()
 	k.c.t.calls.Start()
@@ -109,11 +110,11 @@ func (k *call) send(done func([]byte, error)) {
 // the reply to an earlier one once more, or if there was no room for it.
 func (k *call) ends(got []byte, err error) (ended, refused bool) {
 	c, now := k.c, k.current.Load()
-	var id requestID
+	var id payload.RequestID
 	var odd func()
 	if err == nil {
 		var ok bool
-		id, _, ok = readRequest(got, reply)
+		id, _, ok = payload.ReadRequest(got, payload.Inverted)
 		switch {
 		case !ok:
 			odd = func() {
@@ -150,11 +151,11 @@ func (k *call) ends(got []byte, err error) (ended, refused bool) {
 
 func (c *callSet) twice(format string, args ...any) { c.odd.Note(&c.duplicated, format, args...) }
 
-func (c *callSet) hasEnded(id requestID) bool {
+func (c *callSet) hasEnded(id payload.RequestID) bool {
 	for i := range c.members {
 		m := &c.members[i]
-		if nodeNumber(m.name) == id.to() && id.load() == c.load.ID && id.seq() < uint64(len(m.ended)) {
-			return m.ended[id.seq()].Load() > 0
+		if payload.NodeNumber(m.name) == id.To() && id.Load() == c.load.ID && id.Seq() < uint64(len(m.ended)) {
+			return m.ended[id.Seq()].Load() > 0
 		}
 	}
 	return false
@@ -367,7 +368,7 @@ func (c *nodeChild) oneWay(o nodeOrder) (any, error) {
 	for seq := range o.Load.Each {
 		for i := range l.members {
 			k := call{c: l, member: &l.members[i], seq: uint64(seq)}
-			fillRequest(request, k.id(), 0)
+			payload.FillRequest(request, k.id(), 0)
 			k.member.next.Add(1)
 			for {
 				err := c.subject.Send(k.member.name, request)
@@ -511,7 +512,7 @@ func (c *nodeChild) refused(o nodeOrder) (any, error) {
 	r := refusal{Unreachable: true}
 	for range calls {
 		began := time.Now()
-		err := c.traffic.callOnce(o.To[0], smallSize)
+		err := c.traffic.callOnce(o.To[0], payload.SmallRequest)
 		r.Slowest = max(r.Slowest, time.Since(began))
 		switch {
 		case err == nil:

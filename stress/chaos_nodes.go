@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"tensile/stress/internal/wait"
 	"tensile/stress/report"
 )
 
@@ -226,7 +227,7 @@ func (k *nodesKit) untilSteady(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, settleBound)
 	defer cancel()
 	var err error
-	if until(ctx, settleBound, func() bool { _, err = k.look(ctx); return err == nil }) {
+	if wait.Until(ctx, settleBound, func() bool { _, err = k.look(ctx); return err == nil }) {
 		return true
 	}
 	k.violate("nodes", "the cluster is not in its steady state though nothing is wrong: %v", err)
@@ -317,7 +318,7 @@ func (k *nodesKit) fault(ctx context.Context, t *testing.T, fault, victim string
 		return
 	}
 	// What the engine says is not evidence.
-	if !until(ctx, settleBound, func() bool {
+	if !wait.Until(ctx, settleBound, func() bool {
 		if is := e.steady(ctx); is == nil || ctx.Err() == nil || err == nil {
 			err = is // what is cut short says nothing
 		}

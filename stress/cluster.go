@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"tensile/stress/internal/proc"
+	"tensile/stress/internal/wait"
 	"tensile/stress/report"
 	"tensile/stress/validate"
 )
@@ -93,7 +94,7 @@ func (k *clusterKit) allPairs(ctx context.Context, when string) {
 func (k *clusterKit) pairsAgain(ctx context.Context) (wrong string) {
 	ctx, cancel := context.WithTimeout(ctx, settleBound)
 	defer cancel()
-	until(ctx, settleBound, func() bool {
+	wait.Until(ctx, settleBound, func() bool {
 		failed := k.pairs(ctx, k.names())
 		if wrong = ""; len(failed) > 0 {
 			wrong = fmt.Sprintf("after %v a call still failed: %s", settleBound, failed[0])
@@ -319,7 +320,7 @@ func (k *clusterKit) burning(ctx context.Context, _ *testing.T) {
 		for _, wrong := range k.pairs(ctx, k.names()) {
 			k.violate("pairs", "while every processor was busy a call failed: %s", wrong)
 		}
-		if !until(ctx, min(time.Second, k.settings().Burn), k.failed) {
+		if !wait.Until(ctx, min(time.Second, k.settings().Burn), k.failed) {
 			continue
 		}
 		break

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"testing"
 
+	"tensile/stress/internal/wait"
 	"tensile/stress/report"
 	"tensile/stress/validate"
 )
@@ -83,7 +84,7 @@ func (k *connectionsKit) rounds(ctx context.Context, d *kind) (levels []report.L
 // before, or for as long as the ends of connections may take to be seen.
 func (k *connectionsKit) ended(ctx context.Context, d *kind, before float64) (w *watched, ok bool) {
 	w = new(watched)
-	until(ctx, settleBound, func() bool {
+	wait.Until(ctx, settleBound, func() bool {
 		ok = k.all(ctx, d.servers(), only(doRead))
 		w.add(0, d)
 		now := w.values[heldGoroutines]

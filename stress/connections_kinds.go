@@ -12,6 +12,7 @@ import (
 
 	"tensile/stress/internal/exchange"
 	"tensile/stress/internal/proc"
+	"tensile/stress/internal/wait"
 	"tensile/stress/measure"
 	"tensile/stress/report"
 )
@@ -76,7 +77,7 @@ func (h *host) lastWords() string {
 
 // each calls do for all hosts at once, and waits.
 func each(hosts []*host, do func(*host)) {
-	beside(len(hosts), func(i int) { do(hosts[i]) })
+	wait.All(len(hosts), func(i int) { do(hosts[i]) })
 }
 
 // all has hosts do something at once, and says whether none failed.

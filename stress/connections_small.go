@@ -9,6 +9,7 @@ import (
 
 	"tensile/stress/internal/exchange"
 	"tensile/stress/internal/pipe"
+	"tensile/stress/internal/wait"
 	"tensile/stress/measure"
 	"tensile/stress/report"
 )
@@ -42,7 +43,7 @@ func (k *connectionsKit) answers(ctx context.Context, t *testing.T) {
 			k.fail("memory, %s: %v", d.name, err)
 		}
 		callers.Touch(ctx, few, 0) // now each has been accepted
-		atRest(ctx)
+		wait.AtRest(ctx)
 		connected := runtime.NumGoroutine()
 		d.goroutines = math.Round(2*float64(connected-before)/few) / 2
 		callers.Touch(ctx, 5*few, 0)
@@ -75,7 +76,7 @@ func listenFew(network string) (net.Listener, func(context.Context, int) (net.Co
 // steadyGoroutines waits until there are no more goroutines than when the
 // connections were opened, or for each of them half a one more.
 func (k *connectionsKit) steadyGoroutines(ctx context.Context, d *kind, connected int) bool {
-	if until(ctx, settleBound, func() bool { return runtime.NumGoroutine() <= connected+few/2 }) {
+	if wait.Until(ctx, settleBound, func() bool { return runtime.NumGoroutine() <= connected+few/2 }) {
 		return true
 	}
 	k.violate("growth", "%s: when %d connections were open there were %d goroutines, and after five more requests on each of them %d",
@@ -93,7 +94,7 @@ func (k *connectionsKit) hangUp(ctx context.Context, d *kind, callers *exchange.
 		descriptorsOf = 2 * few / 2 // both ends are in this process
 	}
 	goroutines, descriptors := 0, 0
-	if !until(ctx, settleBound, func() bool {
+	if !wait.Until(ctx, settleBound, func() bool {
 		now := measure.ReadHolding()
 		goroutines = now.Goroutines - (before.Goroutines - goroutinesOf)
 		if descriptorsOf > 0 {

@@ -7,6 +7,8 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+
+	"tensile/stress/internal/payload"
 )
 
 // damager dials for a node, and damages what it sends when told to.
@@ -41,7 +43,7 @@ func (d *damager) dial(ctx context.Context, addr string) (net.Conn, error) {
 
 // Write damages one byte in the middle, of a write that carries a request.
 func (c *damaged) Write(b []byte) (int, error) {
-	if len(b) >= smallSize && c.armed.CompareAndSwap(true, false) {
+	if len(b) >= payload.SmallRequest && c.armed.CompareAndSwap(true, false) {
 		b = bytes.Clone(b)
 		b[len(b)/2] ^= 0x40
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"runtime"
 
+	"tensile/stress/internal/wait"
 	"tensile/stress/measure"
 )
 
@@ -32,7 +33,7 @@ func (s *scenario) keeps(ctx context.Context, what string, n int, limit float64,
 		}
 	}
 	each := 0.0
-	if !until(ctx, settleBound/4, func() bool {
+	if !wait.Until(ctx, settleBound/4, func() bool {
 		each = float64(liveMemory()-before) / float64(keptRounds*n)
 		return each <= limit
 	}) {

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"tensile/stress/internal/payload"
 	"tensile/stress/internal/proc"
 	"tensile/stress/measure"
 )
@@ -182,7 +183,7 @@ func (c *nodeChild) watch(ctx context.Context) {
 
 // ping calls each of the members named and answers what went wrong, by name.
 func (c *nodeChild) ping(o nodeOrder) (any, error) {
-	size := smallSize
+	size := payload.SmallRequest
 	if o.Load != nil {
 		size = o.Load.Size
 	}
@@ -224,7 +225,7 @@ func (c *nodeChild) intrude(o nodeOrder) (any, error) {
 	}
 	for _, to := range o.To {
 		t := traffic{self: o.Start.Name, node: node}
-		in.Served = in.Served || t.callOnce(to, minSize) == nil
+		in.Served = in.Served || t.callOnce(to, payload.MinRequest) == nil
 	}
 	return in, node.Close()
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"tensile/stress/internal/payload"
 )
 
 // nodeLook is what a node process answers to "look".
@@ -48,10 +50,10 @@ func (c *nodeChild) look(o nodeOrder) (any, error) {
 // callFor calls a member with a message that is like no other, and gives up
 // after patience.
 func (t *traffic) callFor(to string, seq uint64, patience time.Duration) nodeCall {
-	request := make([]byte, smallSize)
-	fillRequest(request, newID(0, nodeNumber(t.self), nodeNumber(to), seq), 0)
+	request := make([]byte, payload.SmallRequest)
+	payload.FillRequest(request, payload.NewRequestID(0, payload.NodeNumber(t.self), payload.NodeNumber(to), seq), 0)
 	want := make([]byte, len(request))
-	invert(want, request)
+	payload.Invert(want, request)
 	began := time.Now()
 	ended := make(chan nodeCall, 1)
 	go t.node.Call(to, request, func(got []byte, err error) {

@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"tensile/stress/internal/wait"
 )
 
 // errRefused is what a dial returns that the kit has refused.
@@ -29,7 +31,7 @@ func (k *poolKit) failingDials(ctx context.Context, t *testing.T) {
 	c := k.hold(first, 0)
 	var all sync.WaitGroup
 	for i := range waiters {
-		if !untilParked(ctx, &all, func() {
+		if !wait.UntilParked(ctx, &all, func() {
 			l, err := k.acquire(ctx, p)
 			switch {
 			case err == nil:
@@ -61,7 +63,7 @@ func (k *poolKit) failingDials(ctx context.Context, t *testing.T) {
 			break
 		}
 		// It may go on refusing for a while, as it was refused.
-		until(ctx, settleBound, func() bool {
+		wait.Until(ctx, settleBound, func() bool {
 			l, err := k.acquire(ctx, p)
 			if err == nil {
 				k.release(l, k.hold(l, 0))
@@ -115,7 +117,7 @@ func (k *poolKit) dialOutlastsCaller(ctx context.Context, p Pool, d *dialler, ou
 			dials = true
 		case err := <-done:
 			// Without a dial: after those that failed a pool may give it a rest.
-			if !until(ctx, failFast, func() bool { return false }) && ctx.Err() == nil {
+			if !wait.Until(ctx, failFast, func() bool { return false }) && ctx.Err() == nil {
 				go acquire()
 				continue
 			}

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"tensile/stress/internal/wait"
 )
 
 // The limits in time that are asked of a LimitedPool. They are short, so that
@@ -84,7 +86,7 @@ func (k *poolKit) idle(ctx context.Context, p Pool, d *dialler) {
 	})
 	k.capacity(ctx, p, d.size, "idle")
 	old := d.all()
-	until(ctx, limitMargin*idleLimit, func() bool { return d.open.Load() == 0 })
+	wait.Until(ctx, limitMargin*idleLimit, func() bool { return d.open.Load() == 0 })
 	k.lend(ctx, p, "idle", func(c *conn) {
 		if idle := c.idleFor(); slices.Contains(old, c) && idle > limitMargin/2*idleLimit {
 			k.violate("idle", "a connection was lent that had been idle for %v, the limit is %v", idle, idleLimit)
@@ -105,7 +107,7 @@ func (k *poolKit) lifetime(ctx context.Context, p Pool, d *dialler) {
 			k.violate("lifetime", "a connection was closed at the age of %v, the limit is %v", age, lifetimeLimit)
 		}
 	})
-	replaced := until(ctx, limitMargin*lifetimeLimit, func() bool {
+	replaced := wait.Until(ctx, limitMargin*lifetimeLimit, func() bool {
 		k.lend(ctx, p, "lifetime", func(*conn) {})
 		return len(d.all()) > 1
 	})

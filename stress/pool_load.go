@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"tensile/stress/internal/wait"
 	"tensile/stress/load"
 	"tensile/stress/measure"
 	"tensile/stress/report"
@@ -75,14 +76,14 @@ func (k *poolKit) load() {
 // offerBurst has n operations in flight at once. err is the first of an
 // operation, or says why some have not ended.
 func (k *poolKit) offerBurst(ctx context.Context, n int, subjects []Pool) (rec *measure.Recorder, out load.Closed, err error) {
-	stalled := newStall(ctx, stallBound)
-	defer stalled.release()
+	stalled := wait.NewStall(ctx, stallBound)
+	defer stalled.Release()
 	rec = measure.NewRecorder(n)
 	var firstErr atomic.Pointer[error]
 	out = load.Burst(stalled, n, func(g *load.Gate) {
 		k.follow(n, g.Ended, g.Now)
 		rec.Begin(time.Now())
-		stalled.watch(g.Ended)
+		stalled.Watch(g.Ended)
 	}, func(i int, g *load.Gate) {
 		defer k.recovered("burst")
 		// Holders wait until all have started: so N are in flight at once.
@@ -101,8 +102,8 @@ func (k *poolKit) offerBurst(ctx context.Context, n int, subjects []Pool) (rec *
 
 // offerSteady offers n operations at a rate.
 func (k *poolKit) offerSteady(ctx context.Context, n int, rate float64, subjects []Pool) (rec *measure.Recorder, out load.Open, err error) {
-	stalled := newStall(ctx, stallBound)
-	defer stalled.release()
+	stalled := wait.NewStall(ctx, stallBound)
+	defer stalled.Release()
 	rec = measure.NewRecorder(n)
 	var firstErr atomic.Pointer[error]
 	k.underLoad(func() {
@@ -110,7 +111,7 @@ func (k *poolKit) offerSteady(ctx context.Context, n int, rate float64, subjects
 			func(began time.Time, f *load.InFlight) {
 				k.follow(n, f.Ended, f.Now)
 				rec.Begin(began)
-				stalled.watch(f.Ended)
+				stalled.Watch(f.Ended)
 			}, func(i int, due int64) {
 				defer k.recovered("steady")
 				if err := k.operate(stalled, subjects[i%len(subjects)], i, nil); err != nil {
@@ -120,7 +121,7 @@ func (k *poolKit) offerSteady(ctx context.Context, n int, rate float64, subjects
 				}
 				rec.Done(i, due)
 			})
-		stalled.stop()
+		stalled.Stop()
 	})
 	return rec, out, firstError(&firstErr, stalled)
 }

@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"tensile/stress/internal/wait"
 )
 
 // order: one connection, waiters that come one after the other.
@@ -24,7 +26,7 @@ func (k *poolKit) order(ctx context.Context, t *testing.T) {
 	served := make(chan int, waiters)
 	var all sync.WaitGroup
 	for i := range waiters {
-		if !untilParked(ctx, &all, func() {
+		if !wait.UntilParked(ctx, &all, func() {
 			l, err := k.acquire(ctx, p)
 			if err != nil {
 				k.violate("served", "waiter %d of %d was not served: %v", i, waiters, err)
@@ -78,7 +80,7 @@ func (k *poolKit) overtake(ctx context.Context, p Pool) {
 		c := k.hold(l, 0)
 		var served atomic.Bool
 		var waiter sync.WaitGroup
-		untilParked(ctx, &waiter, func() {
+		wait.UntilParked(ctx, &waiter, func() {
 			l, err := k.acquire(ctx, p)
 			if err != nil {
 				k.violate("served", "a waiter was not served: %v", err)
@@ -178,7 +180,7 @@ func (k *poolKit) broken(ctx context.Context, t *testing.T) {
 	cut := 0
 	var err error
 	// The other end may have accepted only some of them yet.
-	until(ctx, settleBound, func() bool {
+	wait.Until(ctx, settleBound, func() bool {
 		var more int
 		more, err = k.cut(size - cut)
 		cut += more
@@ -224,7 +226,7 @@ func (k *poolKit) overflow(ctx context.Context, t *testing.T) {
 	}
 	var all sync.WaitGroup
 	for range bound {
-		untilParked(ctx, &all, func() {
+		wait.UntilParked(ctx, &all, func() {
 			if l, err := k.acquire(ctx, p); err == nil {
 				l.Release()
 			} else {
@@ -264,7 +266,7 @@ func (k *poolKit) close(ctx context.Context, t *testing.T) {
 	}
 	// In line as long as all are lent; Close may serve it yet, or refuse it.
 	waiter := make(chan struct{})
-	untilParked(ctx, new(sync.WaitGroup), func() {
+	wait.UntilParked(ctx, new(sync.WaitGroup), func() {
 		defer close(waiter)
 		if l, err := k.acquire(context.Background(), p); err == nil {
 			l.Release()
@@ -272,12 +274,12 @@ func (k *poolKit) close(ctx context.Context, t *testing.T) {
 	})
 	ended, id := make(chan error, 1), make(chan string, 1)
 	go func() {
-		id <- goroutineID()
+		id <- wait.GoroutineID()
 		ended <- p.Close()
 	}()
 	closing := <-id
 	for i, l := range leases {
-		parked(ctx, closing)
+		wait.Parked(ctx, closing)
 		if len(ended) > 0 {
 			k.violate("close", "Close returned while %d connections were lent out", size-i)
 		}

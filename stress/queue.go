@@ -2,7 +2,6 @@ package stress
 
 import (
 	"context"
-	"encoding/binary"
 	"fmt"
 	"sync"
 	"testing"
@@ -189,23 +188,6 @@ func (k *queueKit) judge() {
 	}
 	k.judgeLedger()
 	k.shown("exclusive")
-}
-
-// queueBody is the content of a message: its Message.
-func queueBody(id uint64) []byte { return appendBody(make([]byte, 0, 16), id) }
-
-func appendBody(buf []byte, id uint64) []byte {
-	m := message(id)
-	return binary.LittleEndian.AppendUint64(binary.LittleEndian.AppendUint64(buf, m.ID), m.Sum)
-}
-
-// readBody returns the message that a body is, and whether it is intact.
-func readBody(body []byte) (m Message, intact bool) {
-	if len(body) < 16 {
-		return m, false
-	}
-	m = Message{binary.LittleEndian.Uint64(body), binary.LittleEndian.Uint64(body[8:])}
-	return m, m.intact()
 }
 
 // together runs n workers and returns when they have ended. It returns false,

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"tensile/stress/internal/payload"
 	"tensile/stress/load"
 	"tensile/stress/measure"
 )
@@ -88,7 +89,7 @@ func (b *queueBook) publish(ctx context.Context, to Broker, id uint64, queue int
 
 // end publishes the message that ends a queue.
 func (b *queueBook) end(ctx context.Context, to Broker, queue int) bool {
-	if err := to.Publish(ctx, queue, queueBody(b.marker(queue))); err != nil {
+	if err := to.Publish(ctx, queue, payload.Body(b.marker(queue))); err != nil {
 		b.callFailed(ctx, "Publish", queue, err)
 		return false
 	}
@@ -102,7 +103,7 @@ func (b *queueBook) receive(ctx context.Context, from Broker, queue int) (d Deli
 		b.callFailed(ctx, "Receive", queue, err)
 		return nil, 0, false, false
 	}
-	m, intact := readBody(d.Body())
+	m, intact := payload.ReadBody(d.Body())
 	if intact && m.ID == b.marker(queue) {
 		return d, m.ID, true, true
 	}

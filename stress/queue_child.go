@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"tensile/stress/internal/disk"
+	"tensile/stress/internal/payload"
 	"tensile/stress/internal/proc"
 )
 
@@ -150,7 +151,7 @@ func (s *brokerServer) answer(body json.RawMessage) (any, error) {
 func (s *brokerServer) publish(r brokerRequest) (out brokerReply) {
 	bodies := make([][]byte, len(r.IDs))
 	for i, id := range r.IDs {
-		bodies[i] = append(queueBody(id), bytes.Repeat([]byte{0xa5}, r.Pad)...)
+		bodies[i] = append(payload.Body(id), bytes.Repeat([]byte{0xa5}, r.Pad)...)
 	}
 	if b, ok := s.b.(BatchBroker); ok && r.Batch {
 		if err := b.PublishBatch(context.Background(), r.Queue, bodies); err != nil {
@@ -217,7 +218,7 @@ func (s *brokerServer) receive(r brokerRequest) (out brokerReply) {
 
 // hold keeps a delivery for the parent.
 func (s *brokerServer) hold(d Delivery) wireMessage {
-	m, intact := readBody(d.Body())
+	m, intact := payload.ReadBody(d.Body())
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.last++

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"tensile/stress/internal/payload"
 	"tensile/stress/validate"
 )
 
@@ -51,7 +52,7 @@ func readImage(dir string) (logImage, error) {
 		}
 		f := logFile{name: path, size: int64(len(data)), data: slices.Clone(bytes.TrimRight(data, "\x00"))}
 		for id := range f.bodies {
-			f.bodies[id] = bytes.Index(f.data, queueBody(uint64(id)))
+			f.bodies[id] = bytes.Index(f.data, payload.Body(uint64(id)))
 		}
 		image.files = append(image.files, f)
 		image.used += len(f.data)
@@ -235,7 +236,7 @@ func (f *logFile) mayLose(id int, hurt injury) bool {
 // missing: always where a bit was flipped, and where a cut goes through a message.
 func (f *logFile) mustTell(hurt injury) bool {
 	return hurt.what == injuryFlip || slices.ContainsFunc(f.bodies[:], func(at int) bool {
-		return at >= 0 && at < hurt.offset && hurt.offset < at+len(queueBody(0))
+		return at >= 0 && at < hurt.offset && hurt.offset < at+len(payload.Body(0))
 	})
 }
 
@@ -244,7 +245,7 @@ func (k *queueKit) whatIsLeft(ctx context.Context, b Broker, where string) (left
 	ctx, cancel := context.WithTimeout(ctx, settleBound)
 	defer cancel()
 	const end = damageMessages
-	if err := b.Publish(ctx, 0, queueBody(end)); err != nil {
+	if err := b.Publish(ctx, 0, payload.Body(end)); err != nil {
 		k.violate("torn", "%s: Publish returned %v", where, err)
 		return nil, false
 	}
@@ -254,7 +255,7 @@ func (k *queueKit) whatIsLeft(ctx context.Context, b Broker, where string) (left
 			k.violate("torn", "%s: Receive returned %v", where, err)
 			return nil, false
 		}
-		m, intact := readBody(d.Body())
+		m, intact := payload.ReadBody(d.Body())
 		switch {
 		case !intact || m.ID > end:
 			k.violate("torn", "%s: a message came that was never sent", where)

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"tensile/stress/internal/wait"
 )
 
 const (
@@ -69,7 +71,7 @@ func (l *brokerLives) quiet(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	time.Sleep(pauseBound)
+	time.Sleep(wait.Pause)
 	after, err := l.request(ctx, brokerRequest{Op: askSyncs})
 	return before.Done == after.Done, err
 }
@@ -162,7 +164,7 @@ func (l *brokerLives) heldSync(ctx context.Context, q *durableQueue) error {
 			l.violate("disk", "a message was confirmed while the sync that would bring it to the disk had not ended")
 		}
 		return o.err
-	case <-time.After(pauseBound):
+	case <-time.After(wait.Pause):
 	}
 	if _, err := l.request(ctx, brokerRequest{Op: askFail}); err != nil {
 		return err

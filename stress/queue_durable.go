@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"tensile/stress/internal/disk"
+	"tensile/stress/internal/payload"
+	"tensile/stress/internal/wait"
 	"tensile/stress/report"
 	"tensile/stress/validate"
 )
@@ -124,7 +126,7 @@ func (d *desk) afterClose() {
 			d.violate("durable_lost", "after Close and opening again message %d or %d did not come: %v", next[true], next[false], err)
 			return
 		}
-		m, intact := readBody(got.Body())
+		m, intact := payload.ReadBody(got.Body())
 		held := m.ID < reopenHeld
 		switch {
 		case !intact || m.ID >= reopenSent:
@@ -152,18 +154,18 @@ func (k *queueKit) durableThroughput(ctx context.Context, t *testing.T) {
 	n := k.n / publishers * publishers
 	var confirmed atomic.Int64
 	var failed sync.Once
-	k.follow(n, count(&confirmed), nil)
+	k.follow(n, wait.Counter(&confirmed), nil)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	done := make(chan struct{})
-	go watchStall(cancel, count(&confirmed), done)
+	go watchStall(cancel, wait.Counter(&confirmed), done)
 	ended, took := false, time.Duration(0)
 	k.underLoad(func() {
 		began := time.Now()
 		ended = together(ctx, publishers, func(p int) {
 			defer k.recovered("durable throughput")
 			for i := range n / publishers {
-				if err := b.Publish(ctx, p%queueCount, queueBody(uint64(p*n/publishers+i))); err != nil {
+				if err := b.Publish(ctx, p%queueCount, payload.Body(uint64(p*n/publishers+i))); err != nil {
 					failed.Do(func() { k.fail("queueing, durable throughput: Publish returned %v", err) })
 					return
 				}
@@ -195,7 +197,7 @@ func (k *queueKit) kills(ctx context.Context, t *testing.T, kills int) {
 	each := max(k.n/kills, leastPerLife)
 	restarts := report.Repeats{Name: "restart of the durable broker after SIGKILL", Unit: "ms"}
 	var done atomic.Int64
-	k.follow(kills, count(&done), nil)
+	k.follow(kills, wait.Counter(&done), nil)
 	err := func() error {
 		for {
 			took, err := l.open(ctx)

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"tensile/stress/internal/proc"
+	"tensile/stress/internal/wait"
 )
 
 // brokerLives are the lives of a durable broker in child processes over one
@@ -205,8 +206,8 @@ func (l *brokerLives) check(ctx context.Context, q *durableQueue, part float64) 
 		}
 	}
 	// Where leases outlive the broker, their time-outs must end first.
-	for began := time.Now(); len(q.missing(end)) > 0 && time.Since(began) < durableVisibility+pauseBound; {
-		got, err := l.receive(ctx, q, brokerRequest{Count: checkMost, Patience: pauseBound})
+	for began := time.Now(); len(q.missing(end)) > 0 && time.Since(began) < durableVisibility+wait.Pause; {
+		got, err := l.receive(ctx, q, brokerRequest{Count: checkMost, Patience: wait.Pause})
 		if err != nil {
 			return err
 		}
@@ -233,7 +234,7 @@ func (l *brokerLives) work(ctx context.Context, n int) error {
 	defer cancel(nil)
 	var confirmed, acking atomic.Int64
 	enough, done := make(chan struct{}), make(chan struct{})
-	go watchStall(cancel, count(&confirmed), done)
+	go watchStall(cancel, wait.Counter(&confirmed), done)
 	// The work ends with the child; an error of the broker ends it before.
 	ends := func(err error) bool {
 		if errors.Is(err, errBroker) {

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"tensile/stress/internal/payload"
+	"tensile/stress/internal/wait"
 	"tensile/stress/load"
 	"tensile/stress/measure"
 	"tensile/stress/report"
@@ -83,13 +85,13 @@ func (c *queueConsumer) next(ctx context.Context, b Broker, q *consumedQueue) bo
 // called reordered and not lost.
 func (c *queueConsumer) late(ctx context.Context, b Broker, q *consumedQueue) bool {
 	for q.got < q.expect {
-		short, cancel := context.WithTimeout(ctx, pauseBound)
+		short, cancel := context.WithTimeout(ctx, wait.Pause)
 		d, err := b.Receive(short, q.queue)
 		cancel()
 		if err != nil {
 			return true // the ledger says what is missing
 		}
-		m, intact := readBody(d.Body())
+		m, intact := payload.ReadBody(d.Body())
 		c.book.ledger.Arrive(m.ID, q.queue, intact)
 		if !c.ack(ctx, q, heldMessage{d, m.ID}) {
 			return false
@@ -162,7 +164,7 @@ func (t queueTraffic) consumers(book *queueBook) []*queueConsumer {
 func (t queueTraffic) bodies() func(id int) []byte {
 	buf := make([]byte, 0, 16*t.n)
 	for id := range t.n {
-		buf = appendBody(buf, uint64(id))
+		buf = payload.AppendBody(buf, uint64(id))
 	}
 	return func(id int) []byte { return buf[16*id : 16*id+16 : 16*id+16] }
 }
@@ -190,7 +192,7 @@ func (k *queueKit) traffic(ctx context.Context, t *testing.T, phase string, tr q
 	b := k.start(t, QueueConfig{Queues: tr.queues})
 	book := k.newBook(phase, tr.n, tr.each(), tr.queues)
 	body, consumers := tr.bodies(), tr.consumers(book)
-	k.follow(tr.n, count(&book.acked), book.flight.Now)
+	k.follow(tr.n, wait.Counter(&book.acked), book.flight.Now)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	done := make(chan struct{})
@@ -225,7 +227,7 @@ func (k *queueKit) inFlight(ctx context.Context, t *testing.T) {
 	tr := queueTraffic{queues: min(queueCount, k.n), n: k.n}
 	b := k.start(t, QueueConfig{Queues: tr.queues})
 	book := k.newBook("in flight", k.n, k.n, tr.queues)
-	k.follow(k.n, count(&book.acked), book.flight.Now)
+	k.follow(k.n, wait.Counter(&book.acked), book.flight.Now)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	began, done := time.Now(), make(chan struct{})
@@ -265,7 +267,7 @@ func (k *queueKit) inFlight(ctx context.Context, t *testing.T) {
 func (k *queueKit) fetch(ctx context.Context, b Broker, book *queueBook, tr queueTraffic, w int, held [][]heldMessage) {
 	for q := w; q < tr.queues; q += tr.workers() {
 		for id := q; id < tr.n; id += tr.queues {
-			if !book.publish(ctx, b, uint64(id), q, queueBody(uint64(id))) {
+			if !book.publish(ctx, b, uint64(id), q, payload.Body(uint64(id))) {
 				return
 			}
 		}
@@ -344,7 +346,7 @@ func (k *queueKit) offerSteady(ctx context.Context, t *testing.T, n int, rate fl
 	b := k.start(t, QueueConfig{Queues: tr.queues})
 	book := k.newBook("steady", tr.n, tr.each(), tr.queues)
 	body, consumers := tr.bodies(), tr.consumers(book)
-	k.follow(tr.n, count(&book.acked), book.flight.Now)
+	k.follow(tr.n, wait.Counter(&book.acked), book.flight.Now)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	done := make(chan struct{})
@@ -405,7 +407,7 @@ func (k *queueKit) explored(t *testing.T) {
 func BenchmarkQueue(b *testing.B, open func(testing.TB, QueueConfig) Broker) {
 	broker := open(b, QueueConfig{Queues: queueCount, Visibility: longVisibility})
 	ctx := context.Background()
-	body := queueBody(1)
+	body := payload.Body(1)
 	const each = validate.BaseScale / queueCount
 	cycle := func(queue int, rings [][]Delivery, i int) error {
 		if err := broker.Publish(ctx, queue, body); err != nil {

@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"tensile/stress/internal/wait"
 )
 
 // The shape of the kills with every option on.
@@ -61,7 +63,7 @@ func (k *queueKit) optionKills(ctx context.Context, t *testing.T, a optionAbilit
 	var done atomic.Int64
 	var sums optionTotals
 	all := a.combinations()
-	k.follow(max(kills, len(all)), count(&done), nil)
+	k.follow(max(kills, len(all)), wait.Counter(&done), nil)
 	for i, cfg := range all {
 		cfg.Dir = filepath.Join(t.TempDir(), "queues")
 		l := k.newOptionLives(cfg, a)

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"tensile/stress/internal/wait"
 )
 
 // optionLives are the lives of a durable broker with every option on.
@@ -175,7 +177,7 @@ func (l *optionLives) work(ctx context.Context, n int) error {
 	defer cancel(nil)
 	w := &optionWork{optionLives: l, ctx: ctx, cancel: cancel}
 	done := make(chan struct{})
-	go watchStall(cancel, count(&w.steps), done)
+	go watchStall(cancel, wait.Counter(&w.steps), done)
 	before := l.sums()
 	var all sync.WaitGroup
 	for _, q := range l.queues {

@@ -9,6 +9,9 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"tensile/stress/internal/payload"
+	"tensile/stress/internal/wait"
 )
 
 // desk is one broker in a phase with a handful of messages.
@@ -62,7 +65,7 @@ func (d *desk) wrong(format string, args ...any) {
 // publish publishes messages in order.
 func (d *desk) publish(ids ...uint64) bool {
 	for _, id := range ids {
-		if !d.must(d.b.Publish(d.ctx, 0, queueBody(id)), "Publish of message %d", id) {
+		if !d.must(d.b.Publish(d.ctx, 0, payload.Body(id)), "Publish of message %d", id) {
 			return false
 		}
 	}
@@ -80,7 +83,7 @@ func (d *desk) take(receive func(context.Context, int) (Delivery, error), id uin
 		d.wrong("%s: message %d did not come: %v", why, id, err)
 		return takenMessage{}, false
 	}
-	switch m, intact := readBody(got.Body()); {
+	switch m, intact := payload.ReadBody(got.Body()); {
 	case !intact:
 		d.wrong("%s: a corrupted message came instead of message %d", why, id)
 	case m.ID != id:
@@ -288,10 +291,10 @@ func (d *desk) attempt(ctx context.Context, id uint64) *publishing {
 	started := make(chan string, 1)
 	go func() {
 		defer close(a.done)
-		started <- goroutineID()
-		a.err = d.b.Publish(ctx, 0, queueBody(id))
+		started <- wait.GoroutineID()
+		a.err = d.b.Publish(ctx, 0, payload.Body(id))
 	}()
-	parked(d.ctx, <-started)
+	wait.Parked(d.ctx, <-started)
 	return a
 }
 
@@ -319,7 +322,7 @@ func (k *queueKit) blocking(ctx context.Context, b Broker) {
 	defer cancel()
 	leaves, waits := d.attempt(giveUp, queueBound), d.attempt(ctx, queueBound+1)
 	var early *publishing
-	pause := time.NewTimer(pauseBound)
+	pause := time.NewTimer(wait.Pause)
 	defer pause.Stop()
 	select {
 	case <-pause.C:
@@ -364,7 +367,7 @@ func (k *queueKit) refusing(ctx context.Context, b Broker, full error) {
 		// one too many in.
 		together(ctx, 4*queueBound, func(i int) {
 			defer k.recovered("bounded")
-			err := b.Publish(ctx, 0, queueBody(uint64(i)))
+			err := b.Publish(ctx, 0, payload.Body(uint64(i)))
 			if err == nil {
 				accepted.Add(1)
 			} else if !errors.Is(err, full) {
@@ -405,12 +408,12 @@ func (d *desk) givesUp(id uint64, before bool) bool {
 	asked := time.Now()
 	go func() {
 		defer close(got)
-		started <- goroutineID()
+		started <- wait.GoroutineID()
 		if delivery, err := d.b.Receive(waiting, 0); err == nil {
 			got <- delivery
 		}
 	}()
-	parked(d.ctx, <-started)
+	wait.Parked(d.ctx, <-started)
 	if before {
 		giveUp()
 	} else {
@@ -444,7 +447,7 @@ func (d *desk) givesUp(id uint64, before bool) bool {
 // closing: Close turns those who wait away, and everybody who comes later.
 func (k *queueKit) closing(ctx context.Context, t *testing.T) {
 	b := k.start(t, QueueConfig{Queues: 2})
-	if !k.must(b.Publish(ctx, 1, queueBody(1)), "Publish") {
+	if !k.must(b.Publish(ctx, 1, payload.Body(1)), "Publish") {
 		return
 	}
 	const waiting = 4
@@ -452,11 +455,11 @@ func (k *queueKit) closing(ctx context.Context, t *testing.T) {
 	for range waiting {
 		started := make(chan string, 1)
 		go func() {
-			started <- goroutineID()
+			started <- wait.GoroutineID()
 			_, err := b.Receive(ctx, 0)
 			ended <- err
 		}()
-		parked(ctx, <-started)
+		wait.Parked(ctx, <-started)
 	}
 	closed := make(chan struct{})
 	go func() {
@@ -484,7 +487,7 @@ func (k *queueKit) closing(ctx context.Context, t *testing.T) {
 	}
 	short, cancel := context.WithTimeout(ctx, settleBound)
 	defer cancel()
-	if err := b.Publish(short, 0, queueBody(2)); err == nil {
+	if err := b.Publish(short, 0, payload.Body(2)); err == nil {
 		k.violate("close", "Publish after Close returned nil")
 	}
 	if _, err := b.Receive(short, 1); err == nil {
@@ -504,7 +507,7 @@ func (k *queueKit) contention(ctx context.Context, t *testing.T) {
 	n := each * queueWorkers
 	b := k.start(t, QueueConfig{Queues: queues})
 	book := k.newBook("contention", n, each, queues)
-	k.follow(n, count(&book.acked), book.flight.Now)
+	k.follow(n, wait.Counter(&book.acked), book.flight.Now)
 	began := time.Now()
 	ctx, settled := context.WithCancelCause(ctx)
 	defer settled(nil)
@@ -514,7 +517,7 @@ func (k *queueKit) contention(ctx context.Context, t *testing.T) {
 		defer k.recovered("contention")
 		if w < queueWorkers {
 			for i := range each {
-				if id := uint64(w*each + i); !book.publish(ctx, b, id, i%queues, queueBody(id)) {
+				if id := uint64(w*each + i); !book.publish(ctx, b, id, i%queues, payload.Body(id)) {
 					return
 				}
 			}

@@ -7,6 +7,9 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"tensile/stress/internal/payload"
+	"tensile/stress/internal/wait"
 )
 
 // waiters: each of several consumers that wait gets one of as many messages,
@@ -14,7 +17,7 @@ import (
 // of any size come as they were.
 func (k *queueKit) waiters(ctx context.Context, t *testing.T) {
 	const waiting, rounds = 8, 3
-	idle := pauseBound // nothing is waited for: this is the idleness
+	idle := wait.Pause // nothing is waited for: this is the idleness
 	if testing.Short() {
 		idle /= 5
 	}
@@ -26,7 +29,7 @@ func (k *queueKit) waiters(ctx context.Context, t *testing.T) {
 			id := make(chan string, 1)
 			go func() {
 				defer k.recovered("waiters")
-				id <- goroutineID()
+				id <- wait.GoroutineID()
 				receive, cancel := context.WithTimeout(ctx, settleBound)
 				defer cancel()
 				d, err := b.Receive(receive, 0)
@@ -37,13 +40,13 @@ func (k *queueKit) waiters(ctx context.Context, t *testing.T) {
 				}
 				got <- err
 			}()
-			parked(ctx, <-id)
+			wait.Parked(ctx, <-id)
 		}
 		if round == rounds-1 {
 			time.Sleep(idle)
 		}
 		for i := range uint64(waiting) {
-			if !k.must(b.Publish(ctx, 0, queueBody(i)), "Publish") {
+			if !k.must(b.Publish(ctx, 0, payload.Body(i)), "Publish") {
 				return
 			}
 		}
@@ -85,7 +88,7 @@ func (k *queueKit) forgets(ctx context.Context, t *testing.T) {
 	const each = 20_000
 	b := k.start(t, QueueConfig{Queues: 1})
 	defer func() { k.close(b) }()
-	body := queueBody(0)
+	body := payload.Body(0)
 	ended, cancel := context.WithCancel(ctx)
 	cancel()
 	ok := k.keeps(ctx, "message that was acknowledged", each, keptPerBody, func(int) bool {

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"tensile/stress/internal/payload"
 	"tensile/stress/validate"
 )
 
@@ -41,9 +42,9 @@ type RouterConfig struct {
 // Message is what is routed. Sum follows from ID, so that damage shows.
 type Message struct{ ID, Sum uint64 }
 
-func message(id uint64) Message { return Message{id, id*0x9E3779B97F4A7C15 + 1} }
+func message(id uint64) Message { return Message(payload.NewMessage(id)) }
 
-func (m Message) intact() bool { return m == message(m.ID) }
+func (m Message) intact() bool { return payload.Message(m).Intact() }
 
 // The shape of the scenario.
 const (

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"tensile/stress/internal/wait"
 	"tensile/stress/measure"
 )
 
@@ -51,7 +52,7 @@ func (k *routerKit) enters(s *solo) (leave func()) {
 
 // together has several goroutines do the same at the same time.
 func (k *routerKit) together(f func(i int)) {
-	beside(senders, func(i int) {
+	wait.All(senders, func(i int) {
 		defer k.recovered("calls at the same time")
 		f(i)
 	})
@@ -244,7 +245,7 @@ func (k *routerKit) full(ctx context.Context, t *testing.T) {
 		for held := 0; id-first < most; held++ {
 			l.Send(id, 0)
 			// The room of what was handled may be there a little later.
-			if !until(ctx, settleBound/2, func() bool {
+			if !wait.Until(ctx, settleBound/2, func() bool {
 				err = r.Send("fills", message(id))
 				return err == nil || held >= heldPerName
 			}) {
@@ -259,7 +260,7 @@ func (k *routerKit) full(ctx context.Context, t *testing.T) {
 				break
 			}
 			if taken++; held == 0 { // the handler has it, and is held
-				until(ctx, settleBound/2, func() bool { return entered.Load() > before })
+				wait.Until(ctx, settleBound/2, func() bool { return entered.Load() > before })
 			}
 		}
 		for range refusals {
@@ -325,7 +326,7 @@ func (k *routerKit) closingHeld(ctx context.Context, t *testing.T) bool {
 		}
 	}
 	closed := make(chan struct{})
-	untilParked(ctx, new(sync.WaitGroup), func() {
+	wait.UntilParked(ctx, new(sync.WaitGroup), func() {
 		defer close(closed)
 		k.must(r.Close(), "Close")
 	})
@@ -398,7 +399,7 @@ func (k *routerKit) closingBusy(ctx context.Context, t *testing.T) bool {
 			}
 		})
 	}
-	until(ctx, settleBound, func() bool { return taken.Load() >= before })
+	wait.Until(ctx, settleBound, func() bool { return taken.Load() >= before })
 	if !k.closeSoon(r) || !k.soon("close", "Send during Close", sending.Wait) {
 		return false
 	}
@@ -446,7 +447,7 @@ func (k *routerKit) fair(ctx context.Context, t *testing.T) {
 			}
 		})
 	}
-	until(ctx, settleBound, func() bool { return hot.Load() > mailbox })
+	wait.Until(ctx, settleBound, func() bool { return hot.Load() > mailbox })
 	for i, name := range table {
 		id := uint64(busy*each + i)
 		l.Send(id, 1+i)
@@ -455,7 +456,7 @@ func (k *routerKit) fair(ctx context.Context, t *testing.T) {
 			k.violate("fair", "beside a name with very many messages Send to another one gave %v", err)
 		}
 	}
-	if !until(ctx, settleBound, func() bool { return others.Load() >= cold }) {
+	if !wait.Until(ctx, settleBound, func() bool { return others.Load() >= cold }) {
 		k.violate("fair", "%d of %d names got nothing for %v while messages to another name came without end", cold-others.Load(), cold, settleBound)
 	}
 	stop.Store(true)
@@ -535,7 +536,7 @@ func (k *routerKit) wakes(ctx context.Context, t *testing.T) {
 	}
 	for round := range rounds {
 		if round > 0 {
-			time.Sleep(pauseBound) // nothing is waited for: this is the idleness
+			time.Sleep(wait.Pause) // nothing is waited for: this is the idleness
 		}
 		for i, name := range table {
 			if !k.send(ctx, r, nil, l, uint64(round*names+i), i, name) {

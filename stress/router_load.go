@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"tensile/stress/internal/wait"
 	"tensile/stress/load"
 	"tensile/stress/measure"
 	"tensile/stress/report"
@@ -65,7 +66,7 @@ func (k *routerKit) inFlight(ctx context.Context, t *testing.T) {
 		flight.Start()
 	}
 	close(hold)
-	k.settle(ctx, &arrived, n, pauseBound)
+	k.settle(ctx, &arrived, n, wait.Pause)
 	k.close(r)
 	k.book("in flight", l.Audit(true))
 	k.measured("in_flight", float64(flight.Peak()))
@@ -131,7 +132,7 @@ func (k *routerKit) offerSteady(ctx context.Context, t *testing.T, n int, rate f
 	k.underLoad(func() {
 		out = load.Steady(ctx, load.Plan{Rate: rate, Count: n, Arrivals: k.settings().Arrivals, Seed: k.seed, Generators: generators, Inline: true},
 			func(began time.Time, _ *load.InFlight) {
-				k.follow(n, count(&arrived), nil)
+				k.follow(n, wait.Counter(&arrived), nil)
 				rec.Begin(began)
 			},
 			func(i int, at int64) {
@@ -141,7 +142,7 @@ func (k *routerKit) offerSteady(ctx context.Context, t *testing.T, n int, rate f
 				to := (id / inARow * 7919) % names
 				k.send(ctx, r, full, ledger, uint64(id), to, table[to])
 			})
-		k.settle(ctx, &arrived, n, pauseBound)
+		k.settle(ctx, &arrived, n, wait.Pause)
 	})
 	k.close(r)
 	k.book("steady", ledger.Audit(true))
@@ -192,7 +193,7 @@ func (k *routerKit) churn(ctx context.Context, t *testing.T) {
 			return
 		}
 	}
-	k.follow(n, count(&arrived), nil)
+	k.follow(n, wait.Counter(&arrived), nil)
 	var taken atomic.Int64
 	var all, churner sync.WaitGroup
 	stop := make(chan struct{})
@@ -236,7 +237,7 @@ func (k *routerKit) churn(ctx context.Context, t *testing.T) {
 	all.Wait()
 	close(stop)
 	churner.Wait()
-	k.settle(ctx, &arrived, int(taken.Load()), pauseBound)
+	k.settle(ctx, &arrived, int(taken.Load()), wait.Pause)
 	k.close(r)
 	rest := kept.Audit(true)
 	if !rest.Clean() {

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"tensile/stress/internal/wait"
 	"tensile/stress/measure"
 )
 
@@ -29,13 +30,6 @@ func (k *routerKit) send(ctx context.Context, r Router, full error, l *measure.L
 		runtime.Gosched()
 	}
 }
-
-// count reads a counter as a number of operations.
-func count(c *atomic.Int64) func() int { return func() int { return int(c.Load()) } }
-
-// pauseBound is the patience of settle where Close comes next, which waits for
-// what is still on the way.
-const pauseBound = 250 * time.Millisecond
 
 // settle waits until count has reached n, or nothing more has come for as long
 // as patience.
@@ -74,7 +68,7 @@ func (k *routerKit) traffic(ctx context.Context, t *testing.T, phase string, nam
 	if !ok {
 		return
 	}
-	k.follow(n, count(&arrived), nil)
+	k.follow(n, wait.Counter(&arrived), nil)
 	if rec != nil {
 		rec.Begin(time.Now())
 	}
@@ -92,7 +86,7 @@ func (k *routerKit) traffic(ctx context.Context, t *testing.T, phase string, nam
 	}
 	all.Wait()
 	if rec != nil {
-		k.settle(ctx, &arrived, n, pauseBound)
+		k.settle(ctx, &arrived, n, wait.Pause)
 	}
 	if !k.close(r) { // and that alone must deliver what is on the way
 		return

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"tensile/stress/internal/wait"
 	"tensile/stress/measure"
 )
 
@@ -104,7 +105,7 @@ func (k *routerKit) unregister(ctx context.Context, t *testing.T) {
 	}
 	send(0)
 	gone := make(chan error, 1)
-	untilParked(ctx, new(sync.WaitGroup), func() {
+	wait.UntilParked(ctx, new(sync.WaitGroup), func() {
 		gone <- r.Unregister("leaving") // may wait for what is on the way
 	})
 	expected := n
@@ -124,7 +125,7 @@ func (k *routerKit) unregister(ctx context.Context, t *testing.T) {
 	if !k.soon("unregister", "Unregister", func() { k.must(<-gone, "Unregister") }) {
 		return
 	}
-	k.settle(ctx, &arrived, expected, pauseBound)
+	k.settle(ctx, &arrived, expected, wait.Pause)
 	if !k.closeSoon(r) {
 		return
 	}

@@ -80,7 +80,6 @@ type SessionConfig struct {
 // The shape of the scenario.
 const (
 	sessionNodes = 4
-	sessionSize  = 64 // bytes of a value
 	// sessionCallers is how many operations are on their way at once in the
 	// throughput phase, and killCallers while nodes are killed.
 	sessionCallers = 512

@@ -1,10 +1,10 @@
 package stress
 
 import (
-	"encoding/binary"
 	"fmt"
-	"hash/crc32"
 	"sync/atomic"
+
+	"tensile/stress/internal/payload"
 )
 
 // book is what the harness knows of N sessions: the last write of each that was
@@ -20,7 +20,7 @@ func newBook(n int) *book { return &book{make([]atomic.Uint32, n), make([]atomic
 func (b *book) next(session int) (number uint32, value []byte) {
 	number = b.acked[session].Load() + 1
 	b.tried[session].Store(number)
-	return number, sessionValue(session, number)
+	return number, payload.Value(session, number)
 }
 
 // acknowledged is how many sessions have a write that was acknowledged.
@@ -43,7 +43,7 @@ func (b *book) judge(session int, r result) (criterion, what string) {
 // written, where acked was its last acknowledged write before the read began.
 func (b *book) judgeSince(session int, acked uint32, r result) (criterion, what string) {
 	tried := b.tried[session].Load()
-	switch number, ok := sessionNumber(session, r.value); {
+	switch number, ok := payload.ReadValue(session, r.value); {
 	case r.outcome == opAbsent && acked == 0:
 		return "", ""
 	case r.outcome == opAbsent:
@@ -58,27 +58,4 @@ func (b *book) judgeSince(session int, acked uint32, r result) (criterion, what 
 		return "latest", fmt.Sprintf("%s has write %d, after write %d was acknowledged", sessionKey(session), number, acked)
 	}
 	return "", ""
-}
-
-// A value is the session, the number of the write, bytes that follow from the
-// two, and a CRC-32 of all that.
-func sessionValue(session int, number uint32) []byte {
-	v := make([]byte, 0, sessionSize)
-	v = binary.LittleEndian.AppendUint32(v, uint32(session))
-	v = binary.LittleEndian.AppendUint32(v, number)
-	for i := uint64(0); len(v) < sessionSize-8; i++ {
-		v = binary.LittleEndian.AppendUint64(v, scramble(uint64(session)<<32|uint64(number)+i<<56))
-	}
-	v = binary.LittleEndian.AppendUint32(v, 0)
-	return binary.LittleEndian.AppendUint32(v, crc32.ChecksumIEEE(v))
-}
-
-// sessionNumber is the number of the write whose value it is; ok is false if it
-// is none of the session.
-func sessionNumber(session int, v []byte) (number uint32, ok bool) {
-	if len(v) != sessionSize || int(binary.LittleEndian.Uint32(v)) != session ||
-		crc32.ChecksumIEEE(v[:sessionSize-4]) != binary.LittleEndian.Uint32(v[sessionSize-4:]) {
-		return 0, false
-	}
-	return binary.LittleEndian.Uint32(v[4:]), true
 }

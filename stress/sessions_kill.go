@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"tensile/stress/internal/payload"
 	"tensile/stress/report"
 )
 
@@ -132,7 +133,7 @@ func (k *sessionKit) sweep(ctx context.Context, began time.Time) []completed {
 		if ctx.Err() != nil {
 			return false
 		}
-		k.swept[session], _ = sessionNumber(session, r.value)
+		k.swept[session], _ = payload.ReadValue(session, r.value)
 		if what, says := k.loaded.judgeSince(session, acked, r); what != "" {
 			wrong.Add(1)
 			k.violate(what, "%s, read after a node was killed", says)

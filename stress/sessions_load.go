@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"tensile/stress/internal/wait"
 	"tensile/stress/measure"
 	"tensile/stress/report"
 )
@@ -104,7 +105,7 @@ func (k *sessionKit) settledLoad(criterion string, accounts []*sessionAccount, e
 // share has callers call op with every number below n. One that gets false ends.
 func (k *sessionKit) share(callers, n int, op func(i int) bool) {
 	var next atomic.Int64
-	beside(min(callers, n), func(int) {
+	wait.All(min(callers, n), func(int) {
 		defer k.recovered("a caller")
 		for i := int(next.Add(1)) - 1; i < n && op(i); i = int(next.Add(1)) - 1 {
 		}

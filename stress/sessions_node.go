@@ -16,6 +16,7 @@ import (
 	"tensile/stress/internal/links"
 	"tensile/stress/internal/proc"
 	"tensile/stress/internal/rpc"
+	"tensile/stress/internal/wait"
 )
 
 // sessionCluster is nodes of a session store, each in a process of its own.
@@ -208,7 +209,7 @@ func (c *sessionCluster) restart(ctx context.Context, nodes ...*sessionNode) err
 // everyNode calls do with all nodes at once.
 func everyNode(nodes []*sessionNode, do func(*sessionNode) error) error {
 	errs := make([]error, len(nodes))
-	beside(len(nodes), func(i int) { errs[i] = do(nodes[i]) })
+	wait.All(len(nodes), func(i int) { errs[i] = do(nodes[i]) })
 	return errors.Join(errs...)
 }
 

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"tensile/stress/internal/wait"
 	"tensile/stress/load"
 	"tensile/stress/measure"
 )
@@ -193,10 +194,10 @@ func (o *offering) closed(part []int) *sessionAccount {
 	o.rec = measure.NewRecorder(n)
 	var next atomic.Int64
 	o.rec.Begin(o.begin())
-	stalled := newStall(context.Background(), stallBound)
-	defer stalled.release()
-	stalled.watch(o.flight.Ended)
-	besideWithin(stalled, 0, min(o.Callers, len(part)), func(int) {
+	stalled := wait.NewStall(context.Background(), stallBound)
+	defer stalled.Release()
+	stalled.Watch(o.flight.Ended)
+	wait.AllWithin(stalled, 0, min(o.Callers, len(part)), func(int) {
 		var within deadline
 		for at := int(next.Add(1)) - 1; at < len(part) && stalled.Err() == nil; at = int(next.Add(1)) - 1 {
 			for turn := range o.Times {
@@ -208,25 +209,25 @@ func (o *offering) closed(part []int) *sessionAccount {
 		}
 		within.end()
 	})
-	return o.account(n, n-o.flight.Ended(), stalled.cause())
+	return o.account(n, n-o.flight.Ended(), stalled.Cause())
 }
 
 // open is an open load.
 func (o *offering) open(part []int) *sessionAccount {
 	o.rec = measure.NewRecorder(o.Count)
-	stalled := newStall(context.Background(), stallBound)
-	defer stalled.release()
+	stalled := wait.NewStall(context.Background(), stallBound)
+	defer stalled.Release()
 	var within deadline
 	o.begin()
 	out := load.Steady(stalled, load.Plan{Rate: o.Rate, Count: o.Count, Arrivals: o.Arrivals, Seed: o.Seed},
 		func(began time.Time, f *load.InFlight) {
 			o.rec.Begin(began)
-			stalled.watch(f.Ended)
+			stalled.Watch(f.Ended)
 		}, func(i int, due int64) {
 			o.one(within.context(opTime), i, due, part[i%len(part)], i%2 == 1)
 		})
-	stalled.stop()
-	a := o.account(o.Count, out.Unfinished, stalled.cause())
+	stalled.Stop()
+	a := o.account(o.Count, out.Unfinished, stalled.Cause())
 	a.Open = out
 	if out.Unfinished == 0 {
 		within.end()

@@ -12,7 +12,9 @@ import (
 	"testing"
 	"time"
 
+	"tensile/stress/internal/payload"
 	"tensile/stress/internal/proc"
+	"tensile/stress/internal/wait"
 	"tensile/stress/load"
 	"tensile/stress/measure"
 	"tensile/stress/report"
@@ -100,7 +102,7 @@ func (k *transportKit) offer(ctx context.Context, how string, l nodeLoad, from [
 	var mu sync.Mutex
 	k.each(from, func(name string) error {
 		part := l
-		part.Seed += uint64(nodeNumber(name))
+		part.Seed += uint64(payload.NodeNumber(name))
 		var r loadResult
 		err := k.ask(ctx, name, nodeOrder{Do: how, To: to(name), Load: &part}, &r)
 		mu.Lock()
@@ -114,7 +116,7 @@ func (k *transportKit) offer(ctx context.Context, how string, l nodeLoad, from [
 // each does something with every node at the same time, and fails the scenario
 // with the errors.
 func (k *transportKit) each(names []string, do func(name string) error) {
-	beside(len(names), func(i int) {
+	wait.All(len(names), func(i int) {
 		if err := do(names[i]); err != nil {
 			k.fail("messaging: %s: %v", names[i], err)
 		}
@@ -195,7 +197,7 @@ func (k *transportKit) judgeAll() {
 // sizes calls with payloads of every size, empty ones too.
 func (k *transportKit) sizes(ctx context.Context, _ *testing.T) {
 	names := k.names()
-	for _, size := range []int{0, 1, smallSize, 1 << 10, 64 << 10} {
+	for _, size := range []int{0, 1, payload.SmallRequest, 1 << 10, 64 << 10} {
 		k.each(names, func(name string) error {
 			var wrong map[string]string
 			err := k.ask(ctx, name, nodeOrder{Do: "ping", To: others(names, name), Load: &nodeLoad{Size: size}}, &wrong)
@@ -211,7 +213,7 @@ func (k *transportKit) sizes(ctx context.Context, _ *testing.T) {
 // oneWay sends messages to which there is no reply.
 func (k *transportKit) oneWay(ctx context.Context, _ *testing.T) {
 	names := k.names()
-	l := k.begins(nodeLoad{Size: smallSize, Each: k.perPair(k.n / 5)})
+	l := k.begins(nodeLoad{Size: payload.SmallRequest, Each: k.perPair(k.n / 5)})
 	k.expect(ctx, l, names)
 	results := k.offer(ctx, "one-way", l, names, func(n string) []string { return others(names, n) })
 	if k.failed() {
@@ -219,7 +221,7 @@ func (k *transportKit) oneWay(ctx context.Context, _ *testing.T) {
 	}
 	var a measure.Account
 	left, since := -1, time.Now()
-	until(ctx, settleBound, func() bool {
+	wait.Until(ctx, settleBound, func() bool {
 		a = a.Add(k.arrived(ctx, names, results)) // what is odd by itself is told once
 		if a.Lost != left {
 			left, since = a.Lost, time.Now()
@@ -254,12 +256,12 @@ func (k *transportKit) perNode(n int) int { return k.perPair(n) * (k.settings().
 func (k *transportKit) inFlight(ctx context.Context, _ *testing.T) {
 	names := k.names()
 	each := k.perPair(k.n)
-	l := k.begins(nodeLoad{Size: smallSize, Each: each, InFlight: k.perNode(k.n), Hold: true})
+	l := k.begins(nodeLoad{Size: payload.SmallRequest, Each: each, InFlight: k.perNode(k.n), Hold: true})
 	k.expect(ctx, l, names)
 	most, offered, released := 0, make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(released)
-		until(ctx, settleBound, func() bool {
+		wait.Until(ctx, settleBound, func() bool {
 			now := 0
 			var mu sync.Mutex
 			k.each(names, func(name string) error {
@@ -339,9 +341,9 @@ func (k *transportKit) throughput(ctx context.Context, _ *testing.T) {
 	few := k.perNode(min(k.n, fewInFlight))
 	var fewRate float64
 	k.underLoad(func() {
-		k.rate = k.closed(ctx, "throughput", nodeLoad{Size: smallSize, Each: k.perPair(n), InFlight: k.perNode(k.n)})
+		k.rate = k.closed(ctx, "throughput", nodeLoad{Size: payload.SmallRequest, Each: k.perPair(n), InFlight: k.perNode(k.n)})
 		if !k.failed() {
-			fewRate = k.closed(ctx, "throughput of few", nodeLoad{Size: smallSize, Each: k.perPair(n / 4), InFlight: few})
+			fewRate = k.closed(ctx, "throughput of few", nodeLoad{Size: payload.SmallRequest, Each: k.perPair(n / 4), InFlight: few})
 		}
 	})
 	k.timed("throughput", k.rate)
@@ -366,7 +368,7 @@ func (k *transportKit) steadyRun(ctx context.Context, _ *testing.T) {
 	names := k.names()
 	rate := k.steadyRate(k.rate)
 	n := steadyCount(min(10*k.n, maxCalls/2), rate)
-	l := k.begins(nodeLoad{Size: smallSize, Each: k.perPair(n), Rate: rate / float64(len(names)),
+	l := k.begins(nodeLoad{Size: payload.SmallRequest, Each: k.perPair(n), Rate: rate / float64(len(names)),
 		Arrivals: k.settings().Arrivals, Seed: k.seed})
 	k.expect(ctx, l, names)
 	var results map[string]loadResult
@@ -427,7 +429,7 @@ func (k *transportKit) larger(ctx context.Context, _ *testing.T) {
 
 // light offers a light load for a while and returns the p99 of its calls.
 func (k *transportKit) light(ctx context.Context, phase string, names []string, d time.Duration) (time.Duration, bool) {
-	l := k.begins(nodeLoad{Size: smallSize, Each: int(lightRate * d.Seconds()), Rate: lightRate * float64(len(names)-1), Seed: k.seed})
+	l := k.begins(nodeLoad{Size: payload.SmallRequest, Each: int(lightRate * d.Seconds()), Rate: lightRate * float64(len(names)-1), Seed: k.seed})
 	k.expect(ctx, l, names)
 	results := k.offer(ctx, "open", l, names, func(n string) []string { return others(names, n) })
 	replies, first := k.replied(results)
@@ -454,7 +456,7 @@ const (
 	floodTries = 48 // windows that it is called with
 	// roomOfCall is what a small call takes of a window: itself, and what a subject
 	// reckons beside.
-	roomOfCall = 4 * smallSize
+	roomOfCall = 4 * payload.SmallRequest
 )
 
 // lightTimes are how long a light load lasts while nothing is wrong, and while a
@@ -573,7 +575,7 @@ func (k *transportKit) judgeFlood(name, victim string, f flooding) {
 func (k *transportKit) callable(ctx context.Context, from []string, to string) (wrong string) {
 	ctx, cancel := context.WithTimeout(ctx, settleBound)
 	defer cancel()
-	until(ctx, settleBound, func() bool {
+	wait.Until(ctx, settleBound, func() bool {
 		wrong = ""
 		for _, name := range from {
 			var failed map[string]string
@@ -596,11 +598,11 @@ func (k *transportKit) deadPeer(ctx context.Context, _ *testing.T) {
 	defer k.shown("dead_peer")
 	names := k.names()
 	victim, rest := names[len(names)-1], names[:len(names)-1]
-	l := k.begins(nodeLoad{Size: smallSize, Each: 1000, InFlight: 1000, Hold: true})
+	l := k.begins(nodeLoad{Size: payload.SmallRequest, Each: 1000, InFlight: 1000, Hold: true})
 	var killing sync.WaitGroup
 	killing.Go(func() {
 		want := len(rest) * l.InFlight
-		until(ctx, settleBound, func() bool {
+		wait.Until(ctx, settleBound, func() bool {
 			now := 0
 			for _, name := range rest {
 				var n int
@@ -671,7 +673,7 @@ func BenchmarkTransport(b *testing.B, start func(testing.TB, NodeConfig) (Node, 
 	defer k.killAll()
 	const pairs = benchNodes * (benchNodes - 1)
 	each := (b.N + pairs - 1) / pairs
-	l := nodeLoad{At: time.Now().Add(headStart).UnixNano(), Size: smallSize, Each: each,
+	l := nodeLoad{At: time.Now().Add(headStart).UnixNano(), Size: payload.SmallRequest, Each: each,
 		InFlight: min(each, validate.BaseScale/pairs) * (benchNodes - 1)}
 	var mu sync.Mutex
 	var all sync.WaitGroup

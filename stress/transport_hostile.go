@@ -7,6 +7,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"tensile/stress/internal/payload"
 )
 
 // strangerConns are the connections of those who have no secret.
@@ -100,7 +102,7 @@ func (k *transportKit) garble(ctx context.Context, names []string, from, to stri
 	var beside map[string]loadResult
 	var bystanders sync.WaitGroup
 	bystanders.Go(func() {
-		beside = k.offer(ctx, "open", nodeLoad{At: time.Now().UnixNano(), Size: smallSize, Each: int(lightRate * garbleTime.Seconds()),
+		beside = k.offer(ctx, "open", nodeLoad{At: time.Now().UnixNano(), Size: payload.SmallRequest, Each: int(lightRate * garbleTime.Seconds()),
 			Rate: lightRate * float64(len(names)-1), Seed: k.seed}, names, func(n string) []string {
 			if n == from {
 				return others(names, from, to)
@@ -108,7 +110,7 @@ func (k *transportKit) garble(ctx context.Context, names []string, from, to stri
 			return others(names, n)
 		})
 	})
-	l := k.begins(nodeLoad{Size: smallSize, Each: 200, InFlight: 20})
+	l := k.begins(nodeLoad{Size: payload.SmallRequest, Each: 200, InFlight: 20})
 	k.expect(ctx, l, names)
 	hurt := k.offer(ctx, "closed", l, []string{from}, func(string) []string { return []string{to} })
 	replies, _ := k.replied(hurt)

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"tensile/stress/internal/wait"
 )
 
 // death kills one of a few workers, with work behind the operation that kills
@@ -25,8 +27,8 @@ func (k *workersKit) death(ctx context.Context, t *testing.T) {
 
 	// The worker is held, so that work stands in line when it dies.
 	held, died := make(chan error, 1), make(chan error, 1)
-	untilParked(ctx, new(sync.WaitGroup), func() { held <- c.Do(ctx, victim, opHang) })
-	untilParked(ctx, new(sync.WaitGroup), func() { died <- c.Do(ctx, victim, opDie) })
+	wait.UntilParked(ctx, new(sync.WaitGroup), func() { held <- c.Do(ctx, victim, opHang) })
+	wait.UntilParked(ctx, new(sync.WaitGroup), func() { died <- c.Do(ctx, victim, opDie) })
 	errs := make([]error, behind)
 	var line sync.WaitGroup
 	for i := range errs {
@@ -133,7 +135,7 @@ func (k *workersKit) hang(ctx context.Context, t *testing.T) {
 		return
 	}
 	hung := make(chan error, 1)
-	untilParked(ctx, new(sync.WaitGroup), func() { hung <- c.Do(ctx, victim, opHang) })
+	wait.UntilParked(ctx, new(sync.WaitGroup), func() { hung <- c.Do(ctx, victim, opHang) })
 	began := time.Now()
 	for worker := range fewWorkers {
 		if worker == victim {

@@ -1,4 +1,4 @@
-package stress
+package wait
 
 import (
 	"bytes"
@@ -10,18 +10,18 @@ import (
 	"time"
 )
 
-// goroutineID is the number of the calling goroutine, as it stands in a stack
+// GoroutineID is the number of the calling goroutine, as it stands in a stack
 // dump.
-func goroutineID() string {
+func GoroutineID() string {
 	var buf [64]byte
 	text := string(buf[:runtime.Stack(buf[:], false)])
 	return strings.Fields(text)[1]
 }
 
-// parked waits until a goroutine is blocked, as a waiter is once it stands in
+// Parked waits until a goroutine is blocked, as a waiter is once it stands in
 // line, or has ended; it returns false if ctx ends first. Twice in a row it
 // must be seen so: once may be a lock that it waits for on the way.
-func parked(ctx context.Context, id string) bool {
+func Parked(ctx context.Context, id string) bool {
 	pause := time.NewTicker(100 * time.Microsecond)
 	defer pause.Stop()
 	for seen := 0; seen < 2; {
@@ -39,15 +39,15 @@ func parked(ctx context.Context, id string) bool {
 	return true
 }
 
-// untilParked has work done on a goroutine of a group, and waits until that is
+// UntilParked has work done on a goroutine of a group, and waits until that is
 // blocked or has ended. It returns false if ctx ends first.
-func untilParked(ctx context.Context, group *sync.WaitGroup, work func()) bool {
+func UntilParked(ctx context.Context, group *sync.WaitGroup, work func()) bool {
 	id := make(chan string, 1)
 	group.Go(func() {
-		id <- goroutineID()
+		id <- GoroutineID()
 		work()
 	})
-	return parked(ctx, <-id)
+	return Parked(ctx, <-id)
 }
 
 // dumps are used again: one takes longer to be allocated than to be written.
@@ -74,12 +74,12 @@ func blocked(id string) bool {
 // that are being moved.
 var onItsWay = [][]byte{[]byte("run"), []byte("GC "), []byte("preempted"), []byte("copystack")}
 
-// atRest waits until all goroutines of the process are blocked but the caller, for
+// AtRest waits until all goroutines of the process are blocked but the caller, for
 // a second at most: some may never be.
-func atRest(ctx context.Context) {
+func AtRest(ctx context.Context) {
 	samples := []metrics.Sample{{Name: "/sched/goroutines/runnable:goroutines"}, {Name: "/sched/goroutines/running:goroutines"}}
 	seen := 0
-	until(ctx, time.Second, func() bool {
+	Until(ctx, time.Second, func() bool {
 		metrics.Read(samples)
 		if samples[0].Value.Uint64() == 0 && samples[1].Value.Uint64() <= 1 {
 			seen++

@@ -1,4 +1,4 @@
-package stress
+package wait
 
 import (
 	"context"
@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// beside calls do for each number below n, all of them at the same time, and
+// All calls do for each number below n, all of them at the same time, and
 // returns when all have returned.
-func beside(n int, do func(i int)) {
+func All(n int, do func(i int)) {
 	start := make(chan struct{})
 	var all sync.WaitGroup
 	for i := range n {
@@ -21,13 +21,13 @@ func beside(n int, do func(i int)) {
 	all.Wait()
 }
 
-// besideWithin is beside for calls that may hang. It returns false, and leaves
+// AllWithin is beside for calls that may hang. It returns false, and leaves
 // them behind, if they have not returned a grace after ctx has ended.
-func besideWithin(ctx context.Context, grace time.Duration, n int, do func(i int)) bool {
+func AllWithin(ctx context.Context, grace time.Duration, n int, do func(i int)) bool {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		beside(n, do)
+		All(n, do)
 	}()
 	select {
 	case <-done:
