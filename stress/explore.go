@@ -36,7 +36,7 @@ func (s *scenario) explore(throughput float64, p probes) {
 		s.longPhase("knee", exploreBound, func(ctx context.Context, _ *testing.T) { s.knee(ctx, throughput, p) })
 	}
 	if s.settings().Scaling {
-		s.run.bloated = true
+		s.run.Bloated = true
 		s.longPhase("scaling", exploreBound, func(ctx context.Context, _ *testing.T) { s.scaling(ctx, p) })
 	}
 }
@@ -81,7 +81,7 @@ func (s *scenario) missedAt(out load.Open, l measure.Latency) string {
 	if out.Saturated() {
 		return "the generator could not offer more"
 	}
-	for _, c := range s.run.criteria(s.id) {
+	for _, c := range s.run.Criteria(s.id) {
 		ns, ok := map[string]int64{s.id + ".p50": l.P50, s.id + ".p95": l.P95, s.id + ".p99": l.P99}[c.ID]
 		if ok && float64(ns)/1e6 >= c.Target {
 			return fmt.Sprintf("%s was %s, must be below %s", c.Name, validate.With(float64(ns)/1e6, c.Unit), validate.With(c.Target, c.Unit))

@@ -65,7 +65,7 @@ func (k *queueKit) durablePhases(t *testing.T) bool {
 
 // killCount is how often the durable broker is killed.
 func (k *queueKit) killCount() int {
-	if set := k.run.settings.Kills; set > 0 {
+	if set := k.run.Settings.Kills; set > 0 {
 		return set
 	}
 	kills := min((killsAtBase*k.n+validate.BaseScale-1)/validate.BaseScale, killsAtBase)

@@ -289,7 +289,7 @@ func (k *queueKit) fetch(ctx context.Context, b Broker, book *queueBook, tr queu
 // messages is how many are sent under load: enough for a fault that strikes
 // once in 100,000 to strike.
 func (k *queueKit) messages() int {
-	if raceEnabled {
+	if k.environment().Race {
 		return minMessages / 2
 	}
 	return min(max(10*k.n, minMessages), maxMessages)
@@ -359,7 +359,7 @@ func (k *queueKit) offerSteady(ctx context.Context, t *testing.T, n int, rate fl
 			defer consuming.Done()
 			ended = together(ctx, len(consumers), func(w int) { consumers[w].run(ctx, b) })
 		}()
-		out = load.Steady(ctx, load.Plan{Rate: rate, Count: tr.n, Arrivals: k.run.settings.Arrivals, Seed: k.seed, Generators: generators, Inline: true},
+		out = load.Steady(ctx, load.Plan{Rate: rate, Count: tr.n, Arrivals: k.run.Settings.Arrivals, Seed: k.seed, Generators: generators, Inline: true},
 			func(began time.Time, _ *load.InFlight) { rec.Begin(began) },
 			func(i int, at int64) {
 				// Workers take turns, so that each generator has some of its own.

@@ -8,11 +8,13 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"tensile/stress/internal/run"
 	"tensile/stress/internal/settings"
 	"tensile/stress/load"
 	"tensile/stress/measure"
@@ -32,7 +34,7 @@ var (
 // scenario is one kit at work on one subject.
 type scenario struct {
 	t        *testing.T
-	run      *run
+	run      *run.Run
 	id       string
 	n        int
 	seed     uint64
@@ -40,7 +42,7 @@ type scenario struct {
 	baseline measure.Baseline
 	memory   *measure.Sampler
 	began    time.Time
-	place    place // of the test
+	place    run.Place // of the test
 
 	evident sync.Once // that evidence of the first failure is kept
 	kept    string    // names its files
@@ -59,24 +61,24 @@ type scenario struct {
 // a setting is wrong, before any load.
 func begin(t *testing.T, id string) *scenario {
 	t.Helper()
-	r, err := current()
+	r, err := run.Current()
 	if err != nil {
 		t.Fatalf("stress: %v", err)
 	}
 	s := &scenario{
-		t: t, run: r, id: id, n: r.settings.Scale, seed: r.settings.Seed, began: time.Now(), place: caller(), shares: undisturbed,
-		list: validate.NewChecklist(r.criteria(id)), violations: make(map[string]int),
+		t: t, run: r, id: id, n: r.Settings.Scale, seed: r.Settings.Seed, began: time.Now(), place: run.Caller(), shares: undisturbed,
+		list: validate.NewChecklist(r.Criteria(id)), violations: make(map[string]int),
 	}
-	if !r.busy.CompareAndSwap(false, true) {
+	if !r.Busy.CompareAndSwap(false, true) {
 		t.Fatalf("stress: another kit is at work in this process, accepted is one at a time: each counts what is left behind")
 	}
-	t.Cleanup(func() { r.busy.Store(false) })
-	t.Cleanup(r.catchSignals())
+	t.Cleanup(func() { r.Busy.Store(false) })
+	t.Cleanup(r.CatchSignals())
 	s.enter()
 	debug.FreeOSMemory() // what earlier tests left is not this one's
 	s.crowded = s.isCrowded()
 	s.baseline = measure.TakeBaseline()
-	if r.bloated {
+	if r.Bloated {
 		s.note("Memory is not measured: a search in an earlier scenario has left its mark on it.")
 	} else {
 		s.memory = measure.StartSampler(20 * time.Millisecond)
@@ -89,25 +91,25 @@ func begin(t *testing.T, id string) *scenario {
 // run before.
 func (s *scenario) enter() {
 	fill := func() {
-		for i, slot := range s.run.report.Scenarios {
+		for i, slot := range s.run.Report.Scenarios {
 			if slot.ID != s.id {
 				continue
 			}
 			s.result = slot
 			if slot.State != report.NotRun {
 				s.result = &report.Scenario{Number: slot.Number, ID: slot.ID, Title: slot.Title}
-				s.run.report.Scenarios = append(s.run.report.Scenarios[:i+1:i+1],
-					append([]*report.Scenario{s.result}, s.run.report.Scenarios[i+1:]...)...)
+				s.run.Report.Scenarios = append(s.run.Report.Scenarios[:i+1:i+1],
+					append([]*report.Scenario{s.result}, s.run.Report.Scenarios[i+1:]...)...)
 			}
 			break
 		}
 		s.result.Test, s.result.State, s.result.N, s.result.Checks = s.t.Name(), report.Running, s.n, s.list.Checks()
 		s.result.Replay = fmt.Sprintf("%sSTRESS_SEED=%d STRESS_SCALE=%d go test -count=1 -run '^%s$' .", s.chosen(), s.seed, s.n, s.t.Name())
 	}
-	if err := s.run.update(fill); err != nil {
+	if err := s.run.Update(fill); err != nil {
 		s.t.Fatalf("stress: %v", err)
 	}
-	s.run.folder.Logf("%s begins: %s", s.id, s.t.Name())
+	s.run.Folder.Logf("%s begins: %s", s.id, s.t.Name())
 }
 
 // chosen are the settings of what is tried and how it is judged, where any was made.
@@ -139,7 +141,9 @@ func (s *scenario) end() {
 	if over := s.overMemory(); over != "" {
 		s.fail("%s", over)
 	}
-	s.judgeRegressions()
+	for _, d := range s.run.Regressions(s.id, s.result.Test) {
+		s.fail("regression beyond %.3g %%: %s", *s.run.Settings.Regression, d)
+	}
 	state := report.Passed
 	if s.t.Failed() {
 		state = report.Failed
@@ -147,21 +151,31 @@ func (s *scenario) end() {
 	}
 	s.closeLogs()
 	if state == report.Passed {
-		if err := s.run.folder.RemoveLogs(s.id); err != nil {
+		if err := s.run.Folder.RemoveLogs(s.id); err != nil {
 			s.t.Errorf("stress: %v", err)
 		}
 	}
-	if err := s.run.update(func() { s.result.State = state }); err != nil {
+	if err := s.run.Update(func() { s.result.State = state }); err != nil {
 		s.t.Errorf("stress: %v", err)
 	}
-	s.run.folder.Logf("%s ends: %s", s.id, state)
-	s.run.console.printf("%s", s.result.Line())
+	s.run.Folder.Logf("%s ends: %s", s.id, state)
+	s.run.Console.Printf("%s", s.result.Line())
 	s.annotate()
+}
+
+// annotate marks a failed scenario at the line of its test.
+func (s *scenario) annotate() {
+	if len(s.result.Failures) == 0 {
+		return
+	}
+	first := s.result.Failures[:min(len(s.result.Failures), fewViolations)]
+	s.run.Annotate(s.place, "Stress: "+s.result.Title,
+		strings.Join(append(slices.Clone(first), "to repeat it: "+s.result.Replay), "\n"))
 }
 
 // overMemory is the sentence of the memory criterion if this scenario misses it.
 func (s *scenario) overMemory() string {
-	if raceEnabled || s.result.Memory == nil || s.result.Memory.Peak.RSS == nil {
+	if s.environment().Race || s.result.Memory == nil || s.result.Memory.Peak.RSS == nil {
 		return ""
 	}
 	c := validate.NewChecklist(validate.Of(validate.WholeRun)).Measure(validate.WholeRun+".memory",
@@ -202,7 +216,7 @@ func (s *scenario) fail(format string, args ...any) {
 	}
 	s.result.Failures = append(s.result.Failures, text)
 	s.mu.Unlock()
-	s.run.folder.Logf("%s FAILED: %s", s.id, text)
+	s.run.Folder.Logf("%s FAILED: %s", s.id, text)
 	s.t.Error(text)
 }
 
@@ -210,19 +224,19 @@ func (s *scenario) fail(format string, args ...any) {
 func (s *scenario) note(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
 	s.record(func(r *report.Scenario) { r.Notes = append(r.Notes, text) })
-	s.run.folder.Logf("%s: %s", s.id, text)
+	s.run.Folder.Logf("%s: %s", s.id, text)
 }
 
 // logf writes a line to the log of the run.
 func (s *scenario) logf(format string, args ...any) {
-	s.run.folder.Logf("%s: %s", s.id, fmt.Sprintf(format, args...))
+	s.run.Folder.Logf("%s: %s", s.id, fmt.Sprintf(format, args...))
 }
 
 // settings are those of the run.
-func (s *scenario) settings() *settings.Settings { return &s.run.settings }
+func (s *scenario) settings() *settings.Settings { return &s.run.Settings }
 
 // environment is the machine that the run is on.
-func (s *scenario) environment() *measure.Environment { return &s.run.report.Environment }
+func (s *scenario) environment() *measure.Environment { return &s.run.Report.Environment }
 
 func (s *scenario) failed() bool { return s.t.Failed() }
 
@@ -304,8 +318,8 @@ func (s *scenario) timedAt(criterion string, figure, share float64) {
 }
 
 func (s *scenario) timedUnder(criterion string, figure float64, where validate.Conditions) {
-	if raceEnabled {
-		s.notMeasured(criterion, raceReason)
+	if s.environment().Race {
+		s.notMeasured(criterion, report.RaceReason)
 		return
 	}
 	s.judge(criterion, figure, where)
@@ -314,7 +328,7 @@ func (s *scenario) timedUnder(criterion string, figure float64, where validate.C
 // target is that of a criterion of the scenario, at N = 100,000 and on a machine
 // of its own; NaN if there is none of that name.
 func (s *scenario) target(criterion string) float64 {
-	for _, c := range s.run.criteria(s.id) {
+	for _, c := range s.run.Criteria(s.id) {
 		if c.ID == s.id+"."+criterion {
 			return c.Target
 		}
@@ -349,9 +363,9 @@ func (s *scenario) longPhase(name string, bound time.Duration, body func(ctx con
 		return false
 	}
 	began := time.Now()
-	s.run.folder.Logf("%s: %s", s.id, name)
-	s.run.progress.phase(fmt.Sprintf("stress %d/9 %s: %s", s.result.Number, s.result.Title, name))
-	defer s.run.progress.end()
+	s.run.Folder.Logf("%s: %s", s.id, name)
+	s.run.Progress.Phase(fmt.Sprintf("stress %d/9 %s: %s", s.result.Number, s.result.Title, name))
+	defer s.run.Progress.End()
 	ran := false // or -run leaves it out
 	ok := s.t.Run(name, func(t *testing.T) {
 		ran = true
@@ -421,7 +435,7 @@ func (s *scenario) recovered(where string) {
 // follow shows on the terminal how far a load has come: how many of total
 // operations have ended, and how many are in flight, unless that is nil.
 func (s *scenario) follow(total int, ended, inFlight func() int) {
-	s.run.progress.follow(offered{total, ended, inFlight})
+	s.run.Progress.Follow(run.Offered{Total: total, Done: ended, InFlight: inFlight})
 }
 
 // unfinished tells whether operations of a load have not ended. Then the
@@ -493,9 +507,9 @@ func (s *scenario) logFile(name string) *os.File {
 	if file := s.logs[name]; file != nil {
 		return file
 	}
-	file, err := s.run.folder.CreateLog(s.id, name)
+	file, err := s.run.Folder.CreateLog(s.id, name)
 	if err != nil {
-		s.run.folder.Logf("%s: no log of %s: %v", s.id, name, err)
+		s.run.Folder.Logf("%s: no log of %s: %v", s.id, name, err)
 		return nil
 	}
 	if s.logs == nil {
@@ -525,9 +539,9 @@ func (s *scenario) stopMemory() {
 
 // onInterrupt has end called if the process is interrupted.
 func (s *scenario) onInterrupt(end func()) {
-	s.run.mu.Lock()
-	defer s.run.mu.Unlock()
-	s.run.atEnd = append(s.run.atEnd, end)
+	s.run.Mu.Lock()
+	defer s.run.Mu.Unlock()
+	s.run.AtEnd = append(s.run.AtEnd, end)
 }
 
 // subject names what is tested in the report. It ends the phase, and the

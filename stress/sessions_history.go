@@ -436,7 +436,7 @@ func (r *historyRun) describe() string {
 func (k *sessionKit) saveHistory(key string, info porcupine.LinearizationInfo, all []recorded) string {
 	var names []string
 	write := func(ending string, content func(io.Writer) error) error {
-		file, err := k.run.folder.CreateEvidence(k.id + "-" + key + ending)
+		file, err := k.run.Folder.CreateEvidence(k.id + "-" + key + ending)
 		if err != nil {
 			return err
 		}

@@ -476,7 +476,7 @@ func (k *transportKit) stoppedPeer(ctx context.Context, _ *testing.T) {
 		if !ok {
 			return
 		}
-		if accepted := p.accepted(); p.during > accepted && !raceEnabled {
+		if accepted := p.accepted(); p.during > accepted && !k.environment().Race {
 			if try < isolationTries {
 				continue
 			}
@@ -637,7 +637,7 @@ func (k *transportKit) deadPeer(ctx context.Context, _ *testing.T) {
 			k.violate("dead_peer", "a call of %s to %s, which is dead, was answered", name, victim)
 		case !r.Unreachable:
 			k.violate("dead_peer", "a call of %s to %s, which is dead, ended with an error that is not the one for that: %s", name, victim, r.Err)
-		case share > 0 && float64(r.Slowest) > float64(atOnceBound)/share && !raceEnabled:
+		case share > 0 && float64(r.Slowest) > float64(atOnceBound)/share && !k.environment().Race:
 			k.violate("dead_peer", "a call of %s to %s, which is dead, took %v to end, accepted is %v", name, victim, r.Slowest, atOnceBound)
 		}
 		return err

@@ -1,4 +1,4 @@
-package stress
+package run
 
 import (
 	"flag"
@@ -27,29 +27,25 @@ func loadBaseline(set settings.Settings) (*report.Baseline, error) {
 	return b, nil
 }
 
-// judgeRegressions fails the scenario for every figure that has become worse
-// than the bound allows. With -count it waits for the last time: the figures of
-// all of them are compared.
-func (s *scenario) judgeRegressions() {
-	r := s.run
-	if r.baseline == nil || r.settings.Regression == nil {
-		return
+// Regressions are the figures of a test that have become worse than the bound
+// allows. With -count they are none before the last time: the figures of all of
+// them are compared.
+func (r *Run) Regressions(id, test string) []report.Difference {
+	if r.baseline == nil || r.Settings.Regression == nil {
+		return nil
 	}
-	r.mu.Lock()
+	r.Mu.Lock()
+	defer r.Mu.Unlock()
 	runs := 0
-	for _, one := range r.report.Scenarios {
-		if one.ID == s.id && one.Test == s.result.Test {
+	for _, one := range r.Report.Scenarios {
+		if one.ID == id && one.Test == test {
 			runs++
 		}
 	}
-	regressions := report.Compare(r.baseline, r.report, r.settings.Regression).Regressions(s.id, s.result.Test)
-	r.mu.Unlock()
 	if runs%repetitions() != 0 {
-		return
+		return nil
 	}
-	for _, d := range regressions {
-		s.fail("regression beyond %.3g %%: %s", *r.settings.Regression, d)
-	}
+	return report.Compare(r.baseline, r.Report, r.Settings.Regression).Regressions(id, test)
 }
 
 // repetitions is how often each test runs: -count of go test.

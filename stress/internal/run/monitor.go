@@ -1,4 +1,4 @@
-package stress
+package run
 
 import (
 	"errors"
@@ -66,7 +66,7 @@ func monitor(dir string, input io.Reader) error {
 		}
 	}
 	folder.Logf("%s", why)
-	derive(r)
+	report.Derive(r)
 	fmt.Fprintf(os.Stderr, "stress: %s; report in %s\n", why, dir)
 	if os.Getenv(actionsVariable) == "true" {
 		fmt.Fprintf(os.Stderr, "::error title=Stress::%s\n", data(why))

@@ -1,4 +1,4 @@
-package stress
+package run
 
 import (
 	"fmt"
@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strings"
 
 	"tensile/stress/report"
@@ -31,16 +30,13 @@ func summarize(folder *report.Folder, r *report.Run) {
 	}
 }
 
-// annotate marks a failed scenario at the line of its test, where GitHub shows
-// the change that broke it.
-func (s *scenario) annotate() {
-	if os.Getenv(actionsVariable) != "true" || len(s.result.Failures) == 0 {
-		return
+// Annotate marks a failure at a line, where GitHub shows the change that broke
+// it.
+func (r *Run) Annotate(at Place, title, text string) {
+	if os.Getenv(actionsVariable) == "true" {
+		r.Console.annotate(fmt.Sprintf("::error file=%s,line=%d,title=%s::%s\n",
+			property(at.file), at.line, property(title), data(text)))
 	}
-	first := s.result.Failures[:min(len(s.result.Failures), fewViolations)]
-	text := strings.Join(append(slices.Clone(first), "to repeat it: "+s.result.Replay), "\n")
-	s.run.console.annotate(fmt.Sprintf("::error file=%s,line=%d,title=%s::%s\n", property(s.place.file), s.place.line,
-		property("Stress: "+s.result.Title), data(text)))
 }
 
 // data and property escape what a workflow command is given.
@@ -52,24 +48,26 @@ func property(text string) string {
 	return strings.NewReplacer(":", "%3A", ",", "%2C").Replace(data(text))
 }
 
-// place is a line of a file.
-type place struct {
+// Place is a line of a file.
+type Place struct {
 	file string
 	line int
 }
 
-// caller is where the kit was called from: the first frame on the stack that is
-// not in this package.
-func caller() place {
+// Caller is where the kit was called from: the frame that the testing package
+// called, in whatever package it is.
+func Caller() Place {
 	pc := make([]uintptr, 32)
 	frames := runtime.CallersFrames(pc[:runtime.Callers(2, pc)])
+	var test Place
 	for {
 		frame, more := frames.Next()
-		if !strings.HasPrefix(frame.Function, "tensile/stress.") {
-			return place{relative(frame.File, os.Getenv(workspaceVariable)), frame.Line}
+		if frame.Function == "testing.tRunner" {
+			return test
 		}
+		test = Place{relative(frame.File, os.Getenv(workspaceVariable)), frame.Line}
 		if !more {
-			return place{}
+			return Place{}
 		}
 	}
 }

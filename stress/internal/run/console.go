@@ -1,4 +1,4 @@
-package stress
+package run
 
 import (
 	"fmt"
@@ -38,7 +38,7 @@ func newConsole() *console {
 	return c
 }
 
-func (c *console) printf(format string, args ...any) {
+func (c *console) Printf(format string, args ...any) {
 	c.print(func() { fmt.Fprintf(c.out, format+"\n", args...) })
 }
 

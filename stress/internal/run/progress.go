@@ -1,4 +1,4 @@
-package stress
+package run
 
 import (
 	"fmt"
@@ -15,18 +15,18 @@ type progress struct {
 	mu      sync.Mutex
 	label   string // scenario and phase; "" between phases
 	began   time.Time
-	load    *offered
+	load    *Offered
 
 	// what the last line said, for the rate
 	lastDone int
 	lastAt   time.Time
 }
 
-// offered is a load under way.
-type offered struct {
-	total    int
-	done     func() int
-	inFlight func() int // nil where it is not counted
+// Offered is a load under way.
+type Offered struct {
+	Total    int
+	Done     func() int
+	InFlight func() int // nil where it is not counted
 }
 
 const progressEvery = 200 * time.Millisecond
@@ -48,8 +48,8 @@ func newProgress(c *console) *progress {
 	return p
 }
 
-// phase begins a phase.
-func (p *progress) phase(label string) {
+// Phase begins a phase.
+func (p *progress) Phase(label string) {
 	if p == nil {
 		return
 	}
@@ -58,8 +58,8 @@ func (p *progress) phase(label string) {
 	p.label, p.began, p.load = label, time.Now(), nil
 }
 
-// end ends the phase and takes its line away.
-func (p *progress) end() {
+// End ends the phase and takes its line away.
+func (p *progress) End() {
 	if p == nil {
 		return
 	}
@@ -69,8 +69,8 @@ func (p *progress) end() {
 	p.console.done()
 }
 
-// follow shows a load in the present phase until the next one.
-func (p *progress) follow(o offered) {
+// Follow shows a load in the present phase until the next one.
+func (p *progress) Follow(o Offered) {
 	if p == nil {
 		return
 	}
@@ -87,18 +87,18 @@ func (p *progress) line(now time.Time) string {
 	}
 	parts := []string{p.label}
 	if l := p.load; l != nil {
-		done := l.done()
-		parts = append(parts, fmt.Sprintf("%s of %s", validate.Number(float64(done)), validate.Number(float64(l.total))))
+		done := l.Done()
+		parts = append(parts, fmt.Sprintf("%s of %s", validate.Number(float64(done)), validate.Number(float64(l.Total))))
 		rate := float64(done-p.lastDone) / now.Sub(p.lastAt).Seconds()
 		p.lastDone, p.lastAt = done, now
 		if rate > 0 {
 			parts = append(parts, validate.Number(rate)+"/s")
 		}
-		if l.inFlight != nil {
-			parts = append(parts, validate.Number(float64(l.inFlight()))+" in flight")
+		if l.InFlight != nil {
+			parts = append(parts, validate.Number(float64(l.InFlight()))+" in flight")
 		}
-		if rate > 0 && done < l.total {
-			left := time.Duration(float64(l.total-done) / rate * float64(time.Second))
+		if rate > 0 && done < l.Total {
+			left := time.Duration(float64(l.Total-done) / rate * float64(time.Second))
 			parts = append(parts, fmt.Sprintf("%.1f s left", left.Seconds()))
 		}
 	}

@@ -1,5 +1,5 @@
 //go:build !race
 
-package stress
+package run
 
 const raceEnabled = false

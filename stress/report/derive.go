@@ -1,0 +1,106 @@
+package report
+
+import (
+	"tensile/stress/measure"
+	"tensile/stress/validate"
+)
+
+// Derive computes the state of a run, the criteria of the whole run and the
+// acceptance from the scenarios.
+func Derive(r *Run) {
+	state := Passed
+	var broken []string
+	anyRun := false
+	for _, s := range r.Scenarios {
+		switch s.State {
+		case NotRun:
+			continue
+		case Running, Interrupted:
+			state = s.State
+		case Failed:
+			if state == Passed {
+				state = Failed
+			}
+		}
+		if s.State != Passed {
+			broken = append(broken, s.ID)
+		}
+		anyRun = true
+	}
+	if !anyRun {
+		state = Running
+	}
+	r.State = state
+	r.Checks = wholeRun(r.Scenarios, r.Environment)
+	all := r.Checks
+	for _, s := range r.Scenarios {
+		all = append(all[:len(all):len(all)], s.Checks...)
+	}
+	r.Acceptance = validate.Acceptances(all, broken)
+}
+
+// wholeRun measures the criteria of the whole run by the scenarios that have
+// run: each takes the worst.
+func wholeRun(scenarios []*Scenario, e measure.Environment) []validate.Check {
+	list := validate.NewChecklist(validate.Of(validate.WholeRun))
+	worst := make(map[string]validate.Check)
+	consider := func(id string, c validate.Check) {
+		if c.Measured == nil {
+			return
+		}
+		w, seen := worst[id]
+		lower := c.Comparison == validate.AtLeast || c.Unit == "%"
+		if !seen || lower && *c.Measured < *w.Measured || !lower && *c.Measured > *w.Measured {
+			worst[id] = c
+		}
+	}
+	share, machine := 1.0, make(map[string]float64)
+	for _, s := range scenarios {
+		if s.Share != nil {
+			share = min(share, *s.Share)
+		}
+		if s.Burst != nil {
+			machine[s.ID] = s.Burst.Machine
+		}
+		for _, c := range s.Checks {
+			id, ok := partOf[c.ID]
+			if !ok {
+				id = partOf[c.ID[len(s.ID)+1:]]
+			}
+			if id != "" {
+				consider(id, c)
+			}
+		}
+		if s.Memory != nil && s.Memory.Peak.RSS != nil {
+			mb := float64(*s.Memory.Peak.RSS) / 1e6
+			consider("memory", validate.Check{Measured: &mb})
+		}
+	}
+	for id, c := range worst {
+		list.Measure(validate.WholeRun+"."+id, *c.Measured,
+			validate.Conditions{Scale: e.Scale, Share: share, Machine: machine[c.Scenario]})
+	}
+	if e.Race {
+		for _, id := range slowedByRace {
+			list.Leave(validate.WholeRun+"."+id, validate.NotMeasured, RaceReason)
+		}
+	}
+	return list.Checks()
+}
+
+// partOf maps the checks of scenarios to those of the whole run, by their full
+// name or else by the part behind the scenario.
+var partOf = map[string]string{
+	validate.Pooling + ".survival": "connections", validate.Balancing + ".survival": "connections",
+	validate.Memory + ".survival": "connections", validate.Memory + ".peak": "memory", validate.Memory + ".tcp_peak": "memory",
+	validate.Sessions + ".survival":     "sessions",
+	validate.Queueing + ".durable_lost": "loss", validate.Chaos + ".nodes_recovery": "recovery",
+	validate.Chaos + ".p99": "", // a ratio
+	"throughput":            "throughput", "p50": "p50", "p95": "p95", "p99": "p99",
+	"per_connection": "per_connection", "recovery": "recovery", "cascades": "cascades",
+	"lost": "loss", "leaks": "leaks", "spread": "balance",
+}
+
+const RaceReason = "the race detector slows down and takes memory"
+
+var slowedByRace = []string{"throughput", "p50", "p95", "p99", "memory"}
