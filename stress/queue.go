@@ -3,7 +3,6 @@ package stress
 import (
 	"context"
 	"fmt"
-	"sync"
 	"testing"
 	"time"
 
@@ -188,28 +187,4 @@ func (k *queueKit) judge() {
 	}
 	k.judgeLedger()
 	k.shown("exclusive")
-}
-
-// together runs n workers and returns when they have ended. It returns false,
-// and leaves them behind, if they have not done so a while after ctx has.
-func together(ctx context.Context, n int, work func(i int)) bool {
-	var all sync.WaitGroup
-	for i := range n {
-		all.Go(func() { work(i) })
-	}
-	done := make(chan struct{})
-	go func() { all.Wait(); close(done) }()
-	select {
-	case <-done:
-		return true
-	case <-ctx.Done():
-	}
-	late := time.NewTimer(settleBound)
-	defer late.Stop()
-	select {
-	case <-done:
-		return true
-	case <-late.C:
-		return false
-	}
 }

@@ -155,14 +155,14 @@ func (k *queueKit) durableThroughput(ctx context.Context, t *testing.T) {
 	var confirmed atomic.Int64
 	var failed sync.Once
 	k.follow(n, wait.Counter(&confirmed), nil)
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	done := make(chan struct{})
-	go watchStall(cancel, wait.Counter(&confirmed), done)
+	stall := wait.NewStall(ctx, stallBound)
+	defer stall.Release()
+	ctx = stall
+	stall.Watch(wait.Counter(&confirmed))
 	ended, took := false, time.Duration(0)
 	k.underLoad(func() {
 		began := time.Now()
-		ended = together(ctx, publishers, func(p int) {
+		ended = wait.AllWithin(ctx, settleBound, publishers, func(p int) {
 			defer k.recovered("durable throughput")
 			for i := range n / publishers {
 				if err := b.Publish(ctx, p%queueCount, payload.Body(uint64(p*n/publishers+i))); err != nil {
@@ -174,15 +174,13 @@ func (k *queueKit) durableThroughput(ctx context.Context, t *testing.T) {
 		})
 		took = time.Since(began)
 	})
-	close(done)
+	stall.Stop()
 	if !ended {
 		k.unfinished("durable_throughput", max(n-int(confirmed.Load()), 1), n, settleBound, context.Cause(ctx))
 		return
 	}
 	k.timed("durable_throughput", float64(n)/took.Seconds())
-	k.mu.Lock()
-	k.result.Operations += n
-	k.mu.Unlock()
+	k.record(func(r *report.Scenario) { r.Operations += n })
 	if sync, err := disk.SyncTime(t.TempDir()); err == nil {
 		k.note("%d publishers had %s messages a second confirmed as durable, on a disk whose own sync of 4 KB took %v (median).",
 			publishers, validate.Number(float64(n)/took.Seconds()), sync)
@@ -237,10 +235,10 @@ func (k *queueKit) kills(ctx context.Context, t *testing.T, kills int) {
 	k.note("%d kills (SIGKILL): %d messages were confirmed, %d acknowledgements.", l.life, confirmed, acked)
 	k.measured("kills", float64(l.life))
 	k.shown("durable_lost", "durable_redelivered", "durable_reordered", "durable_phantom")
-	k.mu.Lock()
-	k.result.Operations += confirmed
-	k.result.Repeats = append(k.result.Repeats, restarts)
-	k.mu.Unlock()
+	k.record(func(r *report.Scenario) {
+		r.Operations += confirmed
+		r.Repeats = append(r.Repeats, restarts)
+	})
 }
 
 // lock: while a process has the log open, no other can.

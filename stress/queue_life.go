@@ -220,7 +220,7 @@ func (l *brokerLives) check(ctx context.Context, q *durableQueue, part float64) 
 // checkAll checks all queues at once.
 func (l *brokerLives) checkAll(ctx context.Context, part float64) error {
 	errs := make([]error, len(l.queues))
-	if !together(ctx, len(l.queues), func(i int) { errs[i] = l.check(ctx, l.queues[i], part) }) {
+	if !wait.AllWithin(ctx, settleBound, len(l.queues), func(i int) { errs[i] = l.check(ctx, l.queues[i], part) }) {
 		return context.Cause(ctx)
 	}
 	return errors.Join(errs...)
@@ -230,15 +230,16 @@ func (l *brokerLives) checkAll(ctx context.Context, part float64) error {
 // one is being acknowledged, and kills the broker a moment later, in the middle of
 // everything.
 func (l *brokerLives) work(ctx context.Context, n int) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
+	stall := wait.NewStall(ctx, stallBound)
+	defer stall.Release()
+	ctx = stall
 	var confirmed, acking atomic.Int64
-	enough, done := make(chan struct{}), make(chan struct{})
-	go watchStall(cancel, wait.Counter(&confirmed), done)
+	enough := make(chan struct{})
+	stall.Watch(wait.Counter(&confirmed))
 	// The work ends with the child; an error of the broker ends it before.
 	ends := func(err error) bool {
 		if errors.Is(err, errBroker) {
-			cancel(err)
+			stall.End(err)
 		}
 		return err != nil
 	}
@@ -301,7 +302,7 @@ func (l *brokerLives) work(ctx context.Context, n int) error {
 	}
 	err := l.kill()
 	all.Wait()
-	close(done)
+	stall.Stop()
 	if cause := context.Cause(ctx); cause != nil {
 		return cause
 	}

@@ -193,22 +193,22 @@ func (k *queueKit) traffic(ctx context.Context, t *testing.T, phase string, tr q
 	book := k.newBook(phase, tr.n, tr.each(), tr.queues)
 	body, consumers := tr.bodies(), tr.consumers(book)
 	k.follow(tr.n, wait.Counter(&book.acked), book.flight.Now)
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	done := make(chan struct{})
-	go watchStall(cancel, book.steps, done)
+	stall := wait.NewStall(ctx, stallBound)
+	defer stall.Release()
+	ctx = stall
+	stall.Watch(book.steps)
 	began := time.Now()
 	if started != nil {
 		started()
 	}
-	ended := together(ctx, 2*tr.workers(), func(i int) {
+	ended := wait.AllWithin(ctx, settleBound, 2*tr.workers(), func(i int) {
 		if w := i / 2; i%2 == 0 {
 			tr.publisher(ctx, b, book, w, body)
 		} else {
 			consumers[w].run(ctx, b)
 		}
 	})
-	close(done)
+	stall.Stop()
 	if !book.finished(ctx, began, ended) {
 		return false
 	}
@@ -228,16 +228,17 @@ func (k *queueKit) inFlight(ctx context.Context, t *testing.T) {
 	b := k.start(t, QueueConfig{Queues: tr.queues})
 	book := k.newBook("in flight", k.n, k.n, tr.queues)
 	k.follow(k.n, wait.Counter(&book.acked), book.flight.Now)
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	began, done := time.Now(), make(chan struct{})
-	go watchStall(cancel, book.steps, done)
+	stall := wait.NewStall(ctx, stallBound)
+	defer stall.Release()
+	ctx = stall
+	began := time.Now()
+	stall.Watch(book.steps)
 	held := make([][]heldMessage, tr.queues)
 	var receiving sync.WaitGroup
 	receiving.Add(tr.workers())
 	everything := make(chan struct{})
 	go func() { receiving.Wait(); close(everything) }()
-	ended := together(ctx, tr.workers(), func(w int) {
+	ended := wait.AllWithin(ctx, settleBound, tr.workers(), func(w int) {
 		defer k.recovered("in flight")
 		k.fetch(ctx, b, book, tr, w, held)
 		receiving.Done()
@@ -250,17 +251,17 @@ func (k *queueKit) inFlight(ctx context.Context, t *testing.T) {
 			}
 		}
 	})
-	close(done)
+	stall.Stop()
 	if !book.finished(ctx, began, ended) {
 		return
 	}
 	k.close(b)
 	k.book("in flight", book.ledger.Audit(true))
 	k.measured("in_flight", float64(book.flight.Peak()))
-	k.mu.Lock()
-	k.result.Operations += k.n
-	k.result.Burst = &report.Burst{N: k.n, Peak: book.flight.Peak()}
-	k.mu.Unlock()
+	k.record(func(r *report.Scenario) {
+		r.Operations += k.n
+		r.Burst = &report.Burst{N: k.n, Peak: book.flight.Peak()}
+	})
 }
 
 // fetch publishes the messages of every so-manieth queue, and receives them.
@@ -303,12 +304,12 @@ func (k *queueKit) throughput(ctx context.Context, t *testing.T) {
 	k.rate = rec.Throughput()
 	k.timed("throughput", k.rate)
 	k.timed("throughput_reach", k.rate)
-	k.mu.Lock()
-	k.result.Operations += k.messages()
-	b := k.result.Burst
-	b.Seconds, b.Throughput, b.Little = float64(rec.Took())/1e9, k.rate, report.Little(k.n, k.rate)
-	b.Series = rec.Series()
-	k.mu.Unlock()
+	k.record(func(r *report.Scenario) {
+		r.Operations += k.messages()
+		b := r.Burst
+		b.Seconds, b.Throughput, b.Little = float64(rec.Took())/1e9, k.rate, report.Little(k.n, k.rate)
+		b.Series = rec.Series()
+	})
 }
 
 // full takes messages from publish to acknowledgement as fast as that goes,
@@ -347,17 +348,17 @@ func (k *queueKit) offerSteady(ctx context.Context, t *testing.T, n int, rate fl
 	book := k.newBook("steady", tr.n, tr.each(), tr.queues)
 	body, consumers := tr.bodies(), tr.consumers(book)
 	k.follow(tr.n, wait.Counter(&book.acked), book.flight.Now)
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	done := make(chan struct{})
-	go watchStall(cancel, book.steps, done)
+	stall := wait.NewStall(ctx, stallBound)
+	defer stall.Release()
+	ctx = stall
+	stall.Watch(book.steps)
 	began, ended := time.Now(), false
 	k.underLoad(func() {
 		var consuming sync.WaitGroup
 		consuming.Add(1)
 		go func() {
 			defer consuming.Done()
-			ended = together(ctx, len(consumers), func(w int) { consumers[w].run(ctx, b) })
+			ended = wait.AllWithin(ctx, settleBound, len(consumers), func(w int) { consumers[w].run(ctx, b) })
 		}()
 		out = load.Steady(ctx, load.Plan{Rate: rate, Count: tr.n, Arrivals: k.run.Settings.Arrivals, Seed: k.seed, Generators: generators, Inline: true},
 			func(began time.Time, _ *load.InFlight) { rec.Begin(began) },
@@ -373,7 +374,7 @@ func (k *queueKit) offerSteady(ctx context.Context, t *testing.T, n int, rate fl
 		}
 		consuming.Wait()
 	})
-	close(done)
+	stall.Stop()
 	if !book.finished(ctx, began, ended) {
 		return out, l, nil, false
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"tensile/stress/internal/wait"
+	"tensile/stress/report"
 )
 
 // The shape of the kills with every option on.
@@ -91,9 +92,7 @@ func (k *queueKit) optionKills(ctx context.Context, t *testing.T, a optionAbilit
 			k.notOffered(criterion, "the subject has no such queues")
 		}
 	}
-	k.mu.Lock()
-	k.result.Operations += sums.confirmed
-	k.mu.Unlock()
+	k.record(func(r *report.Scenario) { r.Operations += sums.confirmed })
 }
 
 // run has the broker live and be killed that many times, with that many messages

@@ -154,7 +154,7 @@ func (l *optionLives) check(ctx context.Context, q *optionQueue, part float64) e
 
 func (l *optionLives) checkAll(ctx context.Context, part float64) error {
 	errs := make([]error, len(l.queues))
-	if !together(ctx, len(l.queues), func(i int) { errs[i] = l.check(ctx, l.queues[i], part) }) {
+	if !wait.AllWithin(ctx, settleBound, len(l.queues), func(i int) { errs[i] = l.check(ctx, l.queues[i], part) }) {
 		return context.Cause(ctx)
 	}
 	return errors.Join(errs...)
@@ -173,11 +173,11 @@ type optionWork struct {
 // until there was enough of all that, and kills the broker a moment later or when
 // its log removes a file.
 func (l *optionLives) work(ctx context.Context, n int) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	w := &optionWork{optionLives: l, ctx: ctx, cancel: cancel}
-	done := make(chan struct{})
-	go watchStall(cancel, wait.Counter(&w.steps), done)
+	stall := wait.NewStall(ctx, stallBound)
+	defer stall.Release()
+	ctx = stall
+	w := &optionWork{optionLives: l, ctx: ctx, cancel: stall.End}
+	stall.Watch(wait.Counter(&w.steps))
 	before := l.sums()
 	var all sync.WaitGroup
 	for _, q := range l.queues {
@@ -197,7 +197,7 @@ func (l *optionLives) work(ctx context.Context, n int) error {
 	}
 	err := l.kill()
 	all.Wait()
-	close(done)
+	stall.Stop()
 	if cause := context.Cause(ctx); cause != nil {
 		return cause
 	}

@@ -288,13 +288,10 @@ type publishing struct {
 // has ended.
 func (d *desk) attempt(ctx context.Context, id uint64) *publishing {
 	a := &publishing{id: id, done: make(chan struct{})}
-	started := make(chan string, 1)
-	go func() {
+	wait.UntilParked(d.ctx, new(sync.WaitGroup), func() {
 		defer close(a.done)
-		started <- wait.GoroutineID()
 		a.err = d.b.Publish(ctx, 0, payload.Body(id))
-	}()
-	wait.Parked(d.ctx, <-started)
+	})
 	return a
 }
 
@@ -365,7 +362,7 @@ func (k *queueKit) refusing(ctx context.Context, b Broker, full error) {
 	for range 2 {
 		// Several at once: a bound that is looked at before it is kept lets
 		// one too many in.
-		together(ctx, 4*queueBound, func(i int) {
+		wait.AllWithin(ctx, settleBound, 4*queueBound, func(i int) {
 			defer k.recovered("bounded")
 			err := b.Publish(ctx, 0, payload.Body(uint64(i)))
 			if err == nil {
@@ -404,16 +401,14 @@ func (k *queueKit) deadline(ctx context.Context, t *testing.T) {
 func (d *desk) givesUp(id uint64, before bool) bool {
 	waiting, giveUp := context.WithCancel(d.ctx)
 	defer giveUp()
-	got, started := make(chan Delivery, 1), make(chan string, 1)
+	got := make(chan Delivery, 1)
 	asked := time.Now()
-	go func() {
+	wait.UntilParked(d.ctx, new(sync.WaitGroup), func() {
 		defer close(got)
-		started <- wait.GoroutineID()
 		if delivery, err := d.b.Receive(waiting, 0); err == nil {
 			got <- delivery
 		}
-	}()
-	wait.Parked(d.ctx, <-started)
+	})
 	if before {
 		giveUp()
 	} else {
@@ -453,13 +448,10 @@ func (k *queueKit) closing(ctx context.Context, t *testing.T) {
 	const waiting = 4
 	ended := make(chan error, waiting)
 	for range waiting {
-		started := make(chan string, 1)
-		go func() {
-			started <- wait.GoroutineID()
+		wait.UntilParked(ctx, new(sync.WaitGroup), func() {
 			_, err := b.Receive(ctx, 0)
 			ended <- err
-		}()
-		wait.Parked(ctx, <-started)
+		})
 	}
 	closed := make(chan struct{})
 	go func() {
@@ -509,11 +501,11 @@ func (k *queueKit) contention(ctx context.Context, t *testing.T) {
 	book := k.newBook("contention", n, each, queues)
 	k.follow(n, wait.Counter(&book.acked), book.flight.Now)
 	began := time.Now()
-	ctx, settled := context.WithCancelCause(ctx)
-	defer settled(nil)
-	done := make(chan struct{})
-	go watchStall(settled, book.steps, done)
-	ended := together(ctx, 3*queueWorkers, func(w int) {
+	stall := wait.NewStall(ctx, stallBound)
+	defer stall.Release()
+	ctx = stall
+	stall.Watch(book.steps)
+	ended := wait.AllWithin(ctx, settleBound, 3*queueWorkers, func(w int) {
 		defer k.recovered("contention")
 		if w < queueWorkers {
 			for i := range each {
@@ -537,11 +529,11 @@ func (k *queueKit) contention(ctx context.Context, t *testing.T) {
 				return
 			}
 			if int(book.acked.Load()) >= n {
-				settled(errSettled)
+				stall.End(errSettled)
 			}
 		}
 	})
-	close(done)
+	stall.Stop()
 	if !book.finished(ctx, began, ended) {
 		return
 	}

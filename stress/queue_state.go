@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -26,10 +27,8 @@ func (k *queueKit) waiters(ctx context.Context, t *testing.T) {
 	for round := range rounds {
 		got := make(chan error, waiting)
 		for range waiting {
-			id := make(chan string, 1)
-			go func() {
+			wait.UntilParked(ctx, new(sync.WaitGroup), func() {
 				defer k.recovered("waiters")
-				id <- wait.GoroutineID()
 				receive, cancel := context.WithTimeout(ctx, settleBound)
 				defer cancel()
 				d, err := b.Receive(receive, 0)
@@ -39,8 +38,7 @@ func (k *queueKit) waiters(ctx context.Context, t *testing.T) {
 					err = d.Ack(ctx)
 				}
 				got <- err
-			}()
-			wait.Parked(ctx, <-id)
+			})
 		}
 		if round == rounds-1 {
 			time.Sleep(idle)

@@ -461,26 +461,6 @@ func finished(left int) error {
 	return nil
 }
 
-// watchStall ends a load in which nothing ends any more, and says so.
-func watchStall(cancel context.CancelCauseFunc, ended func() int, done <-chan struct{}) {
-	clock := time.NewTicker(stallBound / 50)
-	defer clock.Stop()
-	last, since := ended(), time.Now()
-	for {
-		select {
-		case <-done:
-			return
-		case <-clock.C:
-		}
-		if now := ended(); now != last {
-			last, since = now, time.Now()
-		} else if time.Since(since) > stallBound {
-			cancel(fmt.Errorf("no operation has ended for %v", stallBound))
-			return
-		}
-	}
-}
-
 // audit waits until everything the scenario used is gone, and counts what is
 // not. more are leaks that only the kit can see.
 func (s *scenario) audit(more int) {
