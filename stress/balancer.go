@@ -2,13 +2,14 @@ package stress
 
 import (
 	"context"
-	"fmt"
 	"math"
 	"slices"
 	"strings"
 	"testing"
 
 	"tensile/stress/internal/payload"
+	"tensile/stress/internal/proc"
+	"tensile/stress/internal/scenario"
 	"tensile/stress/report"
 	"tensile/stress/validate"
 )
@@ -92,40 +93,31 @@ type BalancerConfig struct {
 // scenario. open returns nil for a strategy that is not offered; there must be
 // a default.
 func TestBalancer(t *testing.T, open func(testing.TB, BalancerConfig) Balancer) {
-	k := &balancerKit{scenario: begin(t, validate.Balancing), open: open}
-	ok := k.phase("empty", k.empty)
-	ok = k.phase("weights", k.weights) && ok
-	ok = k.phase("keys", k.keys) && ok
-	ok = k.phase("skew", k.skew) && ok
-	ok = k.phase("spread", k.spread) && ok
+	k := &balancerKit{Scenario: scenario.Begin(t, validate.Balancing), open: open}
+	ok := k.Phase("empty", k.empty)
+	ok = k.Phase("weights", k.weights) && ok
+	ok = k.Phase("keys", k.keys) && ok
+	ok = k.Phase("skew", k.skew) && ok
+	ok = k.Phase("spread", k.spread) && ok
 	if ok {
-		ok = k.phase("concurrent", k.concurrent)
-		ok = ok && k.phase("cost", k.cost)
-		_ = ok && k.phase("connections", k.connections)
+		ok = k.Phase("concurrent", k.concurrent)
+		ok = ok && k.Phase("cost", k.cost)
+		_ = ok && k.Phase("connections", k.connections)
 	} else {
-		k.note("No load was offered, as correctness failed at small contention.")
+		k.Note("No load was offered, as correctness failed at small contention.")
 	}
-	if !k.aborted {
-		k.audit(0)
+	if !k.Aborted {
+		k.Audit(0)
 	}
 }
 
 type balancerKit struct {
-	*scenario
+	*scenario.Scenario
 	open     func(testing.TB, BalancerConfig) Balancer
 	worst    float64 // deviation from a share, of all strategies, in connections of N
 	keyed    float64 // that of keyed strategies at ten times N, in percent
 	heldPeak int     // most picks held at once
 	room     [balancerPickers]held
-}
-
-// nodeNames are those of n nodes.
-func nodeNames(n int) []string {
-	all := make([]string, n)
-	for i := range all {
-		all[i] = fmt.Sprintf("node-%d", i)
-	}
-	return all
 }
 
 // start opens a balancer over nodes, or returns nil where the strategy is not
@@ -142,11 +134,11 @@ func (k *balancerKit) start(t testing.TB, s Strategy, names []string, weights ..
 	b := k.open(t, cfg)
 	if b == nil {
 		if s == DefaultStrategy {
-			k.fail("balancing: there is no balancer for the strategy %q, accepted is any", s)
+			k.Fail("balancing: there is no balancer for the strategy %q, accepted is any", s)
 		}
 		return nil
 	}
-	k.subject(b)
+	k.Subject(b)
 	return b
 }
 
@@ -154,7 +146,7 @@ func (k *balancerKit) start(t testing.TB, s Strategy, names []string, weights ..
 // of its balancer.
 func (k *balancerKit) offered(ctx context.Context, t testing.TB, f func(s Strategy, b Balancer, names []string)) {
 	for _, s := range strategies {
-		names := nodeNames(balancerNodes)
+		names := proc.NodeNames(balancerNodes)
 		if b := k.start(t, s, names); b != nil && ctx.Err() == nil {
 			f(s, b, names)
 		}
@@ -164,17 +156,17 @@ func (k *balancerKit) offered(ctx context.Context, t testing.TB, f func(s Strate
 // must fails the scenario with what was tried if err is not nil.
 func (k *balancerKit) must(err error, s Strategy, what string) bool {
 	if err != nil {
-		k.fail("balancing: %s: %s returned %v", s, what, err)
+		k.Fail("balancing: %s: %s returned %v", s, what, err)
 	}
 	return err == nil
 }
 
 // key is the i-th key of the scenario.
-func (k *balancerKit) key(i int) uint64 { return payload.Mix(k.seed + uint64(i)) }
+func (k *balancerKit) key(i int) uint64 { return payload.Mix(k.Seed + uint64(i)) }
 
 // picks is how many are made in memory. However small N is they are as many
 // as it takes to tell a skew from chance.
-func (k *balancerKit) picks() int { return max(k.n, validate.BaseScale) }
+func (k *balancerKit) picks() int { return max(k.N, validate.BaseScale) }
 
 // held is what was picked and not given back. The zero value is ready.
 type held struct {
@@ -233,17 +225,17 @@ func (k *balancerKit) even(s Strategy, when string, counts map[string]int, names
 	for _, name := range names {
 		off := math.Abs(float64(counts[name]) - share)
 		widest = max(widest, 100*off/share)
-		k.worst = max(k.worst, off*float64(k.n)/float64(total))
+		k.worst = max(k.worst, off*float64(k.N)/float64(total))
 		if limit := float64(total) * spreadAtBase / validate.BaseScale; off > limit {
-			k.violate("uneven", "%s, %s: %s has %d of %d, its share is %.0f ± %.0f", s, when, name, counts[name], total, share, limit)
+			k.Violate("uneven", "%s, %s: %s has %d of %d, its share is %.0f ± %.0f", s, when, name, counts[name], total, share, limit)
 		} else if limit := share * tightPercent / 100; s.exact() && off > limit {
-			k.violate("uneven", "%s, %s: %s has %d of %d, its share is %.0f ± %.0f: this strategy leaves nothing to chance",
+			k.Violate("uneven", "%s, %s: %s has %d of %d, its share is %.0f ± %.0f: this strategy leaves nothing to chance",
 				s, when, name, counts[name], total, share, limit)
 		}
 	}
 	for name, n := range counts {
 		if !slices.Contains(names, name) {
-			k.violate("dead", "%s, %s: %d picks of %q, which is no node that is up", s, when, n, name)
+			k.Violate("dead", "%s, %s: %d picks of %q, which is no node that is up", s, when, n, name)
 		}
 	}
 	return widest
@@ -259,7 +251,7 @@ func (k *balancerKit) balance(s Strategy, when string, counts map[string]int, na
 	for _, name := range names {
 		b.Nodes = append(b.Nodes, report.NodeShare{Node: name, Got: float64(counts[name]), Fair: float64(total) / float64(len(names))})
 	}
-	k.record(func(r *report.Scenario) { r.Balances = append(r.Balances, b) })
+	k.Record(func(r *report.Scenario) { r.Balances = append(r.Balances, b) })
 }
 
 // BenchmarkBalancer measures a pick and giving it back, for every strategy that
@@ -267,7 +259,7 @@ func (k *balancerKit) balance(s Strategy, when string, counts map[string]int, na
 func BenchmarkBalancer(b *testing.B, open func(testing.TB, BalancerConfig) Balancer) {
 	for _, s := range strategies {
 		cfg := BalancerConfig{Strategy: s, Load: boundedLoad}
-		for _, name := range nodeNames(balancerNodes) {
+		for _, name := range proc.NodeNames(balancerNodes) {
 			cfg.Nodes = append(cfg.Nodes, BalancerNode{name, 1})
 		}
 		balancer := open(b, cfg)

@@ -23,7 +23,7 @@ func (k *balancerKit) spread(ctx context.Context, t *testing.T) {
 		}
 		even := k.even(s, nHeld, h.counts, names)
 		if s == DefaultStrategy {
-			k.measured("default_spread", even)
+			k.Measured("default_spread", even)
 		}
 		failed, ok := k.failure(s, b, h, names)
 		h.release()
@@ -32,17 +32,17 @@ func (k *balancerKit) spread(ctx context.Context, t *testing.T) {
 			return
 		}
 		if s == DefaultStrategy {
-			k.measured("failure_spread", failed)
-			k.measured("join_spread", joined)
+			k.Measured("failure_spread", failed)
+			k.Measured("join_spread", joined)
 		}
 		// With fewer chance alone would exceed the figure.
-		if widest := k.tenfold(s, b, names); s.keyed() && k.n >= validate.BaseScale {
+		if widest := k.tenfold(s, b, names); s.keyed() && k.N >= validate.BaseScale {
 			k.keyed = max(k.keyed, widest)
-			k.measured("keyed_reach", k.keyed)
+			k.Measured("keyed_reach", k.keyed)
 		}
 	})
-	k.measured("spread", k.worst)
-	k.shown("uneven")
+	k.Measured("spread", k.worst)
+	k.Shown("uneven")
 }
 
 // failure takes a node down under what is held, and picks again for what it
@@ -63,7 +63,7 @@ func (k *balancerKit) failure(s Strategy, b Balancer, h *held, names []string) (
 			return 0, false
 		}
 		if again.Node() == names[victim] {
-			k.violate("dead", "%s: Pick gave %s after Down had returned", s, names[victim])
+			k.Violate("dead", "%s: Pick gave %s after Down had returned", s, names[victim])
 		}
 		h.picks[i] = again
 		h.counts[again.Node()]++
@@ -86,7 +86,7 @@ func (k *balancerKit) join(s Strategy, b Balancer, names []string) (widest float
 	k.even(s, "after the node that had failed was back", before.counts, names)
 	share, limit := float64(n)/float64(len(all)), float64(n)*spreadAtBase/validate.BaseScale
 	if float64(h.counts[joiner]) < share-limit {
-		k.violate("uneven", "%s: %s joined and got %d of the next %d picks, its share is %.0f ± %.0f",
+		k.Violate("uneven", "%s: %s joined and got %d of the next %d picks, its share is %.0f ± %.0f",
 			s, joiner, h.counts[joiner], n, share, limit)
 	}
 	before.release()
@@ -100,7 +100,7 @@ func (k *balancerKit) join(s Strategy, b Balancer, names []string) (widest float
 		return 0, false
 	}
 	if h.counts[joiner] > 0 {
-		k.violate("dead", "%s: Pick gave %s after Leave had returned", s, joiner)
+		k.Violate("dead", "%s: Pick gave %s after Leave had returned", s, joiner)
 	}
 	h.release()
 	return widest, true
@@ -108,12 +108,12 @@ func (k *balancerKit) join(s Strategy, b Balancer, names []string) (widest float
 
 // tenfold has several goroutines pick, and holds ten times N.
 func (k *balancerKit) tenfold(s Strategy, b Balancer, names []string) (widest float64) {
-	each := min(max(10*k.n, validate.BaseScale), mostPicks) / balancerPickers
+	each := min(max(10*k.N, validate.BaseScale), mostPicks) / balancerPickers
 	all := &k.room
 	var pickers sync.WaitGroup
 	for g := range all {
 		pickers.Go(func() {
-			defer k.recovered("picking")
+			defer k.Recovered("picking")
 			k.pick(s, b, &all[g], g*each, each)
 		})
 	}
@@ -137,8 +137,8 @@ func (k *balancerKit) tenfold(s Strategy, b Balancer, names []string) (widest fl
 // there are a second while nothing changes.
 func (k *balancerKit) concurrent(ctx context.Context, t *testing.T) {
 	slowest, took := math.Inf(1), time.Duration(0)
-	n := min(max(10*k.n, validate.BaseScale), mostPicks)
-	k.underLoad(func() {
+	n := min(max(10*k.N, validate.BaseScale), mostPicks)
+	k.UnderLoad(func() {
 		k.offered(ctx, t, func(s Strategy, b Balancer, names []string) {
 			began := time.Now()
 			if !k.race(s, b, n) {
@@ -150,13 +150,13 @@ func (k *balancerKit) concurrent(ctx context.Context, t *testing.T) {
 			k.churn(ctx, s, b, names)
 		})
 	})
-	k.shown("dead")
-	if k.failed() {
+	k.Shown("dead")
+	if k.Failed() {
 		return
 	}
-	k.measured("in_flight", float64(k.heldPeak))
-	k.timed("throughput", slowest)
-	k.record(func(r *report.Scenario) {
+	k.Measured("in_flight", float64(k.heldPeak))
+	k.Timed("throughput", slowest)
+	k.Record(func(r *report.Scenario) {
 		r.Operations += n
 		r.Burst = &report.Burst{N: n, Peak: k.heldPeak, Seconds: took.Seconds(), Throughput: slowest, Little: report.Little(n, slowest)}
 	})
@@ -168,7 +168,7 @@ func (k *balancerKit) race(s Strategy, b Balancer, n int) bool {
 	var failed atomic.Bool
 	for g := range balancerPickers {
 		pickers.Go(func() {
-			defer k.recovered("picking")
+			defer k.Recovered("picking")
 			for i := g; i < n; i += balancerPickers {
 				p, err := b.Pick(uint64(i))
 				if err != nil {
@@ -199,7 +199,7 @@ func (k *balancerKit) churn(ctx context.Context, s Strategy, b Balancer, names [
 	for g := range balancerPickers {
 		pickers.Go(func() {
 			defer stop.Store(true)
-			defer k.recovered("picking")
+			defer k.Recovered("picking")
 			for i := g; !stop.Load(); i += balancerPickers {
 				before := certain.Load()
 				p, err := b.Pick(k.key(i))
@@ -208,7 +208,7 @@ func (k *balancerKit) churn(ctx context.Context, s Strategy, b Balancer, names [
 				}
 				name := p.Node()
 				if (name == names[1] || name == guest) && before%2 == 1 && certain.Load() == before {
-					k.violate("dead", "%s: while nodes came and went Pick gave %s after it was gone", s, name)
+					k.Violate("dead", "%s: while nodes came and went Pick gave %s after it was gone", s, name)
 					return
 				}
 				p.Done()
@@ -247,7 +247,7 @@ func (k *balancerKit) churn(ctx context.Context, s Strategy, b Balancer, names [
 	}
 	stop.Store(true)
 	pickers.Wait()
-	if h := &k.room[0]; !k.failed() && k.pick(s, b, h, 0, k.picks()) {
+	if h := &k.room[0]; !k.Failed() && k.pick(s, b, h, 0, k.picks()) {
 		k.even(s, "after nodes had come and gone under picks", h.counts, names)
 		h.release()
 	}
@@ -283,7 +283,7 @@ func (k *balancerKit) cost(ctx context.Context, t *testing.T) {
 		}
 		least = math.Floor(100*least) / 100
 		if least > 0 {
-			k.violate("allocations", "%s: a pick makes %.2f allocations", s, least)
+			k.Violate("allocations", "%s: a pick makes %.2f allocations", s, least)
 		}
 		most = max(most, least)
 		if s == DefaultStrategy {
@@ -294,9 +294,9 @@ func (k *balancerKit) cost(ctx context.Context, t *testing.T) {
 				took[i] = float64(time.Since(began)) / perSample
 			}
 			slices.Sort(took)
-			k.timed("pick_reach", took[samples/2])
-			k.note("The median pick of the default strategy took %.1f ns.", took[samples/2])
+			k.Timed("pick_reach", took[samples/2])
+			k.Note("The median pick of the default strategy took %.1f ns.", took[samples/2])
 		}
 	})
-	k.measured("allocations", most)
+	k.Measured("allocations", most)
 }

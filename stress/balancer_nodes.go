@@ -11,13 +11,15 @@ import (
 	"time"
 
 	"tensile/stress/internal/echo"
+	"tensile/stress/internal/proc"
+	"tensile/stress/internal/scenario"
 )
 
 // connections opens N real ones over four node processes by the default
 // strategy, and asks the nodes how many each got. Then a node is killed, and
 // a fifth joins.
 func (k *balancerKit) connections(ctx context.Context, t *testing.T) {
-	names := nodeNames(balancerNodes)
+	names := proc.NodeNames(balancerNodes)
 	b := k.start(t, DefaultStrategy, names)
 	if b == nil {
 		return
@@ -29,35 +31,35 @@ func (k *balancerKit) connections(ctx context.Context, t *testing.T) {
 			return
 		}
 	}
-	wave := k.n
-	if limit := k.environment().DescriptorLimit; limit != nil {
-		if fit := int(*limit) - spareFiles; fit < balancerNodes {
-			k.fail("balancing: the descriptor limit is %d, accepted is %d or more", *limit, spareFiles+balancerNodes)
+	wave := k.N
+	if limit := k.Environment().DescriptorLimit; limit != nil {
+		if fit := int(*limit) - scenario.SpareFiles; fit < balancerNodes {
+			k.Fail("balancing: the descriptor limit is %d, accepted is %d or more", *limit, scenario.SpareFiles+balancerNodes)
 			return
 		} else if fit < wave {
 			// Waves of the same size, each a multiple of the nodes.
 			waves := (wave + fit - 1) / fit
 			wave = (wave + waves - 1) / waves
-			k.note("%d connections were opened in %d waves of up to %d held at once: the descriptor limit is %d.", k.n, waves, wave, *limit)
+			k.Note("%d connections were opened in %d waves of up to %d held at once: the descriptor limit is %d.", k.N, waves, wave, *limit)
 		}
 	}
 	began := time.Now()
-	k.underLoad(func() {
-		for c.total < k.n {
+	k.UnderLoad(func() {
+		for c.total < k.N {
 			c.closeConns()
-			if !c.dial(ctx, min(wave, k.n-c.total)) || !c.counted(ctx, "a wave") {
+			if !c.dial(ctx, min(wave, k.N-c.total)) || !c.counted(ctx, "a wave") {
 				return
 			}
 		}
 	})
 	took := time.Since(began)
-	if c.total < k.n || k.failed() {
+	if c.total < k.N || k.Failed() {
 		return
 	}
-	k.measured("connections", float64(c.total))
+	k.Measured("connections", float64(c.total))
 	c.even("all", c.accepted, names)
-	k.measured("survival", c.survival)
-	k.note("%d connections opened in %.1f s, and counted at the nodes.", c.total, took.Seconds())
+	k.Measured("survival", c.survival)
+	k.Note("%d connections opened in %.1f s, and counted at the nodes.", c.total, took.Seconds())
 
 	// The last wave is there. Its part on one node is lost, and dialled again.
 	lost := names[1]
@@ -110,11 +112,11 @@ type nodeConn struct {
 func (c *nodeConnections) serve(name string) bool {
 	server, err := echo.Start()
 	if err != nil {
-		c.fail("%v", err)
+		c.Fail("%v", err)
 		return false
 	}
 	c.servers[name] = server
-	c.onInterrupt(func() { _ = server.Close() })
+	c.OnInterrupt(func() { _ = server.Close() })
 	return true
 }
 
@@ -134,7 +136,7 @@ func (c *nodeConnections) dialKeys(ctx context.Context, keys []uint64) bool {
 	var all sync.WaitGroup
 	for range diallers {
 		all.Go(func() {
-			defer c.recovered("dialling")
+			defer c.Recovered("dialling")
 			for !failed.Load() && ctx.Err() == nil {
 				i := int(next.Add(1)) - 1
 				if i >= len(keys) {
@@ -157,12 +159,12 @@ func (c *nodeConnections) dialOne(key uint64) bool {
 	}
 	server := c.servers[p.Node()]
 	if server == nil {
-		c.violate("dead", "%s: a connection was given to %q, which is no node that is up", DefaultStrategy, p.Node())
+		c.Violate("dead", "%s: a connection was given to %q, which is no node that is up", DefaultStrategy, p.Node())
 		return false
 	}
 	conn, err := dialer.Dial("tcp", server.Addr)
 	if err != nil {
-		c.fail("balancing: %s: dialling %s: %v", DefaultStrategy, p.Node(), err)
+		c.Fail("balancing: %s: dialling %s: %v", DefaultStrategy, p.Node(), err)
 		return false
 	}
 	c.mu.Lock()
@@ -203,7 +205,7 @@ func (c *nodeConnections) closeConns() {
 // counted waits until the nodes have as many connections as are held, and
 // keeps what they say.
 func (c *nodeConnections) counted(ctx context.Context, when string) bool {
-	ctx, cancel := context.WithTimeout(ctx, settleBound)
+	ctx, cancel := context.WithTimeout(ctx, scenario.Settle)
 	defer cancel()
 	held := make(map[string]int)
 	for _, conn := range c.conns {
@@ -217,7 +219,7 @@ func (c *nodeConnections) counted(ctx context.Context, when string) bool {
 		for name, server := range c.servers {
 			stats, err := server.Stats()
 			if err != nil {
-				c.fail("%v", err)
+				c.Fail("%v", err)
 				return false
 			}
 			c.accepted[name], c.open[name] = stats.Accepted, stats.Open
@@ -228,7 +230,7 @@ func (c *nodeConnections) counted(ctx context.Context, when string) bool {
 			c.survival = min(c.survival, 100*float64(survived)/float64(len(c.conns)))
 		}
 		if late && !same {
-			c.fail("balancing: %s: %v connections are open at the nodes, %v were opened", when, c.open, held)
+			c.Fail("balancing: %s: %v connections are open at the nodes, %v were opened", when, c.open, held)
 		}
 		if same || late {
 			return same
@@ -253,18 +255,18 @@ func (c *nodeConnections) even(when string, counts map[string]int, names []strin
 		off := max(math.Abs(float64(counts[name])-share)-diallers, 0)
 		c.spread = max(c.spread, 100*off/share)
 		if 100*off/share > tightPercent {
-			c.violate("uneven", "%s, real connections, %s: %s counted %d of %d, its share is %.0f",
+			c.Violate("uneven", "%s, real connections, %s: %s counted %d of %d, its share is %.0f",
 				DefaultStrategy, when, name, counts[name], total, share)
 		}
 	}
-	c.measured("connections_spread", c.spread)
+	c.Measured("connections_spread", c.spread)
 }
 
 func (c *nodeConnections) close() {
 	c.closeConns()
 	for _, server := range c.servers {
 		if err := server.Close(); err != nil {
-			c.fail("%v", err)
+			c.Fail("%v", err)
 		}
 	}
 }

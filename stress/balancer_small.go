@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"tensile/stress/internal/proc"
 	"tensile/stress/validate"
 )
 
@@ -21,17 +22,17 @@ func (k *balancerKit) empty(ctx context.Context, t *testing.T) {
 			p, err := b.Pick(k.key(0))
 			switch {
 			case err == nil:
-				k.violate("empty", "%s: with %s Pick gave %q and no error", s, when, p.Node())
+				k.Violate("empty", "%s: with %s Pick gave %q and no error", s, when, p.Node())
 			case !errors.Is(err, b.NoNodes()):
-				k.violate("empty", "%s: with %s Pick returned %q, accepted is %q", s, when, err, b.NoNodes())
+				k.Violate("empty", "%s: with %s Pick returned %q, accepted is %q", s, when, err, b.NoNodes())
 			}
 		}
 		served := func(when string) {
 			if p, err := b.Pick(k.key(0)); err != nil {
-				k.violate("empty", "%s: with %s Pick returned %v", s, when, err)
+				k.Violate("empty", "%s: with %s Pick returned %v", s, when, err)
 			} else {
 				if p.Node() != "node-0" {
-					k.violate("empty", "%s: with %s Pick gave %q", s, when, p.Node())
+					k.Violate("empty", "%s: with %s Pick gave %q", s, when, p.Node())
 				}
 				p.Done()
 			}
@@ -48,7 +49,7 @@ func (k *balancerKit) empty(ctx context.Context, t *testing.T) {
 		k.must(b.Leave("node-0"), s, "Leave")
 		refused("no node left")
 	}
-	k.shown("empty")
+	k.Shown("empty")
 }
 
 // weights: shares in proportion to them.
@@ -57,7 +58,7 @@ func (k *balancerKit) weights(ctx context.Context, t *testing.T) {
 	const sum = 10
 	offered := false
 	for _, s := range strategies {
-		b := k.start(t, s, nodeNames(len(weights)), weights...)
+		b := k.start(t, s, proc.NodeNames(len(weights)), weights...)
 		if b == nil {
 			continue
 		}
@@ -70,21 +71,21 @@ func (k *balancerKit) weights(ctx context.Context, t *testing.T) {
 		if !k.pick(s, b, &h, 0, n) {
 			continue
 		}
-		for i, name := range nodeNames(len(weights)) {
+		for i, name := range proc.NodeNames(len(weights)) {
 			share := float64(n*weights[i]) / sum
 			// The same part of a share as for equal weights.
 			limit := share * spreadAtBase * balancerNodes / validate.BaseScale
 			if off := math.Abs(float64(h.counts[name]) - share); off > limit {
-				k.violate("weights", "%s: %s of weight %d of %d has %d of %d picks, its share is %.0f ± %.0f",
+				k.Violate("weights", "%s: %s of weight %d of %d has %d of %d picks, its share is %.0f ± %.0f",
 					s, name, weights[i], sum, h.counts[name], n, share, limit)
 			}
 		}
 		h.release()
 	}
 	if offered {
-		k.shown("weights")
+		k.Shown("weights")
 	} else {
-		k.notOffered("weights", "the subject does not honour weights")
+		k.NotOffered("weights", "the subject does not honour weights")
 	}
 }
 
@@ -132,7 +133,7 @@ func (k *balancerKit) keys(ctx context.Context, t *testing.T) {
 				}
 			}
 			if moved > 0 {
-				k.violate("moved", "%s, %s: %d of %d keys moved without need, such as one from %s to %s",
+				k.Violate("moved", "%s, %s: %d of %d keys moved without need, such as one from %s to %s",
 					s, what, moved, n, before[example], now[example])
 			}
 			return now
@@ -150,29 +151,29 @@ func (k *balancerKit) keys(ctx context.Context, t *testing.T) {
 		}
 		share, limit := float64(n)/(balancerNodes+1), float64(n)*spreadAtBase/validate.BaseScale
 		if math.Abs(float64(taken)-share) > limit {
-			k.violate("moved", "%s: node-4 joined and took %d of %d keys, its share is %.0f ± %.0f", s, taken, n, share, limit)
+			k.Violate("moved", "%s: node-4 joined and took %d of %d keys, its share is %.0f ± %.0f", s, taken, n, share, limit)
 		}
 		after("after node-4 left again", b.Leave("node-4"), func(_, _ string) bool { return false })
 		after("while node-1 is down", b.Down("node-1"), func(from, _ string) bool { return from == "node-1" })
 		after("after node-1 was back", b.Up("node-1"), func(_, _ string) bool { return false })
 	})
 	if offered {
-		k.shown("moved")
+		k.Shown("moved")
 	} else {
-		k.notOffered("moved", "the subject has no strategy with keys")
+		k.NotOffered("moved", "the subject has no strategy with keys")
 	}
 }
 
 // skew: most picks have the same few keys, and are all held.
 func (k *balancerKit) skew(ctx context.Context, t *testing.T) {
 	const exponent, keys = 1.5, 100_000
-	names := nodeNames(balancerNodes)
+	names := proc.NodeNames(balancerNodes)
 	b := k.start(t, BoundedLoadHashing, names)
 	if b == nil {
-		k.notOffered("skew", "the subject has no bounded strategy")
+		k.NotOffered("skew", "the subject has no bounded strategy")
 		return
 	}
-	zipf := rand.NewZipf(rand.New(rand.NewPCG(k.seed, 0)), exponent, 1, keys-1)
+	zipf := rand.NewZipf(rand.New(rand.NewPCG(k.Seed, 0)), exponent, 1, keys-1)
 	var h held
 	h.counts = make(map[string]int)
 	for i := range k.picks() {
@@ -184,11 +185,11 @@ func (k *balancerKit) skew(ctx context.Context, t *testing.T) {
 		h.counts[p.Node()]++
 		// Both ways of rounding the bound are in use: hence the one more.
 		if bound := math.Ceil(boundedLoad*float64(i+1)/balancerNodes) + 1; float64(h.counts[p.Node()]) > bound {
-			k.violate("skew", "%s under Zipf keys: %s holds %d of %d, the bound is %.2f times its share, which is %.0f",
+			k.Violate("skew", "%s under Zipf keys: %s holds %d of %d, the bound is %.2f times its share, which is %.0f",
 				BoundedLoadHashing, p.Node(), h.counts[p.Node()], i+1, boundedLoad, bound)
 			break
 		}
 	}
 	h.release()
-	k.shown("skew")
+	k.Shown("skew")
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"tensile/stress/internal/proc"
+	"tensile/stress/internal/scenario"
 	"tensile/stress/validate"
 )
 
@@ -68,23 +69,23 @@ func TestChaos(t *testing.T, subjects ChaosSubjects) {
 		site.Serve(serveNode(t, subjects.Nodes))
 		return
 	}
-	s := begin(t, validate.Chaos)
+	s := scenario.Begin(t, validate.Chaos)
 	if subjects.Engine == nil && subjects.Workers == nil && subjects.Nodes == nil {
-		s.fail("chaos: there is no subject: nothing was handed to the kit")
+		s.Fail("chaos: there is no subject: nothing was handed to the kit")
 	}
 	left := 0 // by node processes
 	if subjects.Engine != nil {
 		(&engineKit{s, subjects.Engine}).take()
 	} else {
 		for _, c := range []string{"plan", "dry_run", "blast_radius", "undone", "gate"} {
-			s.notOffered(c, "no engine was handed to the kit")
+			s.NotOffered(c, "no engine was handed to the kit")
 		}
 	}
 	if subjects.Workers != nil {
-		(&workersKit{scenario: s, open: subjects.Workers, worst: 1}).take()
+		(&workersKit{Scenario: s, open: subjects.Workers, worst: 1}).take()
 	} else {
 		for _, c := range []string{"serving", "recovery", "recovery_reach", "cascades", "lost", "p99", "answers", "hypothesis", "intensity", "hung"} {
-			s.notOffered(c, "no workers were handed to the kit")
+			s.NotOffered(c, "no workers were handed to the kit")
 		}
 	}
 	if subjects.Nodes != nil && subjects.Links != nil && subjects.Engine != nil {
@@ -94,10 +95,10 @@ func TestChaos(t *testing.T, subjects ChaosSubjects) {
 		left = k.leaks
 	} else {
 		for _, c := range []string{"nodes", "nodes_recovery", "nodes_faults", "nodes_answers"} {
-			s.notOffered(c, "no nodes, links and engine were handed to the kit")
+			s.NotOffered(c, "no nodes, links and engine were handed to the kit")
 		}
 	}
-	if !s.aborted {
-		s.audit(left)
+	if !s.Aborted {
+		s.Audit(left)
 	}
 }

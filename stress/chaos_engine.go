@@ -11,27 +11,30 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"tensile/stress/internal/proc"
+	"tensile/stress/internal/scenario"
 )
 
 // engineKit is the part of the chaos scenario with an engine.
 type engineKit struct {
-	*scenario
+	*scenario.Scenario
 	open func(testing.TB) Engine
 }
 
 // take takes the subject through that part.
 func (k *engineKit) take() {
-	ok := k.phase("engine: plans", k.plans)
+	ok := k.Phase("engine: plans", k.plans)
 	if ok {
-		k.phase("engine: blast radius", k.within(2*settleBound, k.blastRadius))
-		k.phase("engine: everything undone", k.within(2*settleBound, k.undone))
-		k.phase("engine: steady state", k.within(2*settleBound, k.gate))
+		k.Phase("engine: blast radius", k.Within(2*scenario.Settle, k.blastRadius))
+		k.Phase("engine: everything undone", k.Within(2*scenario.Settle, k.undone))
+		k.Phase("engine: steady state", k.Within(2*scenario.Settle, k.gate))
 	}
 }
 
 func (k *engineKit) start(t testing.TB) Engine {
 	e := k.open(t)
-	k.subject(e)
+	k.Subject(e)
 	return e
 }
 
@@ -41,7 +44,7 @@ const engineTargets = 12
 
 // spec is one whose faults crowd, so that the bound is what limits them.
 func (k *engineKit) spec(i int) EngineSpec {
-	return EngineSpec{Seed: k.seed + uint64(i), Faults: []string{"kill", "pause", "delay"}, Targets: nodeNames(engineTargets),
+	return EngineSpec{Seed: k.Seed + uint64(i), Faults: []string{"kill", "pause", "delay"}, Targets: proc.NodeNames(engineTargets),
 		Steps: 40, Spread: 40 * time.Millisecond, Min: 2 * time.Millisecond, Max: 10 * time.Millisecond, Bound: 1 + i%3}
 }
 
@@ -71,39 +74,39 @@ func (k *engineKit) plans(ctx context.Context, t *testing.T) {
 		plan, err := e.Plan(spec)
 		again, err2 := k.start(t).Plan(spec)
 		if err := errors.Join(err, err2); err != nil {
-			k.fail("chaos: Plan returned %v", err)
+			k.Fail("chaos: Plan returned %v", err)
 			return
 		}
 		if !reflect.DeepEqual(plan, again) || e.DryRun(plan) != e.DryRun(again) {
-			k.violate("plan", "two plans from seed %d differ", spec.Seed)
+			k.Violate("plan", "two plans from seed %d differ", spec.Seed)
 		}
 		if i == 0 {
 			first = plan
 		}
 		differ = differ || !reflect.DeepEqual(first, plan)
 		if len(plan) != spec.Steps {
-			k.violate("plan", "a plan of %d faults has %d", spec.Steps, len(plan))
+			k.Violate("plan", "a plan of %d faults has %d", spec.Steps, len(plan))
 		}
 		for _, s := range plan {
 			if !slices.Contains(spec.Faults, s.Fault) || !slices.Contains(spec.Targets, s.Target) || s.For < spec.Min || s.For > spec.Max || s.At < 0 {
-				k.violate("plan", "a plan has the step %+v, which was not asked for", s)
+				k.Violate("plan", "a plan has the step %+v, which was not asked for", s)
 			}
 		}
 		if n := atOnce(plan); n > spec.Bound {
-			k.violate("blast_radius", "the plan from seed %d hits %d of %d targets at once, the bound is %d", spec.Seed, n, engineTargets, spec.Bound)
+			k.Violate("blast_radius", "the plan from seed %d hits %d of %d targets at once, the bound is %d", spec.Seed, n, engineTargets, spec.Bound)
 		}
 	}
 	if !differ {
-		k.violate("plan", "%d seeds give the same plan", seeds)
+		k.Violate("plan", "%d seeds give the same plan", seeds)
 	}
 	crowd := everyTarget()
 	text := e.DryRun(crowd)
 	for _, s := range crowd {
 		if !strings.Contains(text, s.Target) || !strings.Contains(text, s.Fault) {
-			k.violate("dry_run", "the dry run does not show the %s of %s", s.Fault, s.Target)
+			k.Violate("dry_run", "the dry run does not show the %s of %s", s.Fault, s.Target)
 		}
 	}
-	k.shown("plan", "dry_run")
+	k.Shown("plan", "dry_run")
 }
 
 // everyTarget is a plan that hits all targets at once.
@@ -175,10 +178,10 @@ func (a *arena) left() []string {
 // clean checks that nothing is left of a run.
 func (k *engineKit) clean(a *arena, when string) {
 	if left := a.left(); len(left) > 0 {
-		k.violate("undone", "%s: %v are still hit", when, left)
+		k.Violate("undone", "%s: %v are still hit", when, left)
 	}
 	if a.twice > 0 {
-		k.violate("undone", "%s: %d faults were undone more than once", when, a.twice)
+		k.Violate("undone", "%s: %d faults were undone more than once", when, a.twice)
 	}
 }
 
@@ -194,18 +197,18 @@ func (k *engineKit) blastRadius(ctx context.Context, t *testing.T) {
 		spec := k.spec(i)
 		plan, err := e.Plan(spec)
 		if err != nil {
-			k.fail("chaos: Plan returned %v", err)
+			k.Fail("chaos: Plan returned %v", err)
 			return
 		}
 		var a arena
 		if err := e.Run(ctx, spec.Bound, plan, a.world()); err != nil {
-			k.fail("chaos: Run of a plan within its bound returned %v", err)
+			k.Fail("chaos: Run of a plan within its bound returned %v", err)
 		}
 		if a.peak > spec.Bound {
-			k.violate("blast_radius", "%d of %d targets were hit at once, the bound is %d", a.peak, engineTargets, spec.Bound)
+			k.Violate("blast_radius", "%d of %d targets were hit at once, the bound is %d", a.peak, engineTargets, spec.Bound)
 		}
 		if a.injected != len(plan) {
-			k.violate("plan", "of a plan of %d faults %d were injected", len(plan), a.injected)
+			k.Violate("plan", "of a plan of %d faults %d were injected", len(plan), a.injected)
 		}
 		k.clean(&a, "after a run")
 	}
@@ -214,14 +217,14 @@ func (k *engineKit) blastRadius(ctx context.Context, t *testing.T) {
 		var a arena
 		err := e.Run(ctx, bound, crowd, a.world())
 		if a.peak > bound {
-			k.violate("blast_radius", "a plan that hits all %d targets at once had %d hit at once, the bound is %d", engineTargets, a.peak, bound)
+			k.Violate("blast_radius", "a plan that hits all %d targets at once had %d hit at once, the bound is %d", engineTargets, a.peak, bound)
 		}
 		if err == nil && a.injected < len(crowd) {
-			k.violate("blast_radius", "of a plan that exceeds its bound %d of %d faults were injected, and no error says so", a.injected, len(crowd))
+			k.Violate("blast_radius", "of a plan that exceeds its bound %d of %d faults were injected, and no error says so", a.injected, len(crowd))
 		}
 		k.clean(&a, "after a plan that exceeds its bound")
 	}
-	k.shown("blast_radius")
+	k.Shown("blast_radius")
 }
 
 // undone ends runs in every way there is.
@@ -264,14 +267,14 @@ func (k *engineKit) undone(ctx context.Context, t *testing.T) {
 		}()
 		stop()
 		if err == nil {
-			k.violate("undone", "%s: Run returned no error", c.when)
+			k.Violate("undone", "%s: Run returned no error", c.when)
 		}
 		if a.injected < 2 {
-			k.fail("chaos: %s: %d faults were injected, accepted is 2 or more: the run returned %v", c.when, a.injected, err)
+			k.Fail("chaos: %s: %d faults were injected, accepted is 2 or more: the run returned %v", c.when, a.injected, err)
 		}
 		k.clean(&a, c.when)
 	}
-	k.shown("undone")
+	k.Shown("undone")
 }
 
 // gate: no fault without a steady state, and no success without one afterwards.
@@ -282,13 +285,13 @@ func (k *engineKit) gate(ctx context.Context, t *testing.T) {
 	e := k.start(t)
 	a := arena{steady: func() error { return unsteady }}
 	if err := e.Run(ctx, 1, plan, a.world()); err == nil {
-		k.violate("gate", "the steady state did not hold before the faults, and Run returned no error")
+		k.Violate("gate", "the steady state did not hold before the faults, and Run returned no error")
 	}
 	if a.injected > 0 {
-		k.violate("gate", "%d faults were injected although the steady state did not hold", a.injected)
+		k.Violate("gate", "%d faults were injected although the steady state did not hold", a.injected)
 	}
 
-	ctx, stop := context.WithTimeout(ctx, settleBound)
+	ctx, stop := context.WithTimeout(ctx, scenario.Settle)
 	defer stop()
 	// After the fault was undone: for that long it may take an engine to believe
 	// that the state is steady, even if it is not told so.
@@ -314,8 +317,8 @@ func (k *engineKit) gate(ctx context.Context, t *testing.T) {
 		return unsteady
 	}
 	if err := e.Run(ctx, 1, plan, b.world()); err == nil {
-		k.violate("gate", "the steady state did not return after the faults, and Run returned no error")
+		k.Violate("gate", "the steady state did not return after the faults, and Run returned no error")
 	}
 	k.clean(&b, "after a steady state that did not return")
-	k.shown("gate")
+	k.Shown("gate")
 }

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"tensile/stress/internal/proc"
+	"tensile/stress/internal/scenario"
 	"tensile/stress/internal/wait"
 	"tensile/stress/report"
 )
@@ -98,9 +100,9 @@ var chaosFaults = []struct {
 
 // take takes the subjects through that part.
 func (k *nodesKit) take() {
-	k.members = nodeNames(chaosNodes)
+	k.members = proc.NodeNames(chaosNodes)
 	defer k.close()
-	ok := k.phase("nodes: form", k.form)
+	ok := k.Phase("nodes: form", k.form)
 	faults, slow := chaosFaults, k.patience > shortPatience
 	if testing.Short() {
 		faults = faults[:1]
@@ -108,43 +110,43 @@ func (k *nodesKit) take() {
 	began := time.Now()
 	for i, f := range faults {
 		if time.Since(began) > enoughFaults {
-			k.note("Only %d of %d faults in the cluster were tried, of %v each: a call is given %v here, as other work holds the processors.",
+			k.Note("Only %d of %d faults in the cluster were tried, of %v each: a call is given %v here, as other work holds the processors.",
 				i, len(faults), k.length, k.patience)
 			break
 		}
-		victim := k.members[pickVictims(k.seed, i, chaosNodes, 1)[0]]
-		ok = ok && k.phase(fmt.Sprintf("nodes: %s of %s", f.name, victim), k.within(3*settleBound, func(ctx context.Context, t *testing.T) {
+		victim := k.members[pickVictims(k.Seed, i, chaosNodes, 1)[0]]
+		ok = ok && k.Phase(fmt.Sprintf("nodes: %s of %s", f.name, victim), k.Within(3*scenario.Settle, func(ctx context.Context, t *testing.T) {
 			k.fault(ctx, t, f.name, victim, f.breaks)
 		}))
 	}
 	if ok {
-		k.phase("nodes: close", k.closeAll)
+		k.Phase("nodes: close", k.closeAll)
 	}
 	if len(k.times) == 0 {
 		return
 	}
-	k.record(func(r *report.Scenario) { r.Timelines = append(r.Timelines, k.line) })
-	k.repeats("from a fault in the cluster to its steady state", k.times, "nodes_recovery")
-	k.shown("nodes", "nodes_faults", "nodes_answers", "cascades")
+	k.Record(func(r *report.Scenario) { r.Timelines = append(r.Timelines, k.line) })
+	k.Repeats("from a fault in the cluster to its steady state", k.times, "nodes_recovery")
+	k.Shown("nodes", "nodes_faults", "nodes_answers", "cascades")
 	if slow {
-		k.notMeasured("nodes_recovery", "faults had to last %v, as other work held the processors", k.length)
+		k.NotMeasured("nodes_recovery", "faults had to last %v, as other work held the processors", k.length)
 		return
 	}
-	k.timed("nodes_recovery", slices.Max(k.times))
+	k.Timed("nodes_recovery", slices.Max(k.times))
 }
 
 // form starts the nodes, each of which reaches the others by links of its own,
 // and waits for the steady state.
 func (k *nodesKit) form(ctx context.Context, t *testing.T) {
-	k.links = k.subjects.Links(t, LinksConfig{Seed: k.seed, Delay: linkDelay, Jitter: linkJitter,
+	k.links = k.subjects.Links(t, LinksConfig{Seed: k.Seed, Delay: linkDelay, Jitter: linkJitter,
 		Loss: 0.1, Stall: 40 * time.Millisecond, Corrupt: 0.2})
-	k.subject(k.links)
+	k.Subject(k.links)
 	if !k.plan() {
 		return
 	}
 	for _, name := range k.members {
 		if err := k.enter(ctx, name); err != nil {
-			k.fail("chaos: %v", err)
+			k.Fail("chaos: %v", err)
 			return
 		}
 	}
@@ -168,13 +170,13 @@ func (k *nodesKit) plan() bool {
 	k.starts = make(map[string]nodeStart)
 	var addrs []string
 	for _, name := range k.members {
-		addr, err := freeAddr()
+		addr, err := proc.FreeAddr()
 		if err != nil {
-			k.fail("chaos: %v", err)
+			k.Fail("chaos: %v", err)
 			return false
 		}
 		addrs = append(addrs, addr)
-		k.starts[name] = nodeStart{Name: name, Bind: addr, Secret: nodeSecret(k.seed), Detours: make(map[string]string)}
+		k.starts[name] = nodeStart{Name: name, Bind: addr, Secret: nodeSecret(k.Seed), Detours: make(map[string]string)}
 	}
 	for i, from := range k.members {
 		for j, to := range k.members {
@@ -183,7 +185,7 @@ func (k *nodesKit) plan() bool {
 			}
 			through, err := k.links.Link(from, to, addrs[j])
 			if err != nil {
-				k.fail("chaos: the link from %s to %s: %v", from, to, err)
+				k.Fail("chaos: the link from %s to %s: %v", from, to, err)
 				return false
 			}
 			k.starts[from].Detours[addrs[j]] = through
@@ -202,7 +204,7 @@ func (k *nodesKit) enter(ctx context.Context, name string) (err error) {
 		if err = k.begin(ctx, name); err == nil || ctx.Err() != nil {
 			return err
 		}
-		k.note("%v. It was started again.", err)
+		k.Note("%v. It was started again.", err)
 		k.reap(name)
 	}
 	return err
@@ -218,19 +220,19 @@ func (k *nodesKit) begin(ctx context.Context, name string) error {
 	if err := k.ask(ctx, name, nodeOrder{Do: "start", Pace: k.lookEvery, Start: &start}, &at); err != nil {
 		return fmt.Errorf("starting %s: %w", name, err)
 	}
-	k.addSubject(at.Type)
+	k.AddSubject(at.Type)
 	return nil
 }
 
 // untilSteady waits for the steady state.
 func (k *nodesKit) untilSteady(ctx context.Context) bool {
-	ctx, cancel := context.WithTimeout(ctx, settleBound)
+	ctx, cancel := context.WithTimeout(ctx, scenario.Settle)
 	defer cancel()
 	var err error
-	if wait.Until(ctx, settleBound, func() bool { _, err = k.look(ctx); return err == nil }) {
+	if wait.Until(ctx, scenario.Settle, func() bool { _, err = k.look(ctx); return err == nil }) {
 		return true
 	}
-	k.violate("nodes", "the cluster is not in its steady state though nothing is wrong: %v", err)
+	k.Violate("nodes", "the cluster is not in its steady state though nothing is wrong: %v", err)
 	return false
 }
 
@@ -272,7 +274,7 @@ func (k *nodesKit) close() {
 	k.killAll()
 	if k.links != nil {
 		if err := k.links.Close(); err != nil {
-			k.fail("chaos: Close of the links returned %v", err)
+			k.Fail("chaos: Close of the links returned %v", err)
 		}
 	}
 }
@@ -302,29 +304,29 @@ func (k *nodesKit) fault(ctx context.Context, t *testing.T, fault, victim string
 	// An engine may find that the steady state was lost for a moment after we
 	// had seen it, and must then inject nothing.
 	engine, plan := k.subjects.Engine(t), []ChaosStep{{fault, victim, 0, k.length}}
-	k.logf("%s", engine.DryRun(plan))
+	k.Logf("%s", engine.DryRun(plan))
 	var err error
 	for try := 0; try < injectTries && e.injected.IsZero(); try++ {
 		if !k.untilSteady(ctx) {
 			return
 		}
-		k.underLoad(func() { err = engine.Run(ctx, 1, plan, World{e.inject, e.steady}) })
+		k.UnderLoad(func() { err = engine.Run(ctx, 1, plan, World{e.inject, e.steady}) })
 	}
 	if err != nil {
-		k.violate("nodes", "%s of %s: %v", fault, victim, err)
+		k.Violate("nodes", "%s of %s: %v", fault, victim, err)
 	}
 	if e.injected.IsZero() {
-		k.violate("nodes", "%s of %s: the engine injected nothing", fault, victim)
+		k.Violate("nodes", "%s of %s: the engine injected nothing", fault, victim)
 		return
 	}
 	// What the engine says is not evidence.
-	if !wait.Until(ctx, settleBound, func() bool {
+	if !wait.Until(ctx, scenario.Settle, func() bool {
 		if is := e.steady(ctx); is == nil || ctx.Err() == nil || err == nil {
 			err = is // what is cut short says nothing
 		}
 		return err == nil
 	}) {
-		k.violate("nodes", "%s of %s: the steady state has not returned %v after the fault was undone: %v",
+		k.Violate("nodes", "%s of %s: the steady state has not returned %v after the fault was undone: %v",
 			fault, victim, time.Since(e.undone).Round(time.Millisecond), err)
 	}
 	e.judge(breaks)
@@ -359,12 +361,12 @@ func (e *episode) cascade(format string, args ...any) {
 func (e *episode) judgeCascades() {
 	e.sm.Lock()
 	defer e.sm.Unlock()
-	worst := e.shares.worst
+	worst := e.Shares.Worst
 	for i, what := range e.spread {
 		if worst >= cascadeShare {
-			e.violate("cascades", "%s of %s: %s, and nothing was done to either", e.fault, e.victim, what)
+			e.Violate("cascades", "%s of %s: %s, and nothing was done to either", e.fault, e.victim, what)
 		} else if i == 0 {
-			e.note("%s of %s: %s, and nothing was done to either. It is not judged: other work left %.0f %% of the processors for a moment.",
+			e.Note("%s of %s: %s, and nothing was done to either. It is not judged: other work left %.0f %% of the processors for a moment.",
 				e.fault, e.victim, what, 100*worst)
 		}
 	}
@@ -376,16 +378,16 @@ func (e *episode) judge(breaks bool) {
 	lasted := e.undone.Sub(e.injected).Round(time.Millisecond)
 	switch {
 	case breaks && e.lost.IsZero() && lasted < time.Duration(shownTimes*float64(e.patience)):
-		e.note("%s of %s was in place for %v, which is too short to show.", e.fault, e.victim, lasted)
+		e.Note("%s of %s was in place for %v, which is too short to show.", e.fault, e.victim, lasted)
 		return
 	case breaks && e.lost.IsZero():
-		e.violate("nodes_faults", "%s of %s for %v: every call was answered, and every node listed as alive: the fault did nothing", e.fault, e.victim, lasted)
+		e.Violate("nodes_faults", "%s of %s for %v: every call was answered, and every node listed as alive: the fault did nothing", e.fault, e.victim, lasted)
 	case e.fault == ChaosDelay && e.fastest > 0 && e.fastest < linkDelay-linkJitter:
-		e.violate("nodes_faults", "%s of %s by %v: a call took only %v: the fault did nothing", e.fault, e.victim, linkDelay, e.fastest)
+		e.Violate("nodes_faults", "%s of %s by %v: a call took only %v: the fault did nothing", e.fault, e.victim, linkDelay, e.fastest)
 	}
 	if e.lost.IsZero() {
 		e.times = append(e.times, 0)
-		e.note("%s of %s for %v: the steady state held.", e.fault, e.victim, lasted)
+		e.Note("%s of %s for %v: the steady state held.", e.fault, e.victim, lasted)
 		return
 	}
 	if e.found.IsZero() {
@@ -394,7 +396,7 @@ func (e *episode) judge(breaks bool) {
 	e.event(report.Recovered, e.victim, "steady state again")
 	recovery := e.found.Sub(e.injected)
 	e.times = append(e.times, float64(recovery)/1e6)
-	e.note("%s of %s for %v: the steady state was lost after %v, and held again %v after the fault.", e.fault, e.victim,
+	e.Note("%s of %s for %v: the steady state was lost after %v, and held again %v after the fault.", e.fault, e.victim,
 		lasted, e.lost.Sub(e.injected).Round(time.Millisecond), recovery.Round(time.Millisecond))
 }
 
@@ -416,14 +418,14 @@ func (e *episode) inject(fault, target string) (func() error, error) {
 }
 
 func (e *episode) strike() (undo func() error, err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), settleBound)
+	ctx, cancel := context.WithTimeout(context.Background(), scenario.Settle)
 	defer cancel()
 	switch e.fault {
 	case ChaosKill:
 		e.struck(e.signal(e.victim, syscall.SIGKILL, killed))
 		e.reap(e.victim)
 		return func() error {
-			ctx, cancel := context.WithTimeout(context.Background(), settleBound)
+			ctx, cancel := context.WithTimeout(context.Background(), scenario.Settle)
 			defer cancel()
 			if !e.launch(e.victim) {
 				return errors.New("its process does not start")
@@ -450,7 +452,7 @@ func (e *episode) strike() (undo func() error, err error) {
 	e.struck(time.Now())
 	e.event(report.Fault, e.victim, e.fault)
 	return func() error {
-		ctx, cancel := context.WithTimeout(context.Background(), settleBound)
+		ctx, cancel := context.WithTimeout(context.Background(), scenario.Settle)
 		defer cancel()
 		err := errors.Join(heal(), e.mute(ctx, false, false))
 		e.event(report.Undone, e.victim, e.fault+" undone")
@@ -500,7 +502,7 @@ func (e *episode) steady(ctx context.Context) error {
 			hit := from == e.victim || to == e.victim
 			switch {
 			case c.Wrong:
-				e.violate("nodes_answers", "%s of %s: %s called %s: %s", e.fault, e.victim, from, to, c.Err)
+				e.Violate("nodes_answers", "%s of %s: %s called %s: %s", e.fault, e.victim, from, to, c.Err)
 			case c.Err == "" && hit && during && !e.healing.Load() && (e.fastest == 0 || c.Took < e.fastest):
 				e.fastest = c.Took
 			case c.Err != "" && !c.Late && !hit:

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"math"
 	"math/rand/v2"
 	"net"
 	"slices"
@@ -15,6 +14,7 @@ import (
 	"time"
 
 	"tensile/stress/internal/proc"
+	"tensile/stress/internal/scenario"
 	"tensile/stress/internal/wait"
 	"tensile/stress/report"
 	"tensile/stress/validate"
@@ -29,23 +29,23 @@ func TestCluster(t *testing.T, start func(testing.TB, NodeConfig) (Node, error))
 		site.Serve(serveNode(t, start))
 		return
 	}
-	k := &clusterKit{nodes: newNodes(begin(t, validate.Formation), site, lookOften)}
-	k.random = rand.New(rand.NewPCG(k.seed, 1))
+	k := &clusterKit{nodes: newNodes(scenario.Begin(t, validate.Formation), site, lookOften)}
+	k.random = rand.New(rand.NewPCG(k.Seed, 1))
 	defer k.killAll()
-	ok := k.phase("formation", k.formation)
-	ok = ok && k.phase("conflicts", k.conflicts)
-	ok = ok && k.phase("wrong secret", k.wrongSecret)
-	ok = ok && k.longPhase("kills", phaseBound+settleBound*time.Duration(k.kills()), k.killing)
-	ok = ok && k.phase("hung", k.hanging)
-	ok = ok && k.phase("leave", k.leaving)
-	ok = ok && k.longPhase("burn", phaseBound+k.settings().Burn, k.burning)
+	ok := k.Phase("formation", k.formation)
+	ok = ok && k.Phase("conflicts", k.conflicts)
+	ok = ok && k.Phase("wrong secret", k.wrongSecret)
+	ok = ok && k.LongPhase("kills", scenario.PhaseBound+scenario.Settle*time.Duration(k.kills()), k.killing)
+	ok = ok && k.Phase("hung", k.hanging)
+	ok = ok && k.Phase("leave", k.leaving)
+	ok = ok && k.LongPhase("burn", scenario.PhaseBound+k.Settings().Burn, k.burning)
 	if ok {
-		k.phase("close", k.closeAll)
+		k.Phase("close", k.closeAll)
 	}
 	k.killAll()
-	k.record(func(r *report.Scenario) { r.Timelines = append(r.Timelines, k.line) })
-	if !k.aborted {
-		k.audit(k.leaks)
+	k.Record(func(r *report.Scenario) { r.Timelines = append(r.Timelines, k.line) })
+	if !k.Aborted {
+		k.Audit(k.leaks)
 	}
 }
 
@@ -70,34 +70,34 @@ func (k *clusterKit) victim() string {
 func (k *clusterKit) formation(ctx context.Context, _ *testing.T) {
 	var took time.Duration
 	ok := false
-	k.underLoad(func() { took, ok = k.form(ctx, nodeNames(k.settings().Nodes)) })
+	k.UnderLoad(func() { took, ok = k.form(ctx, proc.NodeNames(k.Settings().Nodes)) })
 	if !ok {
 		return
 	}
 	k.event(report.Recovered, "", "formed")
-	k.timed("formed", took.Seconds()*1e3)
-	k.timed("formed_reach", took.Seconds()*1e3)
-	k.shown("views")
+	k.Timed("formed", took.Seconds()*1e3)
+	k.Timed("formed_reach", took.Seconds()*1e3)
+	k.Shown("views")
 	k.lookAt(ctx, lookSeldom)
 	k.allPairs(ctx, "after formation")
 }
 
 func (k *clusterKit) allPairs(ctx context.Context, when string) {
 	for _, wrong := range k.pairs(ctx, k.names()) {
-		k.violate("pairs", "%s a call failed: %s", when, wrong)
+		k.Violate("pairs", "%s a call failed: %s", when, wrong)
 	}
-	k.shown("pairs")
+	k.Shown("pairs")
 }
 
 // pairsAgain waits until all calls succeed, as after connections were lost. It
 // returns a sentence of one that does not.
 func (k *clusterKit) pairsAgain(ctx context.Context) (wrong string) {
-	ctx, cancel := context.WithTimeout(ctx, settleBound)
+	ctx, cancel := context.WithTimeout(ctx, scenario.Settle)
 	defer cancel()
-	wait.Until(ctx, settleBound, func() bool {
+	wait.Until(ctx, scenario.Settle, func() bool {
 		failed := k.pairs(ctx, k.names())
 		if wrong = ""; len(failed) > 0 {
-			wrong = fmt.Sprintf("after %v a call still failed: %s", settleBound, failed[0])
+			wrong = fmt.Sprintf("after %v a call still failed: %s", scenario.Settle, failed[0])
 		}
 		return wrong == ""
 	})
@@ -116,24 +116,24 @@ func (k *clusterKit) conflicts(ctx context.Context, _ *testing.T) {
 		{"an address that is taken", nodeStart{Name: "node-100", Bind: k.addr(names[0])}, func(i intrusion) bool { return i.AddressTaken }},
 		{"a name that is taken", nodeStart{Name: names[1], Bind: "127.0.0.1:0"}, func(i intrusion) bool { return i.NameTaken }},
 	} {
-		c.start.Seeds, c.start.Secret = []string{k.addr(names[0])}, nodeSecret(k.seed)
+		c.start.Seeds, c.start.Secret = []string{k.addr(names[0])}, nodeSecret(k.Seed)
 		var in intrusion
 		if err := k.ask(ctx, host, nodeOrder{Do: "intrude", Start: &c.start}, &in); err != nil {
-			k.violate("conflict", "a node with %s: %v", c.what, err)
+			k.Violate("conflict", "a node with %s: %v", c.what, err)
 		} else if in.Accepted {
-			k.violate("conflict", "a node with %s was started without an error", c.what)
+			k.Violate("conflict", "a node with %s was started without an error", c.what)
 		} else if !c.named(in) {
-			k.violate("conflict", "the error of a node with %s is not the one for that: %s", c.what, in.Err)
+			k.Violate("conflict", "the error of a node with %s is not the one for that: %s", c.what, in.Err)
 		}
 	}
-	k.shown("conflict")
+	k.Shown("conflict")
 	k.allPairs(ctx, "after conflicts")
 }
 
 // wrongSecret tries a node with another secret, and reads along.
 func (k *clusterKit) wrongSecret(ctx context.Context, _ *testing.T) {
 	k.intruder(ctx, "node-101")
-	k.shown("secret")
+	k.Shown("secret")
 	k.allPairs(ctx, "after a node with another secret had tried to join")
 }
 
@@ -146,7 +146,7 @@ func (k *nodes) intruder(ctx context.Context, name string) {
 	k.vm.Unlock()
 	tap, err := startTap(k.addr(names[0]))
 	if err != nil {
-		k.fail("%s: %v", k.id, err)
+		k.Fail("%s: %v", k.ID, err)
 		return
 	}
 	defer tap.close()
@@ -156,34 +156,34 @@ func (k *nodes) intruder(ctx context.Context, name string) {
 	}}, &in)
 	switch {
 	case err != nil:
-		k.violate("secret", "a node with a wrong secret: %v", err)
+		k.Violate("secret", "a node with a wrong secret: %v", err)
 	case in.Served:
-		k.violate("secret", "a node with a wrong secret was served: its call was answered")
+		k.Violate("secret", "a node with a wrong secret was served: its call was answered")
 	case len(in.Members) > 0:
-		k.violate("secret", "a node with a wrong secret was accepted, and learnt of %v", in.Members)
+		k.Violate("secret", "a node with a wrong secret was accepted, and learnt of %v", in.Members)
 	case in.Accepted:
-		k.violate("secret", "a node with a wrong secret was started without an error")
+		k.Violate("secret", "a node with a wrong secret was started without an error")
 	case !in.Unauthenticated:
-		k.violate("secret", "the error of a node with a wrong secret is not the one for that: %s", in.Err)
+		k.Violate("secret", "the error of a node with a wrong secret is not the one for that: %s", in.Err)
 	}
 	told := tap.close()
 	for _, n := range names {
 		if strings.Contains(told, n) || n != names[0] && strings.Contains(told, k.addr(n)) {
-			k.violate("secret", "a node with a wrong secret was told of %s", n)
+			k.Violate("secret", "a node with a wrong secret was told of %s", n)
 		}
 	}
 }
 
 // deathBound is within what a killed node must be known dead on the busiest
 // machine.
-var deathBound = settleBound / 2
+var deathBound = scenario.Settle / 2
 
 // killing kills nodes, one after the other, and starts them again.
 func (k *clusterKit) killing(ctx context.Context, _ *testing.T) {
 	var took []float64
 	k.lookAt(ctx, lookOften)
 	defer k.lookAt(ctx, lookSeldom)
-	k.underLoad(func() {
+	k.UnderLoad(func() {
 		for range k.kills() {
 			name := k.victim()
 			survivors := others(k.names(), name)
@@ -191,7 +191,7 @@ func (k *clusterKit) killing(ctx context.Context, _ *testing.T) {
 			wrong := k.listsWithin(ctx, deathBound, survivors, []string{name}, NodeFailed, "")
 			d := time.Since(began)
 			if wrong != "" {
-				k.violate("views", "%s was killed, and %s", name, wrong)
+				k.Violate("views", "%s was killed, and %s", name, wrong)
 				return
 			}
 			k.event(report.Detected, name, "known dead to all")
@@ -203,27 +203,18 @@ func (k *clusterKit) killing(ctx context.Context, _ *testing.T) {
 			k.event(report.Recovered, name, "a member again")
 		}
 	})
-	k.shown("views", "rejoin")
+	k.Shown("views", "rejoin")
 	if len(took) < k.kills() {
 		return
 	}
-	k.measured("kills", float64(len(took)))
-	k.repeats("until a killed node was known dead to all", took, "death")
+	k.Measured("kills", float64(len(took)))
+	k.Repeats("until a killed node was known dead to all", took, "death")
 	sorted := slices.Sorted(slices.Values(took))
 	median := sorted[(len(sorted)-1)/2]
-	k.timed("death", median)
-	k.timed("death_reach", median)
-	k.timed("death_worst", sorted[len(sorted)-1])
+	k.Timed("death", median)
+	k.Timed("death_reach", median)
+	k.Timed("death_worst", sorted[len(sorted)-1])
 	k.allPairs(ctx, "after the last of the killed nodes was back")
-}
-
-// repeats keeps a figure that was measured several times.
-func (s *scenario) repeats(name string, values []float64, criterion string) {
-	times := report.Repeats{Name: name, Unit: "ms", Values: values}
-	if target := s.target(criterion); !math.IsNaN(target) {
-		times.Target = &target
-	}
-	s.record(func(r *report.Scenario) { r.Repeats = append(r.Repeats, times) })
 }
 
 // hanging stops nodes until they are known dead, and continues them.
@@ -233,13 +224,13 @@ func (k *clusterKit) hanging(ctx context.Context, _ *testing.T) {
 		rounds = 1
 	}
 	var took []float64
-	k.underLoad(func() { took = k.hangs(ctx, rounds, "") })
-	k.shown("hung")
+	k.UnderLoad(func() { took = k.hangs(ctx, rounds, "") })
+	k.Shown("hung")
 	if len(took) == 0 {
 		return
 	}
-	k.repeats("until a stopped node was known dead to all", took, "hung_reach")
-	k.timed("hung_reach", slices.Max(took))
+	k.Repeats("until a stopped node was known dead to all", took, "hung_reach")
+	k.Timed("hung_reach", slices.Max(took))
 }
 
 // hangs stops nodes, one after the other, and returns how long it took in ms
@@ -255,7 +246,7 @@ func (k *clusterKit) hangs(ctx context.Context, rounds int, while string) (took 
 			k.event(report.Detected, name, "known dead to all")
 			took = append(took, d.Seconds()*1e3)
 		} else {
-			k.violate("hung", "%s was stopped%s, and %s", name, while, wrong)
+			k.Violate("hung", "%s was stopped%s, and %s", name, while, wrong)
 		}
 		k.signal(name, syscall.SIGCONT, running)
 		wrong = k.lists(ctx, survivors, []string{name}, NodeAlive)
@@ -269,9 +260,9 @@ func (k *clusterKit) hangs(ctx context.Context, rounds int, while string) (took 
 			wrong = k.pairsAgain(ctx)
 		}
 		if wrong != "" {
-			k.violate("hung", "%s was continued%s, and %s", name, while, wrong)
+			k.Violate("hung", "%s was continued%s, and %s", name, while, wrong)
 		}
-		if k.failed() {
+		if k.Failed() {
 			return took
 		}
 		k.steady([]string{name}, true)
@@ -281,7 +272,7 @@ func (k *clusterKit) hangs(ctx context.Context, rounds int, while string) (took 
 
 // leaving has a node leave, and come back.
 func (k *clusterKit) leaving(ctx context.Context, _ *testing.T) {
-	defer k.shown("leave", "rejoin")
+	defer k.Shown("leave", "rejoin")
 	name := k.victim()
 	rest := others(k.names(), name)
 	k.set(name, gone)
@@ -290,7 +281,7 @@ func (k *clusterKit) leaving(ctx context.Context, _ *testing.T) {
 		return
 	}
 	if wrong := k.lists(ctx, rest, []string{name}, NodeLeft); wrong != "" {
-		k.violate("leave", "%s has left, and %s", name, wrong)
+		k.Violate("leave", "%s has left, and %s", name, wrong)
 		return
 	}
 	k.event(report.Detected, name, "left, to all")
@@ -299,7 +290,7 @@ func (k *clusterKit) leaving(ctx context.Context, _ *testing.T) {
 	// failed: whoever is going to find out has, once it has called everybody.
 	k.allPairs(ctx, "after a node had left")
 	if wrong := k.lists(ctx, rest, []string{name}, NodeLeft); wrong != "" {
-		k.violate("leave", "%s has left, its process has ended, and %s", name, wrong)
+		k.Violate("leave", "%s has left, its process has ended, and %s", name, wrong)
 	}
 	if k.restart(ctx, name) {
 		k.event(report.Recovered, name, "a member again")
@@ -310,32 +301,32 @@ func (k *clusterKit) leaving(ctx context.Context, _ *testing.T) {
 func (k *clusterKit) burning(ctx context.Context, _ *testing.T) {
 	burner, err := proc.Start(burnerRole, nil)
 	if err != nil {
-		k.fail("%s: %v", k.id, err)
+		k.Fail("%s: %v", k.ID, err)
 		return
 	}
-	k.onInterrupt(burner.Kill)
+	k.OnInterrupt(burner.Kill)
 	defer burner.Kill()
 	k.event(report.Fault, "", "every processor is kept busy")
-	for began := time.Now(); time.Since(began) < k.settings().Burn && ctx.Err() == nil; {
+	for began := time.Now(); time.Since(began) < k.Settings().Burn && ctx.Err() == nil; {
 		for _, wrong := range k.pairs(ctx, k.names()) {
-			k.violate("pairs", "while every processor was busy a call failed: %s", wrong)
+			k.Violate("pairs", "while every processor was busy a call failed: %s", wrong)
 		}
-		if !wait.Until(ctx, min(time.Second, k.settings().Burn), k.failed) {
+		if !wait.Until(ctx, min(time.Second, k.Settings().Burn), k.Failed) {
 			continue
 		}
 		break
 	}
-	if !testing.Short() && !k.failed() {
+	if !testing.Short() && !k.Failed() {
 		// One that never takes anybody for dead when it is busy has no false deaths.
 		took := k.hangs(ctx, 3, " while every processor was busy")
 		if len(took) > 0 {
-			k.repeats("until a stopped node was known dead to all, every processor busy", took, "hung_reach")
+			k.Repeats("until a stopped node was known dead to all, every processor busy", took, "hung_reach")
 		}
 	}
 	burner.Kill()
 	k.event(report.Undone, "", "the processors are free")
 	k.allPairs(ctx, "after the burn")
-	k.shown("false_deaths", "pairs", "hung")
+	k.Shown("false_deaths", "pairs", "hung")
 }
 
 // tap is a listener that passes on to another address and keeps what comes

@@ -7,6 +7,7 @@ import (
 	"tensile/stress/internal/exchange"
 	"tensile/stress/internal/pipe"
 	"tensile/stress/internal/proc"
+	"tensile/stress/internal/scenario"
 	"tensile/stress/measure"
 	"tensile/stress/report"
 	"tensile/stress/validate"
@@ -72,31 +73,31 @@ func TestConnections(t *testing.T, open func(testing.TB, ConnectionsConfig) Conn
 	if site.Child() {
 		return
 	}
-	k := &connectionsKit{scenario: begin(t, validate.Memory), open: open, site: site}
+	k := &connectionsKit{Scenario: scenario.Begin(t, validate.Memory), open: open, site: site}
 	defer k.stop()
-	ok := k.phase("answers", k.answers)
+	ok := k.Phase("answers", k.answers)
 	if len(k.kinds) == 0 {
-		k.fail("memory: open returned no server at all")
+		k.Fail("memory: open returned no server at all")
 	}
 	if !ok || len(k.kinds) == 0 {
-		k.note("Nothing was held, as correctness failed with few connections.")
-	} else if k.longPhase("connect", connectBound, k.connect) {
-		if k.longPhase("hold", holdBound(k.settings().Hold), k.hold) {
-			k.longPhase("churn", connectBound, k.churn)
-			k.longPhase("release", connectBound, k.release)
+		k.Note("Nothing was held, as correctness failed with few connections.")
+	} else if k.LongPhase("connect", connectBound, k.connect) {
+		if k.LongPhase("hold", holdBound(k.Settings().Hold), k.hold) {
+			k.LongPhase("churn", connectBound, k.churn)
+			k.LongPhase("release", connectBound, k.release)
 		}
 	}
 	k.stop()
 	k.peaks()
 	k.conclude()
-	if !k.aborted {
-		k.audit(k.left)
+	if !k.Aborted {
+		k.Audit(k.left)
 	}
 }
 
 // connectionsKit is the scenario with the processes that hold connections.
 type connectionsKit struct {
-	*scenario
+	*scenario.Scenario
 	open    func(testing.TB, ConnectionsConfig) Connections
 	site    *proc.Site
 	kinds   []*kind // those that are offered
@@ -139,7 +140,7 @@ const (
 func (k *connectionsKit) book(where string, a exchange.Account) {
 	k.account = k.account.Add(a)
 	for _, e := range a.Examples {
-		k.fail("memory, %s: %s", where, e)
+		k.Fail("memory, %s: %s", where, e)
 	}
 }
 
@@ -151,10 +152,10 @@ func (k *connectionsKit) conclude() {
 	}
 	for id, n := range map[string]int{"lost": a.Lost, "duplicated": a.Duplicated, "misrouted": a.Misrouted,
 		"corrupted": a.Corrupted, "stale": a.Stale} {
-		k.measured(id, float64(n))
+		k.Measured(id, float64(n))
 	}
-	k.measured("survival", 100*(1-float64(a.Broken)/float64(a.Connected)))
-	k.shown("fragments", "close", "idle", "growth")
+	k.Measured("survival", 100*(1-float64(a.Broken)/float64(a.Connected)))
+	k.Shown("fragments", "close", "idle", "growth")
 	offered := make(map[string]bool)
 	for _, d := range k.kinds {
 		offered[d.count], offered[d.reach] = true, true
@@ -162,11 +163,11 @@ func (k *connectionsKit) conclude() {
 	for _, d := range allKinds() {
 		for _, criterion := range []string{d.count, d.reach} {
 			if criterion != "" && !offered[criterion] {
-				k.notOffered(criterion, "open returned no server for connections "+d.name)
+				k.NotOffered(criterion, "open returned no server for connections "+d.name)
 			}
 		}
 	}
-	k.record(func(r *report.Scenario) {
+	k.Record(func(r *report.Scenario) {
 		r.Operations += a.Sent
 		r.Ledger = &measure.Account{Sent: a.Sent, Delivered: a.Answered, Lost: a.Lost, Duplicated: a.Duplicated,
 			Misrouted: a.Misrouted, Corrupted: a.Corrupted + a.Stale, Examples: a.Examples}
@@ -183,7 +184,7 @@ func (k *connectionsKit) conclude() {
 func (k *connectionsKit) stop() {
 	each(k.hosts((*kind).all), func(h *host) {
 		if err := h.process.Close(); err != nil && !h.lost {
-			k.fail("memory, %s: %v", h.name, err)
+			k.Fail("memory, %s: %v", h.name, err)
 		}
 	})
 	for _, d := range k.kinds {
@@ -207,7 +208,7 @@ func (k *connectionsKit) peaks() {
 		}
 	}
 	for criterion, rss := range largest {
-		k.timed(criterion, float64(rss)/1e6)
+		k.Timed(criterion, float64(rss)/1e6)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"testing"
 
+	"tensile/stress/internal/scenario"
 	"tensile/stress/internal/wait"
 	"tensile/stress/report"
 	"tensile/stress/validate"
@@ -24,7 +25,7 @@ func (k *connectionsKit) churn(ctx context.Context, _ *testing.T) {
 	var kinds sync.WaitGroup
 	for _, d := range k.kinds {
 		kinds.Go(func() {
-			defer k.recovered("churn")
+			defer k.Recovered("churn")
 			levels, ok := k.rounds(ctx, d)
 			if !ok || d.climbing(levels) == (grown{}) {
 				return
@@ -38,7 +39,7 @@ func (k *connectionsKit) churn(ctx context.Context, _ *testing.T) {
 			}
 			for f, again := range d.climbing(levels) {
 				if rule := rules[f]; again {
-					k.violate(rule.criterion, "%s: "+rule.rises+" with each connection that has come and gone, and did so in all of %d rounds of %d; most at %s",
+					k.Violate(rule.criterion, "%s: "+rule.rises+" with each connection that has come and gone, and did so in all of %d rounds of %d; most at %s",
 						d.name, validate.Number(rise(levels, rule.level)), 2*churnRounds, d.churned(), d.place(rule.place))
 				}
 			}
@@ -84,7 +85,7 @@ func (k *connectionsKit) rounds(ctx context.Context, d *kind) (levels []report.L
 // before, or for as long as the ends of connections may take to be seen.
 func (k *connectionsKit) ended(ctx context.Context, d *kind, before float64) (w *watched, ok bool) {
 	w = new(watched)
-	wait.Until(ctx, settleBound, func() bool {
+	wait.Until(ctx, scenario.Settle, func() bool {
 		ok = k.all(ctx, d.servers(), only(doRead))
 		w.add(0, d)
 		now := w.values[heldGoroutines]

@@ -61,7 +61,7 @@ var rules = [heldFigures]struct {
 func (k *connectionsKit) hold(ctx context.Context, _ *testing.T) {
 	var seen []*watched
 	ok := false
-	k.underLoad(func() { seen, ok = k.watch(ctx, k.kinds) })
+	k.UnderLoad(func() { seen, ok = k.watch(ctx, k.kinds) })
 	if !ok {
 		return
 	}
@@ -70,9 +70,9 @@ func (k *connectionsKit) hold(ctx context.Context, _ *testing.T) {
 		d.result.Hold = seen[i].judge(len(seen[i].at) / warmUp)
 		switch {
 		case d.rising(d.result.Hold) != (grown{}) || d.climbing(seen[i].halves()) != (grown{}):
-			k.logf("%s: something grew", d.name)
+			k.Logf("%s: something grew", d.name)
 		case d.result.Hold.Operations*word < 2*ownHeap:
-			k.logf("%s: %d requests are too few to see a leak", d.name, d.result.Hold.Operations)
+			k.Logf("%s: %d requests are too few to see a leak", d.name, d.result.Hold.Operations)
 		default:
 			continue
 		}
@@ -86,7 +86,7 @@ func (k *connectionsKit) hold(ctx context.Context, _ *testing.T) {
 		}
 		beyond = max(beyond, slope)
 	}
-	k.measured("slope", beyond)
+	k.Measured("slope", beyond)
 	k.holdResults()
 }
 
@@ -155,15 +155,15 @@ func (k *connectionsKit) suspect(ctx context.Context, d *kind) (beyond float64, 
 		switch {
 		case twice[f]:
 			second, request := rule.of(hold.Again).PerSecond, rule.of(hold.Again).PerRequest
-			k.violate(rule.criterion, "%s: "+rule.rises+" a second (95 %% sure: %s to %s), %s a request, and did so in two holds of %v; most at %s",
+			k.Violate(rule.criterion, "%s: "+rule.rises+" a second (95 %% sure: %s to %s), %s a request, and did so in two holds of %v; most at %s",
 				d.name, validate.Number(second.Slope), validate.Number(second.Low), validate.Number(second.High),
-				validate.Number(request.Slope), k.settings().Hold, d.place(rule.place))
+				validate.Number(request.Slope), k.Settings().Hold, d.place(rule.place))
 			if f == heldMemory {
 				beyond = max(second.Low, request.Low*hold.Again.Rate)
 			}
 		case thrice[f]:
 			each, requests := rise(hold.Levels, rule.level), hold.Levels[len(hold.Levels)-1].Requests
-			k.violate(rule.criterion, "%s: "+rule.rises+" a request, in steps, and did not stop within %s requests; most at %s",
+			k.Violate(rule.criterion, "%s: "+rule.rises+" a request, in steps, and did not stop within %s requests; most at %s",
 				d.name, validate.Number(each), validate.Number(float64(requests)), d.place(rule.place))
 			if f == heldMemory {
 				beyond = each * hold.Rate
@@ -171,7 +171,7 @@ func (k *connectionsKit) suspect(ctx context.Context, d *kind) (beyond float64, 
 		}
 	}
 	if twice == (grown{}) && thrice == (grown{}) {
-		k.note("%s: nothing went on growing; it was looked at until %s requests.", d.name, validate.Number(float64(d.held().Sent)))
+		k.Note("%s: nothing went on growing; it was looked at until %s requests.", d.name, validate.Number(float64(d.held().Sent)))
 	}
 	return beyond, true
 }

@@ -33,7 +33,7 @@ func holdBound(hold time.Duration) time.Duration { return 4*hold + connectBound 
 func (k *connectionsKit) holdResults() {
 	for _, d := range k.kinds {
 		a := d.held()
-		k.scenario.judge(d.count, float64(min(a.Held, a.Touched)), validate.Conditions{Scale: d.n, Share: 1})
+		k.Scenario.Judge(d.count, float64(min(a.Held, a.Touched)), validate.Conditions{Scale: d.n, Share: 1})
 		for _, h := range d.servers() {
 			p := &d.result.Hold.Pauses
 			p.Cycles += h.now.Pauses.Cycles
@@ -87,7 +87,7 @@ func (w *watched) judge(skip int) *report.Hold {
 // them, and readings at the same instants. It goes on beyond the time that is set
 // until every connection was touched and enough was read.
 func (k *connectionsKit) watch(ctx context.Context, kinds []*kind) (seen []*watched, ok bool) {
-	hold := k.settings().Hold
+	hold := k.Settings().Hold
 	pause := max(min(hold/readings, longestPause), hold/mostReadings)
 	var all, servers, callers []*host
 	for _, d := range kinds {
@@ -124,7 +124,7 @@ func (k *connectionsKit) watch(ctx context.Context, kinds []*kind) (seen []*watc
 // trickle is how many requests the callers of a host send between two readings.
 func (k *connectionsKit) trickle(h *host, hold, pause time.Duration) int {
 	n := touches * float64(h.N)
-	if !k.crowded { // else each would wait for the turns of others
+	if !k.Crowded { // else each would wait for the turns of others
 		n = max(n, fewestTouches*float64(h.N)/float64(h.of))
 	}
 	return int(math.Ceil(n * float64(pause) / float64(min(hold, longestPass))))

@@ -13,6 +13,7 @@ import (
 	"tensile/stress/internal/exchange"
 	"tensile/stress/internal/pipe"
 	"tensile/stress/internal/proc"
+	"tensile/stress/internal/scenario"
 	"tensile/stress/measure"
 )
 
@@ -96,7 +97,7 @@ func hostConnections(tb testing.TB, open func(testing.TB, ConnectionsConfig) Con
 		if h.subject = open(tb, h.ConnectionsConfig); h.subject == nil {
 			return fmt.Errorf("open returned no server for %+v, though it did before", h.ConnectionsConfig)
 		}
-		h.reply.Subject = typeName(h.subject)
+		h.reply.Subject = scenario.TypeName(h.subject)
 	}
 	var one sync.Mutex
 	return link.Serve(func(body json.RawMessage) (any, error) {
@@ -145,7 +146,7 @@ func (h *hostState) do(r hostRequest) error {
 	case doFinish:
 		h.callers.Finish(ctx)
 	case doAudit:
-		settle, cancel := context.WithTimeout(ctx, settleBound)
+		settle, cancel := context.WithTimeout(ctx, scenario.Settle)
 		defer cancel()
 		h.reply.Leaks = h.baseline.Leaks(settle)
 	}
@@ -160,7 +161,7 @@ func (h *hostState) do(r hostRequest) error {
 
 func (h *hostState) begin() error {
 	if h.Calls {
-		h.callers = exchange.NewCallers(h.First, h.N, settleBound)
+		h.callers = exchange.NewCallers(h.First, h.N, scenario.Settle)
 	}
 	h.pauses = measure.StartPauses()
 	h.reply.Fresh = measure.ReadHolding()
@@ -232,7 +233,7 @@ func (h *hostState) dialler(server string) func(context.Context, int) (net.Conn,
 	}
 	each := portsOfAddress()
 	return func(ctx context.Context, i int) (net.Conn, error) {
-		d := net.Dialer{Timeout: settleBound, KeepAlive: -1}
+		d := net.Dialer{Timeout: scenario.Settle, KeepAlive: -1}
 		if addresses > 1 {
 			d.LocalAddr = &net.TCPAddr{IP: net.IPv4(127, 0, byte(h.Pair), byte(1+i/each))}
 		}
@@ -260,7 +261,7 @@ func serve(subject Connections, l net.Listener) *served {
 func (s *served) close() error {
 	closed := make(chan error, 1)
 	go func() { closed <- s.subject.Close() }()
-	late := time.NewTimer(settleBound)
+	late := time.NewTimer(scenario.Settle)
 	defer late.Stop()
 	select {
 	case err := <-closed:
@@ -268,13 +269,13 @@ func (s *served) close() error {
 			return fmt.Errorf("the call of Close returned %w", err)
 		}
 	case <-late.C:
-		return fmt.Errorf("the call of Close has not returned within %v", settleBound)
+		return fmt.Errorf("the call of Close has not returned within %v", scenario.Settle)
 	}
 	_ = s.listener.Close() // the subject may have done it
 	select {
 	case <-s.ended:
 	case <-late.C:
-		return fmt.Errorf("the call of Serve has not returned within %v of Close", settleBound)
+		return fmt.Errorf("the call of Serve has not returned within %v of Close", scenario.Settle)
 	}
 	return nil
 }

@@ -32,14 +32,14 @@ type host struct {
 func (k *connectionsKit) start(name string, cfg hostConfig) (*host, error) {
 	h := &host{hostConfig: cfg, name: name}
 	var o proc.Options
-	if o.Output = k.logFile(strings.NewReplacer(" ", "-", ",", "").Replace(name)); o.Output != nil {
+	if o.Output = k.LogFile(strings.NewReplacer(" ", "-", ",", "").Replace(name)); o.Output != nil {
 		h.output = o.Output.Name()
 	}
 	var err error
 	if h.process, err = k.site.Start(cfg, o); err != nil {
 		return nil, err
 	}
-	k.onInterrupt(h.process.Kill)
+	k.OnInterrupt(h.process.Kill)
 	return h, nil
 }
 
@@ -89,7 +89,7 @@ func (k *connectionsKit) all(ctx context.Context, hosts []*host, r func(*host) h
 			mu.Lock()
 			ok = false
 			mu.Unlock()
-			k.fail("memory, %v", err)
+			k.Fail("memory, %v", err)
 		}
 	})
 	return ok
@@ -144,7 +144,7 @@ func (k *connectionsKit) sound(d *kind, when string) bool {
 	}
 	d.faults = faults
 	for _, e := range a.Examples {
-		k.fail("memory, %s, %s: %s", d.name, when, e)
+		k.Fail("memory, %s, %s: %s", d.name, when, e)
 	}
 	return false
 }
@@ -154,7 +154,7 @@ func (k *connectionsKit) sound(d *kind, when string) bool {
 func (k *connectionsKit) connect(ctx context.Context, _ *testing.T) {
 	var kinds sync.WaitGroup
 	for _, d := range k.kinds {
-		d.n = k.n
+		d.n = k.N
 		if d.Network == networkTCP {
 			k.planTCP(d)
 		}
@@ -165,28 +165,28 @@ func (k *connectionsKit) connect(ctx context.Context, _ *testing.T) {
 		})
 	}
 	kinds.Wait()
-	if k.failed() {
+	if k.Failed() {
 		return
 	}
 	most := 0.0
 	for _, d := range k.kinds {
 		r := &d.result
 		if d.n < fewestToMeasure*r.Servers {
-			k.note("%s: what one takes is not judged: that needs %d connections or more in a process.", d.name, fewestToMeasure)
+			k.Note("%s: what one takes is not judged: that needs %d connections or more in a process.", d.name, fewestToMeasure)
 			continue
 		}
 		each := r.Heap + r.Stacks
 		most = max(most, each)
 		if d.reach != "" {
-			k.timed(d.reach, each)
+			k.Timed(d.reach, each)
 		}
 		if d.Idle && r.Goroutines > 0.1 {
-			k.violate("idle", "%s: %d connections on which nothing happens hold %.0f goroutines, asked was a server that holds none for them",
+			k.Violate("idle", "%s: %d connections on which nothing happens hold %.0f goroutines, asked was a server that holds none for them",
 				d.name, d.n, r.Goroutines*float64(d.n))
 		}
 	}
 	if most > 0 {
-		k.timed("per_connection", most)
+		k.Timed("per_connection", most)
 	}
 }
 
@@ -217,7 +217,7 @@ func (k *connectionsKit) startHosts(d *kind) bool {
 		}
 	}
 	if err != nil {
-		k.fail("memory: %v", err)
+		k.Fail("memory: %v", err)
 	}
 	return err == nil
 }

@@ -5,6 +5,7 @@ import (
 	"math"
 	"os"
 
+	"tensile/stress/internal/scenario"
 	"tensile/stress/measure"
 )
 
@@ -23,15 +24,15 @@ const (
 // processes: by one where a process may have enough descriptors, else by as many
 // as it takes. What does not fit is cut, and said.
 func (k *connectionsKit) planTCP(d *kind) {
-	d.n, d.pairs = k.n, 1
-	limit, restore := measure.RaiseDescriptorLimit(k.n + spareFiles + churnFiles)
-	k.t.Cleanup(restore)
+	d.n, d.pairs = k.N, 1
+	limit, restore := measure.RaiseDescriptorLimit(k.N + scenario.SpareFiles + churnFiles)
+	k.T.Cleanup(restore)
 	if limit != nil {
 		files := int(min(*limit, math.MaxInt32))
-		fit := max(files-spareFiles-min(churnFiles, files/4), 1)
-		d.pairs = (k.n + fit - 1) / fit
+		fit := max(files-scenario.SpareFiles-min(churnFiles, files/4), 1)
+		d.pairs = (k.N + fit - 1) / fit
 		if d.pairs > 1 {
-			k.note("TCP connections are held by %d pairs of processes: the descriptor limit of a process is %d and could not be raised.",
+			k.Note("TCP connections are held by %d pairs of processes: the descriptor limit of a process is %d and could not be raised.",
 				min(d.pairs, mostPairs), *limit)
 		}
 		k.cut(d, mostPairs*fit, fmt.Sprintf("the descriptor limit of a process is %d", *limit))
@@ -47,7 +48,7 @@ func (k *connectionsKit) planTCP(d *kind) {
 // cut lowers the number of connections to what fits, and says why.
 func (k *connectionsKit) cut(d *kind, fit int, why string) {
 	if fit = max(fit, 1); fit < d.n {
-		k.note("TCP connections cut from %d to %d: %s.", d.n, fit, why)
+		k.Note("TCP connections cut from %d to %d: %s.", d.n, fit, why)
 		d.n = fit
 	}
 }

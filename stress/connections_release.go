@@ -27,7 +27,7 @@ func (k *connectionsKit) release(ctx context.Context, _ *testing.T) {
 	var open atomic.Bool
 	each(k.hosts((*kind).servers), func(h *host) {
 		if err := h.ask(ctx, hostRequest{Do: doClose}); err != nil {
-			k.violate("close", "%v", err)
+			k.Violate("close", "%v", err)
 			open.Store(true)
 		}
 	})
@@ -47,7 +47,7 @@ func (k *connectionsKit) release(ctx context.Context, _ *testing.T) {
 			l := h.now.Leaks
 			k.left += l.Goroutines + l.Descriptors + l.Children
 			if !l.None() {
-				k.fail("memory.leaks: %s: after close %s", h.name, l)
+				k.Fail("memory.leaks: %s: after close %s", h.name, l)
 			}
 			if !h.Serves {
 				continue
@@ -58,5 +58,5 @@ func (k *connectionsKit) release(ctx context.Context, _ *testing.T) {
 			most = max(most, 100*float64(after-base-ownHeap)/float64(base))
 		}
 	}
-	k.measured("heap_returned", most)
+	k.Measured("heap_returned", most)
 }

@@ -9,6 +9,7 @@ import (
 
 	"tensile/stress/internal/exchange"
 	"tensile/stress/internal/pipe"
+	"tensile/stress/internal/scenario"
 	"tensile/stress/internal/wait"
 	"tensile/stress/measure"
 	"tensile/stress/report"
@@ -30,17 +31,17 @@ func (k *connectionsKit) answers(ctx context.Context, t *testing.T) {
 			continue
 		}
 		k.kinds = append(k.kinds, d)
-		k.record(func(r *report.Scenario) { r.Subject = typeName(subject) })
+		k.Record(func(r *report.Scenario) { r.Subject = scenario.TypeName(subject) })
 		l, dial, err := listenFew(d.Network)
 		if err != nil {
-			k.fail("memory: %v", err)
+			k.Fail("memory: %v", err)
 			return
 		}
 		before := runtime.NumGoroutine()
-		callers := exchange.NewCallers(0, few, settleBound)
+		callers := exchange.NewCallers(0, few, scenario.Settle)
 		server := serve(subject, l)
 		if err := callers.Connect(ctx, few, dial); err != nil {
-			k.fail("memory, %s: %v", d.name, err)
+			k.Fail("memory, %s: %v", d.name, err)
 		}
 		callers.Touch(ctx, few, 0) // now each has been accepted
 		wait.AtRest(ctx)
@@ -49,7 +50,7 @@ func (k *connectionsKit) answers(ctx context.Context, t *testing.T) {
 		callers.Touch(ctx, 5*few, 0)
 		if callers.Account().Faults() == 0 && k.steadyGoroutines(ctx, d, connected) {
 			if err := callers.Fragments(ctx); err != nil {
-				k.violate("fragments", "%s: %v", d.name, err)
+				k.Violate("fragments", "%s: %v", d.name, err)
 			}
 			k.hangUp(ctx, d, callers)
 		}
@@ -69,17 +70,17 @@ func listenFew(network string) (net.Listener, func(context.Context, int) (net.Co
 		return nil, nil, err
 	}
 	return l, func(ctx context.Context, _ int) (net.Conn, error) {
-		return (&net.Dialer{Timeout: settleBound}).DialContext(ctx, "tcp", l.Addr().String())
+		return (&net.Dialer{Timeout: scenario.Settle}).DialContext(ctx, "tcp", l.Addr().String())
 	}, nil
 }
 
 // steadyGoroutines waits until there are no more goroutines than when the
 // connections were opened, or for each of them half a one more.
 func (k *connectionsKit) steadyGoroutines(ctx context.Context, d *kind, connected int) bool {
-	if wait.Until(ctx, settleBound, func() bool { return runtime.NumGoroutine() <= connected+few/2 }) {
+	if wait.Until(ctx, scenario.Settle, func() bool { return runtime.NumGoroutine() <= connected+few/2 }) {
 		return true
 	}
-	k.violate("growth", "%s: when %d connections were open there were %d goroutines, and after five more requests on each of them %d",
+	k.Violate("growth", "%s: when %d connections were open there were %d goroutines, and after five more requests on each of them %d",
 		d.name, few, connected, runtime.NumGoroutine())
 	return false
 }
@@ -94,7 +95,7 @@ func (k *connectionsKit) hangUp(ctx context.Context, d *kind, callers *exchange.
 		descriptorsOf = 2 * few / 2 // both ends are in this process
 	}
 	goroutines, descriptors := 0, 0
-	if !wait.Until(ctx, settleBound, func() bool {
+	if !wait.Until(ctx, scenario.Settle, func() bool {
 		now := measure.ReadHolding()
 		goroutines = now.Goroutines - (before.Goroutines - goroutinesOf)
 		if descriptorsOf > 0 {
@@ -102,8 +103,8 @@ func (k *connectionsKit) hangUp(ctx context.Context, d *kind, callers *exchange.
 		}
 		return goroutines <= 0 && descriptors <= 0
 	}) {
-		k.violate("close", "%s: %d of %d callers hung up, and %v later there are still %d goroutines and %d descriptors for them",
-			d.name, few/2, few, settleBound, max(goroutines, 0), max(descriptors, 0))
+		k.Violate("close", "%s: %d of %d callers hung up, and %v later there are still %d goroutines and %d descriptors for them",
+			d.name, few/2, few, scenario.Settle, max(goroutines, 0), max(descriptors, 0))
 		return
 	}
 	callers.Touch(ctx, few, 0)
@@ -112,14 +113,14 @@ func (k *connectionsKit) hangUp(ctx context.Context, d *kind, callers *exchange.
 // closeFew closes the server: all connections must end, and everything must go.
 func (k *connectionsKit) closeFew(ctx context.Context, d *kind, server *served, callers *exchange.Callers, baseline measure.Baseline) {
 	if err := server.close(); err != nil {
-		k.violate("close", "%s: %v", d.name, err)
+		k.Violate("close", "%s: %v", d.name, err)
 		callers.Close()
 		return
 	}
 	callers.Finish(ctx)
-	ctx, cancel := context.WithTimeout(ctx, settleBound)
+	ctx, cancel := context.WithTimeout(ctx, scenario.Settle)
 	defer cancel()
 	if l := baseline.Leaks(ctx); !l.None() {
-		k.violate("close", "%s: after Close %s", d.name, l)
+		k.Violate("close", "%s: after Close %s", d.name, l)
 	}
 }

@@ -16,6 +16,7 @@ import (
 
 	"tensile/stress/internal/payload"
 	"tensile/stress/internal/proc"
+	"tensile/stress/internal/scenario"
 	"tensile/stress/measure"
 )
 
@@ -142,7 +143,7 @@ func (c *nodeChild) begin(o nodeOrder) (any, error) {
 	c.watching.Go(func() { c.watch(ctx) })
 	return struct {
 		Addr, Type string
-	}{node.Addr(), typeName(node)}, nil
+	}{node.Addr(), scenario.TypeName(node)}, nil
 }
 
 // How often a node is asked for what it holds of the others: it adds to the time
@@ -231,7 +232,7 @@ func (c *nodeChild) intrude(o nodeOrder) (any, error) {
 }
 
 func (c *nodeChild) leave(nodeOrder) (any, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), settleBound)
+	ctx, cancel := context.WithTimeout(context.Background(), scenario.Settle)
 	defer cancel()
 	return c.end(func() error { return c.subject.Leave(ctx) })
 }
@@ -245,7 +246,7 @@ func (c *nodeChild) end(how func() error) (any, error) {
 	if err := how(); err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), settleBound)
+	ctx, cancel := context.WithTimeout(context.Background(), scenario.Settle)
 	defer cancel()
 	runtime.GC()
 	return c.baseline.Leaks(ctx), nil

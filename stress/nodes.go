@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"tensile/stress/internal/proc"
+	"tensile/stress/internal/scenario"
 	"tensile/stress/measure"
 	"tensile/stress/report"
 )
@@ -19,7 +20,7 @@ import (
 // nodes are the processes of a cluster, with what each says of the others and
 // what is true of each: the kit knows, as all that happens to them is its work.
 type nodes struct {
-	*scenario
+	*scenario.Scenario
 	site      *proc.Site
 	lookEvery time.Duration // how often each node is asked for what it holds
 	window    int           // of each node, in bytes
@@ -56,24 +57,24 @@ const (
 	gone    truth = "left"
 )
 
-func newNodes(s *scenario, site *proc.Site, lookEvery time.Duration) *nodes {
-	return &nodes{scenario: s, site: site, lookEvery: lookEvery, window: nodeWindow, line: report.Timeline{Name: "what happened to the nodes"}, all: make(map[string]*nodeProcess), changed: make(chan struct{})}
+func newNodes(s *scenario.Scenario, site *proc.Site, lookEvery time.Duration) *nodes {
+	return &nodes{Scenario: s, site: site, lookEvery: lookEvery, window: nodeWindow, line: report.Timeline{Name: "what happened to the nodes"}, all: make(map[string]*nodeProcess), changed: make(chan struct{})}
 }
 
 // launch starts a process for a node, which is not yet told to be one. The
 // former process of that name has ended.
 func (k *nodes) launch(name string) bool {
 	n := &nodeProcess{name: name, truth: running}
-	p, err := k.site.Start(nil, proc.Options{Output: k.logFile(name), OnEvent: func(body json.RawMessage) { k.heard(n, body) }})
+	p, err := k.site.Start(nil, proc.Options{Output: k.LogFile(name), OnEvent: func(body json.RawMessage) { k.heard(n, body) }})
 	if err != nil {
-		k.fail("%s: %v", k.id, err)
+		k.Fail("%s: %v", k.ID, err)
 		return false
 	}
 	n.process = p
 	k.vm.Lock()
 	k.all[name] = n
 	k.vm.Unlock()
-	k.onInterrupt(p.Kill)
+	k.OnInterrupt(p.Kill)
 	return true
 }
 
@@ -81,15 +82,15 @@ func (k *nodes) launch(name string) bool {
 func (k *nodes) join(ctx context.Context, name string, seeds ...string) bool {
 	var at struct{ Addr, Type string }
 	err := k.ask(ctx, name, nodeOrder{Do: "start", Pace: k.lookEvery,
-		Start: &nodeStart{Name: name, Bind: "127.0.0.1:0", Seeds: seeds, Secret: nodeSecret(k.seed), Window: k.window}}, &at)
+		Start: &nodeStart{Name: name, Bind: "127.0.0.1:0", Seeds: seeds, Secret: nodeSecret(k.Seed), Window: k.window}}, &at)
 	if err != nil {
-		k.fail("%s: starting %s: %v", k.id, name, err)
+		k.Fail("%s: starting %s: %v", k.ID, name, err)
 		return false
 	}
 	k.vm.Lock()
 	k.all[name].addr = at.Addr
 	k.vm.Unlock()
-	k.record(func(r *report.Scenario) { r.Subject = at.Type })
+	k.Record(func(r *report.Scenario) { r.Subject = at.Type })
 	return true
 }
 
@@ -105,7 +106,7 @@ func (k *nodes) lookAt(ctx context.Context, every time.Duration) {
 	k.lookEvery = every
 	for _, name := range k.names() {
 		if err := k.ask(ctx, name, nodeOrder{Do: "pace", Pace: every}, nil); err != nil {
-			k.fail("%s: %s: %v", k.id, name, err)
+			k.Fail("%s: %s: %v", k.ID, name, err)
 		}
 	}
 }
@@ -140,7 +141,7 @@ func others(names []string, not ...string) []string {
 func (k *nodes) heard(n *nodeProcess, body json.RawMessage) {
 	var e nodeEvent
 	if err := json.Unmarshal(body, &e); err != nil {
-		k.fail("%s: %s told %q: %v", k.id, n.name, body, err)
+		k.Fail("%s: %s told %q: %v", k.ID, n.name, body, err)
 		return
 	}
 	k.vm.Lock()
@@ -154,7 +155,7 @@ func (k *nodes) heard(n *nodeProcess, body json.RawMessage) {
 	}
 	for _, name := range k.strange {
 		if state, known := e.Members[name]; known {
-			k.violate("secret", "%s lists %s, which has another secret, as %s", n.name, name, state)
+			k.Violate("secret", "%s lists %s, which has another secret, as %s", n.name, name, state)
 		}
 	}
 	for name, o := range k.all {
@@ -167,13 +168,13 @@ func (k *nodes) heard(n *nodeProcess, body json.RawMessage) {
 		}
 		switch {
 		case o.truth == running && o.steady && was == NodeAlive && is == "":
-			k.violate("false_deaths", "%s dropped %s, which is alive and well", n.name, name)
+			k.Violate("false_deaths", "%s dropped %s, which is alive and well", n.name, name)
 		case o.truth == running && o.steady && was == NodeAlive:
-			k.violate("false_deaths", "%s lists %s as %s, which is alive and well", n.name, name, is)
+			k.Violate("false_deaths", "%s lists %s as %s, which is alive and well", n.name, name, is)
 		case o.truth == gone && is == NodeFailed:
-			k.violate("leave", "%s lists %s as failed, which has left", n.name, name)
+			k.Violate("leave", "%s lists %s as failed, which has left", n.name, name)
 		case o.truth == killed && was != "" && was != NodeAlive && is == NodeAlive:
-			k.violate("views", "%s lists %s as alive again, which is dead", n.name, name)
+			k.Violate("views", "%s lists %s as alive again, which is dead", n.name, name)
 		}
 	}
 }
@@ -199,7 +200,7 @@ func (k *nodes) await(ctx context.Context, holds func() bool) bool {
 // lists waits until each of some nodes has others in a state. It returns a
 // sentence of those that have not.
 func (k *nodes) lists(ctx context.Context, observers, names []string, states ...NodeState) (wrong string) {
-	return k.listsWithin(ctx, settleBound, observers, names, states...)
+	return k.listsWithin(ctx, scenario.Settle, observers, names, states...)
 }
 
 func (k *nodes) listsWithin(ctx context.Context, bound time.Duration, observers, names []string, states ...NodeState) (wrong string) {
@@ -246,11 +247,11 @@ func (k *nodes) form(ctx context.Context, names []string) (time.Duration, bool) 
 	wrong := k.lists(ctx, names, names, NodeAlive)
 	took := time.Since(began)
 	all.Wait()
-	if k.failed() {
+	if k.Failed() {
 		return 0, false
 	}
 	if wrong != "" {
-		k.violate("views", "%d nodes were started, and %s", len(names), wrong)
+		k.Violate("views", "%d nodes were started, and %s", len(names), wrong)
 		return 0, false
 	}
 	k.steady(names, true)
@@ -273,9 +274,9 @@ func (k *nodes) set(name string, t truth) {
 }
 
 func (k *nodes) event(kind report.EventKind, target, what string) {
-	k.record(func(*report.Scenario) {
+	k.Record(func(*report.Scenario) {
 		k.line.Events = append(k.line.Events,
-			report.Event{At: time.Since(k.began).Seconds(), Kind: kind, Target: target, What: what})
+			report.Event{At: time.Since(k.Began).Seconds(), Kind: kind, Target: target, What: what})
 	})
 }
 
@@ -292,7 +293,7 @@ func (k *nodes) signal(name string, s syscall.Signal, t truth) time.Time {
 	k.vm.Unlock()
 	at := time.Now()
 	if err := p.Signal(s); err != nil {
-		k.fail("%s: %v", k.id, err)
+		k.Fail("%s: %v", k.ID, err)
 	}
 	return at
 }
@@ -326,11 +327,11 @@ func (k *nodes) restart(ctx context.Context, name string) bool {
 	}
 	k.event(report.Undone, name, "restarted")
 	if wrong := k.lists(ctx, alive, []string{name}, NodeAlive); wrong != "" {
-		k.violate("rejoin", "%s was started again under its name, and %s", name, wrong)
+		k.Violate("rejoin", "%s was started again under its name, and %s", name, wrong)
 		return false
 	}
 	if wrong := k.lists(ctx, []string{name}, alive, NodeAlive); wrong != "" {
-		k.violate("rejoin", "%s was started again under its name, and %s", name, wrong)
+		k.Violate("rejoin", "%s was started again under its name, and %s", name, wrong)
 		return false
 	}
 	k.steady([]string{name}, true)
@@ -364,11 +365,11 @@ func (k *nodes) closeAll(ctx context.Context, _ *testing.T) {
 func (k *nodes) end(ctx context.Context, name, how string) bool {
 	var left measure.Leaks
 	if err := k.ask(ctx, name, nodeOrder{Do: how}, &left); err != nil {
-		k.fail("%s: %s was told to %s: %v", k.id, name, how, err)
+		k.Fail("%s: %s was told to %s: %v", k.ID, name, how, err)
 		return false
 	}
 	if !left.None() {
-		k.fail("%s.leaks: %s has ended: %v", k.id, name, left)
+		k.Fail("%s.leaks: %s has ended: %v", k.ID, name, left)
 		k.vm.Lock()
 		k.leaks += left.Goroutines + left.Descriptors + left.Children
 		k.vm.Unlock()

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"tensile/stress/internal/echo"
+	"tensile/stress/internal/scenario"
 	"tensile/stress/validate"
 )
 
@@ -90,54 +91,53 @@ type UnorderedPool interface {
 const (
 	connsPerPool = 8
 	poolsAtBase  = 128
-	spareFiles   = 64 // descriptors for everything that is no connection
 )
 
 // TestPool takes the pools that open returns through the pooling scenario.
 func TestPool(t *testing.T, open func(testing.TB, PoolConfig) Pool) {
-	s := begin(t, validate.Pooling)
-	k := &poolKit{scenario: s, open: open}
-	s.phase("server", func(context.Context, *testing.T) {
+	s := scenario.Begin(t, validate.Pooling)
+	k := &poolKit{Scenario: s, open: open}
+	s.Phase("server", func(context.Context, *testing.T) {
 		server, err := echo.Start()
 		if err != nil {
-			s.fail("%v", err)
+			s.Fail("%v", err)
 			return
 		}
 		k.server = server
-		s.onInterrupt(func() { _ = server.Close() })
+		s.OnInterrupt(func() { _ = server.Close() })
 	})
 	if k.server == nil {
 		return
 	}
 	defer func() { _ = k.server.Close() }()
-	ok := s.phase("order", k.within(stallBound, k.order))
-	ok = ok && s.longPhase("line", lineTries*phaseBound/2, k.line)
-	ok = s.phase("deadline", k.within(stallBound, k.deadline)) && ok
-	ok = s.phase("broken", k.within(stallBound, k.broken)) && ok
-	ok = s.phase("failing dials", k.within(stallBound, k.failingDials)) && ok
-	ok = s.phase("overflow", k.within(stallBound, k.overflow)) && ok
-	ok = s.phase("limits", k.within(stallBound, k.limits)) && ok
-	ok = s.phase("close", k.within(stallBound, k.close)) && ok
+	ok := s.Phase("order", k.Within(scenario.Stall, k.order))
+	ok = ok && s.LongPhase("line", lineTries*scenario.PhaseBound/2, k.line)
+	ok = s.Phase("deadline", k.Within(scenario.Stall, k.deadline)) && ok
+	ok = s.Phase("broken", k.Within(scenario.Stall, k.broken)) && ok
+	ok = s.Phase("failing dials", k.Within(scenario.Stall, k.failingDials)) && ok
+	ok = s.Phase("overflow", k.Within(scenario.Stall, k.overflow)) && ok
+	ok = s.Phase("limits", k.Within(scenario.Stall, k.limits)) && ok
+	ok = s.Phase("close", k.Within(scenario.Stall, k.close)) && ok
 	if ok {
 		k.load()
 	} else {
-		s.note("No load was offered, as correctness failed at small contention.")
+		s.Note("No load was offered, as correctness failed at small contention.")
 	}
-	if !s.aborted {
+	if !s.Aborted {
 		if err := k.server.Close(); err != nil {
-			s.fail("%v", err)
+			s.Fail("%v", err)
 		}
 		left := int(k.opened.Load() - k.closed.Load())
 		if left > 0 {
-			s.fail("pooling.leaks: %d connections are open after every pool was closed", left)
+			s.Fail("pooling.leaks: %d connections are open after every pool was closed", left)
 		}
-		s.audit(left)
+		s.Audit(left)
 	}
 }
 
 // poolKit is the scenario with its server and what was counted at the dial.
 type poolKit struct {
-	*scenario
+	*scenario.Scenario
 	open           func(testing.TB, PoolConfig) Pool
 	server         *echo.Server
 	opened, closed atomic.Int64

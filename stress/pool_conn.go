@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"tensile/stress/internal/echo"
+	"tensile/stress/internal/scenario"
 )
 
 // dialler dials for one pool and counts what it has open.
@@ -102,7 +103,7 @@ func (d *dialler) dialTo(ctx context.Context, network, address string) (net.Conn
 
 func (d *dialler) dialAt(ctx context.Context, network, address string) (net.Conn, error) {
 	if n := int(d.open.Add(1)); n > d.size {
-		d.kit.violate("bound", "%d connections are open in a pool of size %d", n, d.size)
+		d.kit.Violate("bound", "%d connections are open in a pool of size %d", n, d.size)
 	}
 	if d.refuse.Load() > 0 && d.refuse.Add(-1) >= 0 {
 		d.open.Add(-1)
@@ -129,7 +130,7 @@ func (d *dialler) dialAt(ctx context.Context, network, address string) (net.Conn
 
 func (c *conn) Close() error {
 	if op := c.holder.Load(); op != 0 && !c.failed.Load() {
-		c.dialler.kit.violate("exclusive", "a connection was closed while operation %d held it", op-1)
+		c.dialler.kit.Violate("exclusive", "a connection was closed while operation %d held it", op-1)
 	}
 	if look := c.dialler.early.Load(); look != nil && !c.discarded.Load() {
 		(*look)(c)
@@ -150,7 +151,7 @@ func (k *poolKit) start(t testing.TB, cfg PoolConfig) (Pool, *dialler) {
 	k.diallers = append(k.diallers, d)
 	k.mu.Unlock()
 	p := k.open(t, cfg)
-	k.subject(p)
+	k.Subject(p)
 	return p, d
 }
 
@@ -162,11 +163,11 @@ func (k *poolKit) closePool(p Pool) bool {
 	select {
 	case err := <-ended:
 		if err != nil {
-			k.fail("pooling: Close returned %v", err)
+			k.Fail("pooling: Close returned %v", err)
 		}
 		return true
-	case <-time.After(settleBound):
-		k.violate("close", "Close has not returned %v after every connection had come home", settleBound)
+	case <-time.After(scenario.Settle):
+		k.Violate("close", "Close has not returned %v after every connection had come home", scenario.Settle)
 		return false
 	}
 }
@@ -178,7 +179,7 @@ var errNothing = errors.New("neither a lease nor an error")
 func (k *poolKit) acquire(ctx context.Context, p Pool) (Lease, error) {
 	l, err := p.Acquire(ctx)
 	if l == nil && err == nil {
-		k.violate("served", "Acquire returned %v", errNothing)
+		k.Violate("served", "Acquire returned %v", errNothing)
 		err = errNothing
 	}
 	return l, err
@@ -188,16 +189,16 @@ func (k *poolKit) acquire(ctx context.Context, p Pool) (Lease, error) {
 func (k *poolKit) hold(l Lease, op int) *conn {
 	c := unwrap(l.Conn())
 	if c == nil {
-		k.violate("exclusive", "a lease holds %T, which the kit did not dial", l.Conn())
+		k.Violate("exclusive", "a lease holds %T, which the kit did not dial", l.Conn())
 		return nil
 	}
 	if other := c.holder.Swap(int64(op) + 1); other != 0 {
-		k.violate("exclusive", "operations %d and %d hold the same connection", other-1, op)
+		k.Violate("exclusive", "operations %d and %d hold the same connection", other-1, op)
 	}
 	if c.discarded.Load() {
-		k.violate("broken", "operation %d was lent a connection that had been discarded as broken", op)
+		k.Violate("broken", "operation %d was lent a connection that had been discarded as broken", op)
 	} else if c.gone.Load() {
-		k.violate("broken", "operation %d was lent a connection that is closed", op)
+		k.Violate("broken", "operation %d was lent a connection that is closed", op)
 	}
 	return c
 }
@@ -270,9 +271,9 @@ func (k *poolKit) roundTrip(ctx context.Context, l Lease, op int) error {
 	}
 	switch id, ok := reply.Answers(); {
 	case !ok:
-		k.violate("crosstalk", "operation %d got a reply that answers no request", op)
+		k.Violate("crosstalk", "operation %d got a reply that answers no request", op)
 	case id != uint64(op):
-		k.violate("crosstalk", "operation %d got the reply to operation %d", op, id)
+		k.Violate("crosstalk", "operation %d got the reply to operation %d", op, id)
 	default:
 		return nil
 	}
@@ -306,7 +307,7 @@ func (k *poolKit) operate(ctx context.Context, p Pool, op int, held func()) erro
 // there were: from the server's end, unless that is the subject's.
 func (k *poolKit) cut(n int) (int, error) {
 	if !k.elsewhere.Load() {
-		return k.server.Cut(n, k.seed)
+		return k.server.Cut(n, k.Seed)
 	}
 	var open []*conn
 	k.mu.Lock()
@@ -314,7 +315,7 @@ func (k *poolKit) cut(n int) (int, error) {
 		open = append(open, slices.DeleteFunc(d.all(), func(c *conn) bool { return c.gone.Load() })...)
 	}
 	k.mu.Unlock()
-	random := rand.New(rand.NewPCG(k.seed, 0))
+	random := rand.New(rand.NewPCG(k.Seed, 0))
 	random.Shuffle(len(open), func(i, j int) { open[i], open[j] = open[j], open[i] })
 	open = open[:min(n, len(open))]
 	for _, c := range open {
@@ -333,14 +334,14 @@ func (k *poolKit) cut(n int) (int, error) {
 
 // capacity checks that a pool still lends all of its connections at once.
 func (k *poolKit) capacity(ctx context.Context, p Pool, size int, criterion string) {
-	ctx, cancel := context.WithTimeout(ctx, settleBound)
+	ctx, cancel := context.WithTimeout(ctx, scenario.Settle)
 	defer cancel()
 	leases := make([]Lease, 0, size)
 	conns := make([]*conn, 0, size)
 	for i := range size {
 		l, err := k.acquire(ctx, p)
 		if err != nil {
-			k.violate(criterion, "a pool of %d lends only %d: capacity has leaked (%v)", size, i, err)
+			k.Violate(criterion, "a pool of %d lends only %d: capacity has leaked (%v)", size, i, err)
 			break
 		}
 		leases, conns = append(leases, l), append(conns, k.hold(l, i))

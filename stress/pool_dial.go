@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"tensile/stress/internal/scenario"
 	"tensile/stress/internal/wait"
 )
 
@@ -25,7 +26,7 @@ func (k *poolKit) failingDials(ctx context.Context, t *testing.T) {
 	p, d := k.start(t, PoolConfig{Size: size})
 	first, err := k.acquire(ctx, p)
 	if err != nil {
-		k.fail("pooling: Acquire of a fresh pool returned %v", err)
+		k.Fail("pooling: Acquire of a fresh pool returned %v", err)
 		return
 	}
 	c := k.hold(first, 0)
@@ -37,10 +38,10 @@ func (k *poolKit) failingDials(ctx context.Context, t *testing.T) {
 			case err == nil:
 				k.release(l, k.hold(l, i+1))
 			case ctx.Err() != nil:
-				k.violate("served", "waiter %d of %d was not served after the dial of another had failed: %v", i, waiters, err)
+				k.Violate("served", "waiter %d of %d was not served after the dial of another had failed: %v", i, waiters, err)
 			}
 		}) {
-			k.fail("pooling: waiter %d does not come to rest", i)
+			k.Fail("pooling: waiter %d does not come to rest", i)
 			break
 		}
 	}
@@ -63,7 +64,7 @@ func (k *poolKit) failingDials(ctx context.Context, t *testing.T) {
 			break
 		}
 		// It may go on refusing for a while, as it was refused.
-		wait.Until(ctx, settleBound, func() bool {
+		wait.Until(ctx, scenario.Settle, func() bool {
 			l, err := k.acquire(ctx, p)
 			if err == nil {
 				k.release(l, k.hold(l, 0))
@@ -75,7 +76,7 @@ func (k *poolKit) failingDials(ctx context.Context, t *testing.T) {
 	if answers { // else Close would wait for the same
 		k.closePool(p)
 	}
-	k.shown("served")
+	k.Shown("served")
 }
 
 // dialOutlastsCaller: a caller gives up while a dial is on its way for it, and
@@ -121,10 +122,10 @@ func (k *poolKit) dialOutlastsCaller(ctx context.Context, p Pool, d *dialler, ou
 				go acquire()
 				continue
 			}
-			k.violate("served", "a pool with room does not dial: %v", err)
+			k.Violate("served", "a pool with room does not dial: %v", err)
 			return false
 		case <-ctx.Done():
-			k.violate("served", "a pool with room does not dial: %v", ctx.Err())
+			k.Violate("served", "a pool with room does not dial: %v", ctx.Err())
 			return false
 		}
 	}
@@ -132,10 +133,10 @@ func (k *poolKit) dialOutlastsCaller(ctx context.Context, p Pool, d *dialler, ou
 	select {
 	case err := <-done:
 		if err == nil {
-			k.violate("served", "Acquire succeeded although no dial had")
+			k.Violate("served", "Acquire succeeded although no dial had")
 		}
 	case <-ctx.Done():
-		k.violate("deadline", "Acquire does not return though its context has ended: the dial of a connection is on its way")
+		k.Violate("deadline", "Acquire does not return though its context has ended: the dial of a connection is on its way")
 	}
 	d.stall.Store(nil)
 	close(gone)
@@ -152,8 +153,8 @@ func (k *poolKit) dialOutlastsCaller(ctx context.Context, p Pool, d *dialler, ou
 	select {
 	case <-answered:
 		return true
-	case <-time.After(settleBound):
-		k.violate("served", "the pool has answered nobody for %v, since a dial %s whose caller had given up", settleBound,
+	case <-time.After(scenario.Settle):
+		k.Violate("served", "the pool has answered nobody for %v, since a dial %s whose caller had given up", scenario.Settle,
 			map[bool]string{true: "succeeded", false: "failed"}[outcome == nil])
 		return false
 	}

@@ -53,17 +53,17 @@ func (k *poolKit) limits(ctx context.Context, t *testing.T) {
 		{"health", offered.Health, PoolConfig{Check: check, CheckAfter: checkAfter}, k.health},
 	} {
 		if !l.offers {
-			k.notOffered(l.name, "the subject does not say that it keeps this limit")
+			k.NotOffered(l.name, "the subject does not say that it keeps this limit")
 			continue
 		}
 		l.cfg.Size = size
 		p, d := k.start(t, l.cfg)
 		all.Go(func() {
-			defer k.recovered("limits")
+			defer k.Recovered("limits")
 			l.test(ctx, p, d)
 			d.early.Store(nil)
 			k.closePool(p)
-			k.shown(l.name)
+			k.Shown(l.name)
 		})
 	}
 	all.Wait()
@@ -81,7 +81,7 @@ func (k *poolKit) probe(t testing.TB) Pool {
 func (k *poolKit) idle(ctx context.Context, p Pool, d *dialler) {
 	d.closesEarly(func(c *conn) {
 		if idle := c.idleFor(); c.holder.Load() == 0 && idle < idleLimit/2 {
-			k.violate("idle", "a connection was closed after it had been idle for %v, the limit is %v", idle, idleLimit)
+			k.Violate("idle", "a connection was closed after it had been idle for %v, the limit is %v", idle, idleLimit)
 		}
 	})
 	k.capacity(ctx, p, d.size, "idle")
@@ -89,7 +89,7 @@ func (k *poolKit) idle(ctx context.Context, p Pool, d *dialler) {
 	wait.Until(ctx, limitMargin*idleLimit, func() bool { return d.open.Load() == 0 })
 	k.lend(ctx, p, "idle", func(c *conn) {
 		if idle := c.idleFor(); slices.Contains(old, c) && idle > limitMargin/2*idleLimit {
-			k.violate("idle", "a connection was lent that had been idle for %v, the limit is %v", idle, idleLimit)
+			k.Violate("idle", "a connection was lent that had been idle for %v, the limit is %v", idle, idleLimit)
 		}
 	})
 	began := time.Now()
@@ -104,7 +104,7 @@ func (k *poolKit) idle(ctx context.Context, p Pool, d *dialler) {
 func (k *poolKit) lifetime(ctx context.Context, p Pool, d *dialler) {
 	d.closesEarly(func(c *conn) {
 		if age := c.age(); age < lifetimeLimit/2 {
-			k.violate("lifetime", "a connection was closed at the age of %v, the limit is %v", age, lifetimeLimit)
+			k.Violate("lifetime", "a connection was closed at the age of %v, the limit is %v", age, lifetimeLimit)
 		}
 	})
 	replaced := wait.Until(ctx, limitMargin*lifetimeLimit, func() bool {
@@ -117,7 +117,7 @@ func (k *poolKit) lifetime(ctx context.Context, p Pool, d *dialler) {
 		k.release(l, c)
 	}
 	if !replaced {
-		k.violate("lifetime", "a connection is still lent at the age of %v, the limit is %v", limitMargin*lifetimeLimit, lifetimeLimit)
+		k.Violate("lifetime", "a connection is still lent at the age of %v, the limit is %v", limitMargin*lifetimeLimit, lifetimeLimit)
 	}
 }
 
@@ -131,7 +131,7 @@ func (k *poolKit) health(ctx context.Context, p Pool, d *dialler) {
 	for range d.size {
 		k.lend(ctx, p, "health", func(c *conn) {
 			if c.sick.Load() {
-				k.violate("health", "a connection was lent that its health check calls unhealthy, after %v idle; checks are due after %v", c.idleFor(), checkAfter)
+				k.Violate("health", "a connection was lent that its health check calls unhealthy, after %v idle; checks are due after %v", c.idleFor(), checkAfter)
 			}
 		})
 	}
@@ -142,7 +142,7 @@ func (k *poolKit) health(ctx context.Context, p Pool, d *dialler) {
 func (k *poolKit) lend(ctx context.Context, p Pool, criterion string, look func(*conn)) {
 	l, err := k.acquire(ctx, p)
 	if err != nil {
-		k.violate(criterion, "Acquire returned %v, where another connection should have been dialled", err)
+		k.Violate(criterion, "Acquire returned %v, where another connection should have been dialled", err)
 		return
 	}
 	c := k.hold(l, 0)

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"tensile/stress/internal/scenario"
 	"tensile/stress/load"
 )
 
@@ -57,11 +58,11 @@ func (k *poolKit) line(ctx context.Context, t *testing.T) {
 		order, ok = k.wait(ctx, p)
 		best = max(best, order)
 	}
-	if k.aborted {
+	if k.Aborted {
 		return
 	}
-	if best < leastOrder && !k.failed() {
-		k.violate("order", "of %d that waited at once, some were served before others that had come earlier: the rank correlation of coming and being served was %.2f at best in %d tries, accepted is %.1f or more",
+	if best < leastOrder && !k.Failed() {
+		k.Violate("order", "of %d that waited at once, some were served before others that had come earlier: the rank correlation of coming and being served was %.2f at best in %d tries, accepted is %.1f or more",
 			lineLength, best, lineTries, leastOrder)
 	}
 	k.closePool(p)
@@ -70,12 +71,12 @@ func (k *poolKit) line(ctx context.Context, t *testing.T) {
 // wait has very many wait at once, and returns in which order they were served. ok
 // is false if not all of them were.
 func (k *poolKit) wait(ctx context.Context, p Pool) (order float64, ok bool) {
-	ctx, cancel := context.WithTimeout(ctx, phaseBound/2)
+	ctx, cancel := context.WithTimeout(ctx, scenario.PhaseBound/2)
 	defer cancel()
 	l := newLine(lineLength)
 	var first atomic.Pointer[error]
 	out := load.Burst(ctx, lineLength, nil, func(i int, g *load.Gate) {
-		defer k.recovered("line")
+		defer k.Recovered("line")
 		l.comes(i)
 		err := k.operate(ctx, p, i, func() {
 			l.served(i)
@@ -86,12 +87,12 @@ func (k *poolKit) wait(ctx context.Context, p Pool) (order float64, ok bool) {
 		}
 	})
 	err := firstError(&first, ctx)
-	if k.unfinished("served", out.Unfinished, lineLength, out.Took, err) {
+	if k.Unfinished("served", out.Unfinished, lineLength, out.Took, err) {
 		return -1, false
 	}
 	if err != nil {
-		k.violate("served", "of %d that waited at once not all were served: %v", lineLength, err)
-		k.aborted = ctx.Err() != nil // whatever comes next would wait as long
+		k.Violate("served", "of %d that waited at once not all were served: %v", lineLength, err)
+		k.Aborted = ctx.Err() != nil // whatever comes next would wait as long
 		return -1, false
 	}
 	return l.order(), true

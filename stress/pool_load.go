@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"tensile/stress/internal/scenario"
 	"tensile/stress/internal/wait"
 	"tensile/stress/load"
 	"tensile/stress/measure"
@@ -16,76 +17,76 @@ import (
 
 // load is the burst of N, the steady run, and faults under load.
 func (k *poolKit) load() {
-	n := k.n
+	n := k.N
 	pools := max(1, poolsAtBase*n/validate.BaseScale)
-	if limit := k.environment().DescriptorLimit; limit != nil {
-		if fit := (int(*limit) - spareFiles) / connsPerPool; fit < 1 {
-			k.fail("pooling: the descriptor limit is %d, accepted is %d or more", *limit, spareFiles+connsPerPool)
+	if limit := k.Environment().DescriptorLimit; limit != nil {
+		if fit := (int(*limit) - scenario.SpareFiles) / connsPerPool; fit < 1 {
+			k.Fail("pooling: the descriptor limit is %d, accepted is %d or more", *limit, scenario.SpareFiles+connsPerPool)
 			return
 		} else if fit < pools {
-			k.note("Pools cut from %d to %d: the descriptor limit is %d.", pools, fit, *limit)
+			k.Note("Pools cut from %d to %d: the descriptor limit is %d.", pools, fit, *limit)
 			pools = fit
 		}
 	}
-	k.phase("machine", func(ctx context.Context, _ *testing.T) {
-		k.unrecorded(func() { k.bound = k.machine(ctx, pools*connsPerPool) })
+	k.Phase("machine", func(ctx context.Context, _ *testing.T) {
+		k.Unrecorded(func() { k.bound = k.machine(ctx, pools*connsPerPool) })
 	})
 	subjects := make([]Pool, pools)
 	rate := 0.0
-	k.phase("burst", func(ctx context.Context, t *testing.T) {
+	k.Phase("burst", func(ctx context.Context, t *testing.T) {
 		for i := range subjects {
 			subjects[i], _ = k.start(t, PoolConfig{Size: connsPerPool})
 		}
 		rate = k.burst(ctx, n, subjects)
 	})
-	if rate > 0 && !k.failed() {
-		k.phase("steady", func(ctx context.Context, t *testing.T) { k.steady(ctx, n, rate, subjects) })
+	if rate > 0 && !k.Failed() {
+		k.Phase("steady", func(ctx context.Context, t *testing.T) { k.steady(ctx, n, rate, subjects) })
 	}
-	if !k.failed() {
-		k.phase("faults", func(ctx context.Context, t *testing.T) { k.faults(ctx, max(n/10, 1), subjects) })
+	if !k.Failed() {
+		k.Phase("faults", func(ctx context.Context, t *testing.T) { k.faults(ctx, max(n/10, 1), subjects) })
 	}
-	if !k.failed() {
-		k.explore(rate, probes{
-			burst: func(ctx context.Context, n int) (float64, error) {
+	if !k.Failed() {
+		k.Explore(rate, scenario.Loads{
+			Burst: func(ctx context.Context, n int) (float64, error) {
 				var rec *measure.Recorder
 				var out load.Closed
 				var err error
-				k.underLoad(func() { rec, out, err = k.offerBurst(ctx, n, subjects) })
-				return rec.Throughput(), errors.Join(err, finished(out.Unfinished))
+				k.UnderLoad(func() { rec, out, err = k.offerBurst(ctx, n, subjects) })
+				return rec.Throughput(), errors.Join(err, scenario.Finished(out.Unfinished))
 			},
-			steady: func(ctx context.Context, n int, rate float64) (load.Open, measure.Latency, error) {
+			Steady: func(ctx context.Context, n int, rate float64) (load.Open, measure.Latency, error) {
 				rec, out, err := k.offerSteady(ctx, n, rate, subjects)
-				if err := errors.Join(err, finished(out.Unfinished)); err != nil {
+				if err := errors.Join(err, scenario.Finished(out.Unfinished)); err != nil {
 					return out, measure.Latency{}, err
 				}
 				return out, rec.Latency(), nil
 			},
 		})
 	}
-	k.phase("close all", func(context.Context, *testing.T) {
+	k.Phase("close all", func(context.Context, *testing.T) {
 		for _, p := range subjects {
 			if p != nil && !k.closePool(p) {
-				k.aborted = true // the others would do the same
+				k.Aborted = true // the others would do the same
 				return
 			}
 		}
 	})
-	k.shown("bound", "exclusive", "crosstalk")
+	k.Shown("bound", "exclusive", "crosstalk")
 }
 
 // offerBurst has n operations in flight at once. err is the first of an
 // operation, or says why some have not ended.
 func (k *poolKit) offerBurst(ctx context.Context, n int, subjects []Pool) (rec *measure.Recorder, out load.Closed, err error) {
-	stalled := wait.NewStall(ctx, stallBound)
+	stalled := wait.NewStall(ctx, scenario.Stall)
 	defer stalled.Release()
 	rec = measure.NewRecorder(n)
 	var firstErr atomic.Pointer[error]
 	out = load.Burst(stalled, n, func(g *load.Gate) {
-		k.follow(n, g.Ended, g.Now)
+		k.Follow(n, g.Ended, g.Now)
 		rec.Begin(time.Now())
 		stalled.Watch(g.Ended)
 	}, func(i int, g *load.Gate) {
-		defer k.recovered("burst")
+		defer k.Recovered("burst")
 		// Holders wait until all have started: so N are in flight at once.
 		// The context has no end, as for most callers of a pool; N that
 		// wait in a select would need twice the stack.
@@ -102,18 +103,18 @@ func (k *poolKit) offerBurst(ctx context.Context, n int, subjects []Pool) (rec *
 
 // offerSteady offers n operations at a rate.
 func (k *poolKit) offerSteady(ctx context.Context, n int, rate float64, subjects []Pool) (rec *measure.Recorder, out load.Open, err error) {
-	stalled := wait.NewStall(ctx, stallBound)
+	stalled := wait.NewStall(ctx, scenario.Stall)
 	defer stalled.Release()
 	rec = measure.NewRecorder(n)
 	var firstErr atomic.Pointer[error]
-	k.underLoad(func() {
-		out = load.Steady(stalled, load.Plan{Rate: rate, Count: n, Arrivals: k.settings().Arrivals, Seed: k.seed},
+	k.UnderLoad(func() {
+		out = load.Steady(stalled, load.Plan{Rate: rate, Count: n, Arrivals: k.Settings().Arrivals, Seed: k.Seed},
 			func(began time.Time, f *load.InFlight) {
-				k.follow(n, f.Ended, f.Now)
+				k.Follow(n, f.Ended, f.Now)
 				rec.Begin(began)
 				stalled.Watch(f.Ended)
 			}, func(i int, due int64) {
-				defer k.recovered("steady")
+				defer k.Recovered("steady")
 				if err := k.operate(stalled, subjects[i%len(subjects)], i, nil); err != nil {
 					rec.Failed(i)
 					firstErr.CompareAndSwap(nil, &err)
@@ -134,10 +135,6 @@ func firstError(first *atomic.Pointer[error], ctx context.Context) error {
 	return context.Cause(ctx)
 }
 
-// enoughBurst is how long bursts must have lasted together for the part of the
-// processors that other work left to be known well, and so the throughput.
-const enoughBurst = 500 * time.Millisecond
-
 func (k *poolKit) burst(ctx context.Context, n int, subjects []Pool) float64 {
 	before := k.closed.Load()
 	var rec *measure.Recorder // of the first burst
@@ -146,9 +143,9 @@ func (k *poolKit) burst(ctx context.Context, n int, subjects []Pool) float64 {
 	bursts, took := 0, time.Duration(0)
 	// The flight recorder takes a tenth of what the pools have, as it looks at every
 	// call of the kernel.
-	k.unrecorded(func() {
-		k.underLoad(func() {
-			for took < enoughBurst && out.Unfinished == 0 && err == nil {
+	k.Unrecorded(func() {
+		k.UnderLoad(func() {
+			for took < scenario.EnoughBurst && out.Unfinished == 0 && err == nil {
 				r, o, e := k.offerBurst(ctx, n, subjects)
 				if bursts++; bursts == 1 || o.Unfinished > 0 || e != nil {
 					rec, out, err = r, o, e
@@ -157,53 +154,53 @@ func (k *poolKit) burst(ctx context.Context, n int, subjects []Pool) float64 {
 			}
 		})
 	})
-	if k.unfinished("served", out.Unfinished, n, out.Took, err) {
+	if k.Unfinished("served", out.Unfinished, n, out.Took, err) {
 		return 0
 	}
 	l := rec.Latency()
 	if l.Failed > 0 {
-		k.fail("pooling.served: %d of %d operations were not served, the first with: %v", l.Failed, n, err)
+		k.Fail("pooling.served: %d of %d operations were not served, the first with: %v", l.Failed, n, err)
 	}
 	rate := rec.Throughput()
 	if bursts > 1 && l.Failed == 0 {
 		rate = float64(bursts*n) / took.Seconds()
-		k.note("The throughput is that of %d bursts, which lasted %v together.", bursts, took.Round(time.Millisecond))
+		k.Note("The throughput is that of %d bursts, which lasted %v together.", bursts, took.Round(time.Millisecond))
 	}
-	k.record(func(r *report.Scenario) {
+	k.Record(func(r *report.Scenario) {
 		r.Operations += bursts * n
 		r.Burst = &report.Burst{N: n, Peak: out.Peak, Seconds: out.Took.Seconds(), Throughput: rate, Latency: &l,
 			Machine: k.bound, Little: report.Little(n, rate), Series: rec.Series()}
 	})
-	k.measured("served", float64(l.Failed))
-	k.measured("in_flight", float64(out.Peak))
-	if rate < k.target("throughput") && l.Failed == 0 {
+	k.Measured("served", float64(l.Failed))
+	k.Measured("in_flight", float64(out.Peak))
+	if rate < k.Target("throughput") && l.Failed == 0 {
 		_, _, _ = k.offerBurst(ctx, n, subjects) // for the recorder: it shows why
 	}
-	where := k.conditions()
+	where := k.Conditions()
 	where.Machine = k.bound
-	k.timedUnder("throughput", rate, where)
-	k.timed("throughput_reach", rate)
+	k.TimedUnder("throughput", rate, where)
+	k.Timed("throughput_reach", rate)
 	if opened := k.opened.Load(); opened > 0 {
-		k.measured("survival", 100*(1-float64(k.closed.Load()-before)/float64(opened)))
+		k.Measured("survival", 100*(1-float64(k.closed.Load()-before)/float64(opened)))
 	}
 	return rate
 }
 
 func (k *poolKit) steady(ctx context.Context, n int, rate float64, subjects []Pool) {
-	rate = k.steadyRate(rate)
-	n = steadyCount(n, rate)
+	rate = k.SteadyRate(rate)
+	n = scenario.SteadyCount(n, rate)
 	rec, out, err := k.offerSteady(ctx, n, rate, subjects)
-	if k.unfinished("served", out.Unfinished, n, out.Took, err) {
+	if k.Unfinished("served", out.Unfinished, n, out.Took, err) {
 		return
 	}
 	l := rec.Latency()
 	if l.Failed > 0 {
-		k.fail("pooling: %d of %d steady operations failed, the first with: %v", l.Failed, n, err)
+		k.Fail("pooling: %d of %d steady operations failed, the first with: %v", l.Failed, n, err)
 	}
-	if k.saturated(out) {
+	if k.Saturated(out) {
 		return
 	}
-	k.steadyResult(out, l, rec.Series())
+	k.SteadyResult(out, l, rec.Series())
 }
 
 // faults cuts connections under load: who meets one gets an error and nobody a
@@ -211,29 +208,29 @@ func (k *poolKit) steady(ctx context.Context, n int, rate float64, subjects []Po
 func (k *poolKit) faults(ctx context.Context, n int, subjects []Pool) {
 	cut, err := k.cut(max(len(subjects)*connsPerPool/20, 1))
 	if err != nil {
-		k.fail("%v", err)
+		k.Fail("%v", err)
 		return
 	}
 	var failed atomic.Int64
 	out := load.Burst(ctx, n, nil, func(i int, _ *load.Gate) {
-		defer k.recovered("faults")
+		defer k.Recovered("faults")
 		err := k.operate(ctx, subjects[i%len(subjects)], i, nil)
 		if errors.As(err, new(notServed)) {
-			k.violate("served", "operation %d was not served after %d connections had been cut: %v", i, cut, err)
+			k.Violate("served", "operation %d was not served after %d connections had been cut: %v", i, cut, err)
 		} else if err != nil {
 			failed.Add(1)
 		}
 	})
 	if out.Unfinished > 0 {
-		k.aborted = true
-		k.fail("pooling: %d of %d operations never ended after %d connections were cut", out.Unfinished, n, cut)
+		k.Aborted = true
+		k.Fail("pooling: %d of %d operations never ended after %d connections were cut", out.Unfinished, n, cut)
 		return
 	}
 	if int(failed.Load()) > cut {
-		k.violate("broken", "%d connections were cut and %d operations failed: a broken connection was lent again", cut, failed.Load())
+		k.Violate("broken", "%d connections were cut and %d operations failed: a broken connection was lent again", cut, failed.Load())
 	}
 	for _, p := range subjects {
 		k.capacity(ctx, p, connsPerPool, "broken")
 	}
-	k.shown("broken", "served")
+	k.Shown("broken", "served")
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"tensile/stress/internal/echo"
+	"tensile/stress/internal/scenario"
 )
 
 // machineTime is for how long the rate of the machine is measured.
@@ -21,11 +22,11 @@ const machineTime = 300 * time.Millisecond
 func (k *poolKit) machine(ctx context.Context, conns int) float64 {
 	server, err := echo.Start()
 	if err != nil {
-		k.fail("pooling: %v", err)
+		k.Fail("pooling: %v", err)
 		return 0
 	}
-	k.onInterrupt(func() { _ = server.Close() })
-	ctx, cancel := context.WithTimeout(ctx, phaseBound)
+	k.OnInterrupt(func() { _ = server.Close() })
+	ctx, cancel := context.WithTimeout(ctx, scenario.PhaseBound)
 	defer cancel()
 	all := make([]net.Conn, 0, conns)
 	defer func() {
@@ -33,14 +34,14 @@ func (k *poolKit) machine(ctx context.Context, conns int) float64 {
 			_ = c.Close() // nothing is on its way
 		}
 		if err := server.Close(); err != nil {
-			k.fail("pooling: %v", err)
+			k.Fail("pooling: %v", err)
 		}
 	}()
 	var d net.Dialer
 	for range conns {
 		c, err := d.DialContext(ctx, "tcp", server.Addr)
 		if err != nil {
-			k.note("The rate of the machine without a pool was not measured: %v", err)
+			k.Note("The rate of the machine without a pool was not measured: %v", err)
 			return 0
 		}
 		all = append(all, c)
@@ -50,7 +51,7 @@ func (k *poolKit) machine(ctx context.Context, conns int) float64 {
 	began := time.Now()
 	for i, c := range all {
 		goroutines.Go(func() {
-			_ = c.SetDeadline(began.Add(phaseBound)) // or else the round trip says so
+			_ = c.SetDeadline(began.Add(scenario.PhaseBound)) // or else the round trip says so
 			var f echo.Frame
 			n := 0
 			for ; n == 0 || time.Since(began) < machineTime; n++ {

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"tensile/stress/internal/scenario"
 	"tensile/stress/internal/wait"
 )
 
@@ -19,7 +20,7 @@ func (k *poolKit) order(ctx context.Context, t *testing.T) {
 	const waiters = 32
 	first, err := k.acquire(ctx, p)
 	if err != nil {
-		k.fail("pooling: Acquire of a fresh pool returned %v", err)
+		k.Fail("pooling: Acquire of a fresh pool returned %v", err)
 		return
 	}
 	c := k.hold(first, 0)
@@ -29,7 +30,7 @@ func (k *poolKit) order(ctx context.Context, t *testing.T) {
 		if !wait.UntilParked(ctx, &all, func() {
 			l, err := k.acquire(ctx, p)
 			if err != nil {
-				k.violate("served", "waiter %d of %d was not served: %v", i, waiters, err)
+				k.Violate("served", "waiter %d of %d was not served: %v", i, waiters, err)
 				return
 			}
 			c := k.hold(l, i)
@@ -40,7 +41,7 @@ func (k *poolKit) order(ctx context.Context, t *testing.T) {
 			}
 			k.release(l, c)
 		}) {
-			k.fail("pooling: waiter %d does not come to rest", i)
+			k.Fail("pooling: waiter %d does not come to rest", i)
 			break
 		}
 	}
@@ -50,20 +51,20 @@ func (k *poolKit) order(ctx context.Context, t *testing.T) {
 	next := 0
 	for i := range served {
 		if i != next && !unordered {
-			k.violate("order", "waiter %d was served before waiter %d, which had come earlier", i, next)
+			k.Violate("order", "waiter %d was served before waiter %d, which had come earlier", i, next)
 			break
 		}
 		next++
 	}
-	if !unordered && !k.failed() {
+	if !unordered && !k.Failed() {
 		k.overtake(ctx, p)
 	}
 	k.closePool(p)
-	k.shown("served")
+	k.Shown("served")
 	if unordered {
-		k.notOffered("order", "the subject does not promise an order")
+		k.NotOffered("order", "the subject does not promise an order")
 	} else {
-		k.shown("order")
+		k.Shown("order")
 	}
 }
 
@@ -74,7 +75,7 @@ func (k *poolKit) overtake(ctx context.Context, p Pool) {
 	for range rounds {
 		l, err := k.acquire(ctx, p)
 		if err != nil {
-			k.violate("served", "Acquire returned %v", err)
+			k.Violate("served", "Acquire returned %v", err)
 			return
 		}
 		c := k.hold(l, 0)
@@ -83,7 +84,7 @@ func (k *poolKit) overtake(ctx context.Context, p Pool) {
 		wait.UntilParked(ctx, &waiter, func() {
 			l, err := k.acquire(ctx, p)
 			if err != nil {
-				k.violate("served", "a waiter was not served: %v", err)
+				k.Violate("served", "a waiter was not served: %v", err)
 				return
 			}
 			served.Store(true)
@@ -92,7 +93,7 @@ func (k *poolKit) overtake(ctx context.Context, p Pool) {
 		k.release(l, c)
 		if l, err := k.acquire(ctx, p); err == nil {
 			if !served.Load() {
-				k.violate("order", "a caller that came later was served before a waiter")
+				k.Violate("order", "a caller that came later was served before a waiter")
 			}
 			k.release(l, k.hold(l, 2))
 		}
@@ -110,11 +111,11 @@ func (k *poolKit) deadline(ctx context.Context, t *testing.T) {
 		leases := make([]Lease, 0, size)
 		conns := make([]*conn, 0, size)
 		for i := range size {
-			short, stop := context.WithTimeout(ctx, settleBound)
+			short, stop := context.WithTimeout(ctx, scenario.Settle)
 			l, err := k.acquire(short, p)
 			stop()
 			if err != nil {
-				k.violate("deadline", "after waiters gave up a pool of %d lends only %d: capacity has leaked (%v)", size, i, err)
+				k.Violate("deadline", "after waiters gave up a pool of %d lends only %d: capacity has leaked (%v)", size, i, err)
 				return
 			}
 			leases, conns = append(leases, l), append(conns, k.hold(l, i))
@@ -128,9 +129,9 @@ func (k *poolKit) deadline(ctx context.Context, t *testing.T) {
 				if l, err := k.acquire(waiting, p); err == nil {
 					k.release(l, k.hold(l, size+i))
 				} else if waiting.Err() == nil {
-					k.violate("deadline", "a waiter whose context had not ended got %v", err)
+					k.Violate("deadline", "a waiter whose context had not ended got %v", err)
 				} else if ended := waiting.Err(); !errors.Is(err, ended) {
-					k.violate("deadline", "a waiter whose context had ended got %v, accepted is %v", err, ended)
+					k.Violate("deadline", "a waiter whose context had ended got %v, accepted is %v", err, ended)
 				}
 			})
 		}
@@ -153,22 +154,22 @@ func (k *poolKit) deadline(ctx context.Context, t *testing.T) {
 	l, err := k.acquire(ctx, p)
 	l2, err2 := k.acquire(ctx, p)
 	if err := errors.Join(err, err2); err != nil {
-		k.violate("deadline", "Acquire returned %v", err)
+		k.Violate("deadline", "Acquire returned %v", err)
 		return
 	}
 	ended, stop := context.WithTimeout(ctx, 20*time.Millisecond)
 	defer stop()
 	if extra, err := k.acquire(ended, p); err == nil {
-		k.violate("bound", "a pool of %d lent one more", size)
+		k.Violate("bound", "a pool of %d lent one more", size)
 		extra.Release()
 	} else if !errors.Is(err, context.DeadlineExceeded) {
-		k.violate("deadline", "a deadline while waiting gave %v, accepted is context.DeadlineExceeded", err)
+		k.Violate("deadline", "a deadline while waiting gave %v, accepted is context.DeadlineExceeded", err)
 	}
 	l.Release()
 	l2.Release()
 	k.capacity(ctx, p, size, "deadline")
 	k.closePool(p)
-	k.shown("deadline")
+	k.Shown("deadline")
 }
 
 // broken: a connection cut by the server gives its holder an error, is
@@ -180,21 +181,21 @@ func (k *poolKit) broken(ctx context.Context, t *testing.T) {
 	cut := 0
 	var err error
 	// The other end may have accepted only some of them yet.
-	wait.Until(ctx, settleBound, func() bool {
+	wait.Until(ctx, scenario.Settle, func() bool {
 		var more int
 		more, err = k.cut(size - cut)
 		cut += more
 		return err != nil || cut == size
 	})
 	if err != nil || cut < size {
-		k.fail("pooling: %d of %d connections could be cut: %v", cut, size, err)
+		k.Fail("pooling: %d of %d connections could be cut: %v", cut, size, err)
 		return
 	}
 	errs := 0
 	for op := range 4 * size {
 		err := k.operate(ctx, p, op, nil)
 		if errors.As(err, new(notServed)) {
-			k.violate("served", "operation %d was not served after %d connections had been cut: %v", op, cut, err)
+			k.Violate("served", "operation %d was not served after %d connections had been cut: %v", op, cut, err)
 			break
 		}
 		if err != nil {
@@ -202,11 +203,11 @@ func (k *poolKit) broken(ctx context.Context, t *testing.T) {
 		}
 	}
 	if errs > cut {
-		k.violate("broken", "%d connections were cut and %d operations failed: a broken connection was lent again", cut, errs)
+		k.Violate("broken", "%d connections were cut and %d operations failed: a broken connection was lent again", cut, errs)
 	}
 	k.capacity(ctx, p, size, "broken")
 	k.closePool(p)
-	k.shown("broken")
+	k.Shown("broken")
 }
 
 // overflow: callers beyond the bound get the overflow error.
@@ -216,12 +217,12 @@ func (k *poolKit) overflow(ctx context.Context, t *testing.T) {
 	defer k.closePool(p)
 	b, ok := p.(BoundedPool)
 	if !ok {
-		k.notOffered("overflow", "the subject does not bound its waiters")
+		k.NotOffered("overflow", "the subject does not bound its waiters")
 		return
 	}
 	l, err := k.acquire(ctx, p)
 	if err != nil {
-		k.fail("pooling: Acquire returned %v", err)
+		k.Fail("pooling: Acquire returned %v", err)
 		return
 	}
 	var all sync.WaitGroup
@@ -230,24 +231,24 @@ func (k *poolKit) overflow(ctx context.Context, t *testing.T) {
 			if l, err := k.acquire(ctx, p); err == nil {
 				l.Release()
 			} else {
-				k.violate("overflow", "a waiter within the bound of %d got %v", bound, err)
+				k.Violate("overflow", "a waiter within the bound of %d got %v", bound, err)
 			}
 		})
 	}
-	short, stop := context.WithTimeout(ctx, settleBound)
+	short, stop := context.WithTimeout(ctx, scenario.Settle)
 	defer stop()
 	if extra, err := k.acquire(short, p); err == nil {
-		k.violate("overflow", "waiter %d was served, accepted is %d", bound+1, bound)
+		k.Violate("overflow", "waiter %d was served, accepted is %d", bound+1, bound)
 		extra.Release()
 	} else if errors.Is(err, context.DeadlineExceeded) {
-		k.violate("overflow", "waiter %d waited until its deadline, accepted are %d waiters and %q for the next", bound+1, bound, b.Overflow())
+		k.Violate("overflow", "waiter %d waited until its deadline, accepted are %d waiters and %q for the next", bound+1, bound, b.Overflow())
 	} else if !errors.Is(err, b.Overflow()) {
-		k.violate("overflow", "waiter %d got %T %q, which is not %T %q by errors.Is", bound+1, err, err, b.Overflow(), b.Overflow())
+		k.Violate("overflow", "waiter %d got %T %q, which is not %T %q by errors.Is", bound+1, err, err, b.Overflow(), b.Overflow())
 	}
 	l.Release()
 	all.Wait()
 	k.capacity(ctx, p, 1, "overflow")
-	k.shown("overflow")
+	k.Shown("overflow")
 }
 
 // close: Close waits for what is lent out, answers who waits, refuses later
@@ -259,7 +260,7 @@ func (k *poolKit) close(ctx context.Context, t *testing.T) {
 	for i := range leases {
 		l, err := k.acquire(ctx, p)
 		if err != nil {
-			k.fail("pooling: Acquire returned %v", err)
+			k.Fail("pooling: Acquire returned %v", err)
 			return
 		}
 		leases[i] = l
@@ -281,7 +282,7 @@ func (k *poolKit) close(ctx context.Context, t *testing.T) {
 	for i, l := range leases {
 		wait.Parked(ctx, closing)
 		if len(ended) > 0 {
-			k.violate("close", "Close returned while %d connections were lent out", size-i)
+			k.Violate("close", "Close returned while %d connections were lent out", size-i)
 		}
 		l.Release()
 	}
@@ -293,26 +294,26 @@ func (k *poolKit) close(ctx context.Context, t *testing.T) {
 	select {
 	case err := <-over:
 		if err != nil {
-			k.violate("close", "Close returned %v", err)
+			k.Violate("close", "Close returned %v", err)
 		}
-	case <-time.After(settleBound):
+	case <-time.After(scenario.Settle):
 		what := "Close has not returned"
 		if len(ended) > 0 {
 			what = "a waiter has not been answered"
 		}
-		k.violate("close", "%s, %v after the last connection came home to a pool that was told to close", what, settleBound)
+		k.Violate("close", "%s, %v after the last connection came home to a pool that was told to close", what, scenario.Settle)
 		return
 	}
-	short, stop := context.WithTimeout(ctx, settleBound)
+	short, stop := context.WithTimeout(ctx, scenario.Settle)
 	defer stop()
 	if l, err := k.acquire(short, p); err == nil {
-		k.violate("close", "Acquire succeeded after Close")
+		k.Violate("close", "Acquire succeeded after Close")
 		l.Release()
 	} else if errors.Is(err, context.DeadlineExceeded) {
-		k.violate("close", "Acquire after Close waits instead of returning an error")
+		k.Violate("close", "Acquire after Close waits instead of returning an error")
 	}
 	if n := d.open.Load(); n != 0 {
-		k.violate("close", "%d connections are open after Close", n)
+		k.Violate("close", "%d connections are open after Close", n)
 	}
-	k.shown("close")
+	k.Shown("close")
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"tensile/stress/internal/proc"
+	"tensile/stress/internal/scenario"
 	"tensile/stress/validate"
 )
 
@@ -126,34 +127,34 @@ func TestQueue(t *testing.T, open func(testing.TB, QueueConfig) Broker) {
 		site.Serve(func(l *proc.Link) error { return serveBroker(t, l, open) })
 		return
 	}
-	k := &queueKit{scenario: begin(t, validate.Queueing), open: open, site: site}
-	ok := k.phase("order", k.order)
-	ok = k.phase("redelivery", k.redelivery) && ok
-	ok = k.phase("waiters", k.waiters) && ok
-	ok = k.phase("dead letter", k.deadLetter) && ok
-	ok = k.phase("bounded", k.within(phaseBound/2, k.bounded)) && ok
-	ok = k.phase("deadline", k.deadline) && ok
-	ok = k.phase("close", k.within(phaseBound/2, k.closing)) && ok
+	k := &queueKit{Scenario: scenario.Begin(t, validate.Queueing), open: open, site: site}
+	ok := k.Phase("order", k.order)
+	ok = k.Phase("redelivery", k.redelivery) && ok
+	ok = k.Phase("waiters", k.waiters) && ok
+	ok = k.Phase("dead letter", k.deadLetter) && ok
+	ok = k.Phase("bounded", k.Within(scenario.PhaseBound/2, k.bounded)) && ok
+	ok = k.Phase("deadline", k.deadline) && ok
+	ok = k.Phase("close", k.Within(scenario.PhaseBound/2, k.closing)) && ok
 	if ok {
-		ok = k.phase("contention", k.contention)
-		ok = ok && k.phase("in flight", k.inFlight)
-		ok = ok && k.phase("throughput", k.throughput)
-		ok = ok && k.phase("steady", k.steady)
-		ok = ok && k.phase("kept", func(ctx context.Context, t *testing.T) { k.unrecorded(func() { k.forgets(ctx, t) }) })
+		ok = k.Phase("contention", k.contention)
+		ok = ok && k.Phase("in flight", k.inFlight)
+		ok = ok && k.Phase("throughput", k.throughput)
+		ok = ok && k.Phase("steady", k.steady)
+		ok = ok && k.Phase("kept", func(ctx context.Context, t *testing.T) { k.Unrecorded(func() { k.forgets(ctx, t) }) })
 	} else {
-		k.note("No load was offered, as correctness failed at small contention.")
+		k.Note("No load was offered, as correctness failed at small contention.")
 	}
 	if ok && k.durablePhases(t) {
 		k.explored(t)
 	}
 	k.judge()
-	if !k.aborted {
-		k.audit(0)
+	if !k.Aborted {
+		k.Audit(0)
 	}
 }
 
 type queueKit struct {
-	*scenario
+	*scenario.Scenario
 	open func(testing.TB, QueueConfig) Broker
 	site *proc.Site
 	rate float64
@@ -165,7 +166,7 @@ func (k *queueKit) start(t testing.TB, cfg QueueConfig) Broker {
 		cfg.Visibility = longVisibility
 	}
 	b := k.open(t, cfg)
-	k.subject(b)
+	k.Subject(b)
 	return b
 }
 
@@ -175,16 +176,16 @@ func (k *queueKit) close(b Broker) { _ = b.Close() }
 // must fails the scenario with what was tried if err is not nil.
 func (k *queueKit) must(err error, what string, args ...any) bool {
 	if err != nil {
-		k.fail("queueing: %s returned %v", fmt.Sprintf(what, args...), err)
+		k.Fail("queueing: %s returned %v", fmt.Sprintf(what, args...), err)
 	}
 	return err == nil
 }
 
 // judge measures the criteria that all phases in memory add to.
 func (k *queueKit) judge() {
-	if k.account.Sent == 0 {
+	if k.Account.Sent == 0 {
 		return
 	}
-	k.judgeLedger()
-	k.shown("exclusive")
+	k.JudgeLedger()
+	k.Shown("exclusive")
 }

@@ -58,7 +58,7 @@ func (b *queueBook) callFailed(ctx context.Context, call string, queue int, err 
 	if cause != nil {
 		err = cause
 	}
-	b.fail("queueing, %s: %s of queue %d returned %v", b.phase, call, queue, err)
+	b.Fail("queueing, %s: %s of queue %d returned %v", b.phase, call, queue, err)
 }
 
 // finished tells whether a load has come to its end, and fails the scenario if
@@ -68,9 +68,9 @@ func (b *queueBook) finished(ctx context.Context, began time.Time, returned bool
 	left := n - int(b.acked.Load())
 	switch {
 	case left > 0 && cause == context.DeadlineExceeded:
-		return !b.unfinished("throughput", left, n, time.Since(began), cause)
+		return !b.Unfinished("throughput", left, n, time.Since(began), cause)
 	case !returned:
-		return !b.unfinished("lost", max(left, 1), n, time.Since(began), cause)
+		return !b.Unfinished("lost", max(left, 1), n, time.Since(began), cause)
 	}
 	return true
 }
@@ -114,10 +114,10 @@ func (b *queueBook) receive(ctx context.Context, from Broker, queue int) (d Deli
 	attempt := 1
 	switch b.states[m.ID].Swap(stateHeld) {
 	case stateHeld:
-		b.violate("exclusive", "message %d of queue %d was given to a second consumer while one held it", m.ID, queue)
+		b.Violate("exclusive", "message %d of queue %d was given to a second consumer while one held it", m.ID, queue)
 		attempt = d.Attempt()
 	case stateAcked:
-		b.fail("queueing.duplicated: message %d of queue %d came back after its acknowledgement", m.ID, queue)
+		b.Fail("queueing.duplicated: message %d of queue %d came back after its acknowledgement", m.ID, queue)
 		attempt = d.Attempt()
 	case stateRefused:
 		attempt = 2
@@ -129,7 +129,7 @@ func (b *queueBook) receive(ctx context.Context, from Broker, queue int) (d Deli
 		b.ledger.Arrive(m.ID, queue, intact)
 	}
 	if d.Attempt() != attempt {
-		b.violate("redelivery", "delivery %d of message %d of queue %d says that it is attempt %d", attempt, m.ID, queue, d.Attempt())
+		b.Violate("redelivery", "delivery %d of message %d of queue %d says that it is attempt %d", attempt, m.ID, queue, d.Attempt())
 	}
 	return d, m.ID, false, true
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"tensile/stress/internal/payload"
+	"tensile/stress/internal/scenario"
 	"tensile/stress/validate"
 )
 
@@ -117,19 +118,19 @@ func (image logImage) write(dir string, hurt injury) error {
 func (k *queueKit) damage(ctx context.Context, t *testing.T) {
 	image, err := k.smallLog(ctx, filepath.Join(t.TempDir(), "queues"))
 	if err != nil {
-		k.violate("torn", "%v", err)
+		k.Violate("torn", "%v", err)
 		return
 	}
-	random := rand.New(rand.NewPCG(k.seed, 2))
-	trials := max(damageAtBase*min(k.n, validate.BaseScale)/validate.BaseScale, leastDamage)
+	random := rand.New(rand.NewPCG(k.Seed, 2))
+	trials := max(damageAtBase*min(k.N, validate.BaseScale)/validate.BaseScale, leastDamage)
 	reports, told, tried := true, 0, 0
 	work := t.TempDir()
 	// A slow machine tries as many as it can in the time there is.
-	for began := time.Now(); tried < trials && time.Since(began) < phaseBound/2 && !k.failed(); tried++ {
+	for began := time.Now(); tried < trials && time.Since(began) < scenario.PhaseBound/2 && !k.Failed(); tried++ {
 		dir := filepath.Join(work, fmt.Sprint(tried))
 		hurt := image.draw(random)
 		if err := image.write(dir, hurt); err != nil {
-			k.fail("queueing, damage: %v", err)
+			k.Fail("queueing, damage: %v", err)
 			return
 		}
 		b, gaps := k.spoiled(ctx, t, dir, image, hurt)
@@ -140,16 +141,16 @@ func (k *queueKit) damage(ctx context.Context, t *testing.T) {
 			told++
 		}
 		if err := os.RemoveAll(dir); err != nil {
-			k.fail("queueing, damage: %v", err)
+			k.Fail("queueing, damage: %v", err)
 			return
 		}
 	}
-	k.note("A log of %d bytes was cut, torn or had a bit flipped at %d random places; the broker told of %d.", image.used, tried, told)
-	if !reports && !k.failed() {
-		k.notOffered("torn", "the subject does not tell what it could not read; nothing readable was lost")
+	k.Note("A log of %d bytes was cut, torn or had a bit flipped at %d random places; the broker told of %d.", image.used, tried, told)
+	if !reports && !k.Failed() {
+		k.NotOffered("torn", "the subject does not tell what it could not read; nothing readable was lost")
 		return
 	}
-	k.shown("torn")
+	k.Shown("torn")
 }
 
 // smallLog has a broker take some messages, one after the other, and kills it.
@@ -181,7 +182,7 @@ func (k *queueKit) spoiled(ctx context.Context, t *testing.T, dir string, image 
 	where := fmt.Sprintf("%s %s at offset %d", f.name, hurt.what, hurt.offset)
 	b, said := k.tryOpen(t, QueueConfig{Queues: 1, Visibility: longVisibility, Dir: dir})
 	if b == nil {
-		k.violate("torn", "%s: the broker does not open: %s", where, said)
+		k.Violate("torn", "%s: the broker does not open: %s", where, said)
 		return nil, nil
 	}
 	defer k.close(b)
@@ -197,12 +198,12 @@ func (k *queueKit) spoiled(ctx context.Context, t *testing.T, dir string, image 
 	}
 	for _, id := range lost {
 		if !f.mayLose(id, hurt) {
-			k.violate("torn", "%s: message %d is lost, which is readable", where, id)
+			k.Violate("torn", "%s: message %d is lost, which is readable", where, id)
 			return b, nil
 		}
 	}
 	if hurt.what == injuryFlip && len(lost) > 1 {
-		k.violate("torn", "%s: messages %v are lost by one bit", where, lost)
+		k.Violate("torn", "%s: messages %v are lost by one bit", where, lost)
 	}
 	r, ok := b.(RecoveringBroker)
 	if !ok {
@@ -214,7 +215,7 @@ func (k *queueKit) spoiled(ctx context.Context, t *testing.T, dir string, image 
 		return filepath.Base(g.File) == filepath.Base(f.name) && g.Offset <= int64(hurt.offset)
 	}
 	if len(lost) > 0 && f.mustTell(hurt) && !slices.ContainsFunc(gaps, names) {
-		k.violate("torn", "%s: messages %v are lost and the broker does not tell of that place: it says %v", where, lost, gaps)
+		k.Violate("torn", "%s: messages %v are lost and the broker does not tell of that place: it says %v", where, lost, gaps)
 	}
 	return b, gaps
 }
@@ -242,26 +243,26 @@ func (f *logFile) mustTell(hurt injury) bool {
 
 // whatIsLeft receives all messages of a spoiled log. The log must work, too.
 func (k *queueKit) whatIsLeft(ctx context.Context, b Broker, where string) (left []int, ok bool) {
-	ctx, cancel := context.WithTimeout(ctx, settleBound)
+	ctx, cancel := context.WithTimeout(ctx, scenario.Settle)
 	defer cancel()
 	const end = damageMessages
 	if err := b.Publish(ctx, 0, payload.Body(end)); err != nil {
-		k.violate("torn", "%s: Publish returned %v", where, err)
+		k.Violate("torn", "%s: Publish returned %v", where, err)
 		return nil, false
 	}
 	for {
 		d, err := b.Receive(ctx, 0)
 		if err != nil {
-			k.violate("torn", "%s: Receive returned %v", where, err)
+			k.Violate("torn", "%s: Receive returned %v", where, err)
 			return nil, false
 		}
 		m, intact := payload.ReadBody(d.Body())
 		switch {
 		case !intact || m.ID > end:
-			k.violate("torn", "%s: a message came that was never sent", where)
+			k.Violate("torn", "%s: a message came that was never sent", where)
 			return nil, false
 		case len(left) > 0 && int(m.ID) <= left[len(left)-1]:
-			k.violate("torn", "%s: message %d came behind message %d", where, m.ID, left[len(left)-1])
+			k.Violate("torn", "%s: message %d came behind message %d", where, m.ID, left[len(left)-1])
 			return nil, false
 		case m.ID == end:
 			return left, true

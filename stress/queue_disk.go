@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"tensile/stress/internal/scenario"
 	"tensile/stress/internal/wait"
 )
 
@@ -22,13 +23,13 @@ const (
 // confirmed, and what was confirmed is there afterwards.
 func (k *queueKit) disk(ctx context.Context, t *testing.T) {
 	err := k.failingSync(ctx, filepath.Join(t.TempDir(), "queues"))
-	if err == nil && !k.failed() {
+	if err == nil && !k.Failed() {
 		err = k.fullDisk(ctx, filepath.Join(t.TempDir(), "queues"))
 	}
 	if err != nil {
-		k.violate("disk", "%v", err)
+		k.Violate("disk", "%v", err)
 	}
-	k.shown("disk")
+	k.Shown("disk")
 }
 
 // failingSync takes the syncs of a broker over.
@@ -47,18 +48,18 @@ func (k *queueKit) failingSync(ctx context.Context, dir string) error {
 		return err
 	}
 	if out.Done == 0 {
-		k.note("Failing syncs were not tried: %s.", out.Why)
+		k.Note("Failing syncs were not tried: %s.", out.Why)
 		return nil
 	}
 	tries := []func(context.Context, *durableQueue) error{l.heldSync, l.failedSync, l.brokenDisk}
 	if quiet, err := l.quiet(ctx); err != nil {
 		return err
 	} else if !quiet {
-		k.note("The broker syncs while nothing is asked of it: a single sync that fails was not tried.")
+		k.Note("The broker syncs while nothing is asked of it: a single sync that fails was not tried.")
 		tries = slices.Delete(tries, 1, 2)
 	}
 	for _, try := range tries {
-		if err := try(ctx, q); err != nil || k.failed() {
+		if err := try(ctx, q); err != nil || k.Failed() {
 			return err
 		}
 	}
@@ -128,18 +129,18 @@ func (l *brokerLives) held(ctx context.Context, q *durableQueue) (published chan
 	}()
 	pause := time.NewTicker(time.Millisecond)
 	defer pause.Stop()
-	late := time.NewTimer(settleBound)
+	late := time.NewTimer(scenario.Settle)
 	defer late.Stop()
 	for {
 		select {
 		case o := <-published:
 			if o.done > 0 {
-				l.violate("disk", "a message was confirmed while the sync that would bring it to the disk had not ended")
+				l.Violate("disk", "a message was confirmed while the sync that would bring it to the disk had not ended")
 			}
 			published <- o
 			return published, o.err
 		case <-late.C:
-			return nil, fmt.Errorf("%w: Publish neither returned nor synced anything within %v", errBroker, settleBound)
+			return nil, fmt.Errorf("%w: Publish neither returned nor synced anything within %v", errBroker, scenario.Settle)
 		case <-pause.C:
 		}
 		now, err := l.request(ctx, brokerRequest{Op: askSyncs})
@@ -155,13 +156,13 @@ func (l *brokerLives) held(ctx context.Context, q *durableQueue) (published chan
 // heldSync: while its sync is under way a message is not confirmed.
 func (l *brokerLives) heldSync(ctx context.Context, q *durableQueue) error {
 	published, err := l.held(ctx, q)
-	if err != nil || l.failed() {
+	if err != nil || l.Failed() {
 		return err
 	}
 	select {
 	case o := <-published:
 		if o.done > 0 {
-			l.violate("disk", "a message was confirmed while the sync that would bring it to the disk had not ended")
+			l.Violate("disk", "a message was confirmed while the sync that would bring it to the disk had not ended")
 		}
 		return o.err
 	case <-time.After(wait.Pause):
@@ -188,7 +189,7 @@ func (l *brokerLives) failedSync(ctx context.Context, q *durableQueue) error {
 	}
 	o := <-published
 	if o.done > 0 {
-		l.violate("disk", "a message was confirmed though the sync that should have brought it to the disk failed")
+		l.Violate("disk", "a message was confirmed though the sync that should have brought it to the disk failed")
 	}
 	return o.err
 }
@@ -204,7 +205,7 @@ func (l *brokerLives) brokenDisk(ctx context.Context, q *durableQueue) error {
 			return err
 		}
 		if done > 0 {
-			l.violate("disk", "a message was confirmed while every sync failed")
+			l.Violate("disk", "a message was confirmed while every sync failed")
 			return nil
 		}
 	}
@@ -260,9 +261,9 @@ func (k *queueKit) fullDisk(ctx context.Context, dir string) error {
 		return err
 	}
 	if refused == 0 {
-		k.note("The limit on the size of files, which stands for a full disk, made no Publish fail.")
+		k.Note("The limit on the size of files, which stands for a full disk, made no Publish fail.")
 	} else {
-		k.note("A full disk was a limit on the size of files (RLIMIT_FSIZE): Publish returned %s.", why)
+		k.Note("A full disk was a limit on the size of files (RLIMIT_FSIZE): Publish returned %s.", why)
 	}
 	return l.restarted(ctx)
 }

@@ -12,6 +12,7 @@ import (
 
 	"tensile/stress/internal/disk"
 	"tensile/stress/internal/payload"
+	"tensile/stress/internal/scenario"
 	"tensile/stress/internal/wait"
 	"tensile/stress/report"
 	"tensile/stress/validate"
@@ -39,38 +40,38 @@ func (k *queueKit) durablePhases(t *testing.T) bool {
 	k.close(b)
 	if !offered {
 		for _, c := range slices.Concat(durableCriteria, optionCriteria) {
-			k.notOffered(c, "the subject keeps messages in memory only")
+			k.NotOffered(c, "the subject keeps messages in memory only")
 		}
 		return true
 	}
 	kills := k.killCount()
-	ok := k.phase("reopen", k.reopen)
-	ok = ok && k.phase("durable throughput", k.durableThroughput)
-	bound := phaseBound + time.Duration(kills)*killTime
-	ok = ok && k.longPhase("kills", bound, func(ctx context.Context, t *testing.T) { k.kills(ctx, t, kills) })
+	ok := k.Phase("reopen", k.reopen)
+	ok = ok && k.Phase("durable throughput", k.durableThroughput)
+	bound := scenario.PhaseBound + time.Duration(kills)*killTime
+	ok = ok && k.LongPhase("kills", bound, func(ctx context.Context, t *testing.T) { k.kills(ctx, t, kills) })
 	if len(abilities.combinations()) > 0 {
-		ok = ok && k.longPhase("kills with every option", bound, func(ctx context.Context, t *testing.T) {
+		ok = ok && k.LongPhase("kills with every option", bound, func(ctx context.Context, t *testing.T) {
 			k.optionKills(ctx, t, abilities, kills)
 		})
 	} else {
 		for _, c := range optionCriteria {
-			k.notOffered(c, "the subject has neither dead-letter queues nor bounds")
+			k.NotOffered(c, "the subject has neither dead-letter queues nor bounds")
 		}
 	}
-	ok = ok && k.phase("lock", k.within(phaseBound/2, k.lock))
-	ok = ok && k.phase("damage", k.damage)
-	ok = ok && k.phase("disk", k.disk)
+	ok = ok && k.Phase("lock", k.Within(scenario.PhaseBound/2, k.lock))
+	ok = ok && k.Phase("damage", k.damage)
+	ok = ok && k.Phase("disk", k.disk)
 	return ok
 }
 
 // killCount is how often the durable broker is killed.
 func (k *queueKit) killCount() int {
-	if set := k.run.Settings.Kills; set > 0 {
+	if set := k.Run.Settings.Kills; set > 0 {
 		return set
 	}
-	kills := min((killsAtBase*k.n+validate.BaseScale-1)/validate.BaseScale, killsAtBase)
+	kills := min((killsAtBase*k.N+validate.BaseScale-1)/validate.BaseScale, killsAtBase)
 	if kills < killsAtBase {
-		k.note("Kills of the durable broker cut from %d to %d, in proportion to N.", killsAtBase, kills)
+		k.Note("Kills of the durable broker cut from %d to %d, in proportion to N.", killsAtBase, kills)
 	}
 	return kills
 }
@@ -88,7 +89,7 @@ func (k *queueKit) reopen(ctx context.Context, t *testing.T) {
 			d.afterClose()
 			k.close(d.b)
 		}
-		if !d.slow || k.failed() {
+		if !d.slow || k.Failed() {
 			return
 		}
 	}
@@ -118,25 +119,25 @@ func (d *desk) beforeClose() bool {
 func (d *desk) afterClose() {
 	next := map[bool]uint64{true: reopenAcked, false: reopenHeld} // of what was held, and of the rest
 	for range reopenSent - reopenAcked {
-		wait, cancel := context.WithTimeout(d.ctx, d.visibility+settleBound)
+		wait, cancel := context.WithTimeout(d.ctx, d.visibility+scenario.Settle)
 		asked := time.Now()
 		got, err := d.b.Receive(wait, 0)
 		cancel()
 		if err != nil {
-			d.violate("durable_lost", "after Close and opening again message %d or %d did not come: %v", next[true], next[false], err)
+			d.Violate("durable_lost", "after Close and opening again message %d or %d did not come: %v", next[true], next[false], err)
 			return
 		}
 		m, intact := payload.ReadBody(got.Body())
 		held := m.ID < reopenHeld
 		switch {
 		case !intact || m.ID >= reopenSent:
-			d.violate("durable_phantom", "after Close and opening again a message came that was never sent")
+			d.Violate("durable_phantom", "after Close and opening again a message came that was never sent")
 			return
 		case m.ID < reopenAcked:
-			d.violate("durable_redelivered", "after Close and opening again message %d came back though its acknowledgement had been confirmed", m.ID)
+			d.Violate("durable_redelivered", "after Close and opening again message %d came back though its acknowledgement had been confirmed", m.ID)
 			return
 		case m.ID != next[held]:
-			d.violate("durable_reordered", "after Close and opening again message %d came instead of message %d", m.ID, next[held])
+			d.Violate("durable_reordered", "after Close and opening again message %d came instead of message %d", m.ID, next[held])
 			return
 		}
 		next[held]++
@@ -150,23 +151,23 @@ func (d *desk) afterClose() {
 func (k *queueKit) durableThroughput(ctx context.Context, t *testing.T) {
 	b := k.start(t, QueueConfig{Queues: queueCount, Dir: filepath.Join(t.TempDir(), "queues")})
 	defer k.close(b)
-	publishers := min(durablePublishers, k.n)
-	n := k.n / publishers * publishers
+	publishers := min(durablePublishers, k.N)
+	n := k.N / publishers * publishers
 	var confirmed atomic.Int64
 	var failed sync.Once
-	k.follow(n, wait.Counter(&confirmed), nil)
-	stall := wait.NewStall(ctx, stallBound)
+	k.Follow(n, wait.Counter(&confirmed), nil)
+	stall := wait.NewStall(ctx, scenario.Stall)
 	defer stall.Release()
 	ctx = stall
 	stall.Watch(wait.Counter(&confirmed))
 	ended, took := false, time.Duration(0)
-	k.underLoad(func() {
+	k.UnderLoad(func() {
 		began := time.Now()
-		ended = wait.AllWithin(ctx, settleBound, publishers, func(p int) {
-			defer k.recovered("durable throughput")
+		ended = wait.AllWithin(ctx, scenario.Settle, publishers, func(p int) {
+			defer k.Recovered("durable throughput")
 			for i := range n / publishers {
 				if err := b.Publish(ctx, p%queueCount, payload.Body(uint64(p*n/publishers+i))); err != nil {
-					failed.Do(func() { k.fail("queueing, durable throughput: Publish returned %v", err) })
+					failed.Do(func() { k.Fail("queueing, durable throughput: Publish returned %v", err) })
 					return
 				}
 				confirmed.Add(1)
@@ -176,13 +177,13 @@ func (k *queueKit) durableThroughput(ctx context.Context, t *testing.T) {
 	})
 	stall.Stop()
 	if !ended {
-		k.unfinished("durable_throughput", max(n-int(confirmed.Load()), 1), n, settleBound, context.Cause(ctx))
+		k.Unfinished("durable_throughput", max(n-int(confirmed.Load()), 1), n, scenario.Settle, context.Cause(ctx))
 		return
 	}
-	k.timed("durable_throughput", float64(n)/took.Seconds())
-	k.record(func(r *report.Scenario) { r.Operations += n })
+	k.Timed("durable_throughput", float64(n)/took.Seconds())
+	k.Record(func(r *report.Scenario) { r.Operations += n })
 	if sync, err := disk.SyncTime(t.TempDir()); err == nil {
-		k.note("%d publishers had %s messages a second confirmed as durable, on a disk whose own sync of 4 KB took %v (median).",
+		k.Note("%d publishers had %s messages a second confirmed as durable, on a disk whose own sync of 4 KB took %v (median).",
 			publishers, validate.Number(float64(n)/took.Seconds()), sync)
 	}
 }
@@ -192,10 +193,10 @@ func (k *queueKit) durableThroughput(ctx context.Context, t *testing.T) {
 func (k *queueKit) kills(ctx context.Context, t *testing.T, kills int) {
 	l := k.newLives("kills", filepath.Join(t.TempDir(), "queues"), durableQueues, "durable_lost")
 	defer l.abandon()
-	each := max(k.n/kills, leastPerLife)
+	each := max(k.N/kills, leastPerLife)
 	restarts := report.Repeats{Name: "restart of the durable broker after SIGKILL", Unit: "ms"}
 	var done atomic.Int64
-	k.follow(kills, wait.Counter(&done), nil)
+	k.Follow(kills, wait.Counter(&done), nil)
 	err := func() error {
 		for {
 			took, err := l.open(ctx)
@@ -208,7 +209,7 @@ func (k *queueKit) kills(ctx context.Context, t *testing.T, kills int) {
 					return err
 				}
 			}
-			if l.life == kills || k.failed() {
+			if l.life == kills || k.Failed() {
 				break
 			}
 			if err := l.work(ctx, each); err != nil {
@@ -225,17 +226,17 @@ func (k *queueKit) kills(ctx context.Context, t *testing.T, kills int) {
 		return l.leave()
 	}()
 	if err != nil {
-		k.violate("durable_lost", "after %d kills: %v", l.life, err)
+		k.Violate("durable_lost", "after %d kills: %v", l.life, err)
 	}
 	confirmed, acked := 0, 0
 	for _, q := range l.queues {
 		c, a := q.totals()
 		confirmed, acked = confirmed+c, acked+a
 	}
-	k.note("%d kills (SIGKILL): %d messages were confirmed, %d acknowledgements.", l.life, confirmed, acked)
-	k.measured("kills", float64(l.life))
-	k.shown("durable_lost", "durable_redelivered", "durable_reordered", "durable_phantom")
-	k.record(func(r *report.Scenario) {
+	k.Note("%d kills (SIGKILL): %d messages were confirmed, %d acknowledgements.", l.life, confirmed, acked)
+	k.Measured("kills", float64(l.life))
+	k.Shown("durable_lost", "durable_redelivered", "durable_reordered", "durable_phantom")
+	k.Record(func(r *report.Scenario) {
 		r.Operations += confirmed
 		r.Repeats = append(r.Repeats, restarts)
 	})
@@ -246,7 +247,7 @@ func (k *queueKit) lock(ctx context.Context, t *testing.T) {
 	l := k.newLives("lock", filepath.Join(t.TempDir(), "queues"), 1, "durable_lost")
 	defer l.abandon()
 	if _, err := l.open(ctx); err != nil {
-		k.violate("lock", "%v", err)
+		k.Violate("lock", "%v", err)
 		return
 	}
 	second := make(chan Broker, 1)
@@ -258,14 +259,14 @@ func (k *queueKit) lock(ctx context.Context, t *testing.T) {
 	select {
 	case b := <-second:
 		if refused = b == nil; !refused {
-			k.violate("lock", "a second process opened the log while the first had it open")
+			k.Violate("lock", "a second process opened the log while the first had it open")
 			k.close(b)
 			refused = true
 		}
 	case <-time.After(lockPatience): // it waits, and that is as good
 	}
 	if err := l.kill(); err != nil {
-		k.violate("lock", "%v", err)
+		k.Violate("lock", "%v", err)
 	}
 	if !refused {
 		select {
@@ -273,12 +274,12 @@ func (k *queueKit) lock(ctx context.Context, t *testing.T) {
 			if b != nil {
 				k.close(b)
 			}
-		case <-time.After(settleBound):
-			k.aborted = true
-			k.violate("lock", "a second process does not open the log %v after the first was killed", settleBound)
+		case <-time.After(scenario.Settle):
+			k.Aborted = true
+			k.Violate("lock", "a second process does not open the log %v after the first was killed", scenario.Settle)
 		}
 	}
-	k.shown("lock")
+	k.Shown("lock")
 }
 
 // lockPatience is how long a broker may take to say that the log is open
@@ -287,20 +288,20 @@ const lockPatience = 2 * time.Second
 
 // tryOpen opens a broker and returns what it said if it did not open.
 func (k *queueKit) tryOpen(t testing.TB, cfg QueueConfig) (b Broker, said string) {
-	c := &catcher{TB: t}
+	c := &scenario.Catcher{TB: t}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		defer func() {
 			if value := recover(); value != nil {
-				c.say(fmt.Sprint("panic: ", value))
+				c.Say(fmt.Sprint("panic: ", value))
 			}
 		}()
 		b = k.open(c, cfg)
 	}()
 	<-done
-	if c.failed && b == nil {
-		return nil, c.said
+	if c.Failed() && b == nil {
+		return nil, c.Said
 	} else if b == nil {
 		return nil, "it returned nil"
 	}

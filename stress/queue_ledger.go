@@ -41,7 +41,7 @@ const durableVisibility = 10 * time.Second
 func (k *queueKit) newDurableQueues(n int, lost string) []*durableQueue {
 	all := make([]*durableQueue, n)
 	for i := range all {
-		all[i] = &durableQueue{kit: k, lost: lost, index: i, random: rand.New(rand.NewPCG(k.seed, uint64(i))), more: make(chan struct{}, 1)}
+		all[i] = &durableQueue{kit: k, lost: lost, index: i, random: rand.New(rand.NewPCG(k.Seed, uint64(i))), more: make(chan struct{}, 1)}
 	}
 	return all
 }
@@ -102,26 +102,26 @@ func (q *durableQueue) arrive(w wireMessage, asked time.Time) {
 	number := q.number(w.ID)
 	switch {
 	case !w.Intact:
-		k.violate("durable_phantom", "a corrupted message came from queue %d%s", q.index, after)
+		k.Violate("durable_phantom", "a corrupted message came from queue %d%s", q.index, after)
 		return
 	case w.ID>>32 != uint64(q.index) || number >= len(q.messages):
-		k.violate("durable_phantom", "message %#x came from queue %d%s and was never sent there", w.ID, q.index, after)
+		k.Violate("durable_phantom", "message %#x came from queue %d%s and was never sent there", w.ID, q.index, after)
 		return
 	}
 	m := &q.messages[number]
 	switch {
 	case m.acked:
-		k.violate("durable_redelivered", "message %d of queue %d came back%s though its acknowledgement had been confirmed", number, q.index, after)
+		k.Violate("durable_redelivered", "message %d of queue %d came back%s though its acknowledgement had been confirmed", number, q.index, after)
 	case m.asked && w.Attempt == 1:
-		k.violate("durable_redelivered", "message %d of queue %d was delivered and its acknowledgement was on the way, and%s it came back as new", number, q.index, after)
+		k.Violate("durable_redelivered", "message %d of queue %d was delivered and its acknowledgement was on the way, and%s it came back as new", number, q.index, after)
 	case m.life == q.life && time.Since(m.since) < durableVisibility:
-		k.violate("exclusive", "message %d of queue %d was delivered again while it was held", number, q.index)
+		k.Violate("exclusive", "message %d of queue %d was delivered again while it was held", number, q.index)
 	case m.life != q.life:
 		// One that was held when the broker was killed may come late, where leases
 		// outlive it: when its own has ended. A log may count in whole seconds.
 		late := m.ever && time.Since(m.since) >= durableVisibility-time.Second
 		if number < q.newest && !late {
-			k.violate("durable_reordered", "message %d of queue %d came after message %d%s", number, q.index, q.newest, after)
+			k.Violate("durable_reordered", "message %d of queue %d came after message %d%s", number, q.index, q.newest, after)
 		}
 		q.newest = max(q.newest, number)
 		if q.fresh > 0 && !m.ever {
@@ -151,7 +151,7 @@ func (q *durableQueue) settle(end int) (lost int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for _, i := range numbers {
-		q.kit.violate(q.lost, "message %d of queue %d was confirmed and is gone after restart %d", i, q.index, q.life)
+		q.kit.Violate(q.lost, "message %d of queue %d was confirmed and is gone after restart %d", i, q.index, q.life)
 	}
 	for i := range q.messages[:end] {
 		if m := &q.messages[i]; m.life != q.life {

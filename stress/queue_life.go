@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"tensile/stress/internal/proc"
+	"tensile/stress/internal/scenario"
 	"tensile/stress/internal/wait"
 )
 
@@ -40,7 +41,7 @@ const (
 func (k *queueKit) newLives(name, dir string, queues int, lost string) *brokerLives {
 	return &brokerLives{queueKit: k, name: name, queues: k.newDurableQueues(queues, lost),
 		cfg:    QueueConfig{Queues: queues, Visibility: durableVisibility, Dir: dir},
-		random: rand.New(rand.NewPCG(k.seed, uint64(queues)))}
+		random: rand.New(rand.NewPCG(k.Seed, uint64(queues)))}
 }
 
 // errBroker says that the child did not do what every broker must.
@@ -53,7 +54,7 @@ func (l *brokerLives) open(ctx context.Context) (took time.Duration, err error) 
 	}
 	ready := make(chan brokerReady, 1)
 	began := time.Now()
-	log := l.logFile(brokerRole)
+	log := l.LogFile(brokerRole)
 	p, err := l.site.Start(l.cfg, proc.Options{
 		Output: log,
 		OnEvent: func(body json.RawMessage) {
@@ -67,13 +68,13 @@ func (l *brokerLives) open(ctx context.Context) (took time.Duration, err error) 
 		return 0, err
 	}
 	l.p = p
-	l.onInterrupt(p.Kill)
-	bound, cancel := context.WithTimeout(ctx, stallBound)
+	l.OnInterrupt(p.Kill)
+	bound, cancel := context.WithTimeout(ctx, scenario.Stall)
 	defer cancel()
 	select {
 	case r := <-ready:
 		if l.life > 0 && len(r.Damaged) > 0 {
-			l.violate("torn", "%s: after restart %d the broker reports damage at offset %d of %s, and the process had only been killed",
+			l.Violate("torn", "%s: after restart %d the broker reports damage at offset %d of %s, and the process had only been killed",
 				l.name, l.life, r.Damaged[0].Offset, r.Damaged[0].File)
 		}
 		return time.Since(began), nil
@@ -81,7 +82,7 @@ func (l *brokerLives) open(ctx context.Context) (took time.Duration, err error) 
 		return 0, fmt.Errorf("%w: it did not open after restart %d: %w%s", errBroker, l.life, p.Close(), said(log))
 	case <-bound.Done():
 		p.Kill()
-		return 0, fmt.Errorf("%w: it did not open after restart %d within %v", errBroker, l.life, stallBound)
+		return 0, fmt.Errorf("%w: it did not open after restart %d within %v", errBroker, l.life, scenario.Stall)
 	}
 }
 
@@ -90,7 +91,7 @@ func (l *brokerLives) kill() error {
 	l.p.Kill()
 	l.life++
 	if status := l.p.Close(); status == nil || !strings.Contains(status.Error(), "killed") {
-		return fmt.Errorf("%w: its process ended by itself: %v%s", errBroker, status, said(l.logFile(brokerRole)))
+		return fmt.Errorf("%w: its process ended by itself: %v%s", errBroker, status, said(l.LogFile(brokerRole)))
 	}
 	return nil
 }
@@ -98,7 +99,7 @@ func (l *brokerLives) kill() error {
 // leave has the child close its broker and end.
 func (l *brokerLives) leave() error {
 	if err := l.p.Close(); err != nil {
-		return fmt.Errorf("%w: Close: %w%s", errBroker, err, said(l.logFile(brokerRole)))
+		return fmt.Errorf("%w: Close: %w%s", errBroker, err, said(l.LogFile(brokerRole)))
 	}
 	return nil
 }
@@ -183,8 +184,8 @@ func (l *brokerLives) ack(ctx context.Context, q *durableQueue, all []wireMessag
 // check fetches everything that a queue holds, and acknowledges a part of it:
 // a message that is published now ends it.
 func (l *brokerLives) check(ctx context.Context, q *durableQueue, part float64) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, durableVisibility+stallBound,
-		fmt.Errorf("%w: after restart %d a message published to queue %d did not come within %v", errBroker, l.life, q.index, durableVisibility+stallBound))
+	ctx, cancel := context.WithTimeoutCause(ctx, durableVisibility+scenario.Stall,
+		fmt.Errorf("%w: after restart %d a message published to queue %d did not come within %v", errBroker, l.life, q.index, durableVisibility+scenario.Stall))
 	defer cancel()
 	confirmed, why, err := l.publish(ctx, q, 1, 0)
 	if err != nil {
@@ -220,7 +221,7 @@ func (l *brokerLives) check(ctx context.Context, q *durableQueue, part float64) 
 // checkAll checks all queues at once.
 func (l *brokerLives) checkAll(ctx context.Context, part float64) error {
 	errs := make([]error, len(l.queues))
-	if !wait.AllWithin(ctx, settleBound, len(l.queues), func(i int) { errs[i] = l.check(ctx, l.queues[i], part) }) {
+	if !wait.AllWithin(ctx, scenario.Settle, len(l.queues), func(i int) { errs[i] = l.check(ctx, l.queues[i], part) }) {
 		return context.Cause(ctx)
 	}
 	return errors.Join(errs...)
@@ -230,7 +231,7 @@ func (l *brokerLives) checkAll(ctx context.Context, part float64) error {
 // one is being acknowledged, and kills the broker a moment later, in the middle of
 // everything.
 func (l *brokerLives) work(ctx context.Context, n int) error {
-	stall := wait.NewStall(ctx, stallBound)
+	stall := wait.NewStall(ctx, scenario.Stall)
 	defer stall.Release()
 	ctx = stall
 	var confirmed, acking atomic.Int64

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"tensile/stress/internal/payload"
+	"tensile/stress/internal/scenario"
 	"tensile/stress/internal/wait"
 	"tensile/stress/load"
 	"tensile/stress/measure"
@@ -41,7 +42,7 @@ type consumedQueue struct {
 
 // run consumes until all queues have ended.
 func (c *queueConsumer) run(ctx context.Context, b Broker) {
-	defer c.book.recovered(c.book.phase)
+	defer c.book.Recovered(c.book.phase)
 	for open := len(c.queues); open > 0; {
 		for i := range c.queues {
 			q := &c.queues[i]
@@ -171,7 +172,7 @@ func (t queueTraffic) bodies() func(id int) []byte {
 
 // publisher publishes the messages of a worker and ends its queues.
 func (t queueTraffic) publisher(ctx context.Context, b Broker, book *queueBook, worker int, body func(id int) []byte) {
-	defer book.recovered(book.phase)
+	defer book.Recovered(book.phase)
 	for i := range t.each() {
 		id := worker*t.each() + i
 		if !book.publish(ctx, b, uint64(id), t.queueOf(worker, i), body(id)) {
@@ -192,8 +193,8 @@ func (k *queueKit) traffic(ctx context.Context, t *testing.T, phase string, tr q
 	b := k.start(t, QueueConfig{Queues: tr.queues})
 	book := k.newBook(phase, tr.n, tr.each(), tr.queues)
 	body, consumers := tr.bodies(), tr.consumers(book)
-	k.follow(tr.n, wait.Counter(&book.acked), book.flight.Now)
-	stall := wait.NewStall(ctx, stallBound)
+	k.Follow(tr.n, wait.Counter(&book.acked), book.flight.Now)
+	stall := wait.NewStall(ctx, scenario.Stall)
 	defer stall.Release()
 	ctx = stall
 	stall.Watch(book.steps)
@@ -201,7 +202,7 @@ func (k *queueKit) traffic(ctx context.Context, t *testing.T, phase string, tr q
 	if started != nil {
 		started()
 	}
-	ended := wait.AllWithin(ctx, settleBound, 2*tr.workers(), func(i int) {
+	ended := wait.AllWithin(ctx, scenario.Settle, 2*tr.workers(), func(i int) {
 		if w := i / 2; i%2 == 0 {
 			tr.publisher(ctx, b, book, w, body)
 		} else {
@@ -213,8 +214,8 @@ func (k *queueKit) traffic(ctx context.Context, t *testing.T, phase string, tr q
 		return false
 	}
 	k.close(b)
-	k.book(phase, book.ledger.Audit(true))
-	return !k.failed()
+	k.Book(phase, book.ledger.Audit(true))
+	return !k.Failed()
 }
 
 // order sends to one queue, from one publisher to one consumer.
@@ -224,11 +225,11 @@ func (k *queueKit) order(ctx context.Context, t *testing.T) {
 
 // inFlight has N messages delivered and not acknowledged at the same moment.
 func (k *queueKit) inFlight(ctx context.Context, t *testing.T) {
-	tr := queueTraffic{queues: min(queueCount, k.n), n: k.n}
+	tr := queueTraffic{queues: min(queueCount, k.N), n: k.N}
 	b := k.start(t, QueueConfig{Queues: tr.queues})
-	book := k.newBook("in flight", k.n, k.n, tr.queues)
-	k.follow(k.n, wait.Counter(&book.acked), book.flight.Now)
-	stall := wait.NewStall(ctx, stallBound)
+	book := k.newBook("in flight", k.N, k.N, tr.queues)
+	k.Follow(k.N, wait.Counter(&book.acked), book.flight.Now)
+	stall := wait.NewStall(ctx, scenario.Stall)
 	defer stall.Release()
 	ctx = stall
 	began := time.Now()
@@ -238,8 +239,8 @@ func (k *queueKit) inFlight(ctx context.Context, t *testing.T) {
 	receiving.Add(tr.workers())
 	everything := make(chan struct{})
 	go func() { receiving.Wait(); close(everything) }()
-	ended := wait.AllWithin(ctx, settleBound, tr.workers(), func(w int) {
-		defer k.recovered("in flight")
+	ended := wait.AllWithin(ctx, scenario.Settle, tr.workers(), func(w int) {
+		defer k.Recovered("in flight")
 		k.fetch(ctx, b, book, tr, w, held)
 		receiving.Done()
 		<-everything // acknowledging begins when all is in flight
@@ -256,11 +257,11 @@ func (k *queueKit) inFlight(ctx context.Context, t *testing.T) {
 		return
 	}
 	k.close(b)
-	k.book("in flight", book.ledger.Audit(true))
-	k.measured("in_flight", float64(book.flight.Peak()))
-	k.record(func(r *report.Scenario) {
-		r.Operations += k.n
-		r.Burst = &report.Burst{N: k.n, Peak: book.flight.Peak()}
+	k.Book("in flight", book.ledger.Audit(true))
+	k.Measured("in_flight", float64(book.flight.Peak()))
+	k.Record(func(r *report.Scenario) {
+		r.Operations += k.N
+		r.Burst = &report.Burst{N: k.N, Peak: book.flight.Peak()}
 	})
 }
 
@@ -290,24 +291,24 @@ func (k *queueKit) fetch(ctx context.Context, b Broker, book *queueBook, tr queu
 // messages is how many are sent under load: enough for a fault that strikes
 // once in 100,000 to strike.
 func (k *queueKit) messages() int {
-	if k.environment().Race {
-		return minMessages / 2
+	if k.Environment().Race {
+		return scenario.MinMessages / 2
 	}
-	return min(max(10*k.n, minMessages), maxMessages)
+	return min(max(10*k.N, scenario.MinMessages), scenario.MaxMessages)
 }
 
 func (k *queueKit) throughput(ctx context.Context, t *testing.T) {
-	rec, err := k.full(ctx, t, "throughput", k.n, k.messages())
+	rec, err := k.full(ctx, t, "throughput", k.N, k.messages())
 	if err != nil {
 		return
 	}
 	k.rate = rec.Throughput()
-	k.timed("throughput", k.rate)
-	k.timed("throughput_reach", k.rate)
-	k.record(func(r *report.Scenario) {
+	k.Timed("throughput", k.rate)
+	k.Timed("throughput_reach", k.rate)
+	k.Record(func(r *report.Scenario) {
 		r.Operations += k.messages()
 		b := r.Burst
-		b.Seconds, b.Throughput, b.Little = float64(rec.Took())/1e9, k.rate, report.Little(k.n, k.rate)
+		b.Seconds, b.Throughput, b.Little = float64(rec.Took())/1e9, k.rate, report.Little(k.N, k.rate)
 		b.Series = rec.Series()
 	})
 }
@@ -320,7 +321,7 @@ func (k *queueKit) full(ctx context.Context, t *testing.T, phase string, n, mess
 	rec := measure.NewRecorder(messages)
 	tr.acked = func(id uint64) { rec.Done(int(id), 0) }
 	ok := false
-	k.underLoad(func() {
+	k.UnderLoad(func() {
 		ok = k.traffic(ctx, t, phase, tr, func() { rec.Begin(time.Now()) })
 	})
 	if !ok {
@@ -330,37 +331,37 @@ func (k *queueKit) full(ctx context.Context, t *testing.T, phase string, n, mess
 }
 
 func (k *queueKit) steady(ctx context.Context, t *testing.T) {
-	rate := k.steadyRate(k.rate)
-	out, latency, series, ok := k.offerSteady(ctx, t, steadyCount(k.messages(), rate), rate)
-	if !ok || k.saturated(out) {
+	rate := k.SteadyRate(k.rate)
+	out, latency, series, ok := k.offerSteady(ctx, t, scenario.SteadyCount(k.messages(), rate), rate)
+	if !ok || k.Saturated(out) {
 		return
 	}
-	k.steadyResult(out, latency, series)
+	k.SteadyResult(out, latency, series)
 }
 
 // offerSteady publishes n messages at a rate; a message's latency ends with its
 // acknowledgement.
 func (k *queueKit) offerSteady(ctx context.Context, t *testing.T, n int, rate float64) (out load.Open, l measure.Latency, series []measure.Bin, ok bool) {
-	tr := queueTraffic{queues: min(queueCount, max(k.n, queueWorkers)), n: max(n/queueWorkers, 1) * queueWorkers}
+	tr := queueTraffic{queues: min(queueCount, max(k.N, queueWorkers)), n: max(n/queueWorkers, 1) * queueWorkers}
 	rec, due := measure.NewRecorder(tr.n), make([]int64, tr.n)
 	tr.acked = func(id uint64) { rec.Done(int(id), due[id]) }
 	b := k.start(t, QueueConfig{Queues: tr.queues})
 	book := k.newBook("steady", tr.n, tr.each(), tr.queues)
 	body, consumers := tr.bodies(), tr.consumers(book)
-	k.follow(tr.n, wait.Counter(&book.acked), book.flight.Now)
-	stall := wait.NewStall(ctx, stallBound)
+	k.Follow(tr.n, wait.Counter(&book.acked), book.flight.Now)
+	stall := wait.NewStall(ctx, scenario.Stall)
 	defer stall.Release()
 	ctx = stall
 	stall.Watch(book.steps)
 	began, ended := time.Now(), false
-	k.underLoad(func() {
+	k.UnderLoad(func() {
 		var consuming sync.WaitGroup
 		consuming.Add(1)
 		go func() {
 			defer consuming.Done()
-			ended = wait.AllWithin(ctx, settleBound, len(consumers), func(w int) { consumers[w].run(ctx, b) })
+			ended = wait.AllWithin(ctx, scenario.Settle, len(consumers), func(w int) { consumers[w].run(ctx, b) })
 		}()
-		out = load.Steady(ctx, load.Plan{Rate: rate, Count: tr.n, Arrivals: k.run.Settings.Arrivals, Seed: k.seed, Generators: generators, Inline: true},
+		out = load.Steady(ctx, load.Plan{Rate: rate, Count: tr.n, Arrivals: k.Run.Settings.Arrivals, Seed: k.Seed, Generators: scenario.Generators, Inline: true},
 			func(began time.Time, _ *load.InFlight) { rec.Begin(began) },
 			func(i int, at int64) {
 				// Workers take turns, so that each generator has some of its own.
@@ -379,21 +380,21 @@ func (k *queueKit) offerSteady(ctx context.Context, t *testing.T, n int, rate fl
 		return out, l, nil, false
 	}
 	k.close(b)
-	k.book("steady", book.ledger.Audit(true))
-	return out, rec.Latency(), rec.Series(), !k.failed()
+	k.Book("steady", book.ledger.Audit(true))
+	return out, rec.Latency(), rec.Series(), !k.Failed()
 }
 
 // explored lets the broker be taken beyond the scenario.
 func (k *queueKit) explored(t *testing.T) {
-	k.explore(k.rate, probes{
-		burst: func(ctx context.Context, n int) (float64, error) {
-			rec, err := k.full(ctx, t, "scaling", n, max(n, minMessages))
+	k.Explore(k.rate, scenario.Loads{
+		Burst: func(ctx context.Context, n int) (float64, error) {
+			rec, err := k.full(ctx, t, "scaling", n, max(n, scenario.MinMessages))
 			if err != nil {
 				return 0, err
 			}
 			return rec.Throughput(), nil
 		},
-		steady: func(ctx context.Context, n int, rate float64) (load.Open, measure.Latency, error) {
+		Steady: func(ctx context.Context, n int, rate float64) (load.Open, measure.Latency, error) {
 			out, l, _, ok := k.offerSteady(ctx, t, n, rate)
 			if !ok {
 				return out, l, errors.New("messages were not handled as they should")

@@ -64,35 +64,35 @@ func (k *queueKit) optionKills(ctx context.Context, t *testing.T, a optionAbilit
 	var done atomic.Int64
 	var sums optionTotals
 	all := a.combinations()
-	k.follow(max(kills, len(all)), wait.Counter(&done), nil)
+	k.Follow(max(kills, len(all)), wait.Counter(&done), nil)
 	for i, cfg := range all {
 		cfg.Dir = filepath.Join(t.TempDir(), "queues")
 		l := k.newOptionLives(cfg, a)
-		err := l.run(ctx, max((kills+i)/len(all), 1), max(k.n/max(kills, len(all)), leastPerLife), &done)
+		err := l.run(ctx, max((kills+i)/len(all), 1), max(k.N/max(kills, len(all)), leastPerLife), &done)
 		l.abandon()
 		if err != nil {
-			k.violate("durable_lost", "with every option on (%s), after %d kills: %v", l.what(), l.life, err)
+			k.Violate("durable_lost", "with every option on (%s), after %d kills: %v", l.what(), l.life, err)
 		}
 		for _, q := range l.queues {
 			sums.add(q.sums())
 		}
-		if k.failed() {
+		if k.Failed() {
 			break
 		}
 	}
-	k.note("%d kills (SIGKILL) with every option on, in %d combinations: %d messages were confirmed and %d acknowledged, "+
+	k.Note("%d kills (SIGKILL) with every option on, in %d combinations: %d messages were confirmed and %d acknowledged, "+
 		"%d came as dead letters, %d deliveries expired, %d were delayed, %d publishes met a full queue.",
 		done.Load(), len(all), sums.confirmed, sums.acked, sums.dead, sums.expired, sums.delayed, sums.full)
-	k.measured("option_kills", float64(done.Load()))
-	k.shown("durable_lost", "durable_redelivered", "durable_reordered", "durable_phantom", "redelivery")
+	k.Measured("option_kills", float64(done.Load()))
+	k.Shown("durable_lost", "durable_redelivered", "durable_reordered", "durable_phantom", "redelivery")
 	for criterion, offered := range map[string]bool{"durable_dead_letter": a.dead, "durable_bounded": a.bounded} {
 		if offered {
-			k.shown(criterion)
+			k.Shown(criterion)
 		} else {
-			k.notOffered(criterion, "the subject has no such queues")
+			k.NotOffered(criterion, "the subject has no such queues")
 		}
 	}
-	k.record(func(r *report.Scenario) { r.Operations += sums.confirmed })
+	k.Record(func(r *report.Scenario) { r.Operations += sums.confirmed })
 }
 
 // run has the broker live and be killed that many times, with that many messages
@@ -108,7 +108,7 @@ func (l *optionLives) run(ctx context.Context, kills, each int, done *atomic.Int
 		if err := l.checkAll(ctx, ackInCheck); err != nil {
 			return err
 		}
-		if l.life == kills || l.failed() {
+		if l.life == kills || l.Failed() {
 			break
 		}
 		if err := l.work(ctx, each); err != nil {

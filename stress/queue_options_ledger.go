@@ -50,7 +50,7 @@ type optionMessage struct {
 
 func (k *queueKit) newOptionQueue(cfg QueueConfig, index int) *optionQueue {
 	return &optionQueue{kit: k, cfg: cfg, index: index, room: make(chan struct{}, 1), leased: make(map[int]bool),
-		random: rand.New(rand.NewPCG(k.seed, uint64(cfg.MaxAttempts)<<32|uint64(index)))}
+		random: rand.New(rand.NewPCG(k.Seed, uint64(cfg.MaxAttempts)<<32|uint64(index)))}
 }
 
 // begin begins a life of the broker: leases and delays may have ended.
@@ -91,23 +91,23 @@ func (q *optionQueue) arrive(w wireMessage, dead bool, asked time.Time) {
 	number, where := int(uint32(w.ID)), q.name(dead)
 	switch {
 	case !w.Intact:
-		q.kit.violate("durable_phantom", "a corrupted message came from %s", where)
+		q.kit.Violate("durable_phantom", "a corrupted message came from %s", where)
 		return
 	case w.ID>>32 != uint64(q.index) || number >= len(q.messages):
-		q.kit.violate("durable_phantom", "message %#x came from %s and was never sent there", w.ID, where)
+		q.kit.Violate("durable_phantom", "message %#x came from %s and was never sent there", w.ID, where)
 		return
 	}
 	m := &q.messages[number]
 	here := m.seen == q.life && m.dead == dead // it came before from the same place
 	switch {
 	case m.dead && !dead:
-		q.kit.violate("durable_dead_letter", "message %d came from %s again after it had come as a dead letter",
+		q.kit.Violate("durable_dead_letter", "message %d came from %s again after it had come as a dead letter",
 			number, where)
 	case m.acked:
-		q.kit.violate("durable_redelivered", "message %d came from %s though its acknowledgement had been confirmed",
+		q.kit.Violate("durable_redelivered", "message %d came from %s though its acknowledgement had been confirmed",
 			number, where)
 	case here && !m.held.IsZero() && time.Since(m.held) < q.cfg.Visibility:
-		q.kit.violate("exclusive", "message %d was delivered again from %s while it was held", number, where)
+		q.kit.Violate("exclusive", "message %d was delivered again from %s while it was held", number, where)
 	case !dead:
 		q.alive(w, m, number, where)
 	}
@@ -132,20 +132,20 @@ func (q *optionQueue) alive(w wireMessage, m *optionMessage, number int, where s
 	most := q.cfg.MaxAttempts
 	switch {
 	case most > 0 && max(w.Attempt, m.delivered+1) > most:
-		q.kit.violate("durable_dead_letter",
+		q.kit.Violate("durable_dead_letter",
 			"message %d came from %s as attempt %d, and had come %d times: it must be a dead letter after %d",
 			number, where, w.Attempt, m.delivered, most)
 	case m.tried && w.Attempt == 1:
-		q.kit.violate("durable_redelivered",
+		q.kit.Violate("durable_redelivered",
 			"message %d was delivered and its acknowledgement was on the way, and came from %s as new", number, where)
 	case m.seen == q.life && time.Now().Before(m.back):
-		q.kit.violate("redelivery", "message %d, refused with a delay, came from %s before its delay had passed",
+		q.kit.Violate("redelivery", "message %d, refused with a delay, came from %s before its delay had passed",
 			number, where)
 	}
 	// What came back may come at any time; what is new comes in order.
 	if m.sent == q.life && m.delivered == 0 && w.Attempt == 1 {
 		if number < q.newest {
-			q.kit.violate("durable_reordered", "message %d came from %s after message %d", number, where, q.newest)
+			q.kit.Violate("durable_reordered", "message %d came from %s after message %d", number, where, q.newest)
 		}
 		q.newest = max(q.newest, number)
 	}
@@ -161,7 +161,7 @@ func (q *optionQueue) bound() {
 		}
 	}
 	if n := len(q.leased); q.cfg.MaxLen > 0 && n > q.cfg.MaxLen {
-		q.kit.violate("durable_bounded", "%d messages of %s were held at once, it is bounded to %d",
+		q.kit.Violate("durable_bounded", "%d messages of %s were held at once, it is bounded to %d",
 			n, q.name(false), q.cfg.MaxLen)
 	}
 }
@@ -199,7 +199,7 @@ func (q *optionQueue) lost(numbers []int) {
 		places = "neither in its queue nor in the dead-letter queue"
 	}
 	for _, i := range numbers {
-		q.kit.violate("durable_lost",
+		q.kit.Violate("durable_lost",
 			"message %d of queue %d was confirmed, nobody has tried to acknowledge it, and after restart %d it is %s",
 			i, q.index, q.life, places)
 		q.messages[i].confirmed = false // it was told

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"tensile/stress/internal/scenario"
 	"tensile/stress/internal/wait"
 )
 
@@ -135,7 +136,7 @@ func (l *optionLives) check(ctx context.Context, q *optionQueue, part float64) e
 	for least, since := len(missing), time.Now(); len(missing) > 0; missing = q.missing() {
 		if len(missing) < least {
 			least, since = len(missing), time.Now()
-		} else if time.Since(since) > optionVisibility+stallBound {
+		} else if time.Since(since) > optionVisibility+scenario.Stall {
 			q.lost(missing)
 			return nil
 		}
@@ -154,7 +155,7 @@ func (l *optionLives) check(ctx context.Context, q *optionQueue, part float64) e
 
 func (l *optionLives) checkAll(ctx context.Context, part float64) error {
 	errs := make([]error, len(l.queues))
-	if !wait.AllWithin(ctx, settleBound, len(l.queues), func(i int) { errs[i] = l.check(ctx, l.queues[i], part) }) {
+	if !wait.AllWithin(ctx, scenario.Settle, len(l.queues), func(i int) { errs[i] = l.check(ctx, l.queues[i], part) }) {
 		return context.Cause(ctx)
 	}
 	return errors.Join(errs...)
@@ -173,7 +174,7 @@ type optionWork struct {
 // until there was enough of all that, and kills the broker a moment later or when
 // its log removes a file.
 func (l *optionLives) work(ctx context.Context, n int) error {
-	stall := wait.NewStall(ctx, stallBound)
+	stall := wait.NewStall(ctx, scenario.Stall)
 	defer stall.Release()
 	ctx = stall
 	w := &optionWork{optionLives: l, ctx: ctx, cancel: stall.End}
@@ -214,7 +215,7 @@ func (l *optionLives) slowed(ctx context.Context) bool {
 	out, err := l.request(ctx, brokerRequest{Op: askIntercept})
 	if err == nil && out.Done == 0 {
 		l.quick = true
-		l.note("The disk was not made slow for the kills with every option on: %s.", out.Why)
+		l.Note("The disk was not made slow for the kills with every option on: %s.", out.Why)
 	}
 	if err == nil && !l.quick {
 		_, err = l.request(ctx, brokerRequest{Op: askSlow, Delay: slowSync})

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"tensile/stress/internal/payload"
+	"tensile/stress/internal/scenario"
 	"tensile/stress/internal/wait"
 )
 
@@ -40,10 +41,10 @@ func (k *queueKit) patiently(ctx context.Context, t *testing.T, criterion string
 		d := &desk{queueKit: k, ctx: ctx, criterion: criterion, visibility: cfg.Visibility, b: k.start(t, cfg)}
 		body(d)
 		k.close(d.b)
-		if !d.slow || k.failed() {
+		if !d.slow || k.Failed() {
 			return
 		}
-		k.note("Time-outs of %v ended before this process came to its turn: %s was tried again with longer ones.", cfg.Visibility, criterion)
+		k.Note("Time-outs of %v ended before this process came to its turn: %s was tried again with longer ones.", cfg.Visibility, criterion)
 	}
 }
 
@@ -59,7 +60,7 @@ func (d *desk) wrong(format string, args ...any) {
 			return
 		}
 	}
-	d.violate(d.criterion, format, args...)
+	d.Violate(d.criterion, format, args...)
 }
 
 // publish publishes messages in order.
@@ -75,7 +76,7 @@ func (d *desk) publish(ids ...uint64) bool {
 // take receives and expects that message as that attempt. why says what else
 // would be wrong.
 func (d *desk) take(receive func(context.Context, int) (Delivery, error), id uint64, attempt int, why string) (takenMessage, bool) {
-	ctx, cancel := context.WithTimeout(d.ctx, d.visibility+settleBound)
+	ctx, cancel := context.WithTimeout(d.ctx, d.visibility+scenario.Settle)
 	defer cancel()
 	asked := time.Now()
 	got, err := receive(ctx, 0)
@@ -152,7 +153,7 @@ func (d *desk) over(id uint64, why string) bool {
 func (d *desk) back(first takenMessage, attempt int) (takenMessage, bool) {
 	t, ok := d.take(d.b.Receive, first.id, attempt, "the visibility time-out has ended")
 	if after := time.Since(first.asked); ok && after < d.visibility {
-		d.violate(d.criterion, "message %d was delivered again after %v, its visibility time-out is %v", first.id, after, d.visibility)
+		d.Violate(d.criterion, "message %d was delivered again after %v, its visibility time-out is %v", first.id, after, d.visibility)
 	}
 	return t, ok
 }
@@ -192,7 +193,7 @@ func (k *queueKit) redelivery(ctx context.Context, t *testing.T) {
 			d.over(5, "all others were acknowledged")
 		}
 	})
-	k.shown("redelivery")
+	k.Shown("redelivery")
 }
 
 // deadLetter: what had all of its attempts goes to the dead-letter queue, and
@@ -206,10 +207,10 @@ func (k *queueKit) deadLetter(ctx context.Context, t *testing.T) {
 		}
 	})
 	if !offered {
-		k.notOffered("dead_letter", "the subject has no dead-letter queue")
+		k.NotOffered("dead_letter", "the subject has no dead-letter queue")
 		return
 	}
-	k.shown("dead_letter")
+	k.Shown("dead_letter")
 }
 
 func (d *desk) deadLetters(dead DeadLetterBroker) {
@@ -266,10 +267,10 @@ func (k *queueKit) bounded(ctx context.Context, t *testing.T) {
 	bounded, offered := b.(BoundedBroker)
 	if !offered {
 		k.close(b)
-		k.notOffered("bounded", "the subject does not bound its queues")
+		k.NotOffered("bounded", "the subject does not bound its queues")
 		return
 	}
-	defer k.shown("bounded")
+	defer k.Shown("bounded")
 	k.blocking(ctx, b)
 	k.close(b)
 	b = k.start(t, QueueConfig{Queues: 1, MaxLen: queueBound, Reject: true})
@@ -310,8 +311,8 @@ func (a *publishing) ends(patience time.Duration) bool {
 func (k *queueKit) blocking(ctx context.Context, b Broker) {
 	d := &desk{queueKit: k, ctx: ctx, b: b, criterion: "bounded", visibility: longVisibility}
 	for id := range uint64(queueBound) {
-		if a := d.attempt(ctx, id); !a.ends(settleBound) || a.err != nil {
-			k.violate("bounded", "message %d waits or is refused (%v) in a queue that holds %d and is bounded to %d", id, a.err, id, queueBound)
+		if a := d.attempt(ctx, id); !a.ends(scenario.Settle) || a.err != nil {
+			k.Violate("bounded", "message %d waits or is refused (%v) in a queue that holds %d and is bounded to %d", id, a.err, id, queueBound)
 			return
 		}
 	}
@@ -329,20 +330,20 @@ func (k *queueKit) blocking(ctx context.Context, b Broker) {
 		early = waits
 	}
 	if early != nil {
-		k.violate("bounded", "message %d did not wait in a queue that is full with %d: Publish returned %v", early.id, queueBound, early.err)
+		k.Violate("bounded", "message %d did not wait in a queue that is full with %d: Publish returned %v", early.id, queueBound, early.err)
 		return
 	}
 	cancel()
-	if !leaves.ends(settleBound) || leaves.err == nil {
-		k.violate("bounded", "a publisher whose context ended while it waited for room gave %v", leaves.err)
+	if !leaves.ends(scenario.Settle) || leaves.err == nil {
+		k.Violate("bounded", "a publisher whose context ended while it waited for room gave %v", leaves.err)
 		return
 	}
 	first, ok := d.take(b.Receive, 0, 1, "the queue is fresh")
 	if !ok || !d.ack(first) {
 		return
 	}
-	if !waits.ends(settleBound) || waits.err != nil {
-		k.violate("bounded", "a publisher that waits was not let in (%v) though a message was acknowledged", waits.err)
+	if !waits.ends(scenario.Settle) || waits.err != nil {
+		k.Violate("bounded", "a publisher that waits was not let in (%v) though a message was acknowledged", waits.err)
 		return
 	}
 	for id := uint64(1); id <= queueBound+1; id++ {
@@ -362,20 +363,20 @@ func (k *queueKit) refusing(ctx context.Context, b Broker, full error) {
 	for range 2 {
 		// Several at once: a bound that is looked at before it is kept lets
 		// one too many in.
-		wait.AllWithin(ctx, settleBound, 4*queueBound, func(i int) {
-			defer k.recovered("bounded")
+		wait.AllWithin(ctx, scenario.Settle, 4*queueBound, func(i int) {
+			defer k.Recovered("bounded")
 			err := b.Publish(ctx, 0, payload.Body(uint64(i)))
 			if err == nil {
 				accepted.Add(1)
 			} else if !errors.Is(err, full) {
-				k.violate("bounded", "a full queue that is to refuse returned %v, accepted is %v", err, full)
+				k.Violate("bounded", "a full queue that is to refuse returned %v, accepted is %v", err, full)
 			}
 		})
 		if n := accepted.Load(); n != queueBound {
-			k.violate("bounded", "a queue bounded to %d took %d messages", queueBound, n)
+			k.Violate("bounded", "a queue bounded to %d took %d messages", queueBound, n)
 			return
 		}
-		receive, cancel := context.WithTimeout(ctx, settleBound)
+		receive, cancel := context.WithTimeout(ctx, scenario.Settle)
 		got, err := b.Receive(receive, 0)
 		cancel()
 		if !k.must(err, "Receive from a full queue") || !k.must(got.Ack(d.ctx), "Ack") {
@@ -390,10 +391,10 @@ func (k *queueKit) refusing(ctx context.Context, b Broker, full error) {
 func (k *queueKit) deadline(ctx context.Context, t *testing.T) {
 	const rounds = 40
 	k.patiently(ctx, t, "deadline", QueueConfig{Queues: 1}, func(d *desk) {
-		for round := uint64(0); round < rounds && d.givesUp(round, round%2 == 0) && !k.failed(); round++ {
+		for round := uint64(0); round < rounds && d.givesUp(round, round%2 == 0) && !k.Failed(); round++ {
 		}
 	})
-	k.shown("deadline")
+	k.Shown("deadline")
 }
 
 // givesUp has a consumer give up before a message comes, or at that instant;
@@ -417,7 +418,7 @@ func (d *desk) givesUp(id uint64, before bool) bool {
 	if !d.publish(id) {
 		return false
 	}
-	late := time.NewTimer(settleBound)
+	late := time.NewTimer(scenario.Settle)
 	defer late.Stop()
 	select {
 	case delivery := <-got:
@@ -425,15 +426,15 @@ func (d *desk) givesUp(id uint64, before bool) bool {
 			return d.done(takenMessage{delivery, id, asked}, "Ack", delivery.Ack(d.ctx))
 		}
 	case <-late.C:
-		d.violate("deadline", "a consumer still waits %v after its context ended", settleBound)
+		d.Violate("deadline", "a consumer still waits %v after its context ended", scenario.Settle)
 		return false
 	}
-	ctx, cancel := context.WithTimeout(d.ctx, d.visibility+settleBound)
+	ctx, cancel := context.WithTimeout(d.ctx, d.visibility+scenario.Settle)
 	defer cancel()
 	asked = time.Now()
 	delivery, err := d.b.Receive(ctx, 0)
 	if err != nil {
-		d.violate("deadline", "a consumer gave up while message %d came, and nobody gets the message: %v", id, err)
+		d.Violate("deadline", "a consumer gave up while message %d came, and nobody gets the message: %v", id, err)
 		return false
 	}
 	return d.done(takenMessage{delivery, id, asked}, "Ack", delivery.Ack(d.ctx))
@@ -458,55 +459,55 @@ func (k *queueKit) closing(ctx context.Context, t *testing.T) {
 		k.close(b)
 		close(closed)
 	}()
-	late := time.NewTimer(settleBound)
+	late := time.NewTimer(scenario.Settle)
 	defer late.Stop()
 	for range waiting {
 		select {
 		case err := <-ended:
 			if err == nil {
-				k.violate("close", "a consumer that waited at an empty queue got a message by Close")
+				k.Violate("close", "a consumer that waited at an empty queue got a message by Close")
 			}
 		case <-late.C:
-			k.violate("close", "a consumer still waits %v after Close was called", settleBound)
+			k.Violate("close", "a consumer still waits %v after Close was called", scenario.Settle)
 			return
 		}
 	}
 	select {
 	case <-closed:
 	case <-late.C:
-		k.violate("close", "Close has not returned after %v", settleBound)
+		k.Violate("close", "Close has not returned after %v", scenario.Settle)
 		return
 	}
-	short, cancel := context.WithTimeout(ctx, settleBound)
+	short, cancel := context.WithTimeout(ctx, scenario.Settle)
 	defer cancel()
 	if err := b.Publish(short, 0, payload.Body(2)); err == nil {
-		k.violate("close", "Publish after Close returned nil")
+		k.Violate("close", "Publish after Close returned nil")
 	}
 	if _, err := b.Receive(short, 1); err == nil {
-		k.violate("close", "Receive after Close returned a message")
+		k.Violate("close", "Receive after Close returned a message")
 	}
 	if short.Err() != nil {
-		k.violate("close", "calls after Close did not return within %v", settleBound)
+		k.Violate("close", "calls after Close did not return within %v", scenario.Settle)
 	}
-	k.shown("close")
+	k.Shown("close")
 }
 
 // contention: many publishers and consumers at few queues, and some messages
 // are refused once.
 func (k *queueKit) contention(ctx context.Context, t *testing.T) {
 	const queues, refuseEvery = 4, 16
-	each := min(max(k.n/queueWorkers, 250), 5000)
+	each := min(max(k.N/queueWorkers, 250), 5000)
 	n := each * queueWorkers
 	b := k.start(t, QueueConfig{Queues: queues})
 	book := k.newBook("contention", n, each, queues)
-	k.follow(n, wait.Counter(&book.acked), book.flight.Now)
+	k.Follow(n, wait.Counter(&book.acked), book.flight.Now)
 	began := time.Now()
-	stall := wait.NewStall(ctx, stallBound)
+	stall := wait.NewStall(ctx, scenario.Stall)
 	defer stall.Release()
 	ctx = stall
 	stall.Watch(book.steps)
-	ended := wait.AllWithin(ctx, settleBound, 3*queueWorkers, func(w int) {
-		defer k.recovered("contention")
+	ended := wait.AllWithin(ctx, scenario.Settle, 3*queueWorkers, func(w int) {
+		defer k.Recovered("contention")
 		if w < queueWorkers {
 			for i := range each {
 				if id := uint64(w*each + i); !book.publish(ctx, b, id, i%queues, payload.Body(id)) {
@@ -539,17 +540,17 @@ func (k *queueKit) contention(ctx context.Context, t *testing.T) {
 	}
 	k.nothingLeft(book, b, queues)
 	k.close(b)
-	k.book("contention", book.ledger.Audit(false))
+	k.Book("contention", book.ledger.Audit(false))
 }
 
 // nothingLeft ends the queues and expects nothing else in them.
 func (k *queueKit) nothingLeft(book *queueBook, b Broker, queues int) {
-	ctx, cancel := context.WithTimeout(context.Background(), settleBound)
+	ctx, cancel := context.WithTimeout(context.Background(), scenario.Settle)
 	defer cancel()
 	var all sync.WaitGroup
 	for q := range queues {
 		all.Go(func() {
-			defer k.recovered("contention")
+			defer k.Recovered("contention")
 			for ok, ended := book.end(ctx, b, q), false; ok && !ended; {
 				_, _, ended, ok = book.receive(ctx, b, q)
 			}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"tensile/stress/internal/payload"
+	"tensile/stress/internal/scenario"
 	"tensile/stress/internal/wait"
 )
 
@@ -28,8 +29,8 @@ func (k *queueKit) waiters(ctx context.Context, t *testing.T) {
 		got := make(chan error, waiting)
 		for range waiting {
 			wait.UntilParked(ctx, new(sync.WaitGroup), func() {
-				defer k.recovered("waiters")
-				receive, cancel := context.WithTimeout(ctx, settleBound)
+				defer k.Recovered("waiters")
+				receive, cancel := context.WithTimeout(ctx, scenario.Settle)
 				defer cancel()
 				d, err := b.Receive(receive, 0)
 				if err == nil && d == nil {
@@ -50,7 +51,7 @@ func (k *queueKit) waiters(ctx context.Context, t *testing.T) {
 		}
 		for range waiting {
 			if err := <-got; err != nil {
-				k.violate("lost", "%d consumers waited and as many messages were published, and one consumer got %v", waiting, err)
+				k.Violate("lost", "%d consumers waited and as many messages were published, and one consumer got %v", waiting, err)
 				return
 			}
 		}
@@ -61,15 +62,15 @@ func (k *queueKit) waiters(ctx context.Context, t *testing.T) {
 		if !k.must(b.Publish(ctx, 1, slices.Clone(body)), "Publish of %d bytes", size) {
 			return
 		}
-		receive, cancel := context.WithTimeout(ctx, settleBound)
+		receive, cancel := context.WithTimeout(ctx, scenario.Settle)
 		d, err := b.Receive(receive, 1)
 		cancel()
 		switch {
 		case err != nil:
-			k.violate("lost", "a message of %d bytes, published after a pause, did not come: %v", size, err)
+			k.Violate("lost", "a message of %d bytes, published after a pause, did not come: %v", size, err)
 			return
 		case !bytes.Equal(d.Body(), body):
-			k.violate("corrupted", "a message of %d bytes came with %d bytes that are not the same", size, len(d.Body()))
+			k.Violate("corrupted", "a message of %d bytes came with %d bytes that are not the same", size, len(d.Body()))
 		}
 		if !k.must(d.Ack(ctx), "Ack") {
 			return
@@ -89,7 +90,7 @@ func (k *queueKit) forgets(ctx context.Context, t *testing.T) {
 	body := payload.Body(0)
 	ended, cancel := context.WithCancel(ctx)
 	cancel()
-	ok := k.keeps(ctx, "message that was acknowledged", each, keptPerBody, func(int) bool {
+	ok := k.Retains(ctx, "message that was acknowledged", each, keptPerBody, func(int) bool {
 		for range each {
 			if !k.must(b.Publish(ctx, 0, body), "Publish") {
 				return false
@@ -101,16 +102,16 @@ func (k *queueKit) forgets(ctx context.Context, t *testing.T) {
 		}
 		return true
 	})
-	ok = ok && k.keeps(ctx, "consumer that gave up", each, keptPerBody, func(int) bool {
+	ok = ok && k.Retains(ctx, "consumer that gave up", each, keptPerBody, func(int) bool {
 		for range each {
 			if d, err := b.Receive(ended, 0); err == nil {
-				k.violate("deadline", "a consumer whose context had ended got %v from an empty queue and no error", d)
+				k.Violate("deadline", "a consumer whose context had ended got %v from an empty queue and no error", d)
 				return false
 			}
 		}
 		return true
 	})
 	if ok {
-		k.shown("kept")
+		k.Shown("kept")
 	}
 }

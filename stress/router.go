@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"tensile/stress/internal/payload"
+	"tensile/stress/internal/scenario"
 	"tensile/stress/validate"
 )
 
@@ -51,64 +52,60 @@ const (
 	mailbox     = 1024
 	heldPerName = 1000 // messages on the way to each held name; below mailbox
 	senders     = 8
-	generators  = 2 // of the steady run: one alone can not offer millions a second
 	inARow      = 4 // messages to one name before the next: so a swap shows
-	// minMessages lets a fault that strikes once in 100,000 messages strike,
-	// whatever N is.
-	minMessages, maxMessages = 250_000, 1_000_000
 )
 
 // TestRouter takes the routers that open returns through the routing scenario.
 func TestRouter(t *testing.T, open func(testing.TB, RouterConfig) Router) {
-	k := &routerKit{scenario: begin(t, validate.Routing), open: open}
-	ok := k.phase("errors", k.errors)
-	ok = k.phase("full", k.full) && ok
-	ok = k.phase("order", k.order) && ok
-	ok = k.phase("names", k.names) && ok
-	ok = k.phase("grow", k.grow) && ok
-	ok = k.phase("unregister", k.unregister) && ok
-	ok = k.phase("lives", k.lives) && ok
-	ok = k.phase("relay", k.relay) && ok
-	ok = k.phase("fair", k.fair) && ok
-	ok = k.phase("panic", k.panics) && ok
-	ok = k.phase("close", k.closing) && ok
+	k := &routerKit{Scenario: scenario.Begin(t, validate.Routing), open: open}
+	ok := k.Phase("errors", k.errors)
+	ok = k.Phase("full", k.full) && ok
+	ok = k.Phase("order", k.order) && ok
+	ok = k.Phase("names", k.names) && ok
+	ok = k.Phase("grow", k.grow) && ok
+	ok = k.Phase("unregister", k.unregister) && ok
+	ok = k.Phase("lives", k.lives) && ok
+	ok = k.Phase("relay", k.relay) && ok
+	ok = k.Phase("fair", k.fair) && ok
+	ok = k.Phase("panic", k.panics) && ok
+	ok = k.Phase("close", k.closing) && ok
 	if ok {
-		ok = k.phase("idle", k.idle)
-		ok = ok && k.phase("kept", k.kept)
-		ok = ok && k.phase("in flight", k.inFlight)
-		ok = ok && k.phase("throughput", k.throughput)
-		ok = ok && k.phase("steady", k.steady)
-		if ok && k.phase("churn", k.churn) {
+		ok = k.Phase("idle", k.idle)
+		ok = ok && k.Phase("kept", k.kept)
+		ok = ok && k.Phase("in flight", k.inFlight)
+		ok = ok && k.Phase("throughput", k.throughput)
+		ok = ok && k.Phase("steady", k.steady)
+		if ok && k.Phase("churn", k.churn) {
 			k.explored(t)
 		}
 	} else {
-		k.note("No load was offered, as correctness failed at small contention.")
+		k.Note("No load was offered, as correctness failed at small contention.")
 	}
 	k.judge()
-	if !k.aborted {
-		k.audit(0)
+	if !k.Aborted {
+		k.Audit(0)
 	}
 }
 
 type routerKit struct {
-	*scenario
+	*scenario.Scenario
 	open func(testing.TB, RouterConfig) Router
 	rate float64
 }
 
 func (k *routerKit) start(t testing.TB) Router {
 	r := k.open(t, RouterConfig{Mailbox: mailbox})
-	k.subject(r)
+	k.Subject(r)
 	return r
 }
 
 // close closes a router, which may have a lot to deliver yet.
 func (k *routerKit) close(r Router) bool {
-	return k.closeWithin(phaseBound/2*time.Duration(k.hundreds()), r)
+	return k.closeWithin(scenario.PhaseBound/2*time.Duration(k.Hundreds()), r)
 }
 
 // closeSoon closes a router to which little was sent.
-func (k *routerKit) closeSoon(r Router) bool { return k.closeWithin(settleBound, r) }
+func (k *routerKit) closeSoon(r Router) bool { return k.closeWithin(scenario.Settle, r) }
 
 func (k *routerKit) closeWithin(d time.Duration, r Router) bool {
 	return k.returns(d, "close", "Close", func() {
@@ -119,7 +116,7 @@ func (k *routerKit) closeWithin(d time.Duration, r Router) bool {
 // must fails the scenario with what was tried if err is not nil.
 func (k *routerKit) must(err error, what string) bool {
 	if err != nil {
-		k.fail("routing: %s returned %v", what, err)
+		k.Fail("routing: %s returned %v", what, err)
 	}
 	return err == nil
 }
@@ -147,13 +144,13 @@ func (k *routerKit) register(r Router, prefix string, n int, handle func(i int, 
 
 // judge measures the criteria that all phases add to.
 func (k *routerKit) judge() {
-	a := k.account
+	a := k.Account
 	if a.Sent == 0 {
 		return
 	}
-	k.measured("delivery", 100*float64(a.Delivered)/float64(a.Sent-a.Refused))
-	k.judgeLedger()
-	k.shown("order")
+	k.Measured("delivery", 100*float64(a.Delivered)/float64(a.Sent-a.Refused))
+	k.JudgeLedger()
+	k.Shown("order")
 }
 
 // BenchmarkRouter measures messages from parallel senders to 100,000 names.

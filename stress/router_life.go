@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"tensile/stress/internal/scenario"
 	"tensile/stress/internal/wait"
 	"tensile/stress/measure"
 )
@@ -17,25 +18,25 @@ import (
 // soon runs what a router does in an instant. Where it does not return that is
 // named, and nothing else is tried.
 func (k *routerKit) soon(criterion, what string, f func()) bool {
-	return k.returns(settleBound, criterion, what, f)
+	return k.returns(scenario.Settle, criterion, what, f)
 }
 
 func (k *routerKit) returns(within time.Duration, criterion, what string, f func()) bool {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		defer k.recovered(what)
+		defer k.Recovered(what)
 		f()
 	}()
 	late := time.NewTimer(within)
 	defer late.Stop()
 	select {
 	case <-done:
-		return !k.aborted
+		return !k.Aborted
 	case <-late.C:
 	}
-	k.aborted = true
-	k.violate(criterion, "%s has not returned after %v", what, within)
+	k.Aborted = true
+	k.Violate(criterion, "%s has not returned after %v", what, within)
 	return false
 }
 
@@ -45,7 +46,7 @@ type solo struct{ inside atomic.Int32 }
 
 func (k *routerKit) enters(s *solo) (leave func()) {
 	if s.inside.Add(1) > 1 {
-		k.violate("order", "a handler was called while it was at work on another message")
+		k.Violate("order", "a handler was called while it was at work on another message")
 	}
 	return func() { s.inside.Add(-1) }
 }
@@ -53,7 +54,7 @@ func (k *routerKit) enters(s *solo) (leave func()) {
 // together has several goroutines do the same at the same time.
 func (k *routerKit) together(f func(i int)) {
 	wait.All(senders, func(i int) {
-		defer k.recovered("calls at the same time")
+		defer k.Recovered("calls at the same time")
 		f(i)
 	})
 }
@@ -78,11 +79,11 @@ func (k *routerKit) names(ctx context.Context, t *testing.T) {
 					won.Add(1)
 					winner.Store(int64(to))
 				case !errors.Is(err, e.Taken):
-					k.violate("errors", "Register of a name that others register at the same time gave %v, accepted is %v", err, e.Taken)
+					k.Violate("errors", "Register of a name that others register at the same time gave %v, accepted is %v", err, e.Taken)
 				}
 			})
 			if won.Load() != 1 {
-				k.violate("errors", "%d of %d registrations of one name at the same time succeeded, accepted is 1", won.Load(), senders)
+				k.Violate("errors", "%d of %d registrations of one name at the same time succeeded, accepted is 1", won.Load(), senders)
 				return
 			}
 			to := int(winner.Load())
@@ -90,26 +91,26 @@ func (k *routerKit) names(ctx context.Context, t *testing.T) {
 			if err := r.Send(name, message(uint64(to))); !k.must(err, "Send to a name just registered") {
 				return
 			}
-			k.settle(ctx, &arrived, round+1, settleBound)
+			k.settle(ctx, &arrived, round+1, scenario.Settle)
 			k.together(func(int) {
 				switch err := r.Unregister(name); {
 				case err == nil:
 					gone.Add(1)
 				case !errors.Is(err, e.Unknown):
-					k.violate("errors", "Unregister of a name that others unregister at the same time gave %v, accepted is %v", err, e.Unknown)
+					k.Violate("errors", "Unregister of a name that others unregister at the same time gave %v, accepted is %v", err, e.Unknown)
 				}
 			})
 			if gone.Load() != 1 {
-				k.violate("errors", "%d of %d that unregistered one name at the same time succeeded, accepted is 1", gone.Load(), senders)
+				k.Violate("errors", "%d of %d that unregistered one name at the same time succeeded, accepted is 1", gone.Load(), senders)
 				return
 			}
 		}
 	})
-	if k.aborted || !k.closeSoon(r) {
+	if k.Aborted || !k.closeSoon(r) {
 		return
 	}
-	k.book("names", l.Audit(true))
-	k.shown("errors")
+	k.Book("names", l.Audit(true))
+	k.Shown("errors")
 }
 
 // grow: routers begin with nothing, again and again, and grow under those who
@@ -125,7 +126,7 @@ func (k *routerKit) grow(ctx context.Context, t *testing.T) {
 			err := r.Send(table[to], message(id))
 			if err != nil {
 				l.Refused(id)
-				k.violate("errors", "while others register names Send to %s, which is registered, returned %v", table[to], err)
+				k.Violate("errors", "while others register names Send to %s, which is registered, returned %v", table[to], err)
 			}
 			return err == nil
 		}
@@ -139,20 +140,20 @@ func (k *routerKit) grow(ctx context.Context, t *testing.T) {
 				}
 			})
 			for to := range names {
-				if k.failed() || !send(uint64(names+to), to) {
+				if k.Failed() || !send(uint64(names+to), to) {
 					return
 				}
 			}
 		})
-		if k.aborted || !k.closeSoon(r) {
+		if k.Aborted || !k.closeSoon(r) {
 			return
 		}
-		k.book("grow", l.Audit(false))
-		if k.failed() {
+		k.Book("grow", l.Audit(false))
+		if k.Failed() {
 			break
 		}
 	}
-	k.shown("errors")
+	k.Shown("errors")
 }
 
 // lives: names come and go, and come back with another handler. What was sent to
@@ -179,24 +180,24 @@ func (k *routerKit) lives(ctx context.Context, t *testing.T) {
 					return
 				}
 				if err := r.Send(name, message(0)); !errors.Is(err, e.Unknown) {
-					k.violate("errors", "Send to a name that was unregistered gave %v, accepted is %v", err, e.Unknown)
+					k.Violate("errors", "Send to a name that was unregistered gave %v, accepted is %v", err, e.Unknown)
 					return
 				}
 			}
 		})
 	})
-	if k.aborted || !k.closeSoon(r) {
+	if k.Aborted || !k.closeSoon(r) {
 		return
 	}
 	a := l.Audit(true)
 	if a.Lost > 0 {
-		k.violate("unregister", "%d of %d messages on the way at unregister were neither delivered nor refused", a.Lost, a.Sent)
+		k.Violate("unregister", "%d of %d messages on the way at unregister were neither delivered nor refused", a.Lost, a.Sent)
 	}
 	if a.Misrouted > 0 {
-		k.violate("unregister", "%d of %d messages came to a handler that their name had before, or got later", a.Misrouted, a.Sent)
+		k.Violate("unregister", "%d of %d messages came to a handler that their name had before, or got later", a.Misrouted, a.Sent)
 	}
-	k.book("lives", a)
-	k.shown("unregister")
+	k.Book("lives", a)
+	k.Shown("unregister")
 }
 
 // full: a name whose handler is held fills up, again and again, and each time
@@ -245,13 +246,13 @@ func (k *routerKit) full(ctx context.Context, t *testing.T) {
 		for held := 0; id-first < most; held++ {
 			l.Send(id, 0)
 			// The room of what was handled may be there a little later.
-			if !wait.Until(ctx, settleBound/2, func() bool {
+			if !wait.Until(ctx, scenario.Settle/2, func() bool {
 				err = r.Send("fills", message(id))
 				return err == nil || held >= heldPerName
 			}) {
 				l.Refused(id)
-				k.aborted = true
-				k.violate("full", "a mailbox of %d takes %d messages and then gives %v: it has lost room", mailbox, held, err)
+				k.Aborted = true
+				k.Violate("full", "a mailbox of %d takes %d messages and then gives %v: it has lost room", mailbox, held, err)
 				return
 			}
 			id++
@@ -260,38 +261,38 @@ func (k *routerKit) full(ctx context.Context, t *testing.T) {
 				break
 			}
 			if taken++; held == 0 { // the handler has it, and is held
-				wait.Until(ctx, settleBound/2, func() bool { return entered.Load() > before })
+				wait.Until(ctx, scenario.Settle/2, func() bool { return entered.Load() > before })
 			}
 		}
 		for range refusals {
 			if !errors.Is(err, e.Full) {
-				k.violate("errors", "Send to a full mailbox gave %v, accepted is %v", err, e.Full)
+				k.Violate("errors", "Send to a full mailbox gave %v, accepted is %v", err, e.Full)
 				return
 			}
 			err = send(id, 0, "fills")
 			id++
 		}
 		if err := send(id, 1, "beside"); err != nil {
-			k.violate("full", "beside a name that is full Send to another one gave %v", err)
+			k.Violate("full", "beside a name that is full Send to another one gave %v", err)
 		}
 	}
 	for i := range rounds {
 		if !k.soon("full", "Send to a full mailbox", func() { round(uint64(i * each)) }) {
 			return
 		}
-		k.settle(ctx, &arrived, taken, settleBound)
+		k.settle(ctx, &arrived, taken, scenario.Settle)
 		if int(arrived.Load()) < taken {
 			break
 		}
 	}
 	if int(arrived.Load()) < taken {
-		k.violate("full", "of %d messages to a mailbox that had been full %d came", taken, arrived.Load())
-		k.aborted = true // Close would wait for what never comes
+		k.Violate("full", "of %d messages to a mailbox that had been full %d came", taken, arrived.Load())
+		k.Aborted = true // Close would wait for what never comes
 	} else if !k.closeSoon(r) {
 		return
 	}
-	k.book("full", l.Audit(true))
-	k.shown("full")
+	k.Book("full", l.Audit(true))
+	k.Shown("full")
 }
 
 // closing: Close returns when everything that was taken is delivered, and takes
@@ -305,7 +306,7 @@ func (k *routerKit) closing(ctx context.Context, t *testing.T) {
 			}
 		}
 	}
-	k.shown("close")
+	k.Shown("close")
 }
 
 // closingHeld has messages wait for handlers that are held.
@@ -332,7 +333,7 @@ func (k *routerKit) closingHeld(ctx context.Context, t *testing.T) bool {
 	})
 	select {
 	case <-closed:
-		k.violate("close", "Close returned while %d messages had not been delivered", waiting)
+		k.Violate("close", "Close returned while %d messages had not been delivered", waiting)
 	default:
 	}
 	ok = k.soon("close", "Send during Close", func() {
@@ -341,7 +342,7 @@ func (k *routerKit) closingHeld(ctx context.Context, t *testing.T) bool {
 			if err := r.Send(table[id%names], message(id)); err != nil {
 				l.Refused(id)
 				if !errors.Is(err, e.Closed) {
-					k.violate("close", "Send during Close gave %v, accepted is %v", err, e.Closed)
+					k.Violate("close", "Send during Close gave %v, accepted is %v", err, e.Closed)
 				}
 			}
 		}
@@ -377,7 +378,7 @@ func (k *routerKit) closingBusy(ctx context.Context, t *testing.T) bool {
 	var sending sync.WaitGroup
 	for s := range senders {
 		sending.Go(func() {
-			defer k.recovered("closing")
+			defer k.Recovered("closing")
 			for i := range each {
 				id := s*each + i
 				to := id / inARow % names
@@ -392,14 +393,14 @@ func (k *routerKit) closingBusy(ctx context.Context, t *testing.T) bool {
 					return
 				}
 				if !errors.Is(err, e.Full) {
-					k.violate("close", "Send during Close gave %v, accepted is %v", err, e.Closed)
+					k.Violate("close", "Send during Close gave %v, accepted is %v", err, e.Closed)
 					return
 				}
 				runtime.Gosched()
 			}
 		})
 	}
-	wait.Until(ctx, settleBound, func() bool { return taken.Load() >= before })
+	wait.Until(ctx, scenario.Settle, func() bool { return taken.Load() >= before })
 	if !k.closeSoon(r) || !k.soon("close", "Send during Close", sending.Wait) {
 		return false
 	}
@@ -410,10 +411,10 @@ func (k *routerKit) closingBusy(ctx context.Context, t *testing.T) bool {
 func (k *routerKit) closedClean(phase string, l *measure.Ledger) bool {
 	a := l.Audit(true)
 	if a.Lost > 0 {
-		k.violate("close", "Close has returned, and %d of %d messages that were taken had not been delivered", a.Lost, a.Sent-a.Refused)
+		k.Violate("close", "Close has returned, and %d of %d messages that were taken had not been delivered", a.Lost, a.Sent-a.Refused)
 	}
-	k.book(phase, a)
-	return a.Clean() && !k.failed()
+	k.Book(phase, a)
+	return a.Clean() && !k.Failed()
 }
 
 // fair: a name to which messages come without end does not keep others from
@@ -438,7 +439,7 @@ func (k *routerKit) fair(ctx context.Context, t *testing.T) {
 	var sending sync.WaitGroup
 	for s := range busy {
 		sending.Go(func() {
-			defer k.recovered("fair")
+			defer k.Recovered("fair")
 			for id := uint64(s * each); id < uint64((s+1)*each) && !stop.Load(); id++ {
 				if !k.send(ctx, r, full, l, id, 0, "hot") {
 					return
@@ -447,24 +448,24 @@ func (k *routerKit) fair(ctx context.Context, t *testing.T) {
 			}
 		})
 	}
-	wait.Until(ctx, settleBound, func() bool { return hot.Load() > mailbox })
+	wait.Until(ctx, scenario.Settle, func() bool { return hot.Load() > mailbox })
 	for i, name := range table {
 		id := uint64(busy*each + i)
 		l.Send(id, 1+i)
 		if err := r.Send(name, message(id)); err != nil {
 			l.Refused(id)
-			k.violate("fair", "beside a name with very many messages Send to another one gave %v", err)
+			k.Violate("fair", "beside a name with very many messages Send to another one gave %v", err)
 		}
 	}
-	if !wait.Until(ctx, settleBound, func() bool { return others.Load() >= cold }) {
-		k.violate("fair", "%d of %d names got nothing for %v while messages to another name came without end", cold-others.Load(), cold, settleBound)
+	if !wait.Until(ctx, scenario.Settle, func() bool { return others.Load() >= cold }) {
+		k.Violate("fair", "%d of %d names got nothing for %v while messages to another name came without end", cold-others.Load(), cold, scenario.Settle)
 	}
 	stop.Store(true)
 	sending.Wait()
 	if k.closeSoon(r) {
-		k.book("fair", l.Audit(true))
+		k.Book("fair", l.Audit(true))
 	}
-	k.shown("fair")
+	k.Shown("fair")
 }
 
 // relay: handlers send to other names, and to their own, and register names and
@@ -507,26 +508,26 @@ func (k *routerKit) relay(ctx context.Context, t *testing.T) {
 	if !sent {
 		return
 	}
-	k.settle(ctx, &arrived, n, settleBound)
-	if got := arrived.Load(); got < n && !k.failed() {
-		k.aborted = true // Close would wait for what never comes
-		k.violate("handlers", "handlers that send, register and unregister came to a stop: %d of %d messages were handled", got, n)
+	k.settle(ctx, &arrived, n, scenario.Settle)
+	if got := arrived.Load(); got < n && !k.Failed() {
+		k.Aborted = true // Close would wait for what never comes
+		k.Violate("handlers", "handlers that send, register and unregister came to a stop: %d of %d messages were handled", got, n)
 	} else if k.closeSoon(r) {
-		k.book("relay", l.Audit(false))
+		k.Book("relay", l.Audit(false))
 	}
-	k.shown("handlers")
+	k.Shown("handlers")
 }
 
 // kept: what is over is forgotten, and what was idle wakes up.
 func (k *routerKit) kept(ctx context.Context, t *testing.T) {
 	k.wakes(ctx, t)
-	k.unrecorded(func() { k.forgets(ctx, t) })
+	k.Unrecorded(func() { k.forgets(ctx, t) })
 }
 
 // wakes sends to names that have been idle.
 func (k *routerKit) wakes(ctx context.Context, t *testing.T) {
 	const most, rounds = 1000, 2
-	names := min(k.n, most)
+	names := min(k.N, most)
 	r := k.start(t)
 	l := measure.NewLedger(rounds*names, rounds*names, names)
 	var arrived atomic.Int64
@@ -543,12 +544,12 @@ func (k *routerKit) wakes(ctx context.Context, t *testing.T) {
 				return
 			}
 		}
-		k.settle(ctx, &arrived, (round+1)*names, settleBound)
+		k.settle(ctx, &arrived, (round+1)*names, scenario.Settle)
 	}
 	if !k.closeSoon(r) {
 		return
 	}
-	k.book("after idling", l.Audit(true))
+	k.Book("after idling", l.Audit(true))
 }
 
 // How much of what is over may be left in memory: names and messages leave more
@@ -563,14 +564,14 @@ const (
 func (k *routerKit) forgets(ctx context.Context, t *testing.T) {
 	const names, messages = 5000, 50_000
 	r := k.start(t)
-	const all = (1 + keptRounds) * messages
+	const all = (1 + scenario.KeptRounds) * messages
 	full := r.Errors().Full
 	l := measure.NewLedger(all, all, 1)
 	var arrived atomic.Int64
 	if !k.must(r.Register("stays", func(m Message) { l.Arrive(m.ID, 0, m.intact()); arrived.Add(1) }), "Register") {
 		return
 	}
-	ok := k.keeps(ctx, "name that was registered and unregistered", names, keptPerName, func(round int) bool {
+	ok := k.Retains(ctx, "name that was registered and unregistered", names, keptPerName, func(round int) bool {
 		for i := range names {
 			name := fmt.Sprintf("passes-%d-%d", round, i)
 			if !k.must(r.Register(name, func(Message) {}), "Register") || !k.must(r.Unregister(name), "Unregister") {
@@ -579,17 +580,17 @@ func (k *routerKit) forgets(ctx context.Context, t *testing.T) {
 		}
 		return true
 	})
-	ok = ok && k.keeps(ctx, "message that was handled", messages, keptPerMessage, func(round int) bool {
+	ok = ok && k.Retains(ctx, "message that was handled", messages, keptPerMessage, func(round int) bool {
 		for i := range messages {
 			if !k.send(ctx, r, full, l, uint64(round*messages+i), 0, "stays") {
 				return false
 			}
 		}
-		k.settle(ctx, &arrived, (round+1)*messages, settleBound)
+		k.settle(ctx, &arrived, (round+1)*messages, scenario.Settle)
 		return true
 	})
 	if k.closeSoon(r) && ok {
-		k.book("kept", l.Audit(true))
-		k.shown("kept")
+		k.Book("kept", l.Audit(true))
+		k.Shown("kept")
 	}
 }

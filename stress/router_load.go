@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"tensile/stress/internal/scenario"
 	"tensile/stress/internal/wait"
 	"tensile/stress/load"
 	"tensile/stress/measure"
@@ -18,20 +19,20 @@ import (
 
 // idle measures what N names cost that have nothing to do.
 func (k *routerKit) idle(ctx context.Context, t *testing.T) {
-	table := make([]string, k.n)
+	table := make([]string, k.N)
 	for i := range table {
 		table[i] = fmt.Sprintf("idle-%d", i)
 	}
 	r := k.start(t)
 	handle := func(Message) {}
-	goroutines, heap := runtime.NumGoroutine(), liveMemory()
+	goroutines, heap := runtime.NumGoroutine(), scenario.LiveMemory()
 	for _, name := range table {
 		if !k.must(r.Register(name, handle), "Register") {
 			return
 		}
 	}
-	k.measured("idle_bytes", float64(liveMemory()-heap)/float64(len(table)))
-	k.measured("idle_goroutines", float64(runtime.NumGoroutine()-goroutines)/float64(len(table)))
+	k.Measured("idle_bytes", float64(scenario.LiveMemory()-heap)/float64(len(table)))
+	k.Measured("idle_goroutines", float64(runtime.NumGoroutine()-goroutines)/float64(len(table)))
 	k.close(r)
 	runtime.KeepAlive(table) // it is the kit's, and must not be collected meanwhile
 }
@@ -39,7 +40,7 @@ func (k *routerKit) idle(ctx context.Context, t *testing.T) {
 // inFlight has N messages taken and none handled, to names whose handlers are
 // held.
 func (k *routerKit) inFlight(ctx context.Context, t *testing.T) {
-	n := k.n
+	n := k.N
 	names := (n + heldPerName - 1) / heldPerName
 	r := k.start(t)
 	l := measure.NewLedger(n, n, names)
@@ -68,27 +69,29 @@ func (k *routerKit) inFlight(ctx context.Context, t *testing.T) {
 	close(hold)
 	k.settle(ctx, &arrived, n, wait.Pause)
 	k.close(r)
-	k.book("in flight", l.Audit(true))
-	k.measured("in_flight", float64(flight.Peak()))
-	k.record(func(r *report.Scenario) {
+	k.Book("in flight", l.Audit(true))
+	k.Measured("in_flight", float64(flight.Peak()))
+	k.Record(func(r *report.Scenario) {
 		r.Operations += n
 		r.Burst = &report.Burst{N: n, Peak: flight.Peak()}
 	})
 }
 
-func (k *routerKit) messages() int { return min(max(10*k.n, minMessages), maxMessages) }
+func (k *routerKit) messages() int {
+	return min(max(10*k.N, scenario.MinMessages), scenario.MaxMessages)
+}
 
 func (k *routerKit) throughput(ctx context.Context, t *testing.T) {
 	n := k.messages()
 	rec := measure.NewRecorder(n + senders)
-	k.underLoad(func() { k.traffic(ctx, t, "throughput", k.n, n, rec) })
+	k.UnderLoad(func() { k.traffic(ctx, t, "throughput", k.N, n, rec) })
 	k.rate = rec.Throughput()
-	k.timed("throughput", k.rate)
-	k.timed("throughput_reach", k.rate)
-	k.record(func(r *report.Scenario) {
+	k.Timed("throughput", k.rate)
+	k.Timed("throughput_reach", k.rate)
+	k.Record(func(r *report.Scenario) {
 		r.Operations += n
 		b := r.Burst
-		b.Seconds, b.Throughput, b.Little = float64(rec.Took())/1e9, k.rate, report.Little(k.n, k.rate)
+		b.Seconds, b.Throughput, b.Little = float64(rec.Took())/1e9, k.rate, report.Little(k.N, k.rate)
 		b.Series = rec.Series()
 	})
 }
@@ -100,19 +103,19 @@ func (k *routerKit) steady(ctx context.Context, t *testing.T) {
 	if !ok {
 		return
 	}
-	rate := k.steadyRate(min(k.rate, most.Offered))
-	out, latency, series, ok := k.offerSteady(ctx, t, steadyCount(2*k.messages(), rate), rate)
-	if !ok || k.saturated(out) {
+	rate := k.SteadyRate(min(k.rate, most.Offered))
+	out, latency, series, ok := k.offerSteady(ctx, t, scenario.SteadyCount(2*k.messages(), rate), rate)
+	if !ok || k.Saturated(out) {
 		return
 	}
-	k.steadyResult(out, latency, series)
-	k.delayed("mean", latency.Mean)
+	k.SteadyResult(out, latency, series)
+	k.Delayed("mean", latency.Mean)
 }
 
 // offerSteady offers n messages at a rate, and keeps their ledger.
 func (k *routerKit) offerSteady(ctx context.Context, t *testing.T, n int, rate float64) (out load.Open, l measure.Latency, series []measure.Bin, ok bool) {
-	each, names := n/generators, k.n
-	n = each * generators
+	each, names := n/scenario.Generators, k.N
+	n = each * scenario.Generators
 	r := k.start(t)
 	ledger := measure.NewLedger(n, each, names)
 	rec := measure.NewRecorder(n)
@@ -129,15 +132,15 @@ func (k *routerKit) offerSteady(ctx context.Context, t *testing.T, n int, rate f
 		return
 	}
 	full := r.Errors().Full
-	k.underLoad(func() {
-		out = load.Steady(ctx, load.Plan{Rate: rate, Count: n, Arrivals: k.settings().Arrivals, Seed: k.seed, Generators: generators, Inline: true},
+	k.UnderLoad(func() {
+		out = load.Steady(ctx, load.Plan{Rate: rate, Count: n, Arrivals: k.Settings().Arrivals, Seed: k.Seed, Generators: scenario.Generators, Inline: true},
 			func(began time.Time, _ *load.InFlight) {
-				k.follow(n, wait.Counter(&arrived), nil)
+				k.Follow(n, wait.Counter(&arrived), nil)
 				rec.Begin(began)
 			},
 			func(i int, at int64) {
 				// Generators take turns; a sender's messages are numbered in a row.
-				id := i%generators*each + i/generators
+				id := i%scenario.Generators*each + i/scenario.Generators
 				due[id] = at
 				to := (id / inARow * 7919) % names
 				k.send(ctx, r, full, ledger, uint64(id), to, table[to])
@@ -145,19 +148,19 @@ func (k *routerKit) offerSteady(ctx context.Context, t *testing.T, n int, rate f
 		k.settle(ctx, &arrived, n, wait.Pause)
 	})
 	k.close(r)
-	k.book("steady", ledger.Audit(true))
+	k.Book("steady", ledger.Audit(true))
 	return out, rec.Latency(), rec.Series(), true
 }
 
 // explored lets the router be taken beyond the scenario.
 func (k *routerKit) explored(t *testing.T) {
-	k.explore(k.rate, probes{
-		burst: func(ctx context.Context, n int) (float64, error) {
+	k.Explore(k.rate, scenario.Loads{
+		Burst: func(ctx context.Context, n int) (float64, error) {
 			rec := measure.NewRecorder(n + senders)
 			k.traffic(ctx, t, "scaling", n, n, rec)
 			return rec.Throughput(), ctx.Err()
 		},
-		steady: func(ctx context.Context, n int, rate float64) (load.Open, measure.Latency, error) {
+		Steady: func(ctx context.Context, n int, rate float64) (load.Open, measure.Latency, error) {
 			out, l, _, _ := k.offerSteady(ctx, t, n, rate)
 			return out, l, ctx.Err()
 		},
@@ -167,7 +170,7 @@ func (k *routerKit) explored(t *testing.T) {
 // churn unregisters and registers a tenth of the names while all of them get
 // messages: those are delivered or refused, and the rest notice nothing.
 func (k *routerKit) churn(ctx context.Context, t *testing.T) {
-	names := max(k.n, 10)
+	names := max(k.N, 10)
 	n := k.messages() / 2
 	each := n / senders
 	n = each * senders
@@ -193,7 +196,7 @@ func (k *routerKit) churn(ctx context.Context, t *testing.T) {
 			return
 		}
 	}
-	k.follow(n, wait.Counter(&arrived), nil)
+	k.Follow(n, wait.Counter(&arrived), nil)
 	var taken atomic.Int64
 	var all, churner sync.WaitGroup
 	stop := make(chan struct{})
@@ -219,7 +222,7 @@ func (k *routerKit) churn(ctx context.Context, t *testing.T) {
 				to := (id / inARow * 7919) % names
 				if !changes(to) {
 					if !k.send(ctx, r, e.Full, kept, uint64(id), to, table[to]) {
-						k.violate("churn", "name %s, which was not unregistered, refused message %d", table[to], id)
+						k.Violate("churn", "name %s, which was not unregistered, refused message %d", table[to], id)
 						return
 					}
 					taken.Add(1)
@@ -229,7 +232,7 @@ func (k *routerKit) churn(ctx context.Context, t *testing.T) {
 				if err := r.Send(table[to], message(uint64(id))); err == nil {
 					taken.Add(1)
 				} else if churned.Refused(uint64(id)); !errors.Is(err, e.Unknown) && !errors.Is(err, e.Full) {
-					k.fail("routing: during churn Send returned %v", err)
+					k.Fail("routing: during churn Send returned %v", err)
 				}
 			}
 		})
@@ -241,11 +244,11 @@ func (k *routerKit) churn(ctx context.Context, t *testing.T) {
 	k.close(r)
 	rest := kept.Audit(true)
 	if !rest.Clean() {
-		k.violate("churn", "names that were not unregistered: %s", rest)
+		k.Violate("churn", "names that were not unregistered: %s", rest)
 	}
-	k.book("churn, names kept", rest)
+	k.Book("churn, names kept", rest)
 	// A name that comes back is another: order holds only within each life.
-	k.book("churn, names changed", churned.Audit(false))
-	k.shown("churn")
-	k.record(func(r *report.Scenario) { r.Operations += n })
+	k.Book("churn, names changed", churned.Audit(false))
+	k.Shown("churn")
+	k.Record(func(r *report.Scenario) { r.Operations += n })
 }

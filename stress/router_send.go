@@ -24,7 +24,7 @@ func (k *routerKit) send(ctx context.Context, r Router, full error, l *measure.L
 		}
 		if !errors.Is(err, full) || tries%1024 == 1023 && ctx.Err() != nil {
 			l.Refused(id)
-			k.fail("routing: Send of message %d to %s returned %v", id, name, err)
+			k.Fail("routing: Send of message %d to %s returned %v", id, name, err)
 			return false
 		}
 		runtime.Gosched()
@@ -68,7 +68,7 @@ func (k *routerKit) traffic(ctx context.Context, t *testing.T, phase string, nam
 	if !ok {
 		return
 	}
-	k.follow(n, wait.Counter(&arrived), nil)
+	k.Follow(n, wait.Counter(&arrived), nil)
 	if rec != nil {
 		rec.Begin(time.Now())
 	}
@@ -91,5 +91,5 @@ func (k *routerKit) traffic(ctx context.Context, t *testing.T, phase string, nam
 	if !k.close(r) { // and that alone must deliver what is on the way
 		return
 	}
-	k.book(phase, l.Audit(true))
+	k.Book(phase, l.Audit(true))
 }

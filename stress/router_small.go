@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"tensile/stress/internal/scenario"
 	"tensile/stress/internal/wait"
 	"tensile/stress/measure"
 )
@@ -17,22 +18,22 @@ func (k *routerKit) errors(ctx context.Context, t *testing.T) {
 	e := r.Errors()
 	for name, err := range map[string]error{"Unknown": e.Unknown, "Taken": e.Taken, "Full": e.Full, "Closed": e.Closed} {
 		if err == nil {
-			k.violate("errors", "Errors has none for %s: the kit could not tell it from another", name)
+			k.Violate("errors", "Errors has none for %s: the kit could not tell it from another", name)
 		}
 	}
-	if k.failed() {
-		k.shown("errors")
-		k.aborted = true // each of the other phases needs them
+	if k.Failed() {
+		k.Shown("errors")
+		k.Aborted = true // each of the other phases needs them
 		k.close(r)
 		return
 	}
 	expect := func(what string, got, want error) {
 		if !errors.Is(got, want) {
-			k.violate("errors", "%s gave %v, accepted is %v", what, got, want)
+			k.Violate("errors", "%s gave %v, accepted is %v", what, got, want)
 		}
 		for _, other := range []error{e.Unknown, e.Taken, e.Full, e.Closed} {
 			if other != want && errors.Is(got, other) {
-				k.violate("errors", "%s gave %v, which is %v as well: they are not distinct", what, got, other)
+				k.Violate("errors", "%s gave %v, which is %v as well: they are not distinct", what, got, other)
 			}
 		}
 	}
@@ -49,7 +50,7 @@ func (k *routerKit) errors(ctx context.Context, t *testing.T) {
 		return
 	}
 	expect("Register of a taken name", r.Register("a", func(Message) {
-		k.violate("errors", "a handler was called whose name was taken when it was registered")
+		k.Violate("errors", "a handler was called whose name was taken when it was registered")
 	}), e.Taken)
 	var err error
 	ok := k.soon("errors", "Send to a name whose handler is held", func() {
@@ -67,7 +68,7 @@ func (k *routerKit) errors(ctx context.Context, t *testing.T) {
 	}
 	expect("Send after Close", r.Send("a", message(0)), e.Closed)
 	expect("Register after Close", r.Register("b", func(Message) {}), e.Closed)
-	k.shown("errors")
+	k.Shown("errors")
 }
 
 // order sends from several senders to one name.
@@ -131,13 +132,13 @@ func (k *routerKit) unregister(ctx context.Context, t *testing.T) {
 	}
 	a := l.Audit(true)
 	if a.Misrouted > 0 {
-		k.violate("unregister", "%d of %d messages came to a handler that their name had before, or got later", a.Misrouted, a.Sent)
+		k.Violate("unregister", "%d of %d messages came to a handler that their name had before, or got later", a.Misrouted, a.Sent)
 	}
 	if a.Lost > 0 {
-		k.violate("unregister", "%d of %d messages on the way at unregister were neither delivered nor refused", a.Lost, a.Sent)
+		k.Violate("unregister", "%d of %d messages on the way at unregister were neither delivered nor refused", a.Lost, a.Sent)
 	}
-	k.book("unregister", a)
-	k.shown("unregister")
+	k.Book("unregister", a)
+	k.Shown("unregister")
 }
 
 // panicValue says in a crash what it is, should a router let it through.
@@ -167,10 +168,10 @@ func (k *routerKit) panics(ctx context.Context, t *testing.T) {
 			return
 		}
 	}
-	k.settle(ctx, &panicked, earlier, settleBound)
+	k.settle(ctx, &panicked, earlier, scenario.Settle)
 	if got := panicked.Load(); got < earlier {
-		k.aborted = true // Close would wait for what never comes
-		k.violate("panic", "after %d handlers had panicked %d of %d other names got nothing", got, earlier-got, earlier)
+		k.Aborted = true // Close would wait for what never comes
+		k.Violate("panic", "after %d handlers had panicked %d of %d other names got nothing", got, earlier-got, earlier)
 		return
 	}
 	entered, hold := make(chan struct{}), make(chan struct{})
@@ -193,17 +194,17 @@ func (k *routerKit) panics(ctx context.Context, t *testing.T) {
 		l.Send(uint64(i), i)
 		if err := r.Send(name, message(uint64(i))); err != nil {
 			l.Refused(uint64(i))
-			k.violate("panic", "beside another handler that panicked Send to %s returned %v", name, err)
+			k.Violate("panic", "beside another handler that panicked Send to %s returned %v", name, err)
 		}
 	}
-	k.settle(ctx, &arrived, names, settleBound)
+	k.settle(ctx, &arrived, names, scenario.Settle)
 	a := l.Audit(true)
 	if a.Lost > 0 {
-		k.violate("panic", "after one handler had panicked %d of %d other names got nothing", a.Lost, names)
-		k.aborted = true // Close would wait for what never comes
+		k.Violate("panic", "after one handler had panicked %d of %d other names got nothing", a.Lost, names)
+		k.Aborted = true // Close would wait for what never comes
 	} else {
 		k.closeSoon(r)
 	}
-	k.book("panic", a)
-	k.shown("panic")
+	k.Book("panic", a)
+	k.Shown("panic")
 }

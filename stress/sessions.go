@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"tensile/stress/internal/proc"
+	"tensile/stress/internal/scenario"
 	"tensile/stress/report"
 	"tensile/stress/validate"
 )
@@ -87,7 +88,7 @@ const (
 )
 
 // tries is how long an operation that must succeed may be tried.
-var tries = settleBound
+var tries = scenario.Settle
 
 // TestSessions takes the store whose nodes start starts through the sessions
 // scenario. start is called in a process of its own for each node, and returns
@@ -98,26 +99,26 @@ func TestSessions(t *testing.T, start func(testing.TB, SessionConfig) Sessions) 
 	if site == nil {
 		return
 	}
-	k := &sessionKit{scenario: begin(t, validate.Sessions), site: site, clusters: new(sessionClusters), survival: 100,
+	k := &sessionKit{Scenario: scenario.Begin(t, validate.Sessions), site: site, clusters: new(sessionClusters), survival: 100,
 		repaired: make(chan bool, 1)}
 	k.linked, k.direct = k.apart("linked"), k.apart("direct")
 	ok := k.small()
 	if ok {
 		ok = k.load()
 	} else {
-		k.note("No load was offered, as correctness failed at small contention.")
+		k.Note("No load was offered, as correctness failed at small contention.")
 	}
 	k.judgeShown(ok && k.faults())
-	k.phase("end", func(context.Context, *testing.T) { k.disbandAll() })
+	k.Phase("end", func(context.Context, *testing.T) { k.disbandAll() })
 	k.clusters.end()
-	if !k.aborted {
-		k.audit(0)
+	if !k.Aborted {
+		k.Audit(0)
 	}
 }
 
 // sessionKit is the scenario, at work on one cluster.
 type sessionKit struct {
-	*scenario
+	*scenario.Scenario
 	*sessionCluster
 	site           *proc.Site
 	clusters       *sessionClusters
@@ -155,8 +156,8 @@ func (s *sessionClusters) end() {
 // Its nodes print to files named after it.
 func (k *sessionKit) apart(name string) *sessionKit {
 	other := *k
-	other.sessionCluster = &sessionCluster{site: k.site, secret: newSecret(), onKill: k.onInterrupt,
-		output: func(node string) *os.File { return k.logFile(name + "-" + node) }}
+	other.sessionCluster = &sessionCluster{site: k.site, secret: newSecret(), onKill: k.OnInterrupt,
+		output: func(node string) *os.File { return k.LogFile(name + "-" + node) }}
 	k.clusters.mu.Lock()
 	defer k.clusters.mu.Unlock()
 	k.clusters.all = append(k.clusters.all, other.sessionCluster)
@@ -168,18 +169,18 @@ func (k *sessionKit) apart(name string) *sessionKit {
 func (k *sessionKit) judgeShown(whole bool) {
 	lacks := k.linked.lacks()
 	for c, why := range lacks {
-		k.notOffered(c, why)
+		k.NotOffered(c, why)
 	}
 	for _, c := range []string{"deleted", "phantom", "expiry", "minority", "latest", "stale", "replication"} {
-		if _, lacking := lacks[c]; whole && !lacking || k.violated(c) > 0 {
-			k.shown(c)
+		if _, lacking := lacks[c]; whole && !lacking || k.Violated(c) > 0 {
+			k.Shown(c)
 		}
 	}
 }
 
 // small is what shows a plain fault at once. It tells whether there was none.
 func (k *sessionKit) small() bool {
-	ok := k.phase("formation", func(ctx context.Context, _ *testing.T) {
+	ok := k.Phase("formation", func(ctx context.Context, _ *testing.T) {
 		k.together(2, func(i int) bool {
 			if i == 0 {
 				return k.linked.found(ctx, true)
@@ -187,14 +188,14 @@ func (k *sessionKit) small() bool {
 			return k.direct.found(ctx, false)
 		})
 	})
-	return ok && k.phase("small", k.linked.few)
+	return ok && k.Phase("small", k.linked.few)
 }
 
 // load is N sessions, and the loss of a node that holds them.
 func (k *sessionKit) load() bool {
-	ok := k.phase("throughput", k.direct.throughput)
-	ok = ok && k.phase("steady", k.direct.steady)
-	return ok && k.phase("kill", k.direct.kill)
+	ok := k.Phase("throughput", k.direct.throughput)
+	ok = ok && k.Phase("steady", k.direct.steady)
+	return ok && k.Phase("kill", k.direct.kill)
 }
 
 // faults is everything in which nodes or links are at fault and nothing in time
@@ -208,13 +209,13 @@ func (k *sessionKit) faults() bool {
 		{"minority", func(ctx context.Context) { k.alone(ctx, "minority", (*sessionKit).cutOff) }},
 		{"amnesia", func(ctx context.Context) { k.alone(ctx, "amnesia", (*sessionKit).amnesia) }},
 	}
-	for i := range min(historyLanes, k.settings().Histories) {
+	for i := range min(historyLanes, k.Settings().Histories) {
 		name := fmt.Sprintf("histories %d", i+1)
 		lanes = append(lanes, lane{name, func(ctx context.Context) { k.alone(ctx, name, histories.run) }})
 	}
-	bound := phaseBound*time.Duration(k.hundreds()) + time.Duration(k.settings().Histories)*historyBound
-	ok := k.longPhase("faults", bound, func(ctx context.Context, _ *testing.T) { k.beside(ctx, lanes) })
-	histories.judge(k.scenario)
+	bound := scenario.PhaseBound*time.Duration(k.Hundreds()) + time.Duration(k.Settings().Histories)*historyBound
+	ok := k.LongPhase("faults", bound, func(ctx context.Context, _ *testing.T) { k.beside(ctx, lanes) })
+	histories.judge(k.Scenario)
 	return ok
 }
 
@@ -230,13 +231,13 @@ func (k *sessionKit) beside(ctx context.Context, lanes []lane) {
 	for _, l := range lanes {
 		all.Go(func() {
 			began := time.Now()
-			defer k.recovered(l.name)
+			defer k.Recovered(l.name)
 			l.body(ctx)
 			state := report.Passed
-			if k.failed() {
+			if k.Failed() {
 				state = report.Failed
 			}
-			k.recordPhase(l.name, state, began)
+			k.RecordPhase(l.name, state, began)
 		})
 	}
 	all.Wait()
@@ -258,17 +259,17 @@ func (k *sessionKit) disbandAll() {
 
 // brief tells whether the scenario is to be over soon: with -short, and where N is
 // no more than that would make it.
-func (k *sessionKit) brief() bool { return testing.Short() || k.n <= validate.BaseScale/10 }
+func (k *sessionKit) brief() bool { return testing.Short() || k.N <= validate.BaseScale/10 }
 
 // fullReplication is how long it may take until a loss is made up for.
 func (k *sessionKit) fullReplication() time.Duration {
-	return settleBound * time.Duration(k.hundreds())
+	return scenario.Settle * time.Duration(k.Hundreds())
 }
 
 // must fails the scenario if err is not nil.
 func (k *sessionKit) must(err error) bool {
 	if err != nil {
-		k.fail("sessions: %v", err)
+		k.Fail("sessions: %v", err)
 	}
 	return err == nil
 }
@@ -276,7 +277,7 @@ func (k *sessionKit) must(err error) bool {
 // found starts the nodes, and tells whether they are there.
 func (k *sessionKit) found(ctx context.Context, linked bool) bool {
 	ok := k.must(k.form(ctx, linked))
-	k.record(func(r *report.Scenario) { r.Subject = k.state.subject })
+	k.Record(func(r *report.Scenario) { r.Subject = k.state.subject })
 	return ok
 }
 

@@ -56,7 +56,7 @@ func (c *sessionCluster) lacks() map[string]string {
 // that share a server: what is written on one side is read on the other.
 func (k *sessionKit) unlinked(ctx context.Context) {
 	keys := keysNamed("unlinked", 40)
-	lone := k.nodes[k.seed%sessionNodes]
+	lone := k.nodes[k.Seed%sessionNodes]
 	others := k.others(lone)
 	k.isolate(ctx, lone, true)
 	for _, side := range []struct {
@@ -73,7 +73,7 @@ func (k *sessionKit) unlinked(ctx context.Context) {
 			n := side.readers[i%len(side.readers)]
 			r := k.eventually(ctx, n, sessionOp{kind: opGet, key: keys[i]})
 			if string(r.value) != side.value {
-				k.violate("latest", "%s, a node that shares a server, has %q of %s while it or the writer is cut off from other nodes, where %q was acknowledged (%v)",
+				k.Violate("latest", "%s, a node that shares a server, has %q of %s while it or the writer is cut off from other nodes, where %q was acknowledged (%v)",
 					n.name, r.value, keys[i], side.value, r.err)
 			}
 			return true

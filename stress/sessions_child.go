@@ -13,6 +13,7 @@ import (
 
 	"tensile/stress/internal/proc"
 	"tensile/stress/internal/rpc"
+	"tensile/stress/internal/scenario"
 )
 
 // A node of the sessions scenario is a process. Commands go through its link,
@@ -98,7 +99,7 @@ func (n *childNode) command(body json.RawMessage) (any, error) {
 	if n.err != nil {
 		return nil, n.err
 	}
-	reply := nodeReply{Subject: typeName(n.store), Operations: n.operations.Addr().String(), Abilities: abilitiesOf(n.store)}
+	reply := nodeReply{Subject: scenario.TypeName(n.store), Operations: n.operations.Addr().String(), Abilities: abilitiesOf(n.store)}
 	if replicated, ok := n.store.(ReplicatedSessions); ok && c.Replicated != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), c.Within)
 		defer cancel()

@@ -18,6 +18,7 @@ import (
 
 	"github.com/anishathalye/porcupine"
 
+	"tensile/stress/internal/scenario"
 	"tensile/stress/report"
 )
 
@@ -66,11 +67,11 @@ type histories struct {
 	runs []historyRun
 }
 
-func (k *sessionKit) newHistories() *histories { return &histories{want: k.settings().Histories} }
+func (k *sessionKit) newHistories() *histories { return &histories{want: k.Settings().Histories} }
 
 // run makes one after the other, until there are as many as are wanted.
 func (h *histories) run(k *sessionKit, ctx context.Context) {
-	for ctx.Err() == nil && !k.failed() {
+	for ctx.Err() == nil && !k.Failed() {
 		number := int(h.next.Add(1))
 		if number > h.want {
 			return
@@ -96,9 +97,9 @@ func (k *sessionKit) uneven(ctx context.Context) {
 	if k.abilities().Shares {
 		return
 	}
-	for late := leastLate; !k.unevenly(ctx, late) && ctx.Err() == nil && !k.failed(); late *= 2 {
+	for late := leastLate; !k.unevenly(ctx, late) && ctx.Err() == nil && !k.Failed(); late *= 2 {
 		if late >= mostLate {
-			k.fail("sessions.linearizable: there were no reads beside writes that took %v", late)
+			k.Fail("sessions.linearizable: there were no reads beside writes that took %v", late)
 			return
 		}
 	}
@@ -117,7 +118,7 @@ func (k *sessionKit) unevenly(ctx context.Context, late time.Duration) bool {
 	if !k.writeAll(ctx, k.nodes, keys, "first") {
 		return false
 	}
-	at := func(i uint64) *sessionNode { return k.nodes[(k.seed+i)%sessionNodes] }
+	at := func(i uint64) *sessionNode { return k.nodes[(k.Seed+i)%sessionNodes] }
 	writer := at(0)
 	for _, to := range []*sessionNode{at(2), at(3)} {
 		k.links.Delay(writer.index, to.index, late)
@@ -139,7 +140,7 @@ func (k *sessionKit) unevenly(ctx context.Context, late time.Duration) bool {
 	for c := range each * len(keys) {
 		key, n := keys[c/each], at(uint64(1+c%each))
 		readers.Go(func() {
-			defer k.recovered("a caller")
+			defer k.Recovered("a caller")
 			pause := time.NewTicker(2 * time.Millisecond)
 			defer pause.Stop()
 			for {
@@ -154,7 +155,7 @@ func (k *sessionKit) unevenly(ctx context.Context, late time.Duration) bool {
 	}
 	for i, key := range keys {
 		writers.Go(func() {
-			defer k.recovered("a caller")
+			defer k.Recovered("a caller")
 			keep(record(ctx, began, each*len(keys)+i, writer, sessionOp{kind: opPut, key: key, value: []byte("second")}, opTime))
 		})
 	}
@@ -184,7 +185,7 @@ func (k *sessionKit) unevenly(ctx context.Context, late time.Duration) bool {
 // and checks what they saw.
 func (k *sessionKit) history(ctx context.Context, number int, faults func(context.Context, *rand.Rand, time.Time, *historyRun)) historyRun {
 	r := historyRun{number: number, kinds: make(map[string]int)}
-	random := rand.New(rand.NewPCG(k.seed, uint64(number)))
+	random := rand.New(rand.NewPCG(k.Seed, uint64(number)))
 	keys := keysNamed(fmt.Sprintf("history-%d", number), historyKeys)
 	var mu sync.Mutex
 	var all []recorded
@@ -199,7 +200,7 @@ func (k *sessionKit) history(ctx context.Context, number int, faults func(contex
 	for c := range historyCallers {
 		seed := random.Uint64()
 		callers.Go(func() {
-			defer k.recovered("a caller")
+			defer k.Recovered("a caller")
 			random := rand.New(rand.NewPCG(seed, 0))
 			for i := 0; ; i++ {
 				select {
@@ -229,7 +230,7 @@ func (k *sessionKit) history(ctx context.Context, number int, faults func(contex
 		invoked := time.Since(began)
 		got := k.eventually(ctx, n, sessionOp{kind: opGet, key: key})
 		if got.err != nil {
-			k.violate("latest", "history %d: all faults were undone, and %s can not be read at %s: %v", number, key, n.name, got.err)
+			k.Violate("latest", "history %d: all faults were undone, and %s can not be read at %s: %v", number, key, n.name, got.err)
 			return r
 		}
 		keep(recorded{historyCallers, n.name, key, false, string(got.value), "done", int64(invoked), int64(time.Since(began))})
@@ -391,7 +392,7 @@ func (k *sessionKit) checkHistory(r *historyRun, keys []string, all []recorded) 
 	}
 	for _, o := range all {
 		if !written[o.Value] {
-			k.violate("phantom", "%s has a value at %s that nobody wrote: %.80q", o.Key, o.Node, o.Value)
+			k.Violate("phantom", "%s has a value at %s that nobody wrote: %.80q", o.Key, o.Node, o.Value)
 			return
 		}
 	}
@@ -414,10 +415,10 @@ func (k *sessionKit) checkHistory(r *historyRun, keys []string, all []recorded) 
 		switch outcome {
 		case porcupine.Unknown:
 			r.checked = false
-			k.note("History %d of %s, of %d operations, could not be checked within %v.", r.number, key, len(ops), historyCheck)
+			k.Note("History %d of %s, of %d operations, could not be checked within %v.", r.number, key, len(ops), historyCheck)
 		case porcupine.Illegal:
 			r.violations++
-			k.violate("linearizable", "%d operations on %s are not linearizable; faults: %s; %s", len(ops), key, r.describe(), k.saveHistory(key, info, all))
+			k.Violate("linearizable", "%d operations on %s are not linearizable; faults: %s; %s", len(ops), key, r.describe(), k.saveHistory(key, info, all))
 		}
 	}
 }
@@ -436,7 +437,7 @@ func (r *historyRun) describe() string {
 func (k *sessionKit) saveHistory(key string, info porcupine.LinearizationInfo, all []recorded) string {
 	var names []string
 	write := func(ending string, content func(io.Writer) error) error {
-		file, err := k.run.Folder.CreateEvidence(k.id + "-" + key + ending)
+		file, err := k.Run.Folder.CreateEvidence(k.ID + "-" + key + ending)
 		if err != nil {
 			return err
 		}
@@ -457,7 +458,7 @@ func (k *sessionKit) saveHistory(key string, info porcupine.LinearizationInfo, a
 }
 
 // judge measures how many were checked, and what was found.
-func (h *histories) judge(s *scenario) {
+func (h *histories) judge(s *scenario.Scenario) {
 	if len(h.runs) == 0 {
 		return
 	}
@@ -472,14 +473,14 @@ func (h *histories) judge(s *scenario) {
 			faults[kind] += n
 		}
 		line := report.Timeline{Name: fmt.Sprintf("history %d", r.number), Events: r.faults}
-		s.record(func(r *report.Scenario) { r.Timelines = append(r.Timelines, line) })
+		s.Record(func(r *report.Scenario) { r.Timelines = append(r.Timelines, line) })
 	}
 	var kinds []string
 	for _, kind := range slices.Sorted(maps.Keys(faults)) {
 		kinds = append(kinds, fmt.Sprintf("%d × %s", faults[kind], kind))
 	}
-	s.note("%d histories of %d operations in all were checked, under these faults: %s.", checked, operations, strings.Join(kinds, ", "))
-	s.shown("linearizable")
-	s.measured("histories", float64(checked))
-	s.measured("histories_reach", float64(checked))
+	s.Note("%d histories of %d operations in all were checked, under these faults: %s.", checked, operations, strings.Join(kinds, ", "))
+	s.Shown("linearizable")
+	s.Measured("histories", float64(checked))
+	s.Measured("histories_reach", float64(checked))
 }

@@ -39,7 +39,7 @@ const sweepCallers = 128
 // sessions are read, too: recovered is when whatever is asked for, of any of
 // them, is served at once again.
 func (k *sessionKit) kill(ctx context.Context, t *testing.T) {
-	victim := k.nodes[k.seed%sessionNodes]
+	victim := k.nodes[k.Seed%sessionNodes]
 	before, least := 500*time.Millisecond, 1500*time.Millisecond
 	if k.brief() {
 		before, least = before/4, least/4
@@ -48,7 +48,7 @@ func (k *sessionKit) kill(ctx context.Context, t *testing.T) {
 	defer cancel()
 	var killed, swept time.Duration
 	var writes, reads []completed
-	k.underLoad(func() {
+	k.UnderLoad(func() {
 		began := time.Now()
 		writes = k.keepWriting(ctx, cancel, began, func() {
 			time.Sleep(before)
@@ -56,7 +56,7 @@ func (k *sessionKit) kill(ctx context.Context, t *testing.T) {
 			victim.kill()
 			at := began.Add(killed)
 			go func() {
-				defer k.recovered("full replication")
+				defer k.Recovered("full replication")
 				k.repaired <- !k.abilities().again() || k.settled(context.WithoutCancel(ctx), at)
 			}()
 			reads = k.sweep(ctx, began)
@@ -67,18 +67,18 @@ func (k *sessionKit) kill(ctx context.Context, t *testing.T) {
 			}
 		})
 	})
-	if k.failed() {
+	if k.Failed() {
 		<-k.repaired
 		return
 	}
-	seen := k.processorShares()
-	share, worst := seen.last, max(seen.worst, 0.01)
+	seen := k.ProcessorShares()
+	share, worst := seen.Last, max(seen.Worst, 0.01)
 	recovered, disturbed := recovery(append(slices.Clone(writes), reads...), killed, worst)
-	k.timedAt("recovery", recovered.Seconds()*1e3, share)
-	k.timedAt("recovery_reach", recovered.Seconds()*1e3, share)
-	k.note("All %d sessions were read in the %.0f ms after a node was killed, and %d writes made from %v before it to the end: %d operations were not served at once, the last of them until %.0f ms after it.",
+	k.TimedAt("recovery", recovered.Seconds()*1e3, share)
+	k.TimedAt("recovery_reach", recovered.Seconds()*1e3, share)
+	k.Note("All %d sessions were read in the %.0f ms after a node was killed, and %d writes made from %v before it to the end: %d operations were not served at once, the last of them until %.0f ms after it.",
 		k.sessions, swept.Seconds()*1e3, len(writes), before, disturbed, recovered.Seconds()*1e3)
-	k.record(func(r *report.Scenario) {
+	k.Record(func(r *report.Scenario) {
 		r.Operations += len(writes) + len(reads)
 		r.Timelines = append(r.Timelines, report.Timeline{
 			Name: "a node is killed while sessions are written, and from then on read", Unit: "operations/s",
@@ -101,12 +101,12 @@ func (k *sessionKit) keepWriting(ctx context.Context, end func(), began time.Tim
 	var all sync.WaitGroup
 	for c := range callers {
 		all.Go(func() {
-			defer k.recovered("a caller")
+			defer k.Recovered("a caller")
 			for session := c; !stop.Load() && ctx.Err() == nil; session = (session + callers) % (k.sessions / callers * callers) {
 				number, value := k.loaded.next(session)
 				w, r := k.persist(ctx, began, session/callers+c, sessionOp{kind: opPut, key: sessionKey(session), value: value})
 				if r.outcome != opDone {
-					k.fail("sessions.recovery: no node acknowledged a write of %s within %v: %v", sessionKey(session), tries, r.err)
+					k.Fail("sessions.recovery: no node acknowledged a write of %s within %v: %v", sessionKey(session), tries, r.err)
 					end()
 					return
 				}
@@ -136,7 +136,7 @@ func (k *sessionKit) sweep(ctx context.Context, began time.Time) []completed {
 		k.swept[session], _ = payload.ReadValue(session, r.value)
 		if what, says := k.loaded.judgeSince(session, acked, r); what != "" {
 			wrong.Add(1)
-			k.violate(what, "%s, read after a node was killed", says)
+			k.Violate(what, "%s, read after a node was killed", says)
 		}
 		return wrong.Load() < mostWrong
 	})
@@ -242,7 +242,7 @@ func (k *sessionKit) readThese(ctx context.Context, at []*sessionNode, criterion
 	var wrong, read atomic.Int64
 	var lost atomic.Bool // a session can not be read: nobody waits for others any more
 	k.share(sessionCallers, len(sessions), func(i int) bool {
-		if enough(i) || wrong.Load() == 0 && k.failed() { // for something else
+		if enough(i) || wrong.Load() == 0 && k.Failed() { // for something else
 			return false
 		}
 		read.Add(1)
@@ -259,12 +259,12 @@ func (k *sessionKit) readThese(ctx context.Context, at []*sessionNode, criterion
 			if what == "latest" {
 				what = criterion
 			}
-			k.violate(what, "%s, read at %s", says, n.name)
+			k.Violate(what, "%s, read at %s", says, n.name)
 		}
 		return ctx.Err() == nil && wrong.Load() < mostWrong
 	})
 	k.survived(int(wrong.Load()))
-	k.record(func(r *report.Scenario) { r.Operations += int(read.Load()) })
+	k.Record(func(r *report.Scenario) { r.Operations += int(read.Load()) })
 	return wrong.Load() == 0
 }
 
@@ -272,8 +272,8 @@ func (k *sessionKit) readThese(ctx context.Context, at []*sessionNode, criterion
 func (k *sessionKit) survived(wrong int) {
 	if n := k.loaded.acknowledged(); n > 0 {
 		k.survival = min(k.survival, 100*(1-float64(wrong)/float64(n)))
-		k.measured("survival", k.survival)
-		k.measured("survival_reach", k.survival)
+		k.Measured("survival", k.survival)
+		k.Measured("survival_reach", k.survival)
 	}
 }
 
@@ -289,14 +289,14 @@ func (k *sessionKit) losses(ctx context.Context) {
 		}
 	}
 	ok := k.readThese(ctx, k.running(), "latest", since, func(int) bool { return false })
-	if !<-k.repaired || !ok || k.failed() {
+	if !<-k.repaired || !ok || k.Failed() {
 		return
 	}
 	if k.abilities().again() {
-		k.running()[k.seed/sessionNodes%3].kill()
+		k.running()[k.Seed/sessionNodes%3].kill()
 		ok = k.readAll(ctx, k.running(), k.abilities().lost())
 	}
-	if ok && !k.failed() {
+	if ok && !k.Failed() {
 		k.comeback(ctx)
 	}
 }
@@ -305,12 +305,12 @@ func (k *sessionKit) losses(ctx context.Context) {
 // it was lost.
 func (k *sessionKit) settled(ctx context.Context, since time.Time) bool {
 	if err := k.replicated(ctx, k.running(), k.fullReplication()); err != nil {
-		k.violate("replication", "sessions are not fully replicated %v after a loss or a return: %v", k.fullReplication(), err)
+		k.Violate("replication", "sessions are not fully replicated %v after a loss or a return: %v", k.fullReplication(), err)
 		return false
 	}
 	if k.abilities().Replicates {
 		k.restored = max(k.restored, time.Since(since))
-		k.timed("restored", k.restored.Seconds()*1e3/float64(k.hundreds()))
+		k.Timed("restored", k.restored.Seconds()*1e3/float64(k.Hundreds()))
 	}
 	return true
 }
@@ -337,7 +337,7 @@ func (k *sessionKit) comeback(ctx context.Context) {
 			defer close(caughtUp)
 			return k.settled(ctx, began)
 		}
-		shuffled := rand.New(rand.NewPCG(k.seed, 0)).Perm(k.sessions)
+		shuffled := rand.New(rand.NewPCG(k.Seed, 0)).Perm(k.sessions)
 		return k.readThese(ctx, back, "stale", shuffled, func(i int) bool {
 			select {
 			case <-caughtUp:
@@ -347,10 +347,10 @@ func (k *sessionKit) comeback(ctx context.Context) {
 			}
 		})
 	})
-	if !ok || k.failed() || !k.abilities().again() {
+	if !ok || k.Failed() || !k.abilities().again() {
 		return
 	}
-	stayed[k.seed%uint64(len(stayed))].kill()
+	stayed[k.Seed%uint64(len(stayed))].kill()
 	k.readAll(ctx, k.running(), k.abilities().lost())
 }
 

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"tensile/stress/internal/scenario"
 	"tensile/stress/internal/wait"
 	"tensile/stress/measure"
 	"tensile/stress/report"
@@ -18,7 +19,7 @@ const opTime = 10 * time.Second
 
 // throughput writes every session, and reads it at another node.
 func (k *sessionKit) throughput(ctx context.Context, t *testing.T) {
-	k.sessions = max(k.n, 2*sessionNodes)
+	k.sessions = max(k.N, 2*sessionNodes)
 	k.loaded = newBook(k.sessions)
 	if rec := measure.NewRecorder(0); k.closed(ctx, rec, 1, false) > 0 { // so that all is warm
 		k.measureThroughput(ctx)
@@ -37,14 +38,14 @@ const (
 // measureThroughput has every session written and then read, over and over until
 // that has lasted long enough: the throughput is that of all together.
 func (k *sessionKit) measureThroughput(ctx context.Context) {
-	ops, enough := throughputOps, 2*enoughBurst
+	ops, enough := throughputOps, 2*scenario.EnoughBurst
 	if k.brief() {
-		ops, enough = ops/4, enoughBurst
+		ops, enough = ops/4, scenario.EnoughBurst
 	}
 	times := max(1, sweepOps/k.sessions)
 	rec := measure.NewRecorder(0)
 	peak, sweeps := 0, 0
-	k.underLoad(func() {
+	k.UnderLoad(func() {
 		for n := 0; n < ops || time.Duration(rec.Took()) < enough; n += 2 * k.sessions * times {
 			for _, read := range []bool{false, true} {
 				most := k.closed(ctx, rec, times, read)
@@ -55,20 +56,20 @@ func (k *sessionKit) measureThroughput(ctx context.Context) {
 			}
 		}
 	})
-	if k.failed() {
+	if k.Failed() {
 		return
 	}
 	l := rec.Latency()
 	k.rate = rec.Throughput()
-	k.note("The throughput is that of %d sweeps, which lasted %v together: in each, every node takes its part, and all wait for the last.",
+	k.Note("The throughput is that of %d sweeps, which lasted %v together: in each, every node takes its part, and all wait for the last.",
 		sweeps, time.Duration(rec.Took()).Round(time.Millisecond))
-	k.record(func(r *report.Scenario) {
+	k.Record(func(r *report.Scenario) {
 		r.Operations += l.N
 		r.Burst = &report.Burst{N: l.N / sweeps, Peak: peak, Seconds: float64(rec.Took()) / 1e9 / float64(sweeps), Throughput: k.rate, Latency: &l,
 			Little: report.Little(sessionCallers, k.rate), Series: rec.Series()}
 	})
-	k.timed("throughput", k.rate)
-	k.timed("throughput_reach", k.rate)
+	k.Timed("throughput", k.rate)
+	k.Timed("throughput_reach", k.rate)
 }
 
 // closed has the nodes write or read each session so many times, adds that to
@@ -90,23 +91,23 @@ func (k *sessionKit) settledLoad(criterion string, accounts []*sessionAccount, e
 	}
 	for _, a := range accounts {
 		for _, w := range a.Wrong {
-			k.violate(w.Criterion, "%s", w.What)
+			k.Violate(w.Criterion, "%s", w.What)
 		}
 		if a.First != "" {
-			k.fail("sessions: an operation failed without any fault: %s", a.First)
+			k.Fail("sessions: an operation failed without any fault: %s", a.First)
 		}
-		if k.unfinished(criterion, a.Left, a.N, 0, errors.New(a.Why)) {
+		if k.Unfinished(criterion, a.Left, a.N, 0, errors.New(a.Why)) {
 			return false
 		}
 	}
-	return !k.failed()
+	return !k.Failed()
 }
 
 // share has callers call op with every number below n. One that gets false ends.
 func (k *sessionKit) share(callers, n int, op func(i int) bool) {
 	var next atomic.Int64
 	wait.All(min(callers, n), func(int) {
-		defer k.recovered("a caller")
+		defer k.Recovered("a caller")
 		for i := int(next.Add(1)) - 1; i < n && op(i); i = int(next.Add(1)) - 1 {
 		}
 	})
@@ -114,17 +115,17 @@ func (k *sessionKit) share(callers, n int, op func(i int) bool) {
 
 // steady is an open load, half of it writes, without any fault.
 func (k *sessionKit) steady(ctx context.Context, t *testing.T) {
-	rate := k.steadyRate(k.rate)
+	rate := k.SteadyRate(k.rate)
 	least := steadyLeast
 	if k.brief() {
 		least /= 5
 	}
-	n := max(steadyCount(k.sessions, rate), int(rate*least.Seconds()))
+	n := max(scenario.SteadyCount(k.sessions, rate), int(rate*least.Seconds()))
 	var accounts []*sessionAccount
 	var err error
-	k.underLoad(func() {
+	k.UnderLoad(func() {
 		accounts, err = k.offer(ctx, k.loaded, sessionLoad{Rate: rate / sessionNodes, Count: n / sessionNodes,
-			Arrivals: k.settings().Arrivals, Seed: k.seed})
+			Arrivals: k.Settings().Arrivals, Seed: k.Seed})
 	})
 	if !k.settledLoad("steady", accounts, err) {
 		return
@@ -132,11 +133,11 @@ func (k *sessionKit) steady(ctx context.Context, t *testing.T) {
 	rec := measure.NewRecorder(0)
 	_, out := gather(rec, accounts)
 	l := rec.Latency()
-	if k.saturated(out) {
+	if k.Saturated(out) {
 		return
 	}
-	k.steadyResult(out, l, rec.Series())
-	worst := k.processorShares().worst
+	k.SteadyResult(out, l, rec.Series())
+	worst := k.ProcessorShares().Worst
 	if worst == 1 {
 		return
 	}
@@ -144,7 +145,7 @@ func (k *sessionKit) steady(ctx context.Context, t *testing.T) {
 	// them waits for its turn behind whatever else wants to run. How long is a
 	// matter of how many those are, which the share they take does not tell.
 	for _, c := range []string{"p50", "p95", "p99"} {
-		k.notMeasured(c, "other work held %.0f %% of the processors for a moment, "+
+		k.NotMeasured(c, "other work held %.0f %% of the processors for a moment, "+
 			"and every process on the way of an operation waits for it", 100*(1-worst))
 	}
 }

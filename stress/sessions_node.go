@@ -5,11 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net"
 	"os"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -157,7 +155,7 @@ func (n *sessionNode) ask(ctx context.Context, c nodeCommand) (reply nodeReply, 
 // form starts the nodes of a new cluster, with links between them if linked, and
 // returns when all of them take operations.
 func (c *sessionCluster) form(ctx context.Context, linked bool) error {
-	names := nodeNames(sessionNodes)
+	names := proc.NodeNames(sessionNodes)
 	c.nodes, c.links = nil, nil
 	c.state.cuts = [sessionNodes][sessionNodes]bool{}
 	if linked {
@@ -167,7 +165,7 @@ func (c *sessionCluster) form(ctx context.Context, linked bool) error {
 		}
 	}
 	for i, name := range names {
-		listen, err := freeAddr()
+		listen, err := proc.FreeAddr()
 		if err != nil {
 			return err
 		}
@@ -214,7 +212,7 @@ func everyNode(nodes []*sessionNode, do func(*sessionNode) error) error {
 }
 
 func (c *sessionCluster) start(ctx context.Context, n *sessionNode) error {
-	p, err := c.site.Start(nodeConfig{n.name, nodeNames(sessionNodes), n.listen, n.seeds, n.peers, c.secret},
+	p, err := c.site.Start(nodeConfig{n.name, proc.NodeNames(sessionNodes), n.listen, n.seeds, n.peers, c.secret},
 		proc.Options{Output: c.output(n.name)})
 	if err != nil {
 		return err
@@ -397,33 +395,4 @@ func (c *sessionCluster) heal(ctx context.Context) error {
 		c.tell(ctx, n)
 		return nil
 	})
-}
-
-// The ports of nodes lie where the kernel takes none for those who do not ask
-// for one: so an address stays free between the lives of a node.
-const firstPort, lastPort = 15_000, 32_000
-
-// portsTaken is how many ports this process has looked at. Each is looked at
-// once, since several clusters are formed at a time; and processes begin at
-// different ones.
-var portsTaken atomic.Uint32
-
-// freeAddr is an address on the loopback that nobody listens at, TCP or UDP.
-func freeAddr() (string, error) {
-	var err error
-	for range 100 {
-		addr := fmt.Sprintf("127.0.0.1:%d", firstPort+(uint32(os.Getpid())*197+portsTaken.Add(1))%(lastPort-firstPort))
-		var l net.Listener
-		if l, err = net.Listen("tcp", addr); err != nil {
-			continue
-		}
-		var p net.PacketConn
-		p, err = net.ListenPacket("udp", addr)
-		_ = l.Close() // it was only to see
-		if err == nil {
-			_ = p.Close()
-			return addr, nil
-		}
-	}
-	return "", fmt.Errorf("no free port from %d to %d: %w", firstPort, lastPort, err)
 }

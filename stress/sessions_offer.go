@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"tensile/stress/internal/scenario"
 	"tensile/stress/internal/wait"
 	"tensile/stress/load"
 	"tensile/stress/measure"
@@ -194,7 +195,7 @@ func (o *offering) closed(part []int) *sessionAccount {
 	o.rec = measure.NewRecorder(n)
 	var next atomic.Int64
 	o.rec.Begin(o.begin())
-	stalled := wait.NewStall(context.Background(), stallBound)
+	stalled := wait.NewStall(context.Background(), scenario.Stall)
 	defer stalled.Release()
 	stalled.Watch(o.flight.Ended)
 	wait.AllWithin(stalled, 0, min(o.Callers, len(part)), func(int) {
@@ -215,7 +216,7 @@ func (o *offering) closed(part []int) *sessionAccount {
 // open is an open load.
 func (o *offering) open(part []int) *sessionAccount {
 	o.rec = measure.NewRecorder(o.Count)
-	stalled := wait.NewStall(context.Background(), stallBound)
+	stalled := wait.NewStall(context.Background(), scenario.Stall)
 	defer stalled.Release()
 	var within deadline
 	o.begin()
@@ -280,7 +281,7 @@ func (d *deadline) end() {
 
 // offer has the nodes offer the parts of a load at the same time.
 func (c *sessionCluster) offer(ctx context.Context, b *book, l sessionLoad) ([]*sessionAccount, error) {
-	l.At = time.Now().Add(headStart).UnixNano()
+	l.At = time.Now().Add(load.HeadStart).UnixNano()
 	l.Nodes, l.Sessions = len(c.nodes), len(b.acked)
 	accounts, errs := make([]*sessionAccount, len(c.nodes)), make([]error, len(c.nodes))
 	var all sync.WaitGroup
@@ -317,5 +318,5 @@ func gather(rec *measure.Recorder, accounts []*sessionAccount) (peak int, open l
 		peak += a.Peak
 		parts[i] = a.Open
 	}
-	return peak, mergedOpen(parts)
+	return peak, load.Merge(parts)
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"tensile/stress/internal/scenario"
 	"tensile/stress/measure"
 )
 
@@ -123,7 +124,7 @@ func TestOfferSessions(t *testing.T) {
 		f, b := &fewSessions{values: make(map[string][]byte), hang: make(chan struct{})}, newBook(10)
 		a := offer(f, b, sessionLoad{})
 		assert.Equal(t, [2]int{30, 30}, [2]int{a.N, a.Left})
-		assert.Equal(t, fmt.Sprintf("no operation has ended for %v", stallBound), a.Why)
+		assert.Equal(t, fmt.Sprintf("no operation has ended for %v", scenario.Stall), a.Why)
 		close(f.hang)
 	})
 }

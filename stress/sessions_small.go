@@ -30,13 +30,13 @@ func (k *sessionKit) one(ctx context.Context, i int, key string, value []byte) {
 			r := n.get(ctx, opTime, key)
 			switch {
 			case r.err != nil:
-				k.fail("sessions: Get of %q at %s %s returned %v", key, n.name, when, r.err)
+				k.Fail("sessions: Get of %q at %s %s returned %v", key, n.name, when, r.err)
 			case want == nil && r.outcome != opAbsent:
-				k.violate("deleted", "%q has %q at %s %s", key, r.value, n.name, when)
+				k.Violate("deleted", "%q has %q at %s %s", key, r.value, n.name, when)
 			case want != nil && r.outcome == opAbsent:
-				k.violate("latest", "%q is not there at %s %s", key, n.name, when)
+				k.Violate("latest", "%q is not there at %s %s", key, n.name, when)
 			case want != nil && !bytes.Equal(r.value, want) && !k.unheardOf(n, key, r.value, string(want), "second", string(value)):
-				k.violate("latest", "%q has an earlier value at %s %s: %d bytes, %.40q, where %d bytes, %.40q, were written", key, n.name, when, len(r.value), r.value, len(want), want)
+				k.Violate("latest", "%q has an earlier value at %s %s: %d bytes, %.40q, where %d bytes, %.40q, were written", key, n.name, when, len(r.value), r.value, len(want), want)
 			}
 			return true
 		})
@@ -56,7 +56,7 @@ func (k *sessionKit) one(ctx context.Context, i int, key string, value []byte) {
 	} {
 		n := k.nodes[(i+step)%len(k.nodes)]
 		if r := n.do(ctx, opTime, do.op); r.outcome != opDone {
-			k.fail("sessions: without any fault an operation on %q at %s returned %v", key, n.name, r.err)
+			k.Fail("sessions: without any fault an operation on %q at %s returned %v", key, n.name, r.err)
 			return
 		}
 		everywhere(do.want, do.when)
@@ -68,7 +68,7 @@ func (k *sessionKit) unheardOf(n *sessionNode, key string, value []byte, written
 	if slices.Contains(written, string(value)) {
 		return false
 	}
-	k.violate("phantom", "%q has a value at %s that nobody wrote: %.80q", key, n.name, value)
+	k.Violate("phantom", "%q has a value at %s that nobody wrote: %.80q", key, n.name, value)
 	return true
 }
 
@@ -79,7 +79,7 @@ func (k *sessionKit) bury(ctx context.Context, prefix string, n int) bool {
 	return k.writeAll(ctx, k.nodes, keys, "buried") && k.together(n, func(i int) bool {
 		r := k.eventually(ctx, k.nodes[i%len(k.nodes)], sessionOp{kind: opDelete, key: keys[i]})
 		if r.outcome != opDone {
-			k.fail("sessions: %s can not be deleted: %v", keys[i], r.err)
+			k.Fail("sessions: %s can not be deleted: %v", keys[i], r.err)
 		}
 		return r.outcome == opDone
 	})
@@ -90,7 +90,7 @@ func (k *sessionKit) stayDeleted(ctx context.Context) {
 	for i, key := range k.deleted {
 		n := k.nodes[i%len(k.nodes)]
 		if r := k.eventually(ctx, n, sessionOp{kind: opGet, key: key}); r.outcome != opAbsent {
-			k.violate("deleted", "%q was deleted, and has come back at %s: %q %v", key, n.name, r.value, r.err)
+			k.Violate("deleted", "%q was deleted, and has come back at %s: %q %v", key, n.name, r.value, r.err)
 		}
 	}
 }
@@ -115,9 +115,9 @@ type mortal struct {
 // by a read that comes in time: where everything is too slow for that, it is tried
 // with longer lives.
 func (k *sessionKit) expiry(ctx context.Context) {
-	for ttl := timeToLive; !k.lifetime(ctx, ttl) && ctx.Err() == nil && !k.failed(); ttl *= 2 {
+	for ttl := timeToLive; !k.lifetime(ctx, ttl) && ctx.Err() == nil && !k.Failed(); ttl *= 2 {
 		if ttl >= longestLife {
-			k.fail("sessions.expiry: no read of a session that lives for %v came in the last third of that", ttl)
+			k.Fail("sessions.expiry: no read of a session that lives for %v came in the last third of that", ttl)
 			return
 		}
 	}
@@ -140,7 +140,7 @@ func (k *sessionKit) lifetime(ctx context.Context, ttl time.Duration) bool {
 			m.began = time.Now()
 			r := k.nodes[i%len(k.nodes)].do(ctx, opTime, sessionOp{kind: opPut, key: m.key, value: []byte(m.key), ttl: ttl})
 			if m.ended = time.Now(); r.outcome != opDone {
-				k.fail("sessions: without any fault Put with a time to live of %v returned %v", ttl, r.err)
+				k.Fail("sessions: without any fault Put with a time to live of %v returned %v", ttl, r.err)
 				return false
 			}
 		}
@@ -149,7 +149,7 @@ func (k *sessionKit) lifetime(ctx context.Context, ttl time.Duration) bool {
 	if !written {
 		return false
 	}
-	for round, over := 0, false; ctx.Err() == nil && !k.failed() && !over; round++ {
+	for round, over := 0, false; ctx.Err() == nil && !k.Failed() && !over; round++ {
 		over = true
 		for _, m := range all {
 			over = over && time.Since(m.ended) > ttl+expiryGrace
@@ -162,13 +162,13 @@ func (k *sessionKit) lifetime(ctx context.Context, ttl time.Duration) bool {
 			m.seen = m.seen || from.After(m.began.Add(ttl*2/3)) && to.Before(m.began.Add(ttl))
 			switch {
 			case r.err != nil:
-				k.fail("sessions: without any fault Get returned %v", r.err)
+				k.Fail("sessions: without any fault Get returned %v", r.err)
 			case r.outcome == opAbsent && !m.expires:
-				k.violate("expiry", "%s is gone at %s, and was to stay", m.key, n.name)
+				k.Violate("expiry", "%s is gone at %s, and was to stay", m.key, n.name)
 			case r.outcome == opAbsent && to.Before(m.began.Add(ttl)):
-				k.violate("expiry", "%s is gone at %s after %v, and was to live for %v", m.key, n.name, to.Sub(m.began), ttl)
+				k.Violate("expiry", "%s is gone at %s after %v, and was to live for %v", m.key, n.name, to.Sub(m.began), ttl)
 			case r.outcome == opDone && m.expires && from.After(m.ended.Add(ttl+expiryGrace)):
-				k.violate("expiry", "%s is there at %s after %v, and was to live for %v", m.key, n.name, from.Sub(m.ended), ttl)
+				k.Violate("expiry", "%s is there at %s after %v, and was to live for %v", m.key, n.name, from.Sub(m.ended), ttl)
 			}
 			return true
 		})
@@ -206,7 +206,7 @@ func (k *sessionKit) writeAll(ctx context.Context, at []*sessionNode, keys []str
 		n := at[i%len(at)]
 		r := k.eventually(ctx, n, sessionOp{kind: opPut, key: keys[i], value: []byte(value)})
 		if r.outcome != opDone {
-			k.fail("sessions: %s does not take a write within %v: %v", n.name, tries, r.err)
+			k.Fail("sessions: %s does not take a write within %v: %v", n.name, tries, r.err)
 		}
 		return r.outcome == opDone
 	})
@@ -234,10 +234,10 @@ func (k *sessionKit) cutOff(ctx context.Context) {
 // where there is little time, one.
 func (k *sessionKit) minority(ctx context.Context) {
 	for i := range uint64(sessionNodes) {
-		if i > 0 && (k.brief() || k.failed() || ctx.Err() != nil) {
+		if i > 0 && (k.brief() || k.Failed() || ctx.Err() != nil) {
 			return
 		}
-		k.inMinority(ctx, k.nodes[(k.seed+i)%sessionNodes])
+		k.inMinority(ctx, k.nodes[(k.Seed+i)%sessionNodes])
 	}
 }
 
@@ -254,14 +254,14 @@ func (k *sessionKit) inMinority(ctx context.Context, lone *sessionNode) {
 	k.together(len(keys), func(i int) bool {
 		r := lone.put(ctx, cutOffTime, keys[i], []byte("minority"))
 		if outcomes[i] = r.outcome; r.outcome == opDone {
-			k.violate("minority", "%s acknowledged a write of %s while it was cut off from all others", lone.name, keys[i])
+			k.Violate("minority", "%s acknowledged a write of %s while it was cut off from all others", lone.name, keys[i])
 		}
 		return true
 	})
 	ok := k.writeAll(ctx, others, keys, "majority")
 	k.together(len(keys), func(i int) bool {
 		if r := lone.get(ctx, cutOffTime, keys[i]); r.err == nil && string(r.value) == "before" {
-			k.violate("minority", "%s, cut off from all others, says that %s has what they have overwritten", lone.name, keys[i])
+			k.Violate("minority", "%s, cut off from all others, says that %s has what they have overwritten", lone.name, keys[i])
 		}
 		return true
 	})
@@ -274,12 +274,12 @@ func (k *sessionKit) inMinority(ctx context.Context, lone *sessionNode) {
 		r := k.eventually(ctx, n, sessionOp{kind: opGet, key: keys[i]})
 		switch value := string(r.value); {
 		case r.err != nil:
-			k.violate("latest", "%s can not be read at %s after a partition was healed: %v", keys[i], n.name, r.err)
+			k.Violate("latest", "%s can not be read at %s after a partition was healed: %v", keys[i], n.name, r.err)
 		case value == "minority" && outcomes[i] == opRefused:
-			k.violate("minority", "%s has at %s what the minority had refused", keys[i], n.name)
+			k.Violate("minority", "%s has at %s what the minority had refused", keys[i], n.name)
 		case r.outcome == opDone && k.unheardOf(n, keys[i], r.value, "before", "minority", "majority"):
 		case value != "majority" && !(value == "minority" && outcomes[i] == opFailed):
-			k.violate("latest", "%s has %q at %s after a partition, where the majority had acknowledged %q", keys[i], value, n.name, "majority")
+			k.Violate("latest", "%s has %q at %s after a partition, where the majority had acknowledged %q", keys[i], value, n.name, "majority")
 		}
 		return true
 	})
@@ -290,8 +290,8 @@ func (k *sessionKit) inMinority(ctx context.Context, lone *sessionNode) {
 // settle waits for full replication, so that the next phase begins as this one
 // did.
 func (k *sessionKit) settle(ctx context.Context) {
-	if err := k.replicated(ctx, k.nodes, k.fullReplication()); err != nil && !k.failed() {
-		k.violate("replication", "sessions are not fully replicated %v after all faults were undone: %v", k.fullReplication(), err)
+	if err := k.replicated(ctx, k.nodes, k.fullReplication()); err != nil && !k.Failed() {
+		k.Violate("replication", "sessions are not fully replicated %v after all faults were undone: %v", k.fullReplication(), err)
 	}
 }
 
@@ -301,7 +301,7 @@ func (k *sessionKit) settle(ctx context.Context) {
 // has not heard, and together they know nothing.
 func (k *sessionKit) amnesia(ctx context.Context) {
 	keys := keysNamed("amnesia", 64)
-	at := func(i uint64) *sessionNode { return k.nodes[(k.seed+i)%sessionNodes] }
+	at := func(i uint64) *sessionNode { return k.nodes[(k.Seed+i)%sessionNodes] }
 	forgets, deaf, other, witness := at(0), at(1), at(2), at(3)
 	if !k.writeAll(ctx, k.nodes, keys, "first") {
 		return
@@ -326,7 +326,7 @@ func (k *sessionKit) amnesia(ctx context.Context) {
 			return true
 		}
 		if r.err == nil && string(r.value) != "second" {
-			k.violate("stale", "%s was restarted without its memory, and %s says that %s has %q, where %q had been acknowledged",
+			k.Violate("stale", "%s was restarted without its memory, and %s says that %s has %q, where %q had been acknowledged",
 				forgets.name, n.name, key, r.value, "second")
 		}
 		return true
@@ -339,7 +339,7 @@ func (k *sessionKit) amnesia(ctx context.Context) {
 			return true
 		}
 		if string(r.value) != "second" {
-			k.violate("stale", "after a restart without memory %s has %q at %s, where %q had been acknowledged (%v)", keys[i], r.value, n.name, "second", r.err)
+			k.Violate("stale", "after a restart without memory %s has %q at %s, where %q had been acknowledged (%v)", keys[i], r.value, n.name, "second", r.err)
 		}
 		return true
 	})

@@ -14,6 +14,7 @@ import (
 
 	"tensile/stress/internal/payload"
 	"tensile/stress/internal/proc"
+	"tensile/stress/internal/scenario"
 	"tensile/stress/internal/wait"
 	"tensile/stress/load"
 	"tensile/stress/measure"
@@ -29,31 +30,31 @@ func TestTransport(t *testing.T, start func(testing.TB, NodeConfig) (Node, error
 		site.Serve(serveNode(t, start))
 		return
 	}
-	k := &transportKit{nodes: newNodes(begin(t, validate.Messaging), site, lookSeldom)}
-	k.window = max(nodeWindow, k.perPair(k.n)*roomOfCall)
+	k := &transportKit{nodes: newNodes(scenario.Begin(t, validate.Messaging), site, lookSeldom)}
+	k.window = max(nodeWindow, k.perPair(k.N)*roomOfCall)
 	defer k.killAll()
-	ok := k.phase("formation", k.formation)
-	ok = ok && k.phase("sizes", k.sizes)
-	ok = ok && k.phase("one-way", k.oneWay)
+	ok := k.Phase("formation", k.formation)
+	ok = ok && k.Phase("sizes", k.sizes)
+	ok = ok && k.Phase("one-way", k.oneWay)
 	if ok {
-		ok = k.phase("in flight", k.inFlight)
-		ok = ok && k.phase("throughput", k.throughput)
-		ok = ok && k.phase("steady", k.steadyRun)
-		ok = ok && k.phase("larger", k.larger)
-		ok = ok && k.phase("strangers", k.strangers)
-		ok = ok && k.phase("garbled", k.garbled)
-		ok = ok && k.phase("stopped peer", k.stoppedPeer)
-		ok = ok && k.phase("dead peer", k.deadPeer)
+		ok = k.Phase("in flight", k.inFlight)
+		ok = ok && k.Phase("throughput", k.throughput)
+		ok = ok && k.Phase("steady", k.steadyRun)
+		ok = ok && k.Phase("larger", k.larger)
+		ok = ok && k.Phase("strangers", k.strangers)
+		ok = ok && k.Phase("garbled", k.garbled)
+		ok = ok && k.Phase("stopped peer", k.stoppedPeer)
+		ok = ok && k.Phase("dead peer", k.deadPeer)
 	} else {
-		k.note("No load was offered, as correctness failed at small contention.")
+		k.Note("No load was offered, as correctness failed at small contention.")
 	}
 	k.judgeAll()
 	if ok {
-		k.phase("close", k.closeAll)
+		k.Phase("close", k.closeAll)
 	}
 	k.killAll()
-	if !k.aborted {
-		k.audit(k.leaks)
+	if !k.Aborted {
+		k.Audit(k.leaks)
 	}
 }
 
@@ -73,25 +74,22 @@ const (
 	// fewInFlight are the calls in flight by whose throughput the steady run is
 	// sized.
 	fewInFlight = 200
-	// headStart is how long before its beginning a load is announced: so all
-	// nodes begin together.
-	headStart = 20 * time.Millisecond
 )
 
 // formation starts all nodes and waits until each knows all others.
 func (k *transportKit) formation(ctx context.Context, _ *testing.T) {
-	if _, ok := k.form(ctx, nodeNames(k.settings().Nodes)); !ok {
+	if _, ok := k.form(ctx, proc.NodeNames(k.Settings().Nodes)); !ok {
 		return
 	}
 	for _, wrong := range k.pairs(ctx, k.names()) {
-		k.fail("messaging: %s", wrong)
+		k.Fail("messaging: %s", wrong)
 	}
 }
 
 // begins numbers a load that begins soon.
 func (k *transportKit) begins(l nodeLoad) nodeLoad {
 	k.loads++
-	l.ID, l.At = k.loads, time.Now().Add(headStart).UnixNano()
+	l.ID, l.At = k.loads, time.Now().Add(load.HeadStart).UnixNano()
 	return l
 }
 
@@ -118,7 +116,7 @@ func (k *transportKit) offer(ctx context.Context, how string, l nodeLoad, from [
 func (k *transportKit) each(names []string, do func(name string) error) {
 	wait.All(len(names), func(i int) {
 		if err := do(names[i]); err != nil {
-			k.fail("messaging: %s: %v", names[i], err)
+			k.Fail("messaging: %s: %v", names[i], err)
 		}
 	})
 }
@@ -168,7 +166,7 @@ func (k *transportKit) replied(results map[string]loadResult) (sum measure.Accou
 // what was on the way may be lost then.
 func (k *transportKit) book(phase string, replies, arrivals measure.Account, first string, allowed bool) {
 	if replies.Refused > 0 && !allowed {
-		k.fail("messaging, %s: %d of %d calls ended with an error though nothing was wrong, the first with: %s", phase, replies.Refused, replies.Sent, first)
+		k.Fail("messaging, %s: %d of %d calls ended with an error though nothing was wrong, the first with: %s", phase, replies.Refused, replies.Sent, first)
 	}
 	// What arrived is the other end of the same messages.
 	a := replies
@@ -178,11 +176,11 @@ func (k *transportKit) book(phase string, replies, arrivals measure.Account, fir
 	a.Phantom += arrivals.Phantom
 	a.Examples = append(a.Examples, arrivals.Examples...)
 	if !allowed && arrivals.Lost > replies.Lost+replies.Refused {
-		k.fail("messaging, %s: %d messages never arrived, but only %d calls were not answered: others were given a reply that nobody had made",
+		k.Fail("messaging, %s: %d messages never arrived, but only %d calls were not answered: others were given a reply that nobody had made",
 			phase, arrivals.Lost, replies.Lost+replies.Refused)
 		a.Phantom += arrivals.Lost - replies.Lost - replies.Refused
 	}
-	k.scenario.book(phase, a)
+	k.Scenario.Book(phase, a)
 }
 
 // judgeAll measures the criteria that all phases add to.
@@ -190,8 +188,8 @@ func (k *transportKit) judgeAll() {
 	if k.calls == 0 {
 		return
 	}
-	k.measured("answered", 100*float64(k.answered)/float64(k.calls))
-	k.judgeLedger()
+	k.Measured("answered", 100*float64(k.answered)/float64(k.calls))
+	k.JudgeLedger()
 }
 
 // sizes calls with payloads of every size, empty ones too.
@@ -202,26 +200,26 @@ func (k *transportKit) sizes(ctx context.Context, _ *testing.T) {
 			var wrong map[string]string
 			err := k.ask(ctx, name, nodeOrder{Do: "ping", To: others(names, name), Load: &nodeLoad{Size: size}}, &wrong)
 			for to, what := range wrong {
-				k.violate("sizes", "a call of %d bytes from %s to %s failed: %s", size, name, to, what)
+				k.Violate("sizes", "a call of %d bytes from %s to %s failed: %s", size, name, to, what)
 			}
 			return err
 		})
 	}
-	k.shown("sizes")
+	k.Shown("sizes")
 }
 
 // oneWay sends messages to which there is no reply.
 func (k *transportKit) oneWay(ctx context.Context, _ *testing.T) {
 	names := k.names()
-	l := k.begins(nodeLoad{Size: payload.SmallRequest, Each: k.perPair(k.n / 5)})
+	l := k.begins(nodeLoad{Size: payload.SmallRequest, Each: k.perPair(k.N / 5)})
 	k.expect(ctx, l, names)
 	results := k.offer(ctx, "one-way", l, names, func(n string) []string { return others(names, n) })
-	if k.failed() {
+	if k.Failed() {
 		return
 	}
 	var a measure.Account
 	left, since := -1, time.Now()
-	wait.Until(ctx, settleBound, func() bool {
+	wait.Until(ctx, scenario.Settle, func() bool {
 		a = a.Add(k.arrived(ctx, names, results)) // what is odd by itself is told once
 		if a.Lost != left {
 			left, since = a.Lost, time.Now()
@@ -234,7 +232,7 @@ func (k *transportKit) oneWay(ctx context.Context, _ *testing.T) {
 	for _, r := range results {
 		last.Sent += r.Account.Sent
 	}
-	k.scenario.book("one-way", last)
+	k.Scenario.Book("one-way", last)
 }
 
 // arrivalBound is how long nothing may arrive of messages that were sent and that
@@ -243,25 +241,25 @@ const arrivalBound = 3 * time.Second
 
 // perPair is the part of n that falls to each ordered pair of nodes.
 func (k *transportKit) perPair(n int) int {
-	nodes := k.settings().Nodes
+	nodes := k.Settings().Nodes
 	pairs := nodes * (nodes - 1)
 	return (n + pairs - 1) / pairs
 }
 
 // perNode is the part of N calls in flight that each node has, a multiple of
 // its peers.
-func (k *transportKit) perNode(n int) int { return k.perPair(n) * (k.settings().Nodes - 1) }
+func (k *transportKit) perNode(n int) int { return k.perPair(n) * (k.Settings().Nodes - 1) }
 
 // inFlight has N calls on their way and none answered, counted at one instant.
 func (k *transportKit) inFlight(ctx context.Context, _ *testing.T) {
 	names := k.names()
-	each := k.perPair(k.n)
-	l := k.begins(nodeLoad{Size: payload.SmallRequest, Each: each, InFlight: k.perNode(k.n), Hold: true})
+	each := k.perPair(k.N)
+	l := k.begins(nodeLoad{Size: payload.SmallRequest, Each: each, InFlight: k.perNode(k.N), Hold: true})
 	k.expect(ctx, l, names)
 	most, offered, released := 0, make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(released)
-		wait.Until(ctx, settleBound, func() bool {
+		wait.Until(ctx, scenario.Settle, func() bool {
 			now := 0
 			var mu sync.Mutex
 			k.each(names, func(name string) error {
@@ -273,11 +271,11 @@ func (k *transportKit) inFlight(ctx context.Context, _ *testing.T) {
 				return err
 			})
 			most = max(most, now)
-			return now >= k.n
+			return now >= k.N
 		})
 		// Requests may still be on their way: so those held are released until
 		// all have been.
-		for left := len(names) * l.InFlight; left > 0 && !k.failed(); {
+		for left := len(names) * l.InFlight; left > 0 && !k.Failed(); {
 			var mu sync.Mutex
 			k.each(names, func(name string) error {
 				var n int
@@ -301,10 +299,10 @@ func (k *transportKit) inFlight(ctx context.Context, _ *testing.T) {
 	<-released
 	replies, first := k.replied(results)
 	k.book("in flight", replies, k.arrived(ctx, names, results), first, false)
-	k.measured("in_flight", float64(most))
-	k.record(func(r *report.Scenario) {
+	k.Measured("in_flight", float64(most))
+	k.Record(func(r *report.Scenario) {
 		r.Operations += replies.Sent
-		r.Burst = &report.Burst{N: k.n, Peak: most}
+		r.Burst = &report.Burst{N: k.N, Peak: most}
 	})
 }
 
@@ -326,7 +324,7 @@ func (k *transportKit) closed(ctx context.Context, phase string, l nodeLoad) flo
 		}
 		ended = max(ended, r.Ended)
 	}
-	k.record(func(r *report.Scenario) { r.Operations += replies.Sent })
+	k.Record(func(r *report.Scenario) { r.Operations += replies.Sent })
 	if ended <= began {
 		return 0
 	}
@@ -335,53 +333,53 @@ func (k *transportKit) closed(ctx context.Context, phase string, l nodeLoad) flo
 
 // throughput keeps N small calls in flight.
 func (k *transportKit) throughput(ctx context.Context, _ *testing.T) {
-	n := min(max(20*k.n, minCalls), maxCalls)
+	n := min(max(20*k.N, minCalls), maxCalls)
 	// With N in flight there is always a lot to be written with one call of the
 	// kernel. An open load is no such help.
-	few := k.perNode(min(k.n, fewInFlight))
+	few := k.perNode(min(k.N, fewInFlight))
 	var fewRate float64
-	k.underLoad(func() {
-		k.rate = k.closed(ctx, "throughput", nodeLoad{Size: payload.SmallRequest, Each: k.perPair(n), InFlight: k.perNode(k.n)})
-		if !k.failed() {
+	k.UnderLoad(func() {
+		k.rate = k.closed(ctx, "throughput", nodeLoad{Size: payload.SmallRequest, Each: k.perPair(n), InFlight: k.perNode(k.N)})
+		if !k.Failed() {
 			fewRate = k.closed(ctx, "throughput of few", nodeLoad{Size: payload.SmallRequest, Each: k.perPair(n / 4), InFlight: few})
 		}
 	})
-	k.timed("throughput", k.rate)
-	k.timed("throughput_reach", k.rate)
-	k.timed("throughput_aim", k.rate)
-	k.record(func(r *report.Scenario) {
+	k.Timed("throughput", k.rate)
+	k.Timed("throughput_reach", k.rate)
+	k.Timed("throughput_aim", k.rate)
+	k.Record(func(r *report.Scenario) {
 		b := r.Burst
-		b.Throughput, b.Little = k.rate, report.Little(k.n, k.rate)
+		b.Throughput, b.Little = k.rate, report.Little(k.N, k.rate)
 		if k.rate > 0 {
 			b.Seconds = float64(n) / k.rate
 		}
 	})
-	if k.failed() {
+	if k.Failed() {
 		return
 	}
-	k.note("%s calls/s with %d in flight.", validate.Number(fewRate), few*k.settings().Nodes)
+	k.Note("%s calls/s with %d in flight.", validate.Number(fewRate), few*k.Settings().Nodes)
 	k.rate = min(k.rate, fewRate)
 }
 
 // steadyRun offers an open load.
 func (k *transportKit) steadyRun(ctx context.Context, _ *testing.T) {
 	names := k.names()
-	rate := k.steadyRate(k.rate)
-	n := steadyCount(min(10*k.n, maxCalls/2), rate)
+	rate := k.SteadyRate(k.rate)
+	n := scenario.SteadyCount(min(10*k.N, maxCalls/2), rate)
 	l := k.begins(nodeLoad{Size: payload.SmallRequest, Each: k.perPair(n), Rate: rate / float64(len(names)),
-		Arrivals: k.settings().Arrivals, Seed: k.seed})
+		Arrivals: k.Settings().Arrivals, Seed: k.Seed})
 	k.expect(ctx, l, names)
 	var results map[string]loadResult
-	k.underLoad(func() {
+	k.UnderLoad(func() {
 		results = k.offer(ctx, "open", l, names, func(n string) []string { return others(names, n) })
 	})
 	replies, first := k.replied(results)
 	k.book("steady", replies, k.arrived(ctx, names, results), first, false)
 	out, rec := k.merge(results)
-	if k.saturated(out) {
+	if k.Saturated(out) {
 		return
 	}
-	k.steadyResult(out, rec.Latency(), rec.Series())
+	k.SteadyResult(out, rec.Latency(), rec.Series())
 }
 
 // merge makes one open load of those of all nodes.
@@ -392,22 +390,7 @@ func (k *transportKit) merge(results map[string]loadResult) (load.Open, *measure
 		parts = append(parts, r.Open)
 		rec.Import(r.Samples, 0)
 	}
-	return mergedOpen(parts), rec
-}
-
-// mergedOpen is the account of an open load of which each node offered a part.
-func mergedOpen(parts []load.Open) (sum load.Open) {
-	for _, o := range parts {
-		sum.Asked += o.Asked
-		sum.Offered += o.Offered
-		sum.N += o.N
-		sum.Peak += o.Peak
-		sum.Unfinished += o.Unfinished
-		sum.Took = max(sum.Took, o.Took)
-		sum.LateP50, sum.LateP99, sum.LateMax = max(sum.LateP50, o.LateP50), max(sum.LateP99, o.LateP99), max(sum.LateMax, o.LateMax)
-		sum.Capacity += o.Capacity
-	}
-	return sum
+	return load.Merge(parts), rec
 }
 
 // larger keeps larger calls in flight: as many as there are, up to what the
@@ -415,27 +398,27 @@ func mergedOpen(parts []load.Open) (sum load.Open) {
 func (k *transportKit) larger(ctx context.Context, _ *testing.T) {
 	for _, c := range []struct {
 		size, calls int
-	}{{1 << 10, k.n}, {64 << 10, k.n / 25}} {
-		if k.failed() {
+	}{{1 << 10, k.N}, {64 << 10, k.N / 25}} {
+		if k.Failed() {
 			return
 		}
-		pairs := k.perPair(k.n)
-		flight := min(pairs, k.window/2/c.size) * (k.settings().Nodes - 1)
+		pairs := k.perPair(k.N)
+		flight := min(pairs, k.window/2/c.size) * (k.Settings().Nodes - 1)
 		rate := k.closed(ctx, fmt.Sprintf("%d bytes", c.size), nodeLoad{Size: c.size, Each: k.perPair(max(c.calls, flight)), InFlight: flight})
-		k.note("%s calls/s of %s bytes, with %d in flight: %s MB/s each way.", validate.Number(rate), validate.Number(float64(c.size)),
-			flight*k.settings().Nodes, validate.Number(rate*float64(c.size)/1e6))
+		k.Note("%s calls/s of %s bytes, with %d in flight: %s MB/s each way.", validate.Number(rate), validate.Number(float64(c.size)),
+			flight*k.Settings().Nodes, validate.Number(rate*float64(c.size)/1e6))
 	}
 }
 
 // light offers a light load for a while and returns the p99 of its calls.
 func (k *transportKit) light(ctx context.Context, phase string, names []string, d time.Duration) (time.Duration, bool) {
-	l := k.begins(nodeLoad{Size: payload.SmallRequest, Each: int(lightRate * d.Seconds()), Rate: lightRate * float64(len(names)-1), Seed: k.seed})
+	l := k.begins(nodeLoad{Size: payload.SmallRequest, Each: int(lightRate * d.Seconds()), Rate: lightRate * float64(len(names)-1), Seed: k.Seed})
 	k.expect(ctx, l, names)
 	results := k.offer(ctx, "open", l, names, func(n string) []string { return others(names, n) })
 	replies, first := k.replied(results)
 	k.book(phase, replies, k.arrived(ctx, names, results), first, false)
 	_, rec := k.merge(results)
-	return time.Duration(rec.Latency().P99), !k.failed()
+	return time.Duration(rec.Latency().P99), !k.Failed()
 }
 
 const (
@@ -476,18 +459,18 @@ func (k *transportKit) stoppedPeer(ctx context.Context, _ *testing.T) {
 		if !ok {
 			return
 		}
-		if accepted := p.accepted(); p.during > accepted && !k.environment().Race {
+		if accepted := p.accepted(); p.during > accepted && !k.Environment().Race {
 			if try < isolationTries {
 				continue
 			}
-			k.violate("isolation", "the p99 of calls to others was %v before a node was stopped, %v while it was, and %v after; accepted was %v, which was not met %d times in a row",
+			k.Violate("isolation", "the p99 of calls to others was %v before a node was stopped, %v while it was, and %v after; accepted was %v, which was not met %d times in a row",
 				p.before, p.during, p.after, accepted, try)
 		}
-		k.note("The p99 of calls to others was %v before a node was stopped, %v while it was, and %v after.", p.before, p.during, p.after)
-		k.timed("isolation_ratio", float64(p.during)/float64(p.usual()))
+		k.Note("The p99 of calls to others was %v before a node was stopped, %v while it was, and %v after.", p.before, p.during, p.after)
+		k.Timed("isolation_ratio", float64(p.during)/float64(p.usual()))
 		break
 	}
-	k.shown("isolation", "back_pressure", "deadline")
+	k.Shown("isolation", "back_pressure", "deadline")
 }
 
 // isolated are the p99 of calls before, during and after something that does not
@@ -514,20 +497,20 @@ func (k *transportKit) isolation(ctx context.Context) (p isolated, ok bool) {
 		return p, false
 	}
 	var floods map[string]flooding
-	k.underLoad(func() {
+	k.UnderLoad(func() {
 		k.signal(victim, syscall.SIGSTOP, stopped)
 		var flooded sync.WaitGroup
 		flooded.Go(func() { floods = k.flood(ctx, rest, victim, stop) })
 		p.during, _ = k.light(ctx, "while a node was stopped", rest, stop)
 		flooded.Wait()
 	})
-	p.share = k.processorShares().last
+	p.share = k.ProcessorShares().Last
 	for _, name := range rest {
 		k.judgeFlood(name, victim, floods[name])
 	}
 	k.signal(victim, syscall.SIGCONT, running)
 	if wrong := k.callable(ctx, rest, victim); wrong != "" {
-		k.violate("isolation", "%s was continued, and %s", victim, wrong)
+		k.Violate("isolation", "%s was continued, and %s", victim, wrong)
 	}
 	p.after, ok = k.light(ctx, "after a node was continued", rest, usual)
 	return p, ok
@@ -554,38 +537,38 @@ func (k *transportKit) judgeFlood(name, victim string, f flooding) {
 	k.calls += f.Accepted
 	k.answered += f.Accepted - f.Lost
 	if f.Stuck {
-		k.violate("back_pressure", "a call of %s to %s, which was stopped, did not return within %v", name, victim, callWithin)
+		k.Violate("back_pressure", "a call of %s to %s, which was stopped, did not return within %v", name, victim, callWithin)
 	}
 	if f.Lost > 0 {
-		k.violate("back_pressure", "%d of %d calls of %s to %s, which was stopped, never ended", f.Lost, f.Accepted, name, victim)
+		k.Violate("back_pressure", "%d of %d calls of %s to %s, which was stopped, never ended", f.Lost, f.Accepted, name, victim)
 	}
 	if f.Slowest > f.Deadline+lateBound {
-		k.violate("deadline", "a call of %s to %s, which was stopped, ended after %v, its deadline was %v", name, victim, f.Slowest, f.Deadline)
+		k.Violate("deadline", "a call of %s to %s, which was stopped, ended after %v, its deadline was %v", name, victim, f.Slowest, f.Deadline)
 	}
 	if f.Outstanding > floodBound*k.window {
-		k.violate("back_pressure", "%s took calls of %s MB for %s, which was stopped: what is on the way to it has no bound",
+		k.Violate("back_pressure", "%s took calls of %s MB for %s, which was stopped: what is on the way to it has no bound",
 			name, validate.Number(float64(f.Outstanding)/1e6), victim)
 	}
 	if f.Growth > floodBound*k.window {
-		k.violate("back_pressure", "%s grew by %s MB while it called %s, which was stopped", name, validate.Number(float64(f.Growth)/1e6), victim)
+		k.Violate("back_pressure", "%s grew by %s MB while it called %s, which was stopped", name, validate.Number(float64(f.Growth)/1e6), victim)
 	}
 }
 
 // callable waits until nodes can call another, which was lost to them.
 func (k *transportKit) callable(ctx context.Context, from []string, to string) (wrong string) {
-	ctx, cancel := context.WithTimeout(ctx, settleBound)
+	ctx, cancel := context.WithTimeout(ctx, scenario.Settle)
 	defer cancel()
-	wait.Until(ctx, settleBound, func() bool {
+	wait.Until(ctx, scenario.Settle, func() bool {
 		wrong = ""
 		for _, name := range from {
 			var failed map[string]string
 			if err := k.ask(ctx, name, nodeOrder{Do: "ping", To: []string{to}}, &failed); err != nil {
 				wrong = err.Error()
 				if errors.Is(err, context.DeadlineExceeded) {
-					wrong = fmt.Sprintf("a call of %s to it never ended, which was waited for for %v", name, settleBound)
+					wrong = fmt.Sprintf("a call of %s to it never ended, which was waited for for %v", name, scenario.Settle)
 				}
 			} else if len(failed) > 0 {
-				wrong = fmt.Sprintf("after %v a call of %s to it still failed: %s", settleBound, name, failed[to])
+				wrong = fmt.Sprintf("after %v a call of %s to it still failed: %s", scenario.Settle, name, failed[to])
 			}
 		}
 		return wrong == ""
@@ -595,14 +578,14 @@ func (k *transportKit) callable(ctx context.Context, from []string, to string) (
 
 // deadPeer kills a node to which calls are on the way, and calls it then.
 func (k *transportKit) deadPeer(ctx context.Context, _ *testing.T) {
-	defer k.shown("dead_peer")
+	defer k.Shown("dead_peer")
 	names := k.names()
 	victim, rest := names[len(names)-1], names[:len(names)-1]
 	l := k.begins(nodeLoad{Size: payload.SmallRequest, Each: 1000, InFlight: 1000, Hold: true})
 	var killing sync.WaitGroup
 	killing.Go(func() {
 		want := len(rest) * l.InFlight
-		wait.Until(ctx, settleBound, func() bool {
+		wait.Until(ctx, scenario.Settle, func() bool {
 			now := 0
 			for _, name := range rest {
 				var n int
@@ -619,26 +602,26 @@ func (k *transportKit) deadPeer(ctx context.Context, _ *testing.T) {
 	killing.Wait()
 	replies, _ := k.replied(results)
 	if replies.Lost > 0 {
-		k.violate("dead_peer", "%s was killed: %d of %d calls that were on the way to it never ended", victim, replies.Lost, replies.Sent)
+		k.Violate("dead_peer", "%s was killed: %d of %d calls that were on the way to it never ended", victim, replies.Lost, replies.Sent)
 		return
 	}
 	// No message can arrive at the dead.
 	k.book("a node was killed", replies, measure.Account{}, "", true)
 	k.lists(ctx, rest, []string{victim}, NodeFailed, "")
-	share := k.conditions().Share
+	share := k.Conditions().Share
 	k.each(rest, func(name string) error {
 		var r refusal
 		err := k.ask(ctx, name, nodeOrder{Do: "refused", To: []string{victim}}, &r)
 		switch {
 		case err != nil:
 		case r.NeverEnded:
-			k.violate("dead_peer", "a call of %s to %s, which is dead, never ended", name, victim)
+			k.Violate("dead_peer", "a call of %s to %s, which is dead, never ended", name, victim)
 		case r.Answered:
-			k.violate("dead_peer", "a call of %s to %s, which is dead, was answered", name, victim)
+			k.Violate("dead_peer", "a call of %s to %s, which is dead, was answered", name, victim)
 		case !r.Unreachable:
-			k.violate("dead_peer", "a call of %s to %s, which is dead, ended with an error that is not the one for that: %s", name, victim, r.Err)
-		case share > 0 && float64(r.Slowest) > float64(atOnceBound)/share && !k.environment().Race:
-			k.violate("dead_peer", "a call of %s to %s, which is dead, took %v to end, accepted is %v", name, victim, r.Slowest, atOnceBound)
+			k.Violate("dead_peer", "a call of %s to %s, which is dead, ended with an error that is not the one for that: %s", name, victim, r.Err)
+		case share > 0 && float64(r.Slowest) > float64(atOnceBound)/share && !k.Environment().Race:
+			k.Violate("dead_peer", "a call of %s to %s, which is dead, took %v to end, accepted is %v", name, victim, r.Slowest, atOnceBound)
 		}
 		return err
 	})
@@ -673,7 +656,7 @@ func BenchmarkTransport(b *testing.B, start func(testing.TB, NodeConfig) (Node, 
 	defer k.killAll()
 	const pairs = benchNodes * (benchNodes - 1)
 	each := (b.N + pairs - 1) / pairs
-	l := nodeLoad{At: time.Now().Add(headStart).UnixNano(), Size: payload.SmallRequest, Each: each,
+	l := nodeLoad{At: time.Now().Add(load.HeadStart).UnixNano(), Size: payload.SmallRequest, Each: each,
 		InFlight: min(each, validate.BaseScale/pairs) * (benchNodes - 1)}
 	var mu sync.Mutex
 	var all sync.WaitGroup
@@ -682,7 +665,7 @@ func BenchmarkTransport(b *testing.B, start func(testing.TB, NodeConfig) (Node, 
 	for name, p := range k.processes {
 		all.Go(func() {
 			var r loadResult
-			if err := p.Ask(b.Context(), nodeOrder{Do: "closed", To: others(nodeNames(benchNodes), name), Load: &l}, &r); err != nil {
+			if err := p.Ask(b.Context(), nodeOrder{Do: "closed", To: others(proc.NodeNames(benchNodes), name), Load: &l}, &r); err != nil {
 				b.Error(err)
 			}
 			mu.Lock()
@@ -718,7 +701,7 @@ func formBench(b *testing.B, site *proc.Site, look time.Duration) benchCluster {
 		c.killAll()
 		b.Fatal(err)
 	}
-	for _, name := range nodeNames(benchNodes) {
+	for _, name := range proc.NodeNames(benchNodes) {
 		var told sync.Once
 		p, err := site.Start(nil, proc.Options{OnEvent: func(body json.RawMessage) {
 			var e nodeEvent
@@ -737,7 +720,7 @@ func formBench(b *testing.B, site *proc.Site, look time.Duration) benchCluster {
 		}
 		c.processes[name] = p
 	}
-	for _, name := range nodeNames(benchNodes) {
+	for _, name := range proc.NodeNames(benchNodes) {
 		var at struct{ Addr string }
 		err := c.processes[name].Ask(b.Context(), nodeOrder{Do: "start", Pace: look,
 			Start: &nodeStart{Name: name, Bind: "127.0.0.1:0", Seeds: seeds, Secret: nodeSecret(1)}}, &at)
@@ -748,12 +731,12 @@ func formBench(b *testing.B, site *proc.Site, look time.Duration) benchCluster {
 			seeds = []string{at.Addr}
 		}
 	}
-	late := time.After(settleBound)
+	late := time.After(scenario.Settle)
 	for range benchNodes {
 		select {
 		case <-formed:
 		case <-late:
-			fail(fmt.Errorf("not formed within %v", settleBound))
+			fail(fmt.Errorf("not formed within %v", scenario.Settle))
 		}
 	}
 	return c

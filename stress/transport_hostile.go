@@ -43,7 +43,7 @@ func (k *transportKit) strangers(ctx context.Context, _ *testing.T) {
 		_, _ = conn.Write(nonsense[i%len(nonsense)]) // it need not read them
 	}
 	for _, wrong := range k.pairs(ctx, names) {
-		k.violate("secret", "while %d strangers held connections to %s a call failed: %s", len(conns), names[0], wrong)
+		k.Violate("secret", "while %d strangers held connections to %s a call failed: %s", len(conns), names[0], wrong)
 	}
 	var listening sync.WaitGroup
 	for _, c := range conns {
@@ -53,13 +53,13 @@ func (k *transportKit) strangers(ctx context.Context, _ *testing.T) {
 			n, _ := c.Read(buf)
 			for _, name := range names {
 				if bytes.Contains(buf[:n], []byte(name)) {
-					k.violate("secret", "a stranger was told of %s", name)
+					k.Violate("secret", "a stranger was told of %s", name)
 				}
 			}
 		})
 	}
 	listening.Wait()
-	k.shown("secret")
+	k.Shown("secret")
 }
 
 // garbled damages what one node sends another, again and again, while all
@@ -73,17 +73,17 @@ func (k *transportKit) garbled(ctx context.Context, _ *testing.T) {
 	from, to := names[0], names[1]
 	var conns int
 	if err := k.ask(ctx, from, nodeOrder{Do: "damage", To: []string{k.addr(to)}}, &conns); err != nil {
-		k.fail("messaging: %v", err)
+		k.Fail("messaging: %v", err)
 		return
 	}
 	if conns == 0 {
-		k.notOffered("garbled", "the subject does not dial by the function it is given")
+		k.NotOffered("garbled", "the subject does not dial by the function it is given")
 		return
 	}
 	k.steady([]string{from, to}, false) // they may lose each other for a moment
 	for range rounds {
 		if err := k.ask(ctx, from, nodeOrder{Do: "damage", To: []string{k.addr(to)}}, &conns); err != nil {
-			k.fail("messaging: %v", err)
+			k.Fail("messaging: %v", err)
 			return
 		}
 		if !k.garble(ctx, names, from, to) {
@@ -93,7 +93,7 @@ func (k *transportKit) garbled(ctx context.Context, _ *testing.T) {
 	if k.lists(ctx, names, names, NodeAlive) == "" {
 		k.steady([]string{from, to}, true)
 	}
-	k.shown("garbled")
+	k.Shown("garbled")
 }
 
 // garble has one node call another, over a connection that will damage what it
@@ -103,7 +103,7 @@ func (k *transportKit) garble(ctx context.Context, names []string, from, to stri
 	var bystanders sync.WaitGroup
 	bystanders.Go(func() {
 		beside = k.offer(ctx, "open", nodeLoad{At: time.Now().UnixNano(), Size: payload.SmallRequest, Each: int(lightRate * garbleTime.Seconds()),
-			Rate: lightRate * float64(len(names)-1), Seed: k.seed}, names, func(n string) []string {
+			Rate: lightRate * float64(len(names)-1), Seed: k.Seed}, names, func(n string) []string {
 			if n == from {
 				return others(names, from, to)
 			}
@@ -117,19 +117,19 @@ func (k *transportKit) garble(ctx context.Context, names []string, from, to stri
 	arrivals := k.arrived(ctx, names, hurt)
 	bystanders.Wait()
 	if n := replies.Corrupted + arrivals.Corrupted + replies.Misrouted + arrivals.Misrouted; n > 0 {
-		k.violate("garbled", "a garbled frame from %s to %s was believed: %v, %v", from, to, replies, arrivals)
+		k.Violate("garbled", "a garbled frame from %s to %s was believed: %v, %v", from, to, replies, arrivals)
 	}
 	if replies.Lost > 0 {
-		k.violate("garbled", "a frame from %s to %s was garbled, and %d calls never ended", from, to, replies.Lost)
+		k.Violate("garbled", "a frame from %s to %s was garbled, and %d calls never ended", from, to, replies.Lost)
 	}
 	if b, first := k.replied(beside); b.Refused > 0 || !b.Clean() {
-		k.violate("garbled", "a frame from %s to %s was garbled, and other calls failed: %d ended with an error, the first with: %s; %v",
+		k.Violate("garbled", "a frame from %s to %s was garbled, and other calls failed: %d ended with an error, the first with: %s; %v",
 			from, to, b.Refused, first, b)
 	}
 	if wrong := k.callable(ctx, []string{from}, to); wrong != "" {
-		k.violate("garbled", "a frame from %s to %s was garbled, and %s", from, to, wrong)
+		k.Violate("garbled", "a frame from %s to %s was garbled, and %s", from, to, wrong)
 	}
-	return !k.failed()
+	return !k.Failed()
 }
 
 // garbleTime is how long after a frame was garbled its harm to others shows.

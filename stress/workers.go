@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"tensile/stress/internal/scenario"
 )
 
 // Workers is what the part of the chaos scenario drives that has workers die: a
@@ -63,22 +65,22 @@ const (
 
 // workersKit is the part of the chaos scenario with workers.
 type workersKit struct {
-	*scenario
+	*scenario.Scenario
 	open  func(testing.TB, WorkersConfig) Workers
 	worst float64 // least share of the processors in a moment under load
 }
 
 // take takes the subject through that part.
 func (k *workersKit) take() {
-	ok := k.phase("workers: a death", k.within(settleBound, k.death))
-	ok = k.phase("workers: a crash loop", k.within(2*settleBound, k.crashLoop)) && ok
-	ok = k.phase("workers: a hang", k.within(2*settleBound, k.hang)) && ok
+	ok := k.Phase("workers: a death", k.Within(scenario.Settle, k.death))
+	ok = k.Phase("workers: a crash loop", k.Within(2*scenario.Settle, k.crashLoop)) && ok
+	ok = k.Phase("workers: a hang", k.Within(2*scenario.Settle, k.hang)) && ok
 	if ok {
-		k.phase("workers: a tenth dies", k.tenth)
+		k.Phase("workers: a tenth dies", k.tenth)
 	} else {
-		k.note("No load was offered to the workers, as correctness failed with a few.")
+		k.Note("No load was offered to the workers, as correctness failed with a few.")
 	}
-	k.shown("answers")
+	k.Shown("answers")
 }
 
 // crew is the workers of the subject with what the kit saw of them.
@@ -112,7 +114,7 @@ func (k *workersKit) start(t testing.TB, n, operations, restarts int, hung time.
 	c := &crew{workersKit: k, lives: make([]atomic.Int64, n), broken: make([]atomic.Bool, n),
 		handled: make([]atomic.Uint32, operations), release: make(chan struct{})}
 	c.Workers = k.open(t, WorkersConfig{Workers: n, Start: c.begin, Restarts: restarts, Within: crewWithin, Hung: hung})
-	k.subject(c.Workers)
+	k.Subject(c.Workers)
 	return c
 }
 
@@ -140,7 +142,7 @@ func (c *crew) begin(worker int) func(op uint64) error {
 // close ends the workers.
 func (c *crew) close() {
 	if err := c.Close(); err != nil {
-		c.fail("chaos: Close of the workers returned %v", err)
+		c.Fail("chaos: Close of the workers returned %v", err)
 	}
 }
 
@@ -163,13 +165,13 @@ func (c *crew) serves(ctx context.Context, worker int) bool {
 
 // allServe asks every worker at once, and returns those that do not serve.
 func (c *crew) allServe(ctx context.Context) (silent []int) {
-	ctx, cancel := context.WithTimeout(ctx, settleBound)
+	ctx, cancel := context.WithTimeout(ctx, scenario.Settle)
 	defer cancel()
 	var mu sync.Mutex
 	var all sync.WaitGroup
 	for worker := range c.lives {
 		all.Go(func() {
-			defer c.recovered("probing")
+			defer c.Recovered("probing")
 			if !c.serves(ctx, worker) {
 				mu.Lock()
 				defer mu.Unlock()
@@ -187,9 +189,9 @@ func (c *crew) untouched(when string, hits map[int]int) {
 	for worker := range c.lives {
 		switch more := int(c.lives[worker].Load()) - 1 - hits[worker]; {
 		case more > 0 && hits[worker] == 0:
-			c.violate("cascades", "%s: worker %d was restarted %d times, and nothing was done to it", when, worker, more)
+			c.Violate("cascades", "%s: worker %d was restarted %d times, and nothing was done to it", when, worker, more)
 		case more > 0:
-			c.violate("cascades", "%s: worker %d died %d times and was restarted %d times", when, worker, hits[worker], more+hits[worker])
+			c.Violate("cascades", "%s: worker %d died %d times and was restarted %d times", when, worker, hits[worker], more+hits[worker])
 		}
 	}
 }

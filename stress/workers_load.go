@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"tensile/stress/internal/scenario"
 	"tensile/stress/load"
 	"tensile/stress/measure"
 	"tensile/stress/report"
@@ -43,33 +44,33 @@ func (k *workersKit) tenth(ctx context.Context, t *testing.T) {
 	if testing.Short() {
 		rounds, length = 1, crewWindow/3
 	}
-	each := max(k.n/(rounds+1), 1)
+	each := max(k.N/(rounds+1), 1)
 	// Nobody watches for hangs here: on a busy machine a worker may well not have
 	// the processor for a while.
 	c := k.start(t, crewSize, crewWarmUp+each*(rounds+1), crewRestarts, 0)
 	defer c.close()
 	k.steadyState(ctx, c, "before")
-	if k.failed() {
+	if k.Failed() {
 		return
 	}
 	var rate float64
-	k.underLoad(func() { rate = c.capacity(ctx, crewWarmUp) })
-	rate = min(k.steadyRate(rate), float64(each)/length.Seconds())
+	k.UnderLoad(func() { rate = c.capacity(ctx, crewWarmUp) })
+	rate = min(k.SteadyRate(rate), float64(each)/length.Seconds())
 	calm := c.window(ctx, crewWarmUp, each, rate, nil, func(time.Time) {})
-	if k.saturated(calm.out) || k.failed() {
+	if k.Saturated(calm.out) || k.Failed() {
 		return
 	}
 	hits := make(map[int]int)
 	var times, ratios []float64
 	longest := time.Duration(0)
 	for round := range rounds {
-		victims := pickVictims(k.seed, round, crewSize, crewVictims)
+		victims := pickVictims(k.Seed, round, crewSize, crewVictims)
 		hit := make(map[int]bool)
 		for _, v := range victims {
 			hit[v] = true
 			hits[v]++
 		}
-		k.logf("round %d kills workers %v", round, victims)
+		k.Logf("round %d kills workers %v", round, victims)
 		var again []time.Duration
 		var died, lines time.Time
 		w := c.window(ctx, crewWarmUp+each*(round+1), each, rate, hit, func(began time.Time) {
@@ -79,9 +80,9 @@ func (k *workersKit) tenth(ctx context.Context, t *testing.T) {
 		k.timeline(round, died.Sub(lines), again)
 		slowest := slices.Max(again)
 		if i := slices.Index(again, -1); i >= 0 {
-			k.fail("chaos.serving: worker %d was killed with %d others and does not serve again", victims[i], len(victims)-1)
+			k.Fail("chaos.serving: worker %d was killed with %d others and does not serve again", victims[i], len(victims)-1)
 		} else if rest := time.Duration(w.rest.Max); slowest > tooSlow && slowest > beyondBlame*rest {
-			k.fail("chaos.recovery: worker %d served again %v after it was killed, although no operation of the others took more than %v",
+			k.Fail("chaos.recovery: worker %d served again %v after it was killed, although no operation of the others took more than %v",
 				victims[slices.Index(again, slowest)], slowest.Round(time.Millisecond), rest.Round(time.Millisecond))
 		}
 		longest = max(longest, slowest)
@@ -91,31 +92,31 @@ func (k *workersKit) tenth(ctx context.Context, t *testing.T) {
 		// The generator that comes late is no part of the subject: it had no processor either.
 		most, usual, late := time.Duration(w.rest.Max), time.Duration(calm.rest.Max), time.Duration(w.out.LateMax)
 		if most > tooSlow+late && most > beyondBlame*usual {
-			k.fail("chaos.p99: operations of workers that were not hit took up to %v, and up to %v while nothing happened",
+			k.Fail("chaos.p99: operations of workers that were not hit took up to %v, and up to %v while nothing happened",
 				most.Round(time.Millisecond), usual.Round(time.Millisecond))
 		}
 		c.untouched(fmt.Sprintf("after %d of %d workers were killed at once", len(victims), crewSize), hits)
 		ratios = append(ratios, float64(w.rest.P99)/max(float64(calm.rest.P99), float64(latencyFloor)))
-		k.note("Round %d: p99 of the workers not hit was %v, and %v while nothing happened; all killed served again after %v.", round,
+		k.Note("Round %d: p99 of the workers not hit was %v, and %v while nothing happened; all killed served again after %v.", round,
 			time.Duration(w.rest.P99).Round(10*time.Microsecond), time.Duration(calm.rest.P99).Round(10*time.Microsecond), slowest.Round(10*time.Microsecond))
-		k.record(func(r *report.Scenario) {
+		k.Record(func(r *report.Scenario) {
 			r.Operations += w.out.N
-			r.Steady = &report.Steady{Arrivals: k.settings().Arrivals.String(), Asked: w.out.Asked, Offered: w.out.Offered, N: w.out.N,
+			r.Steady = &report.Steady{Arrivals: k.Settings().Arrivals.String(), Asked: w.out.Asked, Offered: w.out.Offered, N: w.out.N,
 				Peak: w.out.Peak, Seconds: w.out.Took.Seconds(), Latency: w.rest, LateP50: w.out.LateP50, LateP99: w.out.LateP99, LateMax: w.out.LateMax, Series: w.series}
 		})
-		if k.aborted || ctx.Err() != nil {
+		if k.Aborted || ctx.Err() != nil {
 			return
 		}
 	}
 	k.steadyState(ctx, c, "after")
 	c.untouched("after all rounds", hits)
 	target := 103.0
-	k.record(func(r *report.Scenario) {
+	k.Record(func(r *report.Scenario) {
 		r.Repeats = append(r.Repeats, report.Repeats{Name: "time until a killed worker serves again", Unit: "ms", Values: times, Target: &target})
 	})
-	k.shown("lost", "cascades", "hypothesis")
-	k.timed("recovery", float64(longest)/1e6)
-	k.timed("recovery_reach", float64(longest)/1e6)
+	k.Shown("lost", "cascades", "hypothesis")
+	k.Timed("recovery", float64(longest)/1e6)
+	k.Timed("recovery_reach", float64(longest)/1e6)
 	slices.Sort(ratios)
 	k.relative("p99", ratios[len(ratios)/2])
 }
@@ -123,21 +124,21 @@ func (k *workersKit) tenth(ctx context.Context, t *testing.T) {
 // relative judges one latency by another, unless there was a moment in which
 // other work left too little to serve the load at all.
 func (k *workersKit) relative(criterion string, times float64) {
-	if k.worst < enoughShare*k.processorShares().sized {
-		k.notMeasured(criterion, "other work left %.0f %% of the processors for a moment; the figure was %s",
+	if k.worst < scenario.EnoughShare*k.ProcessorShares().Sized {
+		k.NotMeasured(criterion, "other work left %.0f %% of the processors for a moment; the figure was %s",
 			100*k.worst, validate.With(times, "times"))
 		return
 	}
-	k.timedAt(criterion, times, k.worst)
+	k.TimedAt(criterion, times, k.worst)
 }
 
 // steadyState checks the hypothesis: every worker serves.
 func (k *workersKit) steadyState(ctx context.Context, c *crew, when string) {
 	silent := c.allServe(ctx)
 	if len(silent) > 0 {
-		k.violate("hypothesis", "%d of %d workers do not serve %s the faults, such as worker %d", len(silent), crewSize, when, silent[0])
+		k.Violate("hypothesis", "%d of %d workers do not serve %s the faults, such as worker %d", len(silent), crewSize, when, silent[0])
 	}
-	k.measured("serving", float64(crewSize-len(silent)))
+	k.Measured("serving", float64(crewSize-len(silent)))
 }
 
 // pickVictims draws n of so many workers from the seed.
@@ -155,10 +156,10 @@ func (c *crew) capacity(ctx context.Context, n int) float64 {
 	began := time.Now()
 	for range crewClosed {
 		callers.Go(func() {
-			defer c.recovered("load")
+			defer c.Recovered("load")
 			for i := next.Add(1) - 1; i < int64(n) && ctx.Err() == nil; i = next.Add(1) - 1 {
 				if err := c.Do(ctx, int(i)%crewSize, opWork|uint64(i)); err != nil {
-					c.violate("lost", "operation %d of worker %d, which nothing was done to, returned %v", i, int(i)%crewSize, err)
+					c.Violate("lost", "operation %d of worker %d, which nothing was done to, returned %v", i, int(i)%crewSize, err)
 					return
 				}
 			}
@@ -181,13 +182,13 @@ func (c *crew) window(ctx context.Context, first, n int, rate float64, hit map[i
 	defer cancel(nil)
 	var faults sync.WaitGroup
 	var out load.Open
-	c.underLoad(func() {
-		out = load.Steady(ctx, load.Plan{Rate: rate, Count: n, Arrivals: c.settings().Arrivals, Seed: c.seed + uint64(first)},
+	c.UnderLoad(func() {
+		out = load.Steady(ctx, load.Plan{Rate: rate, Count: n, Arrivals: c.Settings().Arrivals, Seed: c.Seed + uint64(first)},
 			func(began time.Time, f *load.InFlight) {
 				rec.Begin(began)
-				c.follow(n, f.Ended, f.Now)
+				c.Follow(n, f.Ended, f.Now)
 				faults.Go(func() {
-					defer c.recovered("killing")
+					defer c.Recovered("killing")
 					third := time.NewTimer(time.Duration(float64(n) / rate / 3 * float64(time.Second)))
 					defer third.Stop()
 					select {
@@ -197,7 +198,7 @@ func (c *crew) window(ctx context.Context, first, n int, rate float64, hit map[i
 					}
 				})
 			}, func(i int, due int64) {
-				defer c.recovered("load")
+				defer c.Recovered("load")
 				worker := (first + i) % crewSize
 				errs[i] = c.Do(ctx, worker, opWork|uint64(first+i))
 				if !hit[worker] {
@@ -206,17 +207,17 @@ func (c *crew) window(ctx context.Context, first, n int, rate float64, hit map[i
 			})
 		faults.Wait()
 	})
-	c.worst = min(c.worst, c.shares.worst)
+	c.worst = min(c.worst, c.Shares.Worst)
 	if out.Unfinished > 0 {
-		c.aborted = true
-		c.fail("chaos: %d of %d operations on workers never ended: %v", out.Unfinished, n, context.Cause(ctx))
+		c.Aborted = true
+		c.Fail("chaos: %d of %d operations on workers never ended: %v", out.Unfinished, n, context.Cause(ctx))
 		return window{out: out}
 	}
 	for i, err := range errs {
 		worker, op := (first+i)%crewSize, uint64(first+i)
 		c.accounted(worker, op, err)
 		if err != nil && !hit[worker] {
-			c.violate("lost", "operation %d of worker %d, which was not hit, returned %v", op, worker, err)
+			c.Violate("lost", "operation %d of worker %d, which was not hit, returned %v", op, worker, err)
 		}
 	}
 	return window{out: out, rest: rec.Latency(), series: rec.Series()}
@@ -235,9 +236,9 @@ func (c *crew) kill(ctx context.Context, victims []int) []time.Duration {
 	var all sync.WaitGroup
 	for i, v := range victims {
 		all.Go(func() {
-			defer c.recovered("killing")
+			defer c.Recovered("killing")
 			<-gate
-			ctx, cancel := context.WithTimeout(ctx, settleBound)
+			ctx, cancel := context.WithTimeout(ctx, scenario.Settle)
 			defer cancel()
 			c.fatal(v, c.Do(ctx, v, opDie))
 			if again[i] = -1; !c.serves(ctx, v) {
@@ -245,7 +246,7 @@ func (c *crew) kill(ctx context.Context, victims []int) []time.Duration {
 			}
 			again[i] = time.Since(began)
 			if c.lives[v].Load() == before[i] {
-				c.violate("answers", "worker %d died of an operation, and serves though it was not started again", v)
+				c.Violate("answers", "worker %d died of an operation, and serves though it was not started again", v)
 			}
 		})
 	}
@@ -273,7 +274,7 @@ func (k *workersKit) timeline(round int, at time.Duration, again []time.Duration
 	if dead == 0 {
 		events = append(events, report.Event{At: (at + again[len(again)-1]).Seconds(), Kind: report.Recovered, Target: "workers", What: "all serve again"})
 	}
-	k.record(func(r *report.Scenario) {
+	k.Record(func(r *report.Scenario) {
 		r.Timelines = append(r.Timelines, report.Timeline{Name: "a tenth of the workers dies", Events: events,
 			Lines: []report.Line{line}, Unit: "workers"})
 	})

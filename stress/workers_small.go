@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"tensile/stress/internal/scenario"
 	"tensile/stress/internal/wait"
 )
 
@@ -18,11 +19,11 @@ func (k *workersKit) death(ctx context.Context, t *testing.T) {
 	defer c.close()
 	for worker := range fewWorkers {
 		if err := c.Do(ctx, worker, opWork|uint64(worker)); err != nil {
-			k.fail("chaos: worker %d, which nothing was done to, returned %v", worker, err)
+			k.Fail("chaos: worker %d, which nothing was done to, returned %v", worker, err)
 		}
 	}
 	if err := c.Do(ctx, victim, opFail); !errors.Is(err, errHandler) {
-		k.violate("answers", "Do returned %v, accepted is the handler's error %q", err, errHandler)
+		k.Violate("answers", "Do returned %v, accepted is the handler's error %q", err, errHandler)
 	}
 
 	// The worker is held, so that work stands in line when it dies.
@@ -36,7 +37,7 @@ func (k *workersKit) death(ctx context.Context, t *testing.T) {
 	}
 	close(c.release)
 	if err := <-held; err != nil {
-		k.violate("answers", "the operation before the one that killed worker %d returned %v", victim, err)
+		k.Violate("answers", "the operation before the one that killed worker %d returned %v", victim, err)
 	}
 	c.fatal(victim, <-died)
 	line.Wait()
@@ -44,7 +45,7 @@ func (k *workersKit) death(ctx context.Context, t *testing.T) {
 		c.accounted(victim, uint64(fewWorkers+i), err)
 	}
 	if !c.serves(ctx, victim) {
-		k.fail("chaos.serving: worker %d does not serve again after its death", victim)
+		k.Fail("chaos.serving: worker %d does not serve again after its death", victim)
 		return
 	}
 	for worker := range fewWorkers {
@@ -57,9 +58,9 @@ func (k *workersKit) death(ctx context.Context, t *testing.T) {
 func (c *crew) fatal(worker int, err error) {
 	switch {
 	case err == nil:
-		c.violate("answers", "the operation of which worker %d died was answered as handled", worker)
+		c.Violate("answers", "the operation of which worker %d died was answered as handled", worker)
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
-		c.violate("answers", "the operation of which worker %d died was never answered: %v", worker, err)
+		c.Violate("answers", "the operation of which worker %d died was never answered: %v", worker, err)
 	}
 }
 
@@ -68,11 +69,11 @@ func (c *crew) fatal(worker int, err error) {
 func (c *crew) accounted(worker int, op uint64, err error) {
 	switch n := c.handled[op].Load(); {
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
-		c.violate("answers", "operation %d of worker %d was never answered: %v", op, worker, err)
+		c.Violate("answers", "operation %d of worker %d was never answered: %v", op, worker, err)
 	case err == nil && n == 0:
-		c.violate("answers", "operation %d of worker %d was answered as handled and was not", op, worker)
+		c.Violate("answers", "operation %d of worker %d was answered as handled and was not", op, worker)
 	case n > 1:
-		c.violate("answers", "operation %d of worker %d was handled %d times", op, worker, n)
+		c.Violate("answers", "operation %d of worker %d was handled %d times", op, worker, n)
 	}
 }
 
@@ -82,7 +83,7 @@ func (k *workersKit) crashLoop(ctx context.Context, t *testing.T) {
 	c := k.start(t, fewWorkers, 0, restarts, 0)
 	defer c.close()
 	if silent := c.allServe(ctx); len(silent) > 0 {
-		k.fail("chaos.hypothesis: workers %v do not serve, and nothing was done to them", silent)
+		k.Fail("chaos.hypothesis: workers %v do not serve, and nothing was done to them", silent)
 		return
 	}
 	c.broken[victim].Store(true)
@@ -99,7 +100,7 @@ func (k *workersKit) crashLoop(ctx context.Context, t *testing.T) {
 			over = true
 		}
 		if n := int(c.lives[victim].Load()) - 1; n > restarts {
-			k.violate("intensity", "a worker that can not start was restarted %d times within %v, accepted is %d within %v: nothing stops the crash loop",
+			k.Violate("intensity", "a worker that can not start was restarted %d times within %v, accepted is %d within %v: nothing stops the crash loop",
 				n, watched, restarts, crewWithin)
 			break
 		}
@@ -107,18 +108,18 @@ func (k *workersKit) crashLoop(ctx context.Context, t *testing.T) {
 	for worker := range fewWorkers {
 		err := c.briefly(ctx, worker, opProbe)
 		if worker == victim && err == nil {
-			k.violate("answers", "a worker that can not start answered")
+			k.Violate("answers", "a worker that can not start answered")
 		} else if worker != victim && err != nil {
-			k.violate("intensity", "worker %d returned %v because worker %d is in a crash loop: it is not contained", worker, err, victim)
+			k.Violate("intensity", "worker %d returned %v because worker %d is in a crash loop: it is not contained", worker, err, victim)
 		}
 	}
 	c.untouched("beside a crash loop", map[int]int{victim: restarts})
-	k.shown("intensity")
+	k.Shown("intensity")
 }
 
 // briefly is Do for an operation whose answer may never come.
 func (c *crew) briefly(ctx context.Context, worker int, op uint64) error {
-	ctx, cancel := context.WithTimeout(ctx, settleBound/4)
+	ctx, cancel := context.WithTimeout(ctx, scenario.Settle/4)
 	defer cancel()
 	return c.Do(ctx, worker, op)
 }
@@ -131,7 +132,7 @@ func (k *workersKit) hang(ctx context.Context, t *testing.T) {
 	letGo := sync.OnceFunc(func() { close(c.release) })
 	defer letGo()
 	if _, ok := c.Workers.(WatchedWorkers); !ok {
-		k.notOffered("hung", "the subject does not watch for workers that hang")
+		k.NotOffered("hung", "the subject does not watch for workers that hang")
 		return
 	}
 	hung := make(chan error, 1)
@@ -142,18 +143,18 @@ func (k *workersKit) hang(ctx context.Context, t *testing.T) {
 			continue
 		}
 		if err := c.Do(ctx, worker, opWork|uint64(worker)); err != nil {
-			k.violate("hung", "worker %d returned %v while worker %d hung", worker, err, victim)
+			k.Violate("hung", "worker %d returned %v while worker %d hung", worker, err, victim)
 		}
 	}
-	soon, cancel := context.WithTimeout(ctx, settleBound)
+	soon, cancel := context.WithTimeout(ctx, scenario.Settle)
 	defer cancel()
 	if !c.serves(soon, victim) {
-		k.violate("hung", "worker %d hangs over an operation and was not replaced within %v, asked was %v", victim, settleBound, crewHung)
+		k.Violate("hung", "worker %d hangs over an operation and was not replaced within %v, asked was %v", victim, scenario.Settle, crewHung)
 	} else {
-		k.note("A worker that hung was replaced and served again after %v; asked was to notice after %v.", time.Since(began).Round(time.Millisecond), crewHung)
+		k.Note("A worker that hung was replaced and served again after %v; asked was to notice after %v.", time.Since(began).Round(time.Millisecond), crewHung)
 	}
 	letGo()
 	<-hung // nil if it was waited for, an error if it was given up
 	c.untouched("beside a worker that hung", map[int]int{victim: 1})
-	k.shown("hung")
+	k.Shown("hung")
 }

@@ -1,4 +1,4 @@
-package stress
+package scenario
 
 import (
 	"errors"
@@ -7,16 +7,16 @@ import (
 	"strings"
 )
 
-// unrecorded runs f while the flight recorder, which holds memory, does not.
-func (s *scenario) unrecorded(f func()) {
-	if s.run.Recorder == nil || !s.run.Recorder.Enabled() {
+// Unrecorded runs f while the flight recorder, which holds memory, does not.
+func (s *Scenario) Unrecorded(f func()) {
+	if s.Run.Recorder == nil || !s.Run.Recorder.Enabled() {
 		f()
 		return
 	}
-	s.run.Recorder.Stop()
+	s.Run.Recorder.Stop()
 	defer func() {
-		if err := s.run.Recorder.Start(); err != nil {
-			s.run.Folder.Logf("%s: the flight recorder does not go on: %v", s.id, err)
+		if err := s.Run.Recorder.Start(); err != nil {
+			s.Run.Folder.Logf("%s: the flight recorder does not go on: %v", s.ID, err)
 		}
 	}()
 	f()
@@ -25,21 +25,21 @@ func (s *scenario) unrecorded(f func()) {
 // keepEvidence saves the trace of the last seconds, and a goroutine and a heap
 // profile, in the output folder; it returns sentences that name them, and what child
 // processes print.
-func (s *scenario) keepEvidence() string {
+func (s *Scenario) keepEvidence() string {
 	var kept []string
 	keep := func(name string, write func(*os.File) error) {
-		file, err := s.run.Folder.CreateEvidence(s.id + name)
+		file, err := s.Run.Folder.CreateEvidence(s.ID + name)
 		if err == nil {
 			err = errors.Join(write(file), file.Close())
 		}
 		if err != nil {
-			s.run.Folder.Logf("%s: no evidence %s: %v", s.id, name, err)
+			s.Run.Folder.Logf("%s: no evidence %s: %v", s.ID, name, err)
 			return
 		}
 		kept = append(kept, file.Name())
 	}
-	if s.run.Recorder != nil && s.run.Recorder.Enabled() {
-		keep(".trace", func(f *os.File) error { _, err := s.run.Recorder.WriteTo(f); return err })
+	if s.Run.Recorder != nil && s.Run.Recorder.Enabled() {
+		keep(".trace", func(f *os.File) error { _, err := s.Run.Recorder.WriteTo(f); return err })
 	}
 	keep(".goroutines.txt", func(f *os.File) error { return pprof.Lookup("goroutine").WriteTo(f, 1) })
 	keep(".heap.pprof", func(f *os.File) error { return pprof.Lookup("heap").WriteTo(f, 0) })
@@ -51,7 +51,7 @@ func (s *scenario) keepEvidence() string {
 		sentences = append(sentences, "kept of the moment: "+strings.Join(kept, ", "))
 	}
 	if children {
-		sentences = append(sentences, "what the child processes print: "+s.run.Folder.Logs(s.id))
+		sentences = append(sentences, "what the child processes print: "+s.Run.Folder.Logs(s.ID))
 	}
 	return strings.Join(sentences, "\n")
 }

@@ -1,4 +1,4 @@
-package stress
+package scenario
 
 import (
 	"context"
@@ -15,29 +15,29 @@ import (
 	"tensile/stress/validate"
 )
 
-// probes are the loads by which a kit lets its subject be explored beyond the
+// Loads are the loads by which a kit lets its subject be explored beyond the
 // scenario.
-type probes struct {
-	// burst does n operations at once and returns operations a second.
-	burst func(ctx context.Context, n int) (rate float64, err error)
-	// steady offers n operations at a rate.
-	steady func(ctx context.Context, n int, rate float64) (load.Open, measure.Latency, error)
+type Loads struct {
+	// Burst does n operations at once and returns operations a second.
+	Burst func(ctx context.Context, n int) (rate float64, err error)
+	// Steady offers n operations at a rate.
+	Steady func(ctx context.Context, n int, rate float64) (load.Open, measure.Latency, error)
 }
 
-// explore looks for the limits of a subject whose throughput was measured, as
+// Explore looks for the limits of a subject whose throughput was measured, as
 // far as the settings ask for it. What was found by the time something went
 // wrong is kept.
-func (s *scenario) explore(throughput float64, p probes) {
-	if !s.settings().Knee && !s.settings().Scaling {
+func (s *Scenario) Explore(throughput float64, p Loads) {
+	if !s.Settings().Knee && !s.Settings().Scaling {
 		return
 	}
 	s.stopMemory() // the budget is for the scenario
-	if s.settings().Knee {
-		s.longPhase("knee", exploreBound, func(ctx context.Context, _ *testing.T) { s.knee(ctx, throughput, p) })
+	if s.Settings().Knee {
+		s.LongPhase("knee", exploreBound, func(ctx context.Context, _ *testing.T) { s.knee(ctx, throughput, p) })
 	}
-	if s.settings().Scaling {
-		s.run.Bloated = true
-		s.longPhase("scaling", exploreBound, func(ctx context.Context, _ *testing.T) { s.scaling(ctx, p) })
+	if s.Settings().Scaling {
+		s.Run.Bloated = true
+		s.LongPhase("scaling", exploreBound, func(ctx context.Context, _ *testing.T) { s.scaling(ctx, p) })
 	}
 }
 
@@ -53,18 +53,18 @@ const (
 
 // knee raises the rate of an open load until a threshold of the steady run is
 // missed.
-func (s *scenario) knee(ctx context.Context, throughput float64, p probes) {
+func (s *Scenario) knee(ctx context.Context, throughput float64, p Loads) {
 	k := &report.Knee{Throughput: throughput}
-	s.record(func(r *report.Scenario) { r.Knee = k })
+	s.Record(func(r *report.Scenario) { r.Knee = k })
 	rate := kneeFrom * throughput
 	for range kneeSteps {
-		out, l, err := p.steady(ctx, max(int(rate*kneeHold), 100), rate)
+		out, l, err := p.Steady(ctx, max(int(rate*kneeHold), 100), rate)
 		if err != nil {
 			k.Missed = err.Error()
 			return
 		}
 		missed := s.missedAt(out, l)
-		s.record(func(*report.Scenario) {
+		s.Record(func(*report.Scenario) {
 			k.Steps = append(k.Steps, report.KneeStep{Asked: rate, Offered: out.Offered, Latency: l, Missed: missed})
 		})
 		if missed != "" {
@@ -77,12 +77,12 @@ func (s *scenario) knee(ctx context.Context, throughput float64, p probes) {
 }
 
 // missedAt says which threshold an open load misses, or "".
-func (s *scenario) missedAt(out load.Open, l measure.Latency) string {
+func (s *Scenario) missedAt(out load.Open, l measure.Latency) string {
 	if out.Saturated() {
 		return "the generator could not offer more"
 	}
-	for _, c := range s.run.Criteria(s.id) {
-		ns, ok := map[string]int64{s.id + ".p50": l.P50, s.id + ".p95": l.P95, s.id + ".p99": l.P99}[c.ID]
+	for _, c := range s.Run.Criteria(s.ID) {
+		ns, ok := map[string]int64{s.ID + ".p50": l.P50, s.ID + ".p95": l.P95, s.ID + ".p99": l.P99}[c.ID]
 		if ok && float64(ns)/1e6 >= c.Target {
 			return fmt.Sprintf("%s was %s, must be below %s", c.Name, validate.With(float64(ns)/1e6, c.Unit), validate.With(c.Target, c.Unit))
 		}
@@ -98,14 +98,14 @@ var scales = []int{1_000, 10_000, 100_000, 1_000_000}
 
 // scaling measures bursts of growing size, and a burst with each number of
 // processors.
-func (s *scenario) scaling(ctx context.Context, p probes) {
+func (s *Scenario) scaling(ctx context.Context, p Loads) {
 	result := &report.Scaling{}
-	s.record(func(r *report.Scenario) { r.Scaling = result })
+	s.Record(func(r *report.Scenario) { r.Scaling = result })
 	began := time.Now()
 	bound, _ := ctx.Deadline()
 	var n, seconds, bytes []float64
 	for _, size := range scales {
-		if s.aborted || ctx.Err() != nil {
+		if s.Aborted || ctx.Err() != nil {
 			break
 		}
 		// The next takes about ten times as long as all so far.
@@ -119,14 +119,14 @@ func (s *scenario) scaling(ctx context.Context, p probes) {
 		}
 		debug.FreeOSMemory()
 		sampler := measure.StartSampler(5 * time.Millisecond)
-		rate, err := p.burst(ctx, size)
+		rate, err := p.Burst(ctx, size)
 		use := sampler.Stop()
 		if err != nil {
 			result.Cut = fmt.Sprintf("N = %d: %v", size, err)
 			break
 		}
 		held := use.Peak.Heap + use.Peak.Stacks - use.Before.Heap - use.Before.Stacks
-		s.record(func(*report.Scenario) {
+		s.Record(func(*report.Scenario) {
 			result.Steps = append(result.Steps, report.ScalingStep{N: size, Throughput: rate, Memory: held})
 		})
 		n, seconds, bytes = append(n, float64(size)), append(seconds, float64(size)/rate), append(bytes, float64(held))
@@ -138,17 +138,17 @@ func (s *scenario) scaling(ctx context.Context, p probes) {
 
 // processors measures the burst of the scenario with 1, 2, 4 and so on
 // processors, up to those there are.
-func (s *scenario) processors(ctx context.Context, p probes, result *report.Scaling) {
+func (s *Scenario) processors(ctx context.Context, p Loads, result *report.Scaling) {
 	all := runtime.GOMAXPROCS(0)
 	defer runtime.GOMAXPROCS(all)
 	var procs, rates []float64
 	for use := 1; use <= all && ctx.Err() == nil; use = next(use, all) {
 		runtime.GOMAXPROCS(use)
-		rate, err := p.burst(ctx, s.n)
+		rate, err := p.Burst(ctx, s.N)
 		if err != nil {
 			break
 		}
-		s.record(func(*report.Scenario) {
+		s.Record(func(*report.Scenario) {
 			result.Processors = append(result.Processors, report.ProcessorStep{Processors: use, Throughput: rate})
 		})
 		procs, rates = append(procs, float64(use)), append(rates, rate)

@@ -1,4 +1,4 @@
-package stress
+package scenario
 
 import (
 	"sync"
@@ -11,12 +11,12 @@ import (
 type shares struct {
 	known bool
 	least float64 // in the phase under load in which it was least
-	last  float64 // in the latest phase under load
-	worst float64 // in the worst moment of the latest phase under load
-	sized float64 // in the phase by which the steady load was sized
+	Last  float64 // in the latest phase under load
+	Worst float64 // in the worst moment of the latest phase under load
+	Sized float64 // in the phase by which the steady load was sized
 }
 
-var undisturbed = shares{least: 1, last: 1, worst: 1, sized: 1}
+var undisturbed = shares{least: 1, Last: 1, Worst: 1, Sized: 1}
 
 const (
 	// quietTime is long enough for the kernel's account, which counts hundredths
@@ -37,7 +37,7 @@ const (
 // Other goroutines that never block are given 10 ms for each microsecond of
 // those that do, so what they leave to a subject can not be told; then nothing
 // in time is judged.
-func (s *scenario) isCrowded() bool {
+func (s *Scenario) isCrowded() bool {
 	meter := measure.StartMeter()
 	time.Sleep(quietTime)
 	busy, ok := meter.Busy()
@@ -45,13 +45,13 @@ func (s *scenario) isCrowded() bool {
 	if !ok || !ok2 || busy <= crowdedBusy*share {
 		return false
 	}
-	s.note("Other goroutines of this process kept %.0f %% of the processors busy before the scenario began: no figure in time is judged.", 100*busy)
+	s.Note("Other goroutines of this process kept %.0f %% of the processors busy before the scenario began: no figure in time is judged.", 100*busy)
 	return true
 }
 
-// underLoad follows the share of the processors during f, and for a little longer
+// UnderLoad follows the share of the processors during f, and for a little longer
 // where f is too short for the kernel's clock: other work does not end with it.
-func (s *scenario) underLoad(f func()) {
+func (s *Scenario) UnderLoad(f func()) {
 	worst, stop := 1.0, make(chan struct{})
 	var watching sync.WaitGroup
 	watching.Go(func() {
@@ -80,22 +80,22 @@ func (s *scenario) underLoad(f func()) {
 	share = s.judged(share)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.shares.known = s.shares.known || ok
-	s.shares.last, s.shares.worst = share, min(worst, share)
-	s.shares.least = min(s.shares.least, share)
+	s.Shares.known = s.Shares.known || ok
+	s.Shares.Last, s.Shares.Worst = share, min(worst, share)
+	s.Shares.least = min(s.Shares.least, share)
 }
 
-// processorShares are those seen so far.
-func (s *scenario) processorShares() shares {
+// ProcessorShares are those seen so far.
+func (s *Scenario) ProcessorShares() shares {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.shares
+	return s.Shares
 }
 
 // judged is the share by which figures are judged.
-func (s *scenario) judged(share float64) float64 {
+func (s *Scenario) judged(share float64) float64 {
 	switch {
-	case s.crowded:
+	case s.Crowded:
 		return 0
 	case share > quietShare:
 		return 1

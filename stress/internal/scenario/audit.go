@@ -1,0 +1,86 @@
+package scenario
+
+import (
+	"context"
+	"os"
+	"runtime"
+
+	"tensile/stress/report"
+	"tensile/stress/validate"
+)
+
+// overMemory is the sentence of the memory criterion if this scenario misses it.
+func (s *Scenario) overMemory() string {
+	if s.Environment().Race || s.result.Memory == nil || s.result.Memory.Peak.RSS == nil {
+		return ""
+	}
+	c := validate.NewChecklist(validate.Of(validate.WholeRun)).Measure(validate.WholeRun+".memory",
+		float64(*s.result.Memory.Peak.RSS)/1e6, s.Conditions())
+	if c.Verdict == validate.Failed {
+		return c.String()
+	}
+	return ""
+}
+
+// Audit waits until everything the scenario used is gone, and counts what is
+// not. more are leaks that only the kit can see.
+func (s *Scenario) Audit(more int) {
+	ctx, cancel := context.WithTimeout(context.Background(), Settle)
+	defer cancel()
+	s.stopMemory()
+	s.closeLogs()
+	runtime.GC()
+	leaks := s.baseline.Leaks(ctx)
+	s.Record(func(r *report.Scenario) { r.Leaks = &leaks })
+	s.Measured("leaks", float64(leaks.Goroutines+leaks.Descriptors+leaks.Children+more))
+	if !leaks.None() {
+		s.Fail("%s: %s", s.ID, leaks)
+	}
+}
+
+// LogFile is where a child process of that name writes what it prints, in the
+// output folder; children that come after one another share it. The files stay
+// if the scenario fails. It returns nil, which leads to the standard error,
+// where there can be no file.
+func (s *Scenario) LogFile(name string) *os.File {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if file := s.logs[name]; file != nil {
+		return file
+	}
+	file, err := s.Run.Folder.CreateLog(s.ID, name)
+	if err != nil {
+		s.Run.Folder.Logf("%s: no log of %s: %v", s.ID, name, err)
+		return nil
+	}
+	if s.logs == nil {
+		s.logs = make(map[string]*os.File)
+	}
+	s.logs[name] = file
+	return file
+}
+
+// closeLogs closes the files of logFile.
+func (s *Scenario) closeLogs() {
+	for _, file := range s.logs {
+		_ = file.Close() // children wrote to it, not this process
+	}
+	s.logs = nil
+}
+
+// stopMemory ends the account of memory, unless that was done before.
+func (s *Scenario) stopMemory() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.memory != nil {
+		use := s.memory.Stop()
+		s.result.Memory, s.memory = &use, nil
+	}
+}
+
+// OnInterrupt has end called if the process is interrupted.
+func (s *Scenario) OnInterrupt(end func()) {
+	s.Run.Mu.Lock()
+	defer s.Run.Mu.Unlock()
+	s.Run.AtEnd = append(s.Run.AtEnd, end)
+}

@@ -1,0 +1,43 @@
+package scenario
+
+import (
+	"context"
+	"runtime"
+
+	"tensile/stress/internal/wait"
+	"tensile/stress/measure"
+)
+
+// LiveMemory is heap and stacks in bytes, without garbage.
+func LiveMemory() int64 {
+	runtime.GC()
+	m := measure.ReadMemory()
+	return m.Heap + m.Stacks
+}
+
+// KeptRounds is how often what may be kept is done, beyond the first time.
+const KeptRounds = 3
+
+// Retains has once do something n times, in rounds from 0 on, and looks whether more
+// than limit bytes of each stay in memory. Whatever a subject sets up for as much as
+// that it has after the first round; and it may clean up now and then. keeps is
+// false where once was.
+func (s *Scenario) Retains(ctx context.Context, what string, n int, limit float64, once func(round int) bool) bool {
+	if !once(0) {
+		return false
+	}
+	before := LiveMemory()
+	for round := 1; round <= KeptRounds; round++ {
+		if !once(round) {
+			return false
+		}
+	}
+	each := 0.0
+	if !wait.Until(ctx, Settle/4, func() bool {
+		each = float64(LiveMemory()-before) / float64(KeptRounds*n)
+		return each <= limit
+	}) {
+		s.Violate("kept", "for each %s %.0f bytes stay in memory, accepted are %.0f", what, each, limit)
+	}
+	return true
+}
