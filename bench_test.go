@@ -18,6 +18,7 @@ import (
 	"tensile/queue"
 	"tensile/registry"
 	"tensile/stress"
+	"tensile/stress/node"
 )
 
 func BenchmarkPooling(b *testing.B) {
@@ -272,10 +273,10 @@ func BenchmarkFormation(b *testing.B) { stress.BenchmarkCluster(b, startNode) }
 
 func BenchmarkMessaging(b *testing.B) { stress.BenchmarkTransport(b, startNode) }
 
-// node is package cluster behind the interface of its kits.
-type node struct{ *cluster.Node }
+// member is package cluster behind the interface of its kits.
+type member struct{ *cluster.Node }
 
-func startNode(_ testing.TB, cfg stress.NodeConfig) (stress.Node, error) {
+func startNode(_ testing.TB, cfg node.Config) (node.Node, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	n, err := cluster.Start(ctx, cluster.Config{
@@ -292,29 +293,29 @@ func startNode(_ testing.TB, cfg stress.NodeConfig) (stress.Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	return node{n}, nil
+	return member{n}, nil
 }
 
-func (n node) Members() []stress.NodeMember {
-	var all []stress.NodeMember
+func (n member) Members() []node.Member {
+	var all []node.Member
 	for _, m := range n.Node.Members() {
 		if m.Name != n.Name() {
-			all = append(all, stress.NodeMember{Name: m.Name, State: stress.NodeState(m.State.String())})
+			all = append(all, node.Member{Name: m.Name, State: node.State(m.State.String())})
 		}
 	}
 	return all
 }
 
-func (n node) Call(to string, request []byte, done func([]byte, error)) { n.Go(to, request, done) }
+func (n member) Call(to string, request []byte, done func([]byte, error)) { n.Go(to, request, done) }
 
-func (n node) Send(to string, message []byte) error {
+func (n member) Send(to string, message []byte) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	return n.Node.Send(ctx, to, message)
 }
 
-func (node) Errors() stress.NodeErrors {
-	return stress.NodeErrors{
+func (member) Errors() node.Errors {
+	return node.Errors{
 		Unauthenticated: cluster.ErrUnauthenticated, NameTaken: cluster.ErrNameTaken, AddressTaken: cluster.ErrAddressTaken,
 		Unreachable: cluster.ErrUnreachable, Overloaded: cluster.ErrOverloaded,
 	}

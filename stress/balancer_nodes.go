@@ -84,8 +84,9 @@ func (k *balancerKit) connections(ctx context.Context, t *testing.T) {
 // diallers dial at the same time. A strategy that counts may be off by as many.
 const diallers = 8
 
-// dialer makes connections without keep-alives, which take longer than the rest.
-var dialer = net.Dialer{KeepAlive: -1}
+// noKeepAlive makes connections without keep-alives, which take longer than the
+// rest.
+var noKeepAlive = net.Dialer{KeepAlive: -1}
 
 // nodeConnections are real connections, and the nodes they lead to.
 type nodeConnections struct {
@@ -162,7 +163,7 @@ func (c *nodeConnections) dialOne(key uint64) bool {
 		c.Violate("dead", "%s: a connection was given to %q, which is no node that is up", DefaultStrategy, p.Node())
 		return false
 	}
-	conn, err := dialer.Dial("tcp", server.Addr)
+	conn, err := noKeepAlive.Dial("tcp", server.Addr)
 	if err != nil {
 		c.Fail("balancing: %s: dialling %s: %v", DefaultStrategy, p.Node(), err)
 		return false

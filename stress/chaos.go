@@ -5,8 +5,10 @@ import (
 	"testing"
 	"time"
 
+	"tensile/stress/internal/nodes"
 	"tensile/stress/internal/proc"
 	"tensile/stress/internal/scenario"
+	"tensile/stress/node"
 	"tensile/stress/validate"
 )
 
@@ -19,7 +21,7 @@ type ChaosSubjects struct {
 	Engine func(testing.TB) Engine
 	// Nodes starts a node of a cluster, in a process of its own; with it go
 	// Links between them, and an Engine.
-	Nodes func(testing.TB, NodeConfig) (Node, error)
+	Nodes func(testing.TB, node.Config) (node.Node, error)
 	Links func(testing.TB, LinksConfig) Links
 }
 
@@ -66,7 +68,7 @@ type World struct {
 func TestChaos(t *testing.T, subjects ChaosSubjects) {
 	site := proc.At(t, "node")
 	if site.Child() {
-		site.Serve(serveNode(t, subjects.Nodes))
+		site.Serve(nodes.Serve(t, subjects.Nodes))
 		return
 	}
 	s := scenario.Begin(t, validate.Chaos)
@@ -89,10 +91,10 @@ func TestChaos(t *testing.T, subjects ChaosSubjects) {
 		}
 	}
 	if subjects.Nodes != nil && subjects.Links != nil && subjects.Engine != nil {
-		k := &nodesKit{nodes: newNodes(s, site, lookOften), subjects: subjects}
-		k.nodes.told = k.told
+		k := &nodesKit{Nodes: nodes.New(s, site, nodes.LookOften), subjects: subjects}
+		k.Nodes.Notified = k.told
 		k.take()
-		left = k.leaks
+		left = k.Leaks
 	} else {
 		for _, c := range []string{"nodes", "nodes_recovery", "nodes_faults", "nodes_answers"} {
 			s.NotOffered(c, "no nodes, links and engine were handed to the kit")

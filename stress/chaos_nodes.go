@@ -12,9 +12,11 @@ import (
 	"testing"
 	"time"
 
+	"tensile/stress/internal/nodes"
 	"tensile/stress/internal/proc"
 	"tensile/stress/internal/scenario"
 	"tensile/stress/internal/wait"
+	"tensile/stress/node"
 	"tensile/stress/report"
 )
 
@@ -52,10 +54,10 @@ type LinksConfig struct {
 
 // nodesKit is the part of the chaos scenario with node processes.
 type nodesKit struct {
-	*nodes
+	*nodes.Nodes
 	subjects ChaosSubjects
 	members  []string
-	starts   map[string]nodeStart
+	starts   map[string]nodes.Start
 	links    Links
 	patience time.Duration // for a call
 	length   time.Duration // of a fault
@@ -120,12 +122,12 @@ func (k *nodesKit) take() {
 		}))
 	}
 	if ok {
-		k.Phase("nodes: close", k.closeAll)
+		k.Phase("nodes: close", k.CloseAll)
 	}
 	if len(k.times) == 0 {
 		return
 	}
-	k.Record(func(r *report.Scenario) { r.Timelines = append(r.Timelines, k.line) })
+	k.Record(func(r *report.Scenario) { r.Timelines = append(r.Timelines, k.Line) })
 	k.Repeats("from a fault in the cluster to its steady state", k.times, "nodes_recovery")
 	k.Shown("nodes", "nodes_faults", "nodes_answers", "cascades")
 	if slow {
@@ -167,7 +169,7 @@ func (k *nodesKit) form(ctx context.Context, t *testing.T) {
 
 // plan gives every node an address, which it keeps, and links to all others.
 func (k *nodesKit) plan() bool {
-	k.starts = make(map[string]nodeStart)
+	k.starts = make(map[string]nodes.Start)
 	var addrs []string
 	for _, name := range k.members {
 		addr, err := proc.FreeAddr()
@@ -176,7 +178,7 @@ func (k *nodesKit) plan() bool {
 			return false
 		}
 		addrs = append(addrs, addr)
-		k.starts[name] = nodeStart{Name: name, Bind: addr, Secret: nodeSecret(k.Seed), Detours: make(map[string]string)}
+		k.starts[name] = nodes.Start{Name: name, Bind: addr, Secret: nodes.Secret(k.Seed), Detours: make(map[string]string)}
 	}
 	for i, from := range k.members {
 		for j, to := range k.members {
@@ -198,14 +200,14 @@ func (k *nodesKit) plan() bool {
 // of formation to judge.
 func (k *nodesKit) enter(ctx context.Context, name string) (err error) {
 	for range enterTries {
-		if !k.launch(name) {
+		if !k.Launch(name) {
 			return fmt.Errorf("the process of %s does not start", name)
 		}
 		if err = k.begin(ctx, name); err == nil || ctx.Err() != nil {
 			return err
 		}
 		k.Note("%v. It was started again.", err)
-		k.reap(name)
+		k.Reap(name)
 	}
 	return err
 }
@@ -213,11 +215,11 @@ func (k *nodesKit) enter(ctx context.Context, name string) (err error) {
 // begin tells a process to be a node, and to join those that are members.
 func (k *nodesKit) begin(ctx context.Context, name string) error {
 	start := k.starts[name]
-	for _, other := range others(k.names(), name) {
+	for _, other := range nodes.Others(k.Names(), name) {
 		start.Seeds = append(start.Seeds, k.starts[other].Bind)
 	}
 	var at struct{ Type string }
-	if err := k.ask(ctx, name, nodeOrder{Do: "start", Pace: k.lookEvery, Start: &start}, &at); err != nil {
+	if err := k.Ask(ctx, name, nodes.Order{Do: "start", Pace: k.LookEvery, Start: &start}, &at); err != nil {
 		return fmt.Errorf("starting %s: %w", name, err)
 	}
 	k.AddSubject(at.Type)
@@ -239,27 +241,27 @@ func (k *nodesKit) untilSteady(ctx context.Context) bool {
 // look asks every node for what it holds of the others, and has it call them.
 // The error is the first thing that is not as it is in the steady state: every
 // node lists every other as alive, and all calls are answered.
-func (k *nodesKit) look(ctx context.Context) (map[string]nodeLook, error) {
+func (k *nodesKit) look(ctx context.Context) (map[string]nodes.Look, error) {
 	k.looks++
-	looks, errs := make([]nodeLook, len(k.members)), make([]error, len(k.members))
+	looks, errs := make([]nodes.Look, len(k.members)), make([]error, len(k.members))
 	var all sync.WaitGroup
 	for i, name := range k.members {
 		all.Go(func() {
 			ctx, cancel := context.WithTimeout(ctx, 2*k.patience)
 			defer cancel()
-			errs[i] = k.ask(ctx, name, nodeOrder{Do: "look", To: others(k.members, name), Seq: k.looks, Patience: k.patience}, &looks[i])
+			errs[i] = k.Ask(ctx, name, nodes.Order{Do: "look", To: nodes.Others(k.members, name), Seq: k.looks, Patience: k.patience}, &looks[i])
 		})
 	}
 	all.Wait()
-	by := make(map[string]nodeLook)
+	by := make(map[string]nodes.Look)
 	var first error
 	for i, name := range k.members {
 		if by[name] = looks[i]; errs[i] != nil {
 			first = cmp.Or(first, fmt.Errorf("%s does not answer: %w", name, errs[i]))
 			continue
 		}
-		for _, other := range others(k.members, name) {
-			if is := looks[i].Members[other]; is != NodeAlive {
+		for _, other := range nodes.Others(k.members, name) {
+			if is := looks[i].Members[other]; is != node.Alive {
 				first = cmp.Or(first, fmt.Errorf("%s has %s as %s", name, other, cmp.Or(is, "unknown")))
 			}
 			if c := looks[i].Calls[other]; c.Err != "" {
@@ -271,7 +273,7 @@ func (k *nodesKit) look(ctx context.Context) (map[string]nodeLook, error) {
 }
 
 func (k *nodesKit) close() {
-	k.killAll()
+	k.KillAll()
 	if k.links != nil {
 		if err := k.links.Close(); err != nil {
 			k.Fail("chaos: Close of the links returned %v", err)
@@ -341,10 +343,10 @@ func (k *nodesKit) watch(e *episode) {
 }
 
 // told is called with each change of what a node holds of another.
-func (k *nodesKit) told(by, about string, is NodeState) {
+func (k *nodesKit) told(by, about string, is node.State) {
 	k.em.Lock()
 	defer k.em.Unlock()
-	if e := k.episode; e != nil && is != NodeAlive && by != e.victim && about != e.victim {
+	if e := k.episode; e != nil && is != node.Alive && by != e.victim && about != e.victim {
 		e.cascade("%s has %s as %s", by, about, cmp.Or(is, "unknown"))
 	}
 }
@@ -393,7 +395,7 @@ func (e *episode) judge(breaks bool) {
 	if e.found.IsZero() {
 		return
 	}
-	e.event(report.Recovered, e.victim, "steady state again")
+	e.Event(report.Recovered, e.victim, "steady state again")
 	recovery := e.found.Sub(e.injected)
 	e.times = append(e.times, float64(recovery)/1e6)
 	e.Note("%s of %s for %v: the steady state was lost after %v, and held again %v after the fault.", e.fault, e.victim,
@@ -422,24 +424,24 @@ func (e *episode) strike() (undo func() error, err error) {
 	defer cancel()
 	switch e.fault {
 	case ChaosKill:
-		e.struck(e.signal(e.victim, syscall.SIGKILL, killed))
-		e.reap(e.victim)
+		e.struck(e.Signal(e.victim, syscall.SIGKILL, nodes.Killed))
+		e.Reap(e.victim)
 		return func() error {
 			ctx, cancel := context.WithTimeout(context.Background(), scenario.Settle)
 			defer cancel()
-			if !e.launch(e.victim) {
+			if !e.Launch(e.victim) {
 				return errors.New("its process does not start")
 			}
-			e.event(report.Undone, e.victim, "restarted")
+			e.Event(report.Undone, e.victim, "restarted")
 			err := e.begin(ctx, e.victim)
 			if err != nil {
-				e.reap(e.victim) // it will be tried again
+				e.Reap(e.victim) // it will be tried again
 			}
 			return err
 		}, nil
 	case ChaosPause:
-		e.struck(e.signal(e.victim, syscall.SIGSTOP, stopped))
-		return func() error { e.signal(e.victim, syscall.SIGCONT, running); return nil }, nil
+		e.struck(e.Signal(e.victim, syscall.SIGSTOP, nodes.Stopped))
+		return func() error { e.Signal(e.victim, syscall.SIGCONT, nodes.Running); return nil }, nil
 	}
 	// Datagrams do not go through the links.
 	if err := e.mute(ctx, e.fault == ChaosPartition || e.fault == ChaosCut, e.fault == ChaosPartition); err != nil {
@@ -450,12 +452,12 @@ func (e *episode) strike() (undo func() error, err error) {
 		return nil, errors.Join(err, e.mute(ctx, false, false))
 	}
 	e.struck(time.Now())
-	e.event(report.Fault, e.victim, e.fault)
+	e.Event(report.Fault, e.victim, e.fault)
 	return func() error {
 		ctx, cancel := context.WithTimeout(context.Background(), scenario.Settle)
 		defer cancel()
 		err := errors.Join(heal(), e.mute(ctx, false, false))
-		e.event(report.Undone, e.victim, e.fault+" undone")
+		e.Event(report.Undone, e.victim, e.fault+" undone")
 		return err
 	}, nil
 }
@@ -473,15 +475,15 @@ func (e *episode) mute(ctx context.Context, from, to bool) error {
 	errs := make([]error, len(e.members))
 	var all sync.WaitGroup
 	for i, name := range e.members {
-		o := nodeOrder{Do: "mute"}
+		o := nodes.Order{Do: "mute"}
 		if name == e.victim && from {
-			for _, other := range others(e.members, name) {
+			for _, other := range nodes.Others(e.members, name) {
 				o.To = append(o.To, e.starts[other].Bind)
 			}
 		} else if name != e.victim && to {
 			o.To = []string{e.starts[e.victim].Bind}
 		}
-		all.Go(func() { errs[i] = e.ask(ctx, name, o, nil) })
+		all.Go(func() { errs[i] = e.Ask(ctx, name, o, nil) })
 	}
 	all.Wait()
 	return errors.Join(errs...)
@@ -515,7 +517,7 @@ func (e *episode) steady(ctx context.Context) error {
 	case err != nil:
 		if e.lost.IsZero() {
 			e.lost = now
-			e.event(report.Detected, e.victim, "steady state lost: "+err.Error())
+			e.Event(report.Detected, e.victim, "steady state lost: "+err.Error())
 		}
 		e.found = time.Time{}
 	case !e.lost.IsZero() && e.found.IsZero():

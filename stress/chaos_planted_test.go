@@ -12,6 +12,7 @@ import (
 
 	"tensile/chaos"
 	"tensile/stress"
+	"tensile/stress/node"
 )
 
 func TestPlantedWorkers(t *testing.T) {
@@ -239,14 +240,14 @@ func (f faultyEngine) unguarded(ctx context.Context, bound int, steps []stress.C
 
 // shakyNode is a sound node with a fault on top, for the chaos kit.
 type shakyNode struct {
-	stress.Node
+	node.Node
 	calls  atomic.Int64
 	mu     sync.Mutex
 	failed map[string]bool
 	last   []byte
 }
 
-func startShakyNode(_ testing.TB, cfg stress.NodeConfig) (stress.Node, error) {
+func startShakyNode(_ testing.TB, cfg node.Config) (node.Node, error) {
 	n, err := startSubject(cfg)
 	if err != nil {
 		return nil, err
@@ -267,12 +268,12 @@ func (f *shakyNode) Call(to string, request []byte, done func([]byte, error)) {
 	})
 }
 
-func (f *shakyNode) Members() []stress.NodeMember {
+func (f *shakyNode) Members() []node.Member {
 	all := f.Node.Members()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, m := range all {
-		if m.State == stress.NodeFailed {
+		if m.State == node.Failed {
 			f.failed[m.Name] = true
 		}
 	}
@@ -280,7 +281,7 @@ func (f *shakyNode) Members() []stress.NodeMember {
 		switch {
 		case planted == "does not take a node back" && f.failed[m.Name],
 			planted == "calls a healthy node dead" && len(f.failed) > 0 && !f.failed[m.Name]:
-			all[i].State = stress.NodeFailed
+			all[i].State = node.Failed
 		}
 	}
 	return all

@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"tensile/cluster"
-	"tensile/stress"
+	"tensile/stress/node"
 	"tensile/stress/report"
 )
 
@@ -61,7 +61,7 @@ func TestPlantedSlowCluster(t *testing.T) {
 }
 
 // plantInStart starts nodes with a fault.
-func plantInStart(cfg stress.NodeConfig) (stress.Node, error) {
+func plantInStart(cfg node.Config) (node.Node, error) {
 	switch planted {
 	case "accepts any secret":
 		cfg.Secret = []byte("the same for everybody, and long enough")
@@ -72,26 +72,26 @@ func plantInStart(cfg stress.NodeConfig) (stress.Node, error) {
 			_ = taken.Close()
 		}
 	}
-	node, err := startSubject(cfg)
+	n, err := startSubject(cfg)
 	switch {
 	case planted == "another name will do" && errors.Is(err, cluster.ErrNameTaken):
 		cfg.Name += "0"
-		node, err = startSubject(cfg)
+		n, err = startSubject(cfg)
 	case planted == "one error for all" && err != nil:
 		err = fmt.Errorf("%w, or something: %v", cluster.ErrUnreachable, err)
 	}
 	if err != nil {
 		return nil, err
 	}
-	f := &faultyNode{Node: node, cfg: cfg, began: time.Now(), noticed: make(map[string]time.Time), late: make(map[string]time.Time)}
+	f := &faultyNode{Node: n, cfg: cfg, began: time.Now(), noticed: make(map[string]time.Time), late: make(map[string]time.Time)}
 	f.plant()
 	return f, nil
 }
 
 // faultyNode is a sound node with a fault on top.
 type faultyNode struct {
-	stress.Node
-	cfg   stress.NodeConfig
+	node.Node
+	cfg   node.Config
 	began time.Time
 
 	mu      sync.Mutex
@@ -122,28 +122,28 @@ func (f *faultyNode) plant() {
 	f.plantInCalls()
 }
 
-func (f *faultyNode) Members() []stress.NodeMember {
+func (f *faultyNode) Members() []node.Member {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	var all []stress.NodeMember
+	var all []node.Member
 	for _, m := range f.Node.Members() {
-		if m.State == stress.NodeFailed && f.noticed[m.Name].IsZero() {
+		if m.State == node.Failed && f.noticed[m.Name].IsZero() {
 			f.noticed[m.Name] = time.Now()
-		} else if m.State == stress.NodeAlive && planted != "takes nobody back" {
+		} else if m.State == node.Alive && planted != "takes nobody back" {
 			delete(f.noticed, m.Name)
 		}
-		f.parted = f.parted || m.State == stress.NodeLeft
+		f.parted = f.parted || m.State == node.Left
 		since := f.noticed[m.Name]
 		switch {
-		case planted == "keeps the dead" && m.State == stress.NodeFailed,
-			planted == "never again" && m.State == stress.NodeFailed && f.parted,
-			planted == "slow to notice" && m.State == stress.NodeFailed && time.Since(since) < 300*time.Millisecond,
-			planted == "hardly notices" && m.State == stress.NodeFailed && time.Since(since) < 7*time.Second:
-			m.State = stress.NodeAlive
-		case planted == "left is failed" && m.State == stress.NodeLeft,
+		case planted == "keeps the dead" && m.State == node.Failed,
+			planted == "never again" && m.State == node.Failed && f.parted,
+			planted == "slow to notice" && m.State == node.Failed && time.Since(since) < 300*time.Millisecond,
+			planted == "hardly notices" && m.State == node.Failed && time.Since(since) < 7*time.Second:
+			m.State = node.Alive
+		case planted == "left is failed" && m.State == node.Left,
 			planted == "takes nobody back" && !since.IsZero(),
 			planted == "accuses when it is late" && time.Now().Before(f.late[m.Name]):
-			m.State = stress.NodeFailed
+			m.State = node.Failed
 		case planted == "drops a healthy one" && f.cfg.Name == "node-1" && m.Name == "node-2" && time.Since(f.began)%(300*time.Millisecond) > 250*time.Millisecond:
 			continue
 		}

@@ -8,6 +8,7 @@ import (
 
 	"tensile/cluster"
 	"tensile/stress"
+	"tensile/stress/node"
 )
 
 func TestStressCluster(t *testing.T) { stress.TestCluster(t, startNode) }
@@ -15,7 +16,7 @@ func TestStressCluster(t *testing.T) { stress.TestCluster(t, startNode) }
 // subjectNode is package cluster behind the interface of the kit.
 type subjectNode struct{ *cluster.Node }
 
-func startNode(_ testing.TB, cfg stress.NodeConfig) (stress.Node, error) {
+func startNode(_ testing.TB, cfg node.Config) (node.Node, error) {
 	if planted != "" {
 		plantInHandler(&cfg)
 		return plantInStart(cfg)
@@ -23,7 +24,7 @@ func startNode(_ testing.TB, cfg stress.NodeConfig) (stress.Node, error) {
 	return startSubject(cfg)
 }
 
-func startSubject(cfg stress.NodeConfig) (stress.Node, error) {
+func startSubject(cfg node.Config) (node.Node, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	n, err := cluster.Start(ctx, cluster.Config{
@@ -44,11 +45,11 @@ func startSubject(cfg stress.NodeConfig) (stress.Node, error) {
 	return subjectNode{n}, nil
 }
 
-func (n subjectNode) Members() []stress.NodeMember {
-	var all []stress.NodeMember
+func (n subjectNode) Members() []node.Member {
+	var all []node.Member
 	for _, m := range n.Node.Members() {
 		if m.Name != n.Name() {
-			all = append(all, stress.NodeMember{Name: m.Name, State: stress.NodeState(m.State.String())})
+			all = append(all, node.Member{Name: m.Name, State: node.State(m.State.String())})
 		}
 	}
 	return all
@@ -64,8 +65,8 @@ func (n subjectNode) Send(to string, message []byte) error {
 	return n.Node.Send(ctx, to, message)
 }
 
-func (subjectNode) Errors() stress.NodeErrors {
-	return stress.NodeErrors{
+func (subjectNode) Errors() node.Errors {
+	return node.Errors{
 		Unauthenticated: cluster.ErrUnauthenticated, NameTaken: cluster.ErrNameTaken, AddressTaken: cluster.ErrAddressTaken,
 		Unreachable: cluster.ErrUnreachable, Overloaded: cluster.ErrOverloaded,
 	}

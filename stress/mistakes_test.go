@@ -7,6 +7,7 @@ import (
 	"go.uber.org/goleak"
 
 	"tensile/stress"
+	"tensile/stress/node"
 )
 
 // mistakes are of those who use the kits, and not of their subjects.
@@ -33,7 +34,7 @@ var mistakes = map[string]struct {
 		stress.TestChaos(t, stress.ChaosSubjects{})
 	}, "chaos: there is no subject"},
 	"panic in a child": {func(t *testing.T) {
-		stress.TestCluster(t, func(testing.TB, stress.NodeConfig) (stress.Node, error) { panic("where is it?") })
+		stress.TestCluster(t, func(testing.TB, node.Config) (node.Node, error) { panic("where is it?") })
 	}, "what the child processes print: "},
 	"nameless errors": {func(t *testing.T) {
 		stress.TestRouter(t, func(tb testing.TB, cfg stress.RouterConfig) stress.Router { return namelessRouter{openRouter(tb, cfg)} })

@@ -2,7 +2,6 @@ package stress
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -12,27 +11,29 @@ import (
 	"testing"
 	"time"
 
+	"tensile/stress/internal/nodes"
 	"tensile/stress/internal/payload"
 	"tensile/stress/internal/proc"
 	"tensile/stress/internal/scenario"
 	"tensile/stress/internal/wait"
 	"tensile/stress/load"
 	"tensile/stress/measure"
+	"tensile/stress/node"
 	"tensile/stress/report"
 	"tensile/stress/validate"
 )
 
 // TestTransport takes the nodes that start starts through the scenario of
 // messages between nodes. start is as for TestCluster.
-func TestTransport(t *testing.T, start func(testing.TB, NodeConfig) (Node, error)) {
+func TestTransport(t *testing.T, start func(testing.TB, node.Config) (node.Node, error)) {
 	site := proc.At(t, "node")
 	if site.Child() {
-		site.Serve(serveNode(t, start))
+		site.Serve(nodes.Serve(t, start))
 		return
 	}
-	k := &transportKit{nodes: newNodes(scenario.Begin(t, validate.Messaging), site, lookSeldom)}
-	k.window = max(nodeWindow, k.perPair(k.N)*roomOfCall)
-	defer k.killAll()
+	k := &transportKit{Nodes: nodes.New(scenario.Begin(t, validate.Messaging), site, nodes.LookSeldom)}
+	k.Window = max(nodes.Window, k.perPair(k.N)*roomOfCall)
+	defer k.KillAll()
 	ok := k.Phase("formation", k.formation)
 	ok = ok && k.Phase("sizes", k.sizes)
 	ok = ok && k.Phase("one-way", k.oneWay)
@@ -50,16 +51,16 @@ func TestTransport(t *testing.T, start func(testing.TB, NodeConfig) (Node, error
 	}
 	k.judgeAll()
 	if ok {
-		k.Phase("close", k.closeAll)
+		k.Phase("close", k.CloseAll)
 	}
-	k.killAll()
+	k.KillAll()
 	if !k.Aborted {
-		k.Audit(k.leaks)
+		k.Audit(k.Leaks)
 	}
 }
 
 type transportKit struct {
-	*nodes
+	*nodes.Nodes
 	calls    int // made
 	answered int // with a reply or an error
 	rate     float64
@@ -78,16 +79,16 @@ const (
 
 // formation starts all nodes and waits until each knows all others.
 func (k *transportKit) formation(ctx context.Context, _ *testing.T) {
-	if _, ok := k.form(ctx, proc.NodeNames(k.Settings().Nodes)); !ok {
+	if _, ok := k.Form(ctx, proc.NodeNames(k.Settings().Nodes)); !ok {
 		return
 	}
-	for _, wrong := range k.pairs(ctx, k.names()) {
+	for _, wrong := range k.Pairs(ctx, k.Names()) {
 		k.Fail("messaging: %s", wrong)
 	}
 }
 
 // begins numbers a load that begins soon.
-func (k *transportKit) begins(l nodeLoad) nodeLoad {
+func (k *transportKit) begins(l nodes.Load) nodes.Load {
 	k.loads++
 	l.ID, l.At = k.loads, time.Now().Add(load.HeadStart).UnixNano()
 	return l
@@ -95,14 +96,14 @@ func (k *transportKit) begins(l nodeLoad) nodeLoad {
 
 // offer has nodes offer a load to others, each its part, at the same time. to
 // names those that a node calls.
-func (k *transportKit) offer(ctx context.Context, how string, l nodeLoad, from []string, to func(string) []string) map[string]loadResult {
-	results := make(map[string]loadResult)
+func (k *transportKit) offer(ctx context.Context, how string, l nodes.Load, from []string, to func(string) []string) map[string]nodes.Result {
+	results := make(map[string]nodes.Result)
 	var mu sync.Mutex
 	k.each(from, func(name string) error {
 		part := l
 		part.Seed += uint64(payload.NodeNumber(name))
-		var r loadResult
-		err := k.ask(ctx, name, nodeOrder{Do: how, To: to(name), Load: &part}, &r)
+		var r nodes.Result
+		err := k.Ask(ctx, name, nodes.Order{Do: how, To: to(name), Load: &part}, &r)
 		mu.Lock()
 		defer mu.Unlock()
 		results[name] = r
@@ -122,14 +123,14 @@ func (k *transportKit) each(names []string, do func(name string) error) {
 }
 
 // expect tells nodes to count what arrives of a load.
-func (k *transportKit) expect(ctx context.Context, l nodeLoad, names []string) {
+func (k *transportKit) expect(ctx context.Context, l nodes.Load, names []string) {
 	k.each(names, func(name string) error {
-		return k.ask(ctx, name, nodeOrder{Do: "serve", To: others(names, name), Load: &l}, nil)
+		return k.Ask(ctx, name, nodes.Order{Do: "serve", To: nodes.Others(names, name), Load: &l}, nil)
 	})
 }
 
 // arrived asks all nodes what has arrived of what the others have sent.
-func (k *transportKit) arrived(ctx context.Context, names []string, results map[string]loadResult) measure.Account {
+func (k *transportKit) arrived(ctx context.Context, names []string, results map[string]nodes.Result) measure.Account {
 	var sum measure.Account
 	var mu sync.Mutex
 	k.each(names, func(name string) error {
@@ -138,7 +139,7 @@ func (k *transportKit) arrived(ctx context.Context, names []string, results map[
 			sent[from] = r.Sent[name]
 		}
 		var a measure.Account
-		err := k.ask(ctx, name, nodeOrder{Do: "served", To: others(names, name), Load: &nodeLoad{Sent: sent}}, &a)
+		err := k.Ask(ctx, name, nodes.Order{Do: "served", To: nodes.Others(names, name), Load: &nodes.Load{Sent: sent}}, &a)
 		mu.Lock()
 		defer mu.Unlock()
 		sum = sum.Add(a)
@@ -148,7 +149,7 @@ func (k *transportKit) arrived(ctx context.Context, names []string, results map[
 }
 
 // replied sums up what came of the calls of all nodes.
-func (k *transportKit) replied(results map[string]loadResult) (sum measure.Account, first string) {
+func (k *transportKit) replied(results map[string]nodes.Result) (sum measure.Account, first string) {
 	for _, name := range slices.Sorted(maps.Keys(results)) {
 		r := results[name]
 		sum = sum.Add(r.Account)
@@ -194,11 +195,11 @@ func (k *transportKit) judgeAll() {
 
 // sizes calls with payloads of every size, empty ones too.
 func (k *transportKit) sizes(ctx context.Context, _ *testing.T) {
-	names := k.names()
+	names := k.Names()
 	for _, size := range []int{0, 1, payload.SmallRequest, 1 << 10, 64 << 10} {
 		k.each(names, func(name string) error {
 			var wrong map[string]string
-			err := k.ask(ctx, name, nodeOrder{Do: "ping", To: others(names, name), Load: &nodeLoad{Size: size}}, &wrong)
+			err := k.Ask(ctx, name, nodes.Order{Do: "ping", To: nodes.Others(names, name), Load: &nodes.Load{Size: size}}, &wrong)
 			for to, what := range wrong {
 				k.Violate("sizes", "a call of %d bytes from %s to %s failed: %s", size, name, to, what)
 			}
@@ -210,10 +211,10 @@ func (k *transportKit) sizes(ctx context.Context, _ *testing.T) {
 
 // oneWay sends messages to which there is no reply.
 func (k *transportKit) oneWay(ctx context.Context, _ *testing.T) {
-	names := k.names()
-	l := k.begins(nodeLoad{Size: payload.SmallRequest, Each: k.perPair(k.N / 5)})
+	names := k.Names()
+	l := k.begins(nodes.Load{Size: payload.SmallRequest, Each: k.perPair(k.N / 5)})
 	k.expect(ctx, l, names)
-	results := k.offer(ctx, "one-way", l, names, func(n string) []string { return others(names, n) })
+	results := k.offer(ctx, "one-way", l, names, func(n string) []string { return nodes.Others(names, n) })
 	if k.Failed() {
 		return
 	}
@@ -252,9 +253,9 @@ func (k *transportKit) perNode(n int) int { return k.perPair(n) * (k.Settings().
 
 // inFlight has N calls on their way and none answered, counted at one instant.
 func (k *transportKit) inFlight(ctx context.Context, _ *testing.T) {
-	names := k.names()
+	names := k.Names()
 	each := k.perPair(k.N)
-	l := k.begins(nodeLoad{Size: payload.SmallRequest, Each: each, InFlight: k.perNode(k.N), Hold: true})
+	l := k.begins(nodes.Load{Size: payload.SmallRequest, Each: each, InFlight: k.perNode(k.N), Hold: true})
 	k.expect(ctx, l, names)
 	most, offered, released := 0, make(chan struct{}), make(chan struct{})
 	go func() {
@@ -264,7 +265,7 @@ func (k *transportKit) inFlight(ctx context.Context, _ *testing.T) {
 			var mu sync.Mutex
 			k.each(names, func(name string) error {
 				var n int
-				err := k.ask(ctx, name, nodeOrder{Do: "flight"}, &n)
+				err := k.Ask(ctx, name, nodes.Order{Do: "flight"}, &n)
 				mu.Lock()
 				defer mu.Unlock()
 				now += n
@@ -279,7 +280,7 @@ func (k *transportKit) inFlight(ctx context.Context, _ *testing.T) {
 			var mu sync.Mutex
 			k.each(names, func(name string) error {
 				var n int
-				err := k.ask(ctx, name, nodeOrder{Do: "release"}, &n)
+				err := k.Ask(ctx, name, nodes.Order{Do: "release"}, &n)
 				mu.Lock()
 				defer mu.Unlock()
 				left -= n
@@ -294,7 +295,7 @@ func (k *transportKit) inFlight(ctx context.Context, _ *testing.T) {
 			}
 		}
 	}()
-	results := k.offer(ctx, "closed", l, names, func(n string) []string { return others(names, n) })
+	results := k.offer(ctx, "closed", l, names, func(n string) []string { return nodes.Others(names, n) })
 	close(offered)
 	<-released
 	replies, first := k.replied(results)
@@ -310,11 +311,11 @@ func (k *transportKit) inFlight(ctx context.Context, _ *testing.T) {
 const releasePause = 5 * time.Millisecond
 
 // closed offers a closed load of calls and returns their rate.
-func (k *transportKit) closed(ctx context.Context, phase string, l nodeLoad) float64 {
-	names := k.names()
+func (k *transportKit) closed(ctx context.Context, phase string, l nodes.Load) float64 {
+	names := k.Names()
 	l = k.begins(l)
 	k.expect(ctx, l, names)
-	results := k.offer(ctx, "closed", l, names, func(n string) []string { return others(names, n) })
+	results := k.offer(ctx, "closed", l, names, func(n string) []string { return nodes.Others(names, n) })
 	replies, first := k.replied(results)
 	k.book(phase, replies, k.arrived(ctx, names, results), first, false)
 	began, ended := int64(0), int64(0)
@@ -339,9 +340,9 @@ func (k *transportKit) throughput(ctx context.Context, _ *testing.T) {
 	few := k.perNode(min(k.N, fewInFlight))
 	var fewRate float64
 	k.UnderLoad(func() {
-		k.rate = k.closed(ctx, "throughput", nodeLoad{Size: payload.SmallRequest, Each: k.perPair(n), InFlight: k.perNode(k.N)})
+		k.rate = k.closed(ctx, "throughput", nodes.Load{Size: payload.SmallRequest, Each: k.perPair(n), InFlight: k.perNode(k.N)})
 		if !k.Failed() {
-			fewRate = k.closed(ctx, "throughput of few", nodeLoad{Size: payload.SmallRequest, Each: k.perPair(n / 4), InFlight: few})
+			fewRate = k.closed(ctx, "throughput of few", nodes.Load{Size: payload.SmallRequest, Each: k.perPair(n / 4), InFlight: few})
 		}
 	})
 	k.Timed("throughput", k.rate)
@@ -363,15 +364,15 @@ func (k *transportKit) throughput(ctx context.Context, _ *testing.T) {
 
 // steadyRun offers an open load.
 func (k *transportKit) steadyRun(ctx context.Context, _ *testing.T) {
-	names := k.names()
+	names := k.Names()
 	rate := k.SteadyRate(k.rate)
 	n := scenario.SteadyCount(min(10*k.N, maxCalls/2), rate)
-	l := k.begins(nodeLoad{Size: payload.SmallRequest, Each: k.perPair(n), Rate: rate / float64(len(names)),
+	l := k.begins(nodes.Load{Size: payload.SmallRequest, Each: k.perPair(n), Rate: rate / float64(len(names)),
 		Arrivals: k.Settings().Arrivals, Seed: k.Seed})
 	k.expect(ctx, l, names)
-	var results map[string]loadResult
+	var results map[string]nodes.Result
 	k.UnderLoad(func() {
-		results = k.offer(ctx, "open", l, names, func(n string) []string { return others(names, n) })
+		results = k.offer(ctx, "open", l, names, func(n string) []string { return nodes.Others(names, n) })
 	})
 	replies, first := k.replied(results)
 	k.book("steady", replies, k.arrived(ctx, names, results), first, false)
@@ -383,7 +384,7 @@ func (k *transportKit) steadyRun(ctx context.Context, _ *testing.T) {
 }
 
 // merge makes one open load of those of all nodes.
-func (k *transportKit) merge(results map[string]loadResult) (load.Open, *measure.Recorder) {
+func (k *transportKit) merge(results map[string]nodes.Result) (load.Open, *measure.Recorder) {
 	var parts []load.Open
 	rec := measure.NewRecorder(0)
 	for _, r := range results {
@@ -403,8 +404,8 @@ func (k *transportKit) larger(ctx context.Context, _ *testing.T) {
 			return
 		}
 		pairs := k.perPair(k.N)
-		flight := min(pairs, k.window/2/c.size) * (k.Settings().Nodes - 1)
-		rate := k.closed(ctx, fmt.Sprintf("%d bytes", c.size), nodeLoad{Size: c.size, Each: k.perPair(max(c.calls, flight)), InFlight: flight})
+		flight := min(pairs, k.Window/2/c.size) * (k.Settings().Nodes - 1)
+		rate := k.closed(ctx, fmt.Sprintf("%d bytes", c.size), nodes.Load{Size: c.size, Each: k.perPair(max(c.calls, flight)), InFlight: flight})
 		k.Note("%s calls/s of %s bytes, with %d in flight: %s MB/s each way.", validate.Number(rate), validate.Number(float64(c.size)),
 			flight*k.Settings().Nodes, validate.Number(rate*float64(c.size)/1e6))
 	}
@@ -412,9 +413,9 @@ func (k *transportKit) larger(ctx context.Context, _ *testing.T) {
 
 // light offers a light load for a while and returns the p99 of its calls.
 func (k *transportKit) light(ctx context.Context, phase string, names []string, d time.Duration) (time.Duration, bool) {
-	l := k.begins(nodeLoad{Size: payload.SmallRequest, Each: int(lightRate * d.Seconds()), Rate: lightRate * float64(len(names)-1), Seed: k.Seed})
+	l := k.begins(nodes.Load{Size: payload.SmallRequest, Each: int(lightRate * d.Seconds()), Rate: lightRate * float64(len(names)-1), Seed: k.Seed})
 	k.expect(ctx, l, names)
-	results := k.offer(ctx, "open", l, names, func(n string) []string { return others(names, n) })
+	results := k.offer(ctx, "open", l, names, func(n string) []string { return nodes.Others(names, n) })
 	replies, first := k.replied(results)
 	k.book(phase, replies, k.arrived(ctx, names, results), first, false)
 	_, rec := k.merge(results)
@@ -490,15 +491,15 @@ func (i isolated) accepted() time.Duration {
 
 // isolation measures calls to others beside a node that is stopped.
 func (k *transportKit) isolation(ctx context.Context) (p isolated, ok bool) {
-	names := k.names()
+	names := k.Names()
 	victim, rest := names[len(names)-1], names[:len(names)-1]
 	usual, stop := lightTimes()
 	if p.before, ok = k.light(ctx, "before a node was stopped", rest, usual); !ok {
 		return p, false
 	}
-	var floods map[string]flooding
+	var floods map[string]nodes.Flooding
 	k.UnderLoad(func() {
-		k.signal(victim, syscall.SIGSTOP, stopped)
+		k.Signal(victim, syscall.SIGSTOP, nodes.Stopped)
 		var flooded sync.WaitGroup
 		flooded.Go(func() { floods = k.flood(ctx, rest, victim, stop) })
 		p.during, _ = k.light(ctx, "while a node was stopped", rest, stop)
@@ -508,7 +509,7 @@ func (k *transportKit) isolation(ctx context.Context) (p isolated, ok bool) {
 	for _, name := range rest {
 		k.judgeFlood(name, victim, floods[name])
 	}
-	k.signal(victim, syscall.SIGCONT, running)
+	k.Signal(victim, syscall.SIGCONT, nodes.Running)
 	if wrong := k.callable(ctx, rest, victim); wrong != "" {
 		k.Violate("isolation", "%s was continued, and %s", victim, wrong)
 	}
@@ -517,13 +518,13 @@ func (k *transportKit) isolation(ctx context.Context) (p isolated, ok bool) {
 }
 
 // flood has nodes call another as fast as it takes calls, for a while.
-func (k *transportKit) flood(ctx context.Context, from []string, to string, d time.Duration) map[string]flooding {
-	floods := make(map[string]flooding)
+func (k *transportKit) flood(ctx context.Context, from []string, to string, d time.Duration) map[string]nodes.Flooding {
+	floods := make(map[string]nodes.Flooding)
 	var mu sync.Mutex
 	k.each(from, func(name string) error {
-		var f flooding
-		err := k.ask(ctx, name, nodeOrder{Do: "flood", To: []string{to},
-			Load: &nodeLoad{Size: floodSize, Each: floodTries * k.window / floodSize, For: d, Bound: floodBound * k.window}}, &f)
+		var f nodes.Flooding
+		err := k.Ask(ctx, name, nodes.Order{Do: "flood", To: []string{to},
+			Load: &nodes.Load{Size: floodSize, Each: floodTries * k.Window / floodSize, For: d, Bound: floodBound * k.Window}}, &f)
 		mu.Lock()
 		defer mu.Unlock()
 		floods[name] = f
@@ -533,11 +534,11 @@ func (k *transportKit) flood(ctx context.Context, from []string, to string, d ti
 }
 
 // judgeFlood looks at what calls to a node that was stopped have led to.
-func (k *transportKit) judgeFlood(name, victim string, f flooding) {
+func (k *transportKit) judgeFlood(name, victim string, f nodes.Flooding) {
 	k.calls += f.Accepted
 	k.answered += f.Accepted - f.Lost
 	if f.Stuck {
-		k.Violate("back_pressure", "a call of %s to %s, which was stopped, did not return within %v", name, victim, callWithin)
+		k.Violate("back_pressure", "a call of %s to %s, which was stopped, did not return within %v", name, victim, nodes.CallWithin)
 	}
 	if f.Lost > 0 {
 		k.Violate("back_pressure", "%d of %d calls of %s to %s, which was stopped, never ended", f.Lost, f.Accepted, name, victim)
@@ -545,11 +546,11 @@ func (k *transportKit) judgeFlood(name, victim string, f flooding) {
 	if f.Slowest > f.Deadline+lateBound {
 		k.Violate("deadline", "a call of %s to %s, which was stopped, ended after %v, its deadline was %v", name, victim, f.Slowest, f.Deadline)
 	}
-	if f.Outstanding > floodBound*k.window {
+	if f.Outstanding > floodBound*k.Window {
 		k.Violate("back_pressure", "%s took calls of %s MB for %s, which was stopped: what is on the way to it has no bound",
 			name, validate.Number(float64(f.Outstanding)/1e6), victim)
 	}
-	if f.Growth > floodBound*k.window {
+	if f.Growth > floodBound*k.Window {
 		k.Violate("back_pressure", "%s grew by %s MB while it called %s, which was stopped", name, validate.Number(float64(f.Growth)/1e6), victim)
 	}
 }
@@ -562,7 +563,7 @@ func (k *transportKit) callable(ctx context.Context, from []string, to string) (
 		wrong = ""
 		for _, name := range from {
 			var failed map[string]string
-			if err := k.ask(ctx, name, nodeOrder{Do: "ping", To: []string{to}}, &failed); err != nil {
+			if err := k.Ask(ctx, name, nodes.Order{Do: "ping", To: []string{to}}, &failed); err != nil {
 				wrong = err.Error()
 				if errors.Is(err, context.DeadlineExceeded) {
 					wrong = fmt.Sprintf("a call of %s to it never ended, which was waited for for %v", name, scenario.Settle)
@@ -579,9 +580,9 @@ func (k *transportKit) callable(ctx context.Context, from []string, to string) (
 // deadPeer kills a node to which calls are on the way, and calls it then.
 func (k *transportKit) deadPeer(ctx context.Context, _ *testing.T) {
 	defer k.Shown("dead_peer")
-	names := k.names()
+	names := k.Names()
 	victim, rest := names[len(names)-1], names[:len(names)-1]
-	l := k.begins(nodeLoad{Size: payload.SmallRequest, Each: 1000, InFlight: 1000, Hold: true})
+	l := k.begins(nodes.Load{Size: payload.SmallRequest, Each: 1000, InFlight: 1000, Hold: true})
 	var killing sync.WaitGroup
 	killing.Go(func() {
 		want := len(rest) * l.InFlight
@@ -589,14 +590,14 @@ func (k *transportKit) deadPeer(ctx context.Context, _ *testing.T) {
 			now := 0
 			for _, name := range rest {
 				var n int
-				if err := k.ask(ctx, name, nodeOrder{Do: "flight"}, &n); err != nil {
+				if err := k.Ask(ctx, name, nodes.Order{Do: "flight"}, &n); err != nil {
 					return true
 				}
 				now += n
 			}
 			return now >= want
 		})
-		k.signal(victim, syscall.SIGKILL, killed)
+		k.Signal(victim, syscall.SIGKILL, nodes.Killed)
 	})
 	results := k.offer(ctx, "closed", l, rest, func(string) []string { return []string{victim} })
 	killing.Wait()
@@ -607,11 +608,11 @@ func (k *transportKit) deadPeer(ctx context.Context, _ *testing.T) {
 	}
 	// No message can arrive at the dead.
 	k.book("a node was killed", replies, measure.Account{}, "", true)
-	k.lists(ctx, rest, []string{victim}, NodeFailed, "")
+	k.Lists(ctx, rest, []string{victim}, node.Failed, "")
 	share := k.Conditions().Share
 	k.each(rest, func(name string) error {
-		var r refusal
-		err := k.ask(ctx, name, nodeOrder{Do: "refused", To: []string{victim}}, &r)
+		var r nodes.Refusal
+		err := k.Ask(ctx, name, nodes.Order{Do: "refused", To: []string{victim}}, &r)
 		switch {
 		case err != nil:
 		case r.NeverEnded:
@@ -625,7 +626,7 @@ func (k *transportKit) deadPeer(ctx context.Context, _ *testing.T) {
 		}
 		return err
 	})
-	k.reap(victim)
+	k.Reap(victim)
 }
 
 // atOnceBound is what an error may take that is to come at once.
@@ -633,39 +634,39 @@ const atOnceBound = 100 * time.Millisecond
 
 // BenchmarkCluster measures how long nodes take to form a cluster: from the
 // start of the first process until each lists all others as alive.
-func BenchmarkCluster(b *testing.B, start func(testing.TB, NodeConfig) (Node, error)) {
+func BenchmarkCluster(b *testing.B, start func(testing.TB, node.Config) (node.Node, error)) {
 	site := proc.At(b, "node")
 	if site.Child() {
-		site.Serve(serveNode(b, start))
+		site.Serve(nodes.Serve(b, start))
 		return
 	}
 	for b.Loop() {
-		formBench(b, site, lookOften).killAll()
+		nodes.FormBench(b, site, nodes.LookOften).KillAll()
 	}
 }
 
 // BenchmarkTransport measures calls of 64 bytes between four node processes,
 // each of which calls its three peers, with up to 100,000 in flight.
-func BenchmarkTransport(b *testing.B, start func(testing.TB, NodeConfig) (Node, error)) {
+func BenchmarkTransport(b *testing.B, start func(testing.TB, node.Config) (node.Node, error)) {
 	site := proc.At(b, "node")
 	if site.Child() {
-		site.Serve(serveNode(b, start))
+		site.Serve(nodes.Serve(b, start))
 		return
 	}
-	k := formBench(b, site, lookSeldom)
-	defer k.killAll()
-	const pairs = benchNodes * (benchNodes - 1)
+	k := nodes.FormBench(b, site, nodes.LookSeldom)
+	defer k.KillAll()
+	const pairs = nodes.BenchNodes * (nodes.BenchNodes - 1)
 	each := (b.N + pairs - 1) / pairs
-	l := nodeLoad{At: time.Now().Add(load.HeadStart).UnixNano(), Size: payload.SmallRequest, Each: each,
-		InFlight: min(each, validate.BaseScale/pairs) * (benchNodes - 1)}
+	l := nodes.Load{At: time.Now().Add(load.HeadStart).UnixNano(), Size: payload.SmallRequest, Each: each,
+		InFlight: min(each, validate.BaseScale/pairs) * (nodes.BenchNodes - 1)}
 	var mu sync.Mutex
 	var all sync.WaitGroup
 	delivered := 0
 	b.ResetTimer()
-	for name, p := range k.processes {
+	for name, p := range k.Processes {
 		all.Go(func() {
-			var r loadResult
-			if err := p.Ask(b.Context(), nodeOrder{Do: "closed", To: others(proc.NodeNames(benchNodes), name), Load: &l}, &r); err != nil {
+			var r nodes.Result
+			if err := p.Ask(b.Context(), nodes.Order{Do: "closed", To: nodes.Others(proc.NodeNames(nodes.BenchNodes), name), Load: &l}, &r); err != nil {
 				b.Error(err)
 			}
 			mu.Lock()
@@ -679,65 +680,4 @@ func BenchmarkTransport(b *testing.B, start func(testing.TB, NodeConfig) (Node, 
 		b.Fatalf("%d of %d calls were answered", delivered, each*pairs)
 	}
 	b.ReportMetric(float64(delivered)/b.Elapsed().Seconds(), "calls/s")
-}
-
-const benchNodes = 4
-
-// benchCluster are the processes of a benchmark.
-type benchCluster struct{ processes map[string]*proc.Process }
-
-func (c benchCluster) killAll() {
-	for _, p := range c.processes {
-		p.Kill()
-	}
-}
-
-// formBench starts nodes and waits until each lists all others as alive.
-func formBench(b *testing.B, site *proc.Site, look time.Duration) benchCluster {
-	c := benchCluster{make(map[string]*proc.Process)}
-	formed := make(chan struct{}, benchNodes)
-	var seeds []string
-	fail := func(err error) {
-		c.killAll()
-		b.Fatal(err)
-	}
-	for _, name := range proc.NodeNames(benchNodes) {
-		var told sync.Once
-		p, err := site.Start(nil, proc.Options{OnEvent: func(body json.RawMessage) {
-			var e nodeEvent
-			if json.Unmarshal(body, &e) != nil || len(e.Members) < benchNodes-1 {
-				return
-			}
-			for _, state := range e.Members {
-				if state != NodeAlive {
-					return
-				}
-			}
-			told.Do(func() { formed <- struct{}{} })
-		}})
-		if err != nil {
-			fail(err)
-		}
-		c.processes[name] = p
-	}
-	for _, name := range proc.NodeNames(benchNodes) {
-		var at struct{ Addr string }
-		err := c.processes[name].Ask(b.Context(), nodeOrder{Do: "start", Pace: look,
-			Start: &nodeStart{Name: name, Bind: "127.0.0.1:0", Seeds: seeds, Secret: nodeSecret(1)}}, &at)
-		if err != nil {
-			fail(err)
-		}
-		if seeds == nil {
-			seeds = []string{at.Addr}
-		}
-	}
-	late := time.After(scenario.Settle)
-	for range benchNodes {
-		select {
-		case <-formed:
-		case <-late:
-			fail(fmt.Errorf("not formed within %v", scenario.Settle))
-		}
-	}
-	return c
 }

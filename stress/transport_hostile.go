@@ -8,7 +8,9 @@ import (
 	"testing"
 	"time"
 
+	"tensile/stress/internal/nodes"
 	"tensile/stress/internal/payload"
+	"tensile/stress/node"
 )
 
 // strangerConns are the connections of those who have no secret.
@@ -18,9 +20,9 @@ const strangerConns = 300
 // connections on which they say nothing, little, or nonsense. Calls go on
 // meanwhile.
 func (k *transportKit) strangers(ctx context.Context, _ *testing.T) {
-	names := k.names()
-	k.intruder(ctx, "node-101")
-	target := k.addr(names[0])
+	names := k.Names()
+	k.Intruder(ctx, "node-101")
+	target := k.Addr(names[0])
 	var conns []net.Conn
 	defer func() {
 		for _, c := range conns {
@@ -35,14 +37,14 @@ func (k *transportKit) strangers(ctx context.Context, _ *testing.T) {
 		make([]byte, 4096),
 	}
 	for i := range strangerConns {
-		conn, err := dialer.DialContext(ctx, "tcp", target)
+		conn, err := nodes.Dialer.DialContext(ctx, "tcp", target)
 		if err != nil {
 			break // it need not accept them
 		}
 		conns = append(conns, conn)
 		_, _ = conn.Write(nonsense[i%len(nonsense)]) // it need not read them
 	}
-	for _, wrong := range k.pairs(ctx, names) {
+	for _, wrong := range k.Pairs(ctx, names) {
 		k.Violate("secret", "while %d strangers held connections to %s a call failed: %s", len(conns), names[0], wrong)
 	}
 	var listening sync.WaitGroup
@@ -69,10 +71,10 @@ func (k *transportKit) garbled(ctx context.Context, _ *testing.T) {
 	if testing.Short() {
 		rounds = 2
 	}
-	names := k.names()
+	names := k.Names()
 	from, to := names[0], names[1]
 	var conns int
-	if err := k.ask(ctx, from, nodeOrder{Do: "damage", To: []string{k.addr(to)}}, &conns); err != nil {
+	if err := k.Ask(ctx, from, nodes.Order{Do: "damage", To: []string{k.Addr(to)}}, &conns); err != nil {
 		k.Fail("messaging: %v", err)
 		return
 	}
@@ -80,9 +82,9 @@ func (k *transportKit) garbled(ctx context.Context, _ *testing.T) {
 		k.NotOffered("garbled", "the subject does not dial by the function it is given")
 		return
 	}
-	k.steady([]string{from, to}, false) // they may lose each other for a moment
+	k.Steady([]string{from, to}, false) // they may lose each other for a moment
 	for range rounds {
-		if err := k.ask(ctx, from, nodeOrder{Do: "damage", To: []string{k.addr(to)}}, &conns); err != nil {
+		if err := k.Ask(ctx, from, nodes.Order{Do: "damage", To: []string{k.Addr(to)}}, &conns); err != nil {
 			k.Fail("messaging: %v", err)
 			return
 		}
@@ -90,8 +92,8 @@ func (k *transportKit) garbled(ctx context.Context, _ *testing.T) {
 			break
 		}
 	}
-	if k.lists(ctx, names, names, NodeAlive) == "" {
-		k.steady([]string{from, to}, true)
+	if k.Lists(ctx, names, names, node.Alive) == "" {
+		k.Steady([]string{from, to}, true)
 	}
 	k.Shown("garbled")
 }
@@ -99,18 +101,18 @@ func (k *transportKit) garbled(ctx context.Context, _ *testing.T) {
 // garble has one node call another, over a connection that will damage what it
 // carries, while all others call each other.
 func (k *transportKit) garble(ctx context.Context, names []string, from, to string) bool {
-	var beside map[string]loadResult
+	var beside map[string]nodes.Result
 	var bystanders sync.WaitGroup
 	bystanders.Go(func() {
-		beside = k.offer(ctx, "open", nodeLoad{At: time.Now().UnixNano(), Size: payload.SmallRequest, Each: int(lightRate * garbleTime.Seconds()),
+		beside = k.offer(ctx, "open", nodes.Load{At: time.Now().UnixNano(), Size: payload.SmallRequest, Each: int(lightRate * garbleTime.Seconds()),
 			Rate: lightRate * float64(len(names)-1), Seed: k.Seed}, names, func(n string) []string {
 			if n == from {
-				return others(names, from, to)
+				return nodes.Others(names, from, to)
 			}
-			return others(names, n)
+			return nodes.Others(names, n)
 		})
 	})
-	l := k.begins(nodeLoad{Size: payload.SmallRequest, Each: 200, InFlight: 20})
+	l := k.begins(nodes.Load{Size: payload.SmallRequest, Each: 200, InFlight: 20})
 	k.expect(ctx, l, names)
 	hurt := k.offer(ctx, "closed", l, []string{from}, func(string) []string { return []string{to} })
 	replies, _ := k.replied(hurt)

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"tensile/stress"
+	"tensile/stress/node"
 )
 
 func TestPlantedTransports(t *testing.T) {
@@ -82,7 +82,7 @@ func (f *faultyNode) plantInCalls() {
 }
 
 // plantInHandler is a fault at the other end.
-func plantInHandler(cfg *stress.NodeConfig) {
+func plantInHandler(cfg *node.Config) {
 	var handled atomic.Int64
 	handle := cfg.Handle
 	cfg.Handle = func(from string, request []byte, reply func([]byte)) {
@@ -136,7 +136,7 @@ func (c contagious) Read(b []byte) (int, error) {
 func (f *faultyNode) alive(name string) bool {
 	for _, m := range f.Node.Members() {
 		if m.Name == name {
-			return m.State == stress.NodeAlive
+			return m.State == node.Alive
 		}
 	}
 	return false
@@ -176,7 +176,7 @@ func (f *faultyNode) Call(to string, request []byte, done func([]byte, error)) {
 		return
 	case planted == "the wrong node" && n == 5000:
 		members := f.Node.Members()
-		to = members[slices.IndexFunc(members, func(m stress.NodeMember) bool { return m.Name != to })].Name
+		to = members[slices.IndexFunc(members, func(m node.Member) bool { return m.Name != to })].Name
 	case planted == "damages one" && n == 5000:
 		sound := done
 		done = func(reply []byte, err error) {
@@ -267,7 +267,7 @@ func (f *faultyNode) insist(to string, request []byte, done func([]byte, error))
 	}
 }
 
-func (f *faultyNode) Errors() stress.NodeErrors {
+func (f *faultyNode) Errors() node.Errors {
 	e := f.Node.Errors()
 	if f.line != nil {
 		e.Overloaded = nil // Call waits

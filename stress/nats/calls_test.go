@@ -10,14 +10,14 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"tensile/stress"
+	"tensile/stress/node"
 )
 
 // calls are the requests of one node to others, and of others to it. A request
 // goes to the subject kind.to and is answered at reply.from.to.number.
 type calls struct {
 	nc    *nats.Conn
-	cfg   stress.NodeConfig
+	cfg   node.Config
 	stop  chan struct{}
 	swept sync.WaitGroup
 
@@ -53,7 +53,7 @@ var (
 // overhead is what a request takes of a window beside its body.
 const overhead = 64
 
-func newCalls(nc *nats.Conn, cfg stress.NodeConfig, addr string) (*calls, error) {
+func newCalls(nc *nats.Conn, cfg node.Config, addr string) (*calls, error) {
 	c := &calls{nc: nc, cfg: cfg, stop: make(chan struct{}), waiting: make(map[uint64]*waiting), onWay: make(map[string]int)}
 	c.room = sync.NewCond(&c.mu)
 	for subject, handle := range map[string]nats.MsgHandler{

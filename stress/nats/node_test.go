@@ -19,6 +19,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"tensile/stress"
+	"tensile/stress/node"
 )
 
 func TestStressCluster(t *testing.T) {
@@ -33,13 +34,13 @@ func TestStressTransport(t *testing.T) {
 
 func BenchmarkTransport(b *testing.B) { stress.BenchmarkTransport(b, startNode) }
 
-// node is a nats-server of a cluster, and a client of it in the same process.
+// peer is a nats-server of a cluster, and a client of it in the same process.
 //
 // Members are the servers to which there is a route. NATS calls nobody dead: one
 // whose route is gone is failed here once its address refuses, or when no route
 // has come back within [suspicion]. It has left if its server said goodbye.
-type node struct {
-	cfg    stress.NodeConfig
+type peer struct {
+	cfg    node.Config
 	server *server.Server
 	nc     *nats.Conn // of this node's account
 	system *nats.Conn // hears servers say goodbye
@@ -53,7 +54,7 @@ type node struct {
 
 type member struct {
 	id, addr string // of its server, and where it takes routes
-	state    stress.NodeState
+	state    node.State
 	lost     time.Time // since when there is no route; zero while there is one
 	greeting bool
 }
@@ -73,8 +74,8 @@ const (
 	watchEvery = 5 * time.Millisecond
 )
 
-func startNode(_ testing.TB, cfg stress.NodeConfig) (stress.Node, error) {
-	n := &node{cfg: cfg, members: make(map[string]*member), closing: make(chan struct{})}
+func startNode(_ testing.TB, cfg node.Config) (node.Node, error) {
+	n := &peer{cfg: cfg, members: make(map[string]*member), closing: make(chan struct{})}
 	said, err := n.serve()
 	if err != nil {
 		return nil, err
@@ -89,12 +90,12 @@ func startNode(_ testing.TB, cfg stress.NodeConfig) (stress.Node, error) {
 	return n, nil
 }
 
-func (n *node) Errors() stress.NodeErrors {
-	return stress.NodeErrors{Unauthenticated: errUnauthenticated, NameTaken: errNameTaken, AddressTaken: errAddressTaken, Unreachable: errUnreachable}
+func (n *peer) Errors() node.Errors {
+	return node.Errors{Unauthenticated: errUnauthenticated, NameTaken: errNameTaken, AddressTaken: errAddressTaken, Unreachable: errUnreachable}
 }
 
 // serve starts the server.
-func (n *node) serve() (*log, error) {
+func (n *peer) serve() (*log, error) {
 	secret := hex.EncodeToString(n.cfg.Secret)
 	o, err := clusterOptions(n.cfg.Name, n.cfg.Bind, secret)
 	if err != nil {
@@ -148,7 +149,7 @@ func route(addr, secret string) *url.URL {
 }
 
 // speak makes the node heard, before anybody can know of it.
-func (n *node) speak() (err error) {
+func (n *peer) speak() (err error) {
 	if n.calls, err = newCalls(n.nc, n.cfg, n.Addr()); err != nil {
 		return err
 	}
@@ -159,7 +160,7 @@ func (n *node) speak() (err error) {
 }
 
 // joined waits until a node that has seeds has found a member.
-func (n *node) joined(said *log) error {
+func (n *peer) joined(said *log) error {
 	late := time.After(patience / 2)
 	look := time.NewTicker(watchEvery)
 	defer look.Stop()
@@ -171,7 +172,7 @@ func (n *node) joined(said *log) error {
 			return fmt.Errorf("%w: %s", errNameTaken, n.cfg.Name)
 		}
 		for _, m := range n.Members() {
-			if m.State == stress.NodeAlive {
+			if m.State == node.Alive {
 				return nil
 			}
 		}
@@ -185,7 +186,7 @@ func (n *node) joined(said *log) error {
 }
 
 // watch follows the routes.
-func (n *node) watch() {
+func (n *peer) watch() {
 	look := time.NewTicker(watchEvery)
 	defer look.Stop()
 	for {
@@ -202,7 +203,7 @@ func (n *node) watch() {
 	}
 }
 
-func (n *node) follow(routes []*server.RouteInfo) {
+func (n *peer) follow(routes []*server.RouteInfo) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	there := make(map[string][]string) // IDs of servers by name: one that takes another's is there for a moment
@@ -216,13 +217,13 @@ func (n *node) follow(routes []*server.RouteInfo) {
 			n.members[name] = m
 		}
 		m.lost = time.Time{}
-		if (m.state != stress.NodeAlive || !slices.Contains(ids, m.id)) && !m.greeting {
+		if (m.state != node.Alive || !slices.Contains(ids, m.id)) && !m.greeting {
 			m.greeting = true
 			n.watched.Go(func() { n.greet(name, ids[0]) })
 		}
 	}
 	for name, m := range n.members {
-		if there[name] != nil || m.state != stress.NodeAlive {
+		if there[name] != nil || m.state != node.Alive {
 			continue
 		}
 		if m.lost.IsZero() {
@@ -237,19 +238,19 @@ func (n *node) follow(routes []*server.RouteInfo) {
 
 // greet asks a server for its address. What is asked and answered goes both ways:
 // from then on calls do.
-func (n *node) greet(name, id string) {
+func (n *peer) greet(name, id string) {
 	addr, err := n.calls.hello(name)
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	m := n.members[name]
 	m.greeting = false
 	if err == nil && m.lost.IsZero() {
-		m.id, m.addr, m.state = id, addr, stress.NodeAlive
+		m.id, m.addr, m.state = id, addr, node.Alive
 	}
 }
 
 // doubt dials a server whose route is gone: one that refuses has no process.
-func (n *node) doubt(name, id, addr string) {
+func (n *peer) doubt(name, id, addr string) {
 	c, err := net.DialTimeout("tcp", addr, suspicion)
 	if err == nil {
 		_ = c.Close()
@@ -257,50 +258,50 @@ func (n *node) doubt(name, id, addr string) {
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if m := n.members[name]; m.id == id && !m.lost.IsZero() && m.state == stress.NodeAlive {
+	if m := n.members[name]; m.id == id && !m.lost.IsZero() && m.state == node.Alive {
 		n.fail(m, name)
 	}
 }
 
 // fail is called with the lock held.
-func (n *node) fail(m *member, name string) {
-	m.state = stress.NodeFailed
+func (n *peer) fail(m *member, name string) {
+	m.state = node.Failed
 	n.calls.end(name)
 }
 
 // left takes a server's word that it goes.
-func (n *node) left(id string) {
+func (n *peer) left(id string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for name, m := range n.members {
 		if m.id == id {
-			m.state = stress.NodeLeft
+			m.state = node.Left
 			n.calls.end(name)
 		}
 	}
 }
 
-func (n *node) Members() (all []stress.NodeMember) {
+func (n *peer) Members() (all []node.Member) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for name, m := range n.members {
 		if m.state != "" {
-			all = append(all, stress.NodeMember{Name: name, State: m.state})
+			all = append(all, node.Member{Name: name, State: m.state})
 		}
 	}
 	return all
 }
 
-func (n *node) alive(name string) bool {
+func (n *peer) alive(name string) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	m := n.members[name]
-	return m != nil && m.state == stress.NodeAlive
+	return m != nil && m.state == node.Alive
 }
 
-func (n *node) Addr() string { return n.server.ClusterAddr().String() }
+func (n *peer) Addr() string { return n.server.ClusterAddr().String() }
 
-func (n *node) Call(to string, request []byte, done func([]byte, error)) {
+func (n *peer) Call(to string, request []byte, done func([]byte, error)) {
 	if !n.alive(to) {
 		done(nil, fmt.Errorf("%w: %s is no member that is alive", errUnreachable, to))
 		return
@@ -310,7 +311,7 @@ func (n *node) Call(to string, request []byte, done func([]byte, error)) {
 
 // Send is a call whose reply says that the message was handed over: it is by
 // replies that no more is on the way to a member than its window has room for.
-func (n *node) Send(to string, message []byte) error {
+func (n *peer) Send(to string, message []byte) error {
 	if !n.alive(to) {
 		return fmt.Errorf("%w: %s is no member that is alive", errUnreachable, to)
 	}
@@ -319,9 +320,9 @@ func (n *node) Send(to string, message []byte) error {
 }
 
 // Leave is what a server does that is told to shut down: it says so first.
-func (n *node) Leave(context.Context) error { return n.Close() }
+func (n *peer) Leave(context.Context) error { return n.Close() }
 
-func (n *node) Close() error {
+func (n *peer) Close() error {
 	select {
 	case <-n.closing:
 		return nil

@@ -8,6 +8,7 @@ import (
 	"example.com/yours/mesh"
 
 	"tensile/stress"
+	"tensile/stress/node"
 )
 
 func TestMain(m *testing.M) { stress.Main(m) }
@@ -24,7 +25,7 @@ func BenchmarkCluster(b *testing.B) { stress.BenchmarkCluster(b, start) }
 func BenchmarkTransport(b *testing.B) { stress.BenchmarkTransport(b, start) }
 
 // start is called in the process of the node.
-func start(_ testing.TB, cfg stress.NodeConfig) (stress.Node, error) {
+func start(_ testing.TB, cfg node.Config) (node.Node, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	n, err := mesh.Start(ctx, mesh.Config{
@@ -40,16 +41,16 @@ func start(_ testing.TB, cfg stress.NodeConfig) (stress.Node, error) {
 // subject is a node as the kit calls it.
 type subject struct{ *mesh.Node }
 
-func (s subject) Members() []stress.NodeMember {
-	var all []stress.NodeMember
+func (s subject) Members() []node.Member {
+	var all []node.Member
 	for name, state := range s.Node.Members() {
-		all = append(all, stress.NodeMember{Name: name, State: stress.NodeState(state)})
+		all = append(all, node.Member{Name: name, State: node.State(state)})
 	}
 	return all
 }
 
-func (subject) Errors() stress.NodeErrors {
-	return stress.NodeErrors{
+func (subject) Errors() node.Errors {
+	return node.Errors{
 		Unauthenticated: mesh.ErrSecret, NameTaken: mesh.ErrNameTaken, AddressTaken: mesh.ErrAddressTaken,
 		Unreachable: mesh.ErrUnreachable, Overloaded: mesh.ErrOverloaded,
 	}

@@ -1,4 +1,4 @@
-package stress
+package nodes
 
 import (
 	"context"
@@ -13,8 +13,8 @@ import (
 	"tensile/stress/measure"
 )
 
-// nodeLoad is a load that one node process offers, or its part of one.
-type nodeLoad struct {
+// Load is a load that one node process offers, or its part of one.
+type Load struct {
 	ID       int           `json:"id"` // unlike that of any other, from 1 to 255; 0 is not counted where it arrives
 	At       int64         `json:"at"` // when it begins, in ns of the wall clock, which all processes share
 	Size     int           `json:"size"`
@@ -31,8 +31,8 @@ type nodeLoad struct {
 	Sent map[string]int `json:"sent,omitempty"`
 }
 
-// loadResult is what came of the calls of one node.
-type loadResult struct {
+// Result is what came of the calls of one node.
+type Result struct {
 	Account measure.Account // of replies; Refused are calls that ended with an error
 	First   string          // the first error
 	Sent    map[string]int  // messages that were numbered, by member
@@ -51,7 +51,7 @@ type calls struct {
 // callSet keeps the account of the calls of one load.
 type callSet struct {
 	t       *traffic
-	load    nodeLoad
+	load    Load
 	flags   uint64
 	members []calledMember
 	waits   bool // Call waits for room: it must not be called where others wait
@@ -68,7 +68,7 @@ type calledMember struct {
 	ended []atomic.Uint32 // how often each call has
 }
 
-func newCallSet(t *traffic, l nodeLoad, to []string) *callSet {
+func newCallSet(t *traffic, l Load, to []string) *callSet {
 	c := &callSet{t: t, load: l, members: make([]calledMember, len(to)), waits: t.node.Errors().Overloaded == nil}
 	if l.Hold {
 		c.flags |= payload.FlagHold
@@ -164,7 +164,7 @@ func (c *callSet) hasEnded(id payload.RequestID) bool {
 // settle waits until finished is closed, or no call has ended for as long as
 // one may take.
 func (c *callSet) settle(finished <-chan struct{}) {
-	clock := time.NewTicker(callWithin / 100)
+	clock := time.NewTicker(CallWithin / 100)
 	defer clock.Stop()
 	last, since := -1, time.Now()
 	for {
@@ -175,15 +175,15 @@ func (c *callSet) settle(finished <-chan struct{}) {
 		}
 		if now := c.flight.Ended(); now != last {
 			last, since = now, time.Now()
-		} else if time.Since(since) > callWithin {
+		} else if time.Since(since) > CallWithin {
 			return
 		}
 	}
 }
 
 // result is the account, with what is still on its way as lost.
-func (c *callSet) result(began time.Time) loadResult {
-	r := loadResult{Account: c.odd.Take(), Sent: make(map[string]int), Peak: c.flight.Peak(), Began: began.UnixNano(), Ended: time.Now().UnixNano()}
+func (c *callSet) result(began time.Time) Result {
+	r := Result{Account: c.odd.Take(), Sent: make(map[string]int), Peak: c.flight.Peak(), Began: began.UnixNano(), Ended: time.Now().UnixNano()}
 	a := &r.Account
 	a.Delivered, a.Refused, a.Lost, a.Duplicated = int(c.delivered.Load()), int(c.failed.Load()), c.flight.Now(), int(c.duplicated.Load())
 	for i := range c.members {
@@ -217,7 +217,7 @@ type slot struct {
 }
 
 // closedLoad offers a closed load.
-func (c *nodeChild) closedLoad(o nodeOrder) (any, error) {
+func (c *child) closedLoad(o Order) (any, error) {
 	l := &closedLoop{callSet: newCallSet(&c.traffic, *o.Load, o.To), finished: make(chan struct{})}
 	slots := make([]*slot, o.Load.InFlight)
 	for i := range slots {
@@ -313,7 +313,7 @@ func (w *waitingRoom) serve(finished <-chan struct{}) {
 }
 
 // openLoad offers an open load.
-func (c *nodeChild) openLoad(o nodeOrder) (any, error) {
+func (c *child) openLoad(o Order) (any, error) {
 	l := newCallSet(&c.traffic, *o.Load, o.To)
 	n := o.Load.Each * len(o.To)
 	rec := measure.NewRecorder(n)
@@ -360,7 +360,7 @@ func (c *nodeChild) openLoad(o nodeOrder) (any, error) {
 }
 
 // oneWay sends messages to which there is no reply.
-func (c *nodeChild) oneWay(o nodeOrder) (any, error) {
+func (c *child) oneWay(o Order) (any, error) {
 	l := newCallSet(&c.traffic, *o.Load, o.To)
 	request := make([]byte, o.Load.Size)
 	time.Sleep(time.Until(time.Unix(0, o.Load.At)))
@@ -372,7 +372,7 @@ func (c *nodeChild) oneWay(o nodeOrder) (any, error) {
 			k.member.next.Add(1)
 			for {
 				err := c.subject.Send(k.member.name, request)
-				if l.overloaded(err) && time.Since(began) < callWithin {
+				if l.overloaded(err) && time.Since(began) < CallWithin {
 					time.Sleep(retryPause)
 					continue
 				}
@@ -387,10 +387,10 @@ func (c *nodeChild) oneWay(o nodeOrder) (any, error) {
 }
 
 // flight answers how many calls of this node are in flight.
-func (c *nodeChild) flight(nodeOrder) (any, error) { return c.traffic.calls.Now(), nil }
+func (c *child) flight(Order) (any, error) { return c.traffic.calls.Now(), nil }
 
 // release gives the replies that were held back.
-func (c *nodeChild) release(nodeOrder) (any, error) {
+func (c *child) release(Order) (any, error) {
 	c.traffic.mu.Lock()
 	held := c.traffic.held
 	c.traffic.held = nil
@@ -401,8 +401,8 @@ func (c *nodeChild) release(nodeOrder) (any, error) {
 	return len(held), nil
 }
 
-// flooding is what came of calls to a member that takes nothing.
-type flooding struct {
+// Flooding is what came of calls to a member that takes nothing.
+type Flooding struct {
 	Accepted    int           // calls that were not refused
 	Outstanding int           // most bytes that were on their way at once
 	Growth      int           // of the resident memory, in bytes; -1 where it is not known
@@ -418,7 +418,7 @@ const floodTimes = 10
 
 // flood calls a member as fast as it takes calls, for a while, and until it is
 // seen whether there is a bound.
-func (c *nodeChild) flood(o nodeOrder) (any, error) {
+func (c *child) flood(o Order) (any, error) {
 	l := newCallSet(&c.traffic, *o.Load, o.To)
 	memory := measure.StartSampler(2 * time.Millisecond)
 	start := time.Now()
@@ -461,13 +461,13 @@ func (c *nodeChild) flood(o nodeOrder) (any, error) {
 			seq++
 		}
 	}()
-	f := flooding{Growth: -1, Deadline: callTimeout}
+	f := Flooding{Growth: -1, Deadline: callTimeout}
 	if l.waits {
 		f.Deadline *= 2
 	}
 	select {
 	case <-stuck:
-	case <-time.After(floodTimes*o.Load.For + callWithin):
+	case <-time.After(floodTimes*o.Load.For + CallWithin):
 		f.Stuck = true
 	}
 	drained := make(chan struct{})
@@ -497,8 +497,8 @@ func raise(most *atomic.Int64, to int64) {
 	}
 }
 
-// refusal is how calls to a member that is dead ended.
-type refusal struct {
+// Refusal is how calls to a member that is dead ended.
+type Refusal struct {
 	Slowest     time.Duration
 	Err         string
 	Unreachable bool // all of them
@@ -507,9 +507,9 @@ type refusal struct {
 }
 
 // refused calls a member that is dead.
-func (c *nodeChild) refused(o nodeOrder) (any, error) {
+func (c *child) refused(o Order) (any, error) {
 	const calls = 20
-	r := refusal{Unreachable: true}
+	r := Refusal{Unreachable: true}
 	for range calls {
 		began := time.Now()
 		err := c.traffic.callOnce(o.To[0], payload.SmallRequest)

@@ -1,4 +1,4 @@
-package stress
+package nodes
 
 import (
 	"errors"
@@ -9,12 +9,13 @@ import (
 
 	"tensile/stress/internal/payload"
 	"tensile/stress/measure"
+	"tensile/stress/node"
 )
 
 // traffic is what a node process sends and receives for the kit.
 type traffic struct {
 	self string
-	node Node
+	node node.Node
 
 	expects atomic.Pointer[expectation] // of the load that is on; nil for none
 	calls   calls                       // that it has made
@@ -90,7 +91,7 @@ func (t *traffic) callOnce(to string, size int) error {
 		default: // a second time; loads look for that
 		}
 	})
-	late := time.NewTimer(callWithin)
+	late := time.NewTimer(CallWithin)
 	defer late.Stop()
 	select {
 	case err := <-ended:
@@ -103,7 +104,7 @@ func (t *traffic) callOnce(to string, size int) error {
 var errNeverEnded = errors.New("the call never ended, neither with a reply nor with an error")
 
 // serve prepares for a load.
-func (c *nodeChild) serve(o nodeOrder) (any, error) {
+func (c *child) serve(o Order) (any, error) {
 	e := &expectation{load: o.Load.ID}
 	for _, from := range o.To {
 		e.arrived[payload.NodeNumber(from)] = make([]atomic.Uint32, o.Load.Each)
@@ -114,7 +115,7 @@ func (c *nodeChild) serve(o nodeOrder) (any, error) {
 }
 
 // served answers what has arrived of the messages that each node has sent.
-func (c *nodeChild) served(o nodeOrder) (any, error) {
+func (c *child) served(o Order) (any, error) {
 	t := &c.traffic
 	e := t.expects.Load()
 	a := t.odd.Take()

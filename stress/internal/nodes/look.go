@@ -1,4 +1,4 @@
-package stress
+package nodes
 
 import (
 	"errors"
@@ -7,16 +7,17 @@ import (
 	"time"
 
 	"tensile/stress/internal/payload"
+	"tensile/stress/node"
 )
 
-// nodeLook is what a node process answers to "look".
-type nodeLook struct {
-	Members map[string]NodeState
-	Calls   map[string]nodeCall // of the members named
+// Look is what a node process answers to "look".
+type Look struct {
+	Members map[string]node.State
+	Calls   map[string]Call // of the members named
 }
 
-// nodeCall is what came of a call.
-type nodeCall struct {
+// Call is what came of a call.
+type Call struct {
 	Err   string        `json:",omitempty"` // empty if it was answered
 	Late  bool          `json:",omitempty"` // it was not answered in time
 	Wrong bool          `json:",omitempty"` // it was answered by something else than its reply
@@ -25,11 +26,11 @@ type nodeCall struct {
 
 // look calls each of the members named, all at once, and answers what came of
 // it, and what the node holds of the others.
-func (c *nodeChild) look(o nodeOrder) (any, error) {
+func (c *child) look(o Order) (any, error) {
 	if !c.started.Load() {
 		return nil, errors.New("it is no node yet")
 	}
-	l := nodeLook{Members: make(map[string]NodeState), Calls: make(map[string]nodeCall)}
+	l := Look{Members: make(map[string]node.State), Calls: make(map[string]Call)}
 	var mu sync.Mutex
 	var all sync.WaitGroup
 	for _, to := range o.To {
@@ -49,15 +50,15 @@ func (c *nodeChild) look(o nodeOrder) (any, error) {
 
 // callFor calls a member with a message that is like no other, and gives up
 // after patience.
-func (t *traffic) callFor(to string, seq uint64, patience time.Duration) nodeCall {
+func (t *traffic) callFor(to string, seq uint64, patience time.Duration) Call {
 	request := make([]byte, payload.SmallRequest)
 	payload.FillRequest(request, payload.NewRequestID(0, payload.NodeNumber(t.self), payload.NodeNumber(to), seq), 0)
 	want := make([]byte, len(request))
 	payload.Invert(want, request)
 	began := time.Now()
-	ended := make(chan nodeCall, 1)
+	ended := make(chan Call, 1)
 	go t.node.Call(to, request, func(got []byte, err error) {
-		call := nodeCall{Took: time.Since(began)}
+		call := Call{Took: time.Since(began)}
 		if err != nil {
 			call.Err = err.Error()
 		} else if string(got) != string(want) {
@@ -74,13 +75,13 @@ func (t *traffic) callFor(to string, seq uint64, patience time.Duration) nodeCal
 	case call := <-ended:
 		return call
 	case <-late.C:
-		return nodeCall{Err: fmt.Sprintf("no answer after %v", patience), Late: true, Took: patience}
+		return Call{Err: fmt.Sprintf("no answer after %v", patience), Late: true, Took: patience}
 	}
 }
 
 // silence has the node send no datagrams to some addresses, and to all others
 // again.
-func (c *nodeChild) silence(o nodeOrder) (any, error) {
+func (c *child) silence(o Order) (any, error) {
 	c.damage.mu.Lock()
 	defer c.damage.mu.Unlock()
 	c.damage.muted = make(map[string]bool)
@@ -90,7 +91,7 @@ func (c *nodeChild) silence(o nodeOrder) (any, error) {
 	return nil, nil
 }
 
-// maySend is NodeConfig.MaySend.
+// maySend is node.Config.MaySend.
 func (d *damager) maySend(addr string) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()

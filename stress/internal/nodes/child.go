@@ -1,4 +1,4 @@
-package stress
+package nodes
 
 import (
 	"cmp"
@@ -18,47 +18,48 @@ import (
 	"tensile/stress/internal/proc"
 	"tensile/stress/internal/scenario"
 	"tensile/stress/measure"
+	"tensile/stress/node"
 )
 
-// nodeOrder is what the kit has a node process do. Each is answered once it is
+// Order is what the kit has a node process do. Each is answered once it is
 // done.
-type nodeOrder struct {
+type Order struct {
 	Do string `json:"do"` // a key of nodeOrders
 
-	Start *nodeStart `json:"start,omitempty"`
-	To    []string   `json:"to,omitempty"`
+	Start *Start   `json:"start,omitempty"`
+	To    []string `json:"to,omitempty"`
 	// Of "look": a number for its calls, and how long each may take.
 	Seq      uint64        `json:"seq,omitempty"`
 	Patience time.Duration `json:"patience,omitempty"`
 
-	Load *nodeLoad     `json:"load,omitempty"`
+	Load *Load         `json:"load,omitempty"`
 	Pace time.Duration `json:"pace,omitempty"` // how often the node is asked for what it holds
 }
 
-// nodeStart is the part of a NodeConfig that crosses to another process.
-type nodeStart struct {
+// Start is the part of a node.Config that crosses to another process.
+type Start struct {
 	Name   string   `json:"name"`
 	Bind   string   `json:"bind"`
 	Seeds  []string `json:"seeds"`
 	Secret []byte   `json:"secret"`
-	Window int      `json:"window,omitempty"` // bytes; nodeWindow where it does not matter
+	Window int      `json:"window,omitempty"` // bytes; Window where it does not matter
 	// Detours are the addresses that lead to others.
 	Detours map[string]string `json:"detours,omitempty"`
 }
 
-// nodeEvent is what a node process tells when what its node holds has changed.
-type nodeEvent struct {
-	Members map[string]NodeState `json:"members"`
+// event is what a node process tells when what its node holds has changed.
+type event struct {
+	Members map[string]node.State `json:"members"`
 }
 
-// nodeChild is a node process.
-type nodeChild struct {
+// child is a node process.
+type child struct {
 	tb    testing.TB
 	link  *proc.Link
-	start func(testing.TB, NodeConfig) (Node, error)
+	start func(testing.TB, node.Config) (node.Node, error)
 
 	baseline measure.Baseline
-	subject  Node
+	subject  node.Node
 	started  atomic.Bool // whether there is one
 	name     string
 	traffic  traffic
@@ -68,33 +69,33 @@ type nodeChild struct {
 	unwatch  context.CancelFunc
 }
 
-var nodeOrders = map[string]func(c *nodeChild, o nodeOrder) (any, error){
-	"start":   (*nodeChild).begin,
-	"pace":    (*nodeChild).pace,
-	"ping":    (*nodeChild).ping,
-	"intrude": (*nodeChild).intrude,
-	"leave":   (*nodeChild).leave,
-	"close":   (*nodeChild).close,
-	"serve":   (*nodeChild).serve,
-	"served":  (*nodeChild).served,
-	"closed":  (*nodeChild).closedLoad,
-	"open":    (*nodeChild).openLoad,
-	"flight":  (*nodeChild).flight,
-	"release": (*nodeChild).release,
-	"one-way": (*nodeChild).oneWay,
-	"flood":   (*nodeChild).flood,
-	"refused": (*nodeChild).refused,
-	"damage":  (*nodeChild).hurt,
-	"look":    (*nodeChild).look,
-	"mute":    (*nodeChild).silence,
+var nodeOrders = map[string]func(c *child, o Order) (any, error){
+	"start":   (*child).begin,
+	"pace":    (*child).pace,
+	"ping":    (*child).ping,
+	"intrude": (*child).intrude,
+	"leave":   (*child).leave,
+	"close":   (*child).close,
+	"serve":   (*child).serve,
+	"served":  (*child).served,
+	"closed":  (*child).closedLoad,
+	"open":    (*child).openLoad,
+	"flight":  (*child).flight,
+	"release": (*child).release,
+	"one-way": (*child).oneWay,
+	"flood":   (*child).flood,
+	"refused": (*child).refused,
+	"damage":  (*child).hurt,
+	"look":    (*child).look,
+	"mute":    (*child).silence,
 }
 
-// serveNode is the life of a node process.
-func serveNode(tb testing.TB, start func(testing.TB, NodeConfig) (Node, error)) func(*proc.Link) error {
+// Serve is the life of a node process.
+func Serve(tb testing.TB, start func(testing.TB, node.Config) (node.Node, error)) func(*proc.Link) error {
 	return func(l *proc.Link) error {
-		c := &nodeChild{tb: tb, link: l, start: start}
+		c := &child{tb: tb, link: l, start: start}
 		return l.Serve(func(body json.RawMessage) (any, error) {
-			var o nodeOrder
+			var o Order
 			if err := json.Unmarshal(body, &o); err != nil {
 				return nil, err
 			}
@@ -109,23 +110,23 @@ func serveNode(tb testing.TB, start func(testing.TB, NodeConfig) (Node, error)) 
 
 // launch calls the user's start, which may end its goroutine by failing the
 // test.
-func (c *nodeChild) launch(s nodeStart, handle func(string, []byte, func([]byte)), dial func(context.Context, string) (net.Conn, error)) (node Node, err error) {
+func (c *child) launch(s Start, handle func(string, []byte, func([]byte)), dial func(context.Context, string) (net.Conn, error)) (n node.Node, err error) {
 	done := make(chan struct{})
 	err = errors.New("start failed the test of the node process")
 	go func() {
 		defer close(done)
-		node, err = c.start(c.tb, NodeConfig{Name: s.Name, Bind: s.Bind, Seeds: s.Seeds, Secret: s.Secret,
-			Window: cmp.Or(s.Window, nodeWindow), CallTimeout: callTimeout, Handle: handle, Dial: dial, MaySend: c.damage.maySend})
+		n, err = c.start(c.tb, node.Config{Name: s.Name, Bind: s.Bind, Seeds: s.Seeds, Secret: s.Secret,
+			Window: cmp.Or(s.Window, Window), CallTimeout: callTimeout, Handle: handle, Dial: dial, MaySend: c.damage.maySend})
 	}()
 	<-done
-	if node == nil && err == nil {
+	if n == nil && err == nil {
 		err = errors.New("start returned neither a node nor an error")
 	}
-	return node, err
+	return n, err
 }
 
 // begin starts the node of this process and answers its address.
-func (c *nodeChild) begin(o nodeOrder) (any, error) {
+func (c *child) begin(o Order) (any, error) {
 	c.baseline = measure.TakeBaseline()
 	c.name = o.Start.Name
 	c.traffic.self = o.Start.Name
@@ -150,28 +151,28 @@ func (c *nodeChild) begin(o nodeOrder) (any, error) {
 // until the kit knows. To look often takes a part of the processors, so that is
 // done only while a kit measures such a time.
 const (
-	lookOften  = time.Millisecond
-	lookSeldom = 10 * time.Millisecond
+	LookOften  = time.Millisecond
+	LookSeldom = 10 * time.Millisecond
 )
 
 // pace changes how often that is.
-func (c *nodeChild) pace(o nodeOrder) (any, error) {
+func (c *child) pace(o Order) (any, error) {
 	c.looks.Reset(o.Pace)
 	return nil, nil
 }
 
 // watch tells the kit whenever that has changed.
-func (c *nodeChild) watch(ctx context.Context) {
+func (c *child) watch(ctx context.Context) {
 	defer c.looks.Stop()
-	var told map[string]NodeState
+	var told map[string]node.State
 	for {
-		now := make(map[string]NodeState)
+		now := make(map[string]node.State)
 		for _, m := range c.subject.Members() {
 			now[m.Name] = m.State
 		}
 		delete(now, c.name)
 		if !maps.Equal(now, told) {
-			_ = c.link.Emit(nodeEvent{now}) // a kit that is gone ends this process
+			_ = c.link.Emit(event{now}) // a kit that is gone ends this process
 			told = now
 		}
 		select {
@@ -183,7 +184,7 @@ func (c *nodeChild) watch(ctx context.Context) {
 }
 
 // ping calls each of the members named and answers what went wrong, by name.
-func (c *nodeChild) ping(o nodeOrder) (any, error) {
+func (c *child) ping(o Order) (any, error) {
 	size := payload.SmallRequest
 	if o.Load != nil {
 		size = o.Load.Size
@@ -197,8 +198,8 @@ func (c *nodeChild) ping(o nodeOrder) (any, error) {
 	return wrong, nil
 }
 
-// intrusion is what came of a node that was not to get in.
-type intrusion struct {
+// Intrusion is what came of a node that was not to get in.
+type Intrusion struct {
 	Accepted        bool
 	Err             string
 	Unauthenticated bool
@@ -209,16 +210,16 @@ type intrusion struct {
 }
 
 // intrude starts another node in this process.
-func (c *nodeChild) intrude(o nodeOrder) (any, error) {
+func (c *child) intrude(o Order) (any, error) {
 	node, err := c.launch(*o.Start, func(string, []byte, func([]byte)) {}, func(ctx context.Context, addr string) (net.Conn, error) {
-		return dialer.DialContext(ctx, "tcp", addr)
+		return Dialer.DialContext(ctx, "tcp", addr)
 	})
 	if err != nil {
 		e := c.subject.Errors()
 		is := func(want error) bool { return want != nil && errors.Is(err, want) }
-		return intrusion{Err: err.Error(), Unauthenticated: is(e.Unauthenticated), NameTaken: is(e.NameTaken), AddressTaken: is(e.AddressTaken)}, nil
+		return Intrusion{Err: err.Error(), Unauthenticated: is(e.Unauthenticated), NameTaken: is(e.NameTaken), AddressTaken: is(e.AddressTaken)}, nil
 	}
-	in := intrusion{Accepted: true}
+	in := Intrusion{Accepted: true}
 	for _, m := range node.Members() {
 		if m.Name != o.Start.Name {
 			in.Members = append(in.Members, m.Name)
@@ -231,16 +232,16 @@ func (c *nodeChild) intrude(o nodeOrder) (any, error) {
 	return in, node.Close()
 }
 
-func (c *nodeChild) leave(nodeOrder) (any, error) {
+func (c *child) leave(Order) (any, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), scenario.Settle)
 	defer cancel()
 	return c.end(func() error { return c.subject.Leave(ctx) })
 }
 
-func (c *nodeChild) close(nodeOrder) (any, error) { return c.end(c.subject.Close) }
+func (c *child) close(Order) (any, error) { return c.end(c.subject.Close) }
 
 // end ends the node and answers what it has left behind.
-func (c *nodeChild) end(how func() error) (any, error) {
+func (c *child) end(how func() error) (any, error) {
 	c.unwatch()
 	c.watching.Wait()
 	if err := how(); err != nil {

@@ -1,4 +1,4 @@
-package stress
+package nodes
 
 import (
 	"bytes"
@@ -27,7 +27,7 @@ type damaged struct {
 }
 
 func (d *damager) dial(ctx context.Context, addr string) (net.Conn, error) {
-	conn, err := dialer.DialContext(ctx, "tcp", cmp.Or(d.detours[addr], addr))
+	conn, err := Dialer.DialContext(ctx, "tcp", cmp.Or(d.detours[addr], addr))
 	if err != nil {
 		return nil, err
 	}
@@ -52,7 +52,7 @@ func (c *damaged) Write(b []byte) (int, error) {
 
 // hurt has the next write on each connection to an address damaged, and answers
 // how many there are.
-func (c *nodeChild) hurt(o nodeOrder) (any, error) {
+func (c *child) hurt(o Order) (any, error) {
 	c.damage.mu.Lock()
 	defer c.damage.mu.Unlock()
 	conns := c.damage.conns[o.To[0]]
@@ -61,3 +61,6 @@ func (c *nodeChild) hurt(o nodeOrder) (any, error) {
 	}
 	return len(conns), nil
 }
+
+// Dialer makes connections without keep-alives, which take longer than the rest.
+var Dialer = net.Dialer{KeepAlive: -1}

@@ -1,8 +1,7 @@
-package stress
+package node
 
 import (
 	"context"
-	"fmt"
 	"net"
 	"time"
 )
@@ -16,7 +15,7 @@ type Node interface {
 	Addr() string
 	// Members are the others that the node knows, with what it holds of them. A
 	// suspicion is no state: such a member is still alive.
-	Members() []NodeMember
+	Members() []Member
 	// Call sends a request to a member, which is copied, and has done called
 	// exactly once with the reply, valid until done returns, or an error. done
 	// may be called before Call returns, and may call Call. While no more may be
@@ -30,11 +29,11 @@ type Node interface {
 	// ended.
 	Close() error
 	// Errors are those that start and the other methods return, for errors.Is.
-	Errors() NodeErrors
+	Errors() Errors
 }
 
-// NodeErrors are the distinct errors of a Node.
-type NodeErrors struct {
+// Errors are the distinct errors of a Node.
+type Errors struct {
 	// Of the start of a node.
 	Unauthenticated, NameTaken, AddressTaken error
 	// Of a call to a member that is dead or was lost meanwhile.
@@ -43,24 +42,24 @@ type NodeErrors struct {
 	Overloaded error
 }
 
-// NodeMember is a node as another sees it.
-type NodeMember struct {
+// Member is a node as another sees it.
+type Member struct {
 	Name  string
-	State NodeState
+	State State
 }
 
-// NodeState is what a node holds of another.
-type NodeState string
+// State is what a node holds of another.
+type State string
 
 // The states of a member.
 const (
-	NodeAlive  NodeState = "alive"
-	NodeFailed NodeState = "failed"
-	NodeLeft   NodeState = "left"
+	Alive  State = "alive"
+	Failed State = "failed"
+	Left   State = "left"
 )
 
-// NodeConfig is what the kit asks of a node.
-type NodeConfig struct {
+// Config is what the kit asks of a node.
+type Config struct {
 	Name   string
 	Bind   string   // IP address and port, which may be 0 for a free one
 	Seeds  []string // addresses of members; none for the first node
@@ -82,14 +81,3 @@ type NodeConfig struct {
 	// lets it through. A node that sends none has no use for it.
 	MaySend func(addr string) bool
 }
-
-// The configuration of all nodes of a kit.
-const (
-	nodeWindow  = 4 << 20
-	callTimeout = 2 * time.Second
-)
-
-func nodeSecret(seed uint64) []byte { return fmt.Appendf(nil, "the secret of run %020d", seed) }
-
-// callWithin bounds how long a call may take to end, with a reply or an error.
-const callWithin = callTimeout + 3*time.Second
