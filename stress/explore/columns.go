@@ -133,7 +133,8 @@ func executed(steps []control.Step) []event {
 				pending[s.Goroutine] = e
 			}
 			if s.Preempted() {
-				events = append(events, event{goroutine: s.Goroutine, mark: true, text: "~ preempted before " + e.text, place: e.place})
+				events = append(events,
+					event{goroutine: s.Goroutine, mark: true, text: "~ preempted before " + e.text, place: e.place})
 			}
 			resume(s.To)
 		}

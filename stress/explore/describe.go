@@ -79,9 +79,10 @@ func (o Outcome) report() string {
 		fmt.Fprintf(&b, "; it repeats only %d of %d times: something is not under control, such as what an earlier "+
 			"schedule left, maps with pointers as keys, or system calls\n", f.Replays, replays)
 	case !f.Fresh:
-		b.WriteString("; another process does not repeat it: it depends on what earlier schedules left in this one\n")
+		b.WriteString("; another process does not repeat it: it depends on what earlier schedules left\n")
 	default:
-		fmt.Fprintf(&b, "; shrunk to %s; it repeats %d of %d times\n", counted(f.Preemptions, "preemption"), f.Replays, replays)
+		fmt.Fprintf(&b, "; shrunk to %s; it repeats %d of %d times\n", counted(f.Preemptions, "preemption"),
+			f.Replays, replays)
 	}
 	if f.Columns != "" {
 		b.WriteString("\n" + f.Columns + "\n")

@@ -35,10 +35,16 @@ func Try(t *testing.T, f func(e *Run), given ...Option) Outcome {
 	out, err := explored(t, o, call.earlier)
 	if err != nil {
 		out = stock(t, f, o, reasonOf(err))
+	} else if out.Failure == nil && testing.CoverMode() != "" {
+		o.Schedules = coverSchedules
+		stock(t, f, o, "") // what is covered counts only in this process
 	}
 	call.is(t, out)
 	return out
 }
+
+// coverSchedules is how many schedules are run for the coverage of go test -cover.
+const coverSchedules = 20
 
 // requested answers, in the process started for it, the call that is asked for. An
 // earlier one in the same test has the outcome that it had.

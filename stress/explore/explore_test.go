@@ -55,7 +55,8 @@ main                           adder                                         add
                                Int64.Store explore_test.go:24
 Int64.Load explore_test.go:28
 `, "\n"+out.Failure.Columns)
-	assert.Contains(t, out.String(), "STRESS_SCHEDULE=plan:2276671958:2.2.3 go test -run '^TestFindsALostAddition$' "+ourPath)
+	assert.Contains(t, out.String(),
+		"STRESS_SCHEDULE=plan:2276671958:2.2.3 go test -run '^TestFindsALostAddition$' "+ourPath)
 	t.Setenv("STRESS_SCHEDULE", out.Failure.Schedule)
 	again := Try(t, lostAddition(false))
 	require.NotNil(t, again.Failure)

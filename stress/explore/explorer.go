@@ -130,7 +130,11 @@ const (
 )
 
 func newBuffers() *buffers {
-	return &buffers{make([]control.Decision, mostDecisions), make([]control.Step, mostSteps), make([]control.Made, mostMade)}
+	return &buffers{
+		record: make([]control.Decision, mostDecisions),
+		steps:  make([]control.Step, mostSteps),
+		made:   make([]control.Made, mostMade),
+	}
 }
 
 // run runs a schedule once, and notes it in b if that is not nil.
@@ -140,7 +144,8 @@ func (x *explorer) run(s schedule.Schedule, b *buffers) ran {
 		kinds |= control.Memory
 	}
 	a := &control.Args{Seed: s.Seed, Order: s.Seed, Strategy: strategyOf(s), Depth: s.Depth, Length: s.Length,
-		Max: x.o.Points, Kinds: kinds, Pass: uint32(x.o.Pass * 65536), Ahead: int64(x.o.Ahead), Plan: plan(s.Steps), Sites: x.sites}
+		Max: x.o.Points, Kinds: kinds, Pass: uint32(x.o.Pass * 65536), Ahead: int64(x.o.Ahead), Plan: plan(s.Steps),
+		Sites: x.sites}
 	if x.order != 0 {
 		a.Order = x.order
 	}

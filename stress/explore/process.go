@@ -46,9 +46,9 @@ func (r request) died(t *testing.T, binary string, err error) (Outcome, error) {
 	if !errors.As(again, &dead) || dead.schedule == "" {
 		return Outcome{}, fmt.Errorf("%w: %w", overlay.ErrNotOffered, err)
 	}
-	return Outcome{Controlled: true, Seed: r.Options.Seed, Depth: r.Options.Depth, Schedules: dead.number, Failure: &Failure{
-		Kind: kindCrash, Sentence: "the process died: " + dead.line(), Schedule: dead.schedule, After: dead.number,
-		Output: output}}, nil
+	f := &Failure{Kind: kindCrash, Sentence: "the process died: " + dead.line(), Schedule: dead.schedule,
+		After: dead.number, Output: output}
+	return Outcome{Controlled: true, Seed: r.Options.Seed, Depth: r.Options.Depth, Schedules: dead.number, Failure: f}, nil
 }
 
 // repeats tells whether a process of its own fails in the same way by the schedule

@@ -53,7 +53,8 @@ func selfTest() error {
 	}
 	x := newExplorer(adds(true), o)
 	for seed := range uint64(schedules) {
-		if r := x.run(schedule.Schedule{Strategy: schedule.POS, Seed: seed}, nil); r.verdict != nil || r.End != control.Returned {
+		r := x.run(schedule.Schedule{Strategy: schedule.POS, Seed: seed}, nil)
+		if r.verdict != nil || r.End != control.Returned {
 			return errors.Join(errSelfTest, errors.New("it accused a sound program"))
 		}
 	}

@@ -2,6 +2,7 @@ package explore
 
 import (
 	"runtime"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -37,23 +38,52 @@ func (e *Run) begin() {
 // they find no longer grows with their number.
 const stockSchedules = 1000
 
-// stock explores f by the stock scheduler. A deadlock or a panic ends the process,
+// stock explores f by the stock scheduler. A panic of a goroutine ends the process,
 // as it does in [synctest.Test].
 func stock(t *testing.T, f func(*Run), o options, reason string) Outcome {
 	out := Outcome{Reason: reason, Seed: o.Seed, Depth: o.Depth}
 	seed := o.Seed
 	for range min(o.Schedules, stockSchedules) {
 		e := newRun(mix(&seed), nil, false)
-		synctest.Test(t, func(*testing.T) { e.body(f, o.Grace) })
+		stuck := e.stock(t, f, o.Grace)
 		out.Schedules++
-		if failed, ok := e.found(); ok {
-			out.Failure = &Failure{Kind: kindCheck, Sentence: failed.sentence(), After: out.Schedules}
-			return out
+		failed, ok := e.found()
+		switch {
+		case ok:
+			out.Failure = &Failure{Kind: kindCheck, Sentence: failed.sentence()}
+		case t.Failed():
+			out.Failure = &Failure{Kind: kindTest, Sentence: "the test's own T failed"}
+		case stuck != "" && !e.hasReturned():
+			out.Failure = &Failure{Kind: kindDeadlock, Sentence: stuck}
+		case stuck != "" && !o.AllowLeft:
+			out.Failure = &Failure{Kind: kindLeft, Sentence: stuck}
+		default:
+			continue
 		}
-		if t.Failed() {
-			out.Failure = &Failure{Kind: kindTest, Sentence: "the test's own T failed", After: out.Schedules}
-			return out
-		}
+		out.Failure.After = out.Schedules
+		break
 	}
 	return out
+}
+
+// stock runs f once in a bubble, and returns what the bubble said if goroutines
+// were left in it for good.
+func (e *Run) stock(t *testing.T, f func(*Run), grace time.Duration) (stuck string) {
+	defer func() {
+		p := recover()
+		if err, ok := p.(error); ok && strings.HasPrefix(err.Error(), "deadlock: ") {
+			stuck = err.Error()
+		} else if p != nil {
+			panic(p)
+		}
+	}()
+	synctest.Test(t, func(*testing.T) {
+		done := make(chan struct{})
+		go func() { // which a failed check ends
+			defer close(done)
+			e.body(f, grace)
+		}()
+		<-done
+	})
+	return ""
 }

@@ -43,22 +43,26 @@ func (x *explorer) judge(r ran, testFailed bool) *verdict {
 	switch {
 	case r.End == control.Panicked:
 		at := userFrame(r.PCs)
-		return &verdict{kind: kindPanic, class: at.Function, sentence: fmt.Sprintf("panic: %s, at %s", r.Message, place(at))}
+		said := fmt.Sprintf("panic: %s, at %s", r.Message, place(at))
+		return &verdict{kind: kindPanic, class: at.Function, sentence: said}
 	case r.End == control.Fatal:
 		at := userFrame(r.PCs)
-		return &verdict{kind: kindFatal, class: r.Message, sentence: fmt.Sprintf("fatal error: %s, at %s", r.Message, place(at))}
+		said := fmt.Sprintf("fatal error: %s, at %s", r.Message, place(at))
+		return &verdict{kind: kindFatal, class: r.Message, sentence: said}
 	case r.Races > 0:
 		return &verdict{kind: kindRace, sentence: fmt.Sprintf("%s reported by the race detector", counted(r.Races, "data race"))}
 	case testFailed:
 		return &verdict{kind: kindTest, sentence: "the test's own T failed"}
 	case r.End == control.Limit && r.run.hasReturned() && !x.o.AllowLeft:
-		return &verdict{kind: kindLeft, sentence: "a goroutine still runs after the function has returned"}
+		return &verdict{kind: kindLeft, sentence: "left over: a goroutine still runs after the function has returned"}
 	case r.Deadlock:
 		left := x.waiting(r)
-		return &verdict{kind: kindDeadlock, left: left, sentence: "deadlock: no goroutine can run: " + listed(left)}
+		said := "deadlock: no goroutine can run: " + listed(left)
+		return &verdict{kind: kindDeadlock, left: left, sentence: said}
 	case len(r.Left) > 0 && !x.o.AllowLeft:
 		left := x.waiting(r)
-		return &verdict{kind: kindLeft, left: left, sentence: counted(len(left), "goroutine") + " left over: " + listed(left)}
+		said := counted(len(left), "goroutine") + " left over: " + listed(left)
+		return &verdict{kind: kindLeft, left: left, sentence: said}
 	}
 	return nil
 }

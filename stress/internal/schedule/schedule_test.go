@@ -20,7 +20,8 @@ func TestTextComesBack(t *testing.T) {
 	}
 	s, err := Parse("plan:1:2.4.3,2.5.t:6.7")
 	require.NoError(t, err)
-	assert.Equal(t, Schedule{Strategy: Plan, Seed: 1, Steps: []Step{{Goroutine: 2, N: 4, To: 3}, {Goroutine: 2, N: 5, Time: true}},
+	assert.Equal(t, Schedule{Strategy: Plan, Seed: 1,
+		Steps: []Step{{Goroutine: 2, N: 4, To: 3}, {Goroutine: 2, N: 5, Time: true}},
 		Draws: []Draw{{Index: 6, Value: 7}}}, s)
 }
 

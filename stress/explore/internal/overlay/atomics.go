@@ -8,7 +8,8 @@ import (
 
 // method is the first line of an operation of one of sync/atomic's types, up to
 // its brace.
-var method = regexp.MustCompile(`(?m)^func \((\w) \*(\w+)(?:\[T\])?\) (Load|Store|Swap|CompareAndSwap|Add|And|Or)\(.*?\{`)
+var method = regexp.MustCompile(
+	`(?m)^func \((\w) \*(\w+)(?:\[T\])?\) (Load|Store|Swap|CompareAndSwap|Add|And|Or)\(.*?\{`)
 
 // typed puts a point at the beginning of each operation of sync/atomic's types.
 func typed(source string) (edited string, operations int) {
@@ -22,7 +23,8 @@ func typed(source string) (edited string, operations int) {
 
 // bare is an operation of sync/atomic that is a function, which has no body.
 var bare = regexp.MustCompile(
-	`(?m)^(?://go:noescape\n)?func (Swap|CompareAndSwap|Add|And|Or|Load|Store)(Int32|Int64|Uint32|Uint64|Uintptr|Pointer)\((.*?)\)(.*)$`)
+	`(?m)^(?://go:noescape\n)?func (Swap|CompareAndSwap|Add|And|Or|Load|Store)` +
+		`(Int32|Int64|Uint32|Uint64|Uintptr|Pointer)\((.*?)\)(.*)$`)
 
 // functions gives sync/atomic's functions a body: a point, then the operation by
 // the same name, in place of which the compiler puts its instruction. A package

@@ -4,8 +4,8 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -14,14 +14,16 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// ownTree is the source of the Go tree that runs this test.
-func ownTree(t *testing.T) fs.FS {
-	src := filepath.Join(runtime.GOROOT(), "src")
-	if _, err := os.Stat(src); err != nil {
+// goroot is the Go tree that runs this test.
+func goroot(t *testing.T) string {
+	text, err := exec.Command("go", "env", "GOROOT").Output()
+	if err != nil {
 		t.Skip(err)
 	}
-	return os.DirFS(src)
+	return strings.TrimSpace(string(text))
 }
+
+func ownTree(t *testing.T) fs.FS { return os.DirFS(filepath.Join(goroot(t), "src")) }
 
 func TestEditsFitThisTree(t *testing.T) {
 	tree := ownTree(t)
@@ -56,7 +58,8 @@ func TestATreeThatDoesNotFitIsNotOffered(t *testing.T) {
 	tree := ownTree(t)
 	for _, c := range []struct{ file, old, new, says string }{
 		{"sync/cond.go", "func (c *Cond) Signal()", "func (c *Cond) Wake()", "occurs 0 times, must be once"},
-		{"runtime/chan.go", "func closechan(c *hchan) {\n", "func closechan(c *hchan) {\n}\nfunc closechan(c *hchan) {\n", "occurs 2 times"},
+		{"runtime/chan.go", "func closechan(c *hchan) {\n",
+			"func closechan(c *hchan) {\n}\nfunc closechan(c *hchan) {\n", "occurs 2 times"},
 		{"sync/atomic/type.go", "func (x *", "func (atomic *", "operations of its types found"},
 	} {
 		text, err := fs.ReadFile(tree, c.file)
@@ -74,13 +77,13 @@ func TestATreeThatDoesNotFitIsNotOffered(t *testing.T) {
 }
 
 func TestAnOverlayIsWrittenOnce(t *testing.T) {
-	ownTree(t)
+	root := goroot(t)
 	folder := t.TempDir()
-	name, err := Write(runtime.GOROOT(), folder, false)
+	name, err := Write(root, folder, false)
 	require.NoError(t, err)
 	before, err := os.Stat(name)
 	require.NoError(t, err)
-	again, err := Write(runtime.GOROOT(), folder, false)
+	again, err := Write(root, folder, false)
 	require.NoError(t, err)
 	assert.Equal(t, name, again)
 	after, err := os.Stat(name)
@@ -89,7 +92,7 @@ func TestAnOverlayIsWrittenOnce(t *testing.T) {
 	entries, err := os.ReadDir(folder)
 	require.NoError(t, err)
 	assert.Len(t, entries, 1, "nothing unfinished is left")
-	other, err := Write(runtime.GOROOT(), folder, true)
+	other, err := Write(root, folder, true)
 	require.NoError(t, err)
 	assert.NotEqual(t, name, other)
 }
