@@ -36,6 +36,7 @@ type Log struct {
 	work     sync.Cond     // the committer waits for something to do
 	pending  *group        // records that the committer has not taken yet
 	writing  *group        // what it has taken, or nil
+	taken    int64         // bytes of it, with the padding
 	batches  int           // under way: pending is left alone until they end
 	err      error         // why nothing is taken any more
 	full     error         // why the next segment could not be made; nil where it could
@@ -241,11 +242,7 @@ func (l *Log) add(head, body []byte, reserved bool) (Commit, error) {
 // what goes there before it and the seal after it. The lock is held.
 func (l *Log) fits(n int) bool {
 	s := l.segments[len(l.segments)-1]
-	end := s.end
-	if l.writing != nil {
-		end += padded(len(l.writing.buf))
-	}
-	end += padded(len(l.pending.buf) + frameSize(n))
+	end := s.end + l.taken + padded(len(l.pending.buf)+frameSize(n))
 	return end+page <= s.size
 }
 
@@ -387,7 +384,7 @@ func (l *Log) take() (g *group, next uint64) {
 		next++
 	}
 	l.retry = false
-	l.pending, l.writing = newGroup(next, l.buf), g
+	l.pending, l.writing, l.taken = newGroup(next, l.buf), g, padded(len(g.buf))
 	l.roomAgain()
 	return g, next
 }
@@ -463,7 +460,7 @@ func (l *Log) finish(g *group, err error) {
 	}
 	l.segments[len(l.segments)-1].end = l.end
 	l.segments[len(l.segments)-1].size = l.allocated
-	l.writing = nil
+	l.writing, l.taken = nil, 0
 	l.mu.Unlock()
 	close(g.done)
 	if l.buf = g.buf; cap(l.buf) > keptBuffer {
