@@ -21,7 +21,7 @@ type optionLives struct {
 }
 
 const (
-	optionPatience = 20 * time.Millisecond // of a Receive at a queue that may be empty
+	optionPatience = 20 * time.Millisecond // of a Receive at a queue that may be empty, at first
 	optionDelay    = optionVisibility      // of what is refused with one, at most
 	ackOfSome      = 0.4                   // the part of the messages that is acknowledged while they are alive
 	ackOfDead      = 0.8
@@ -64,12 +64,14 @@ type received struct {
 	all   []wireMessage
 }
 
-// receive receives up to n messages of a queue or its dead-letter queue, in one
-// call if batch is set and where that can be. That none came is no error.
-func (l *optionLives) receive(ctx context.Context, q *optionQueue, dead, batch bool, n int) (received, error) {
+// receive receives messages of a queue or its dead-letter queue, as far as r says.
+// That none came is no error.
+func (l *optionLives) receive(ctx context.Context, q *optionQueue, dead bool, r brokerRequest) (received, error) {
 	got := received{from: q, dead: dead, asked: time.Now()}
-	r := brokerRequest{Op: askReceive, Queue: q.index, Dead: dead, Batch: batch && !dead, Count: n}
-	r.Patience = optionPatience
+	r.Op, r.Queue, r.Dead, r.Batch = askReceive, q.index, dead, r.Batch && !dead
+	if r.Patience > optionPatience && !r.Batch {
+		r.Count = 1 // the first is not kept waiting for others
+	}
 	out, err := l.request(ctx, r)
 	if err != nil {
 		return got, err
@@ -130,24 +132,32 @@ func (l *optionLives) places() []bool {
 }
 
 // check goes on until everything has come that must be in a queue or its
-// dead-letter queue, and acknowledges a part.
+// dead-letter queue, and acknowledges a part. It is more patient after each round that
+// got nothing: on a busy machine what was taken may not have come before.
 func (l *optionLives) check(ctx context.Context, q *optionQueue, part float64) error {
 	missing := q.missing()
-	for least, since := len(missing), time.Now(); len(missing) > 0; missing = q.missing() {
-		if len(missing) < least {
-			least, since = len(missing), time.Now()
-		} else if time.Since(since) > optionVisibility+scenario.Stall {
-			q.lost(missing)
-			return nil
-		}
+	for patience, since := optionPatience, time.Now(); len(missing) > 0; missing = q.missing() {
+		came := 0
 		for _, dead := range l.places() {
-			got, err := l.receive(ctx, q, dead, true, min(len(missing), checkMost))
+			r := brokerRequest{Batch: true, Count: min(len(missing), checkMost), Patience: patience}
+			got, err := l.receive(ctx, q, dead, r)
 			if err == nil {
 				err = l.end(ctx, got, q.draw(got.all, part)[fateAck], brokerRequest{Op: askAck})
 			}
 			if err != nil {
 				return err
 			}
+			came += len(got.all)
+		}
+		switch now := len(q.missing()); {
+		case now < len(missing):
+			patience, since = optionPatience, time.Now()
+		case came > 0: // what came before, and was not acknowledged
+		case patience < scenario.Settle:
+			patience = min(4*patience, scenario.Settle)
+		case time.Since(since) > optionVisibility+scenario.Stall:
+			q.lost(missing)
+			return nil
 		}
 	}
 	return nil
@@ -183,9 +193,12 @@ func (l *optionLives) work(ctx context.Context, n int) error {
 	var all sync.WaitGroup
 	for _, q := range l.queues {
 		all.Go(func() { w.until(func() error { return w.publishing(q) }) })
-		all.Go(func() { w.until(func() error { return w.consuming(q, false, ackOfSome) }) })
-		if l.abilities.dead {
-			all.Go(func() { w.until(func() error { return w.consuming(q, true, ackOfDead) }) })
+		for _, dead := range l.places() {
+			acked, patience := ackOfSome, optionPatience
+			if dead {
+				acked = ackOfDead
+			}
+			all.Go(func() { w.until(func() error { return w.consuming(q, dead, acked, &patience) }) })
 		}
 	}
 	w.enough(n, before)
@@ -291,11 +304,17 @@ func (w *optionWork) publishing(q *optionQueue) error {
 	return nil
 }
 
-// consuming receives once and settles what came.
-func (w *optionWork) consuming(q *optionQueue, dead bool, acked float64) error {
-	got, err := w.receive(w.ctx, q, dead, q.coin(), q.upTo(workMost))
+// consuming receives once and settles what came. It is more patient after a receive
+// that got nothing, as check is.
+func (w *optionWork) consuming(q *optionQueue, dead bool, acked float64, patience *time.Duration) error {
+	got, err := w.receive(w.ctx, q, dead, brokerRequest{Batch: q.coin(), Count: q.upTo(workMost), Patience: *patience})
 	if err != nil {
 		return err
+	}
+	if len(got.all) > 0 {
+		*patience = optionPatience
+	} else {
+		*patience = min(4**patience, scenario.Settle)
 	}
 	w.steps.Add(int64(len(got.all)))
 	return w.settle(w.ctx, got, acked)
