@@ -48,7 +48,7 @@ func (s *Scenario) keepEvidence() string {
 	s.mu.Unlock()
 	var sentences []string
 	if len(kept) > 0 {
-		sentences = append(sentences, "kept of the moment: "+strings.Join(kept, ", "))
+		sentences = append(sentences, "evidence: "+strings.Join(kept, ", "))
 	}
 	if children {
 		sentences = append(sentences, "what the child processes print: "+s.Run.Folder.Logs(s.ID))
