@@ -114,11 +114,12 @@ func (h *history) use(l *wal.Log) {
 		if h.random.IntN(8) == 0 {
 			keep := h.sent - 1 - h.random.IntN(6)
 			if segment, ok := segments[keep]; ok {
-				h.mu.Lock()
-				h.trimmed = max(h.trimmed, keep)
-				for n := keep; segments[n-1] == segment; n-- {
-					h.trimmed = min(h.trimmed, n-1)
+				first := keep
+				for segments[first-1] == segment {
+					first--
 				}
+				h.mu.Lock()
+				h.trimmed = max(h.trimmed, first) // a Trim that reaches less far takes none back
 				h.mu.Unlock()
 				_ = l.Trim(segment)
 			}
