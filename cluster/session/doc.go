@@ -18,7 +18,8 @@
 //     Config.RepairAfter and the time to copy it.
 //   - What was lost is said to be: [ErrLost] stands for it, and never an older
 //     state. New sessions are written there again within seconds, and
-//     [Store.DeclareLost] says that what was lost is lost.
+//     [Store.DeclareLost] says that what was lost is lost. A node that is away may
+//     be cut off, so nothing that it has is lost before [Store.DeclareDead] says so.
 //   - One broken link changes nothing: a node is left out when most others
 //     believe it dead, and asks those it cannot reach by way of others.
 //   - Whoever can not reach a majority of a session's three replicas gets

@@ -44,6 +44,26 @@ func (w *world) startAll() {
 	}
 }
 
+// declareAway does what an operator does who knows that a node has gone for good.
+func (w *world) declareAway() {
+	var away []string
+	for _, name := range w.names {
+		w.mu.Lock()
+		if w.nodes[name].away {
+			away = append(away, name)
+		}
+		w.mu.Unlock()
+	}
+	if len(away) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), servedWithin)
+	w.background.Go(func() {
+		defer cancel()
+		_ = w.store(w.up()[0]).DeclareDead(ctx, away...) // the liveness check tells whether that was enough
+	})
+}
+
 // up is the nodes that live.
 func (w *world) up() []string {
 	return slices.DeleteFunc(slices.Clone(w.names), func(name string) bool { return w.store(name) == nil })

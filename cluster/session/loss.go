@@ -77,7 +77,7 @@ type inquest struct {
 	st      *state
 	names   []string // who is to say
 	dead    []string // declared to be, with their memory
-	patient bool     // those who are missing may come back with what they know
+	patient bool     // somebody is missing, who may come back with what he knows
 	heard   map[string]testimony
 	later   chain // that somebody has
 }
@@ -221,9 +221,9 @@ func (s *Store) mend(st *state, dead []string, declare bool) (why string) {
 	for _, name := range q.names {
 		if _, ok := q.heard[name]; !ok {
 			missing = append(missing, name)
-			q.patient = q.patient || !s.longDead(name)
 		}
 	}
+	q.patient = len(missing) > 0
 	lost, ok := q.lost()
 	agree := q.agree()
 	doubted := st.view.doubted.with(lost)
@@ -267,14 +267,6 @@ func (s *Store) giveUp(q *inquest, lost, doubted parts) {
 	next := q.st.view.next(q.st.view.members)
 	next.founded, next.doubted = lost, doubted
 	s.propose(q.st, next)
-}
-
-// longDead tells whether nobody reckons with the return of a node.
-func (s *Store) longDead(name string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	since := s.down[name]
-	return !since.IsZero() && time.Since(since) >= goodbye*s.cfg.RepairAfter
 }
 
 // stuck tells whether the view has long had members that have not caught up, and
@@ -324,18 +316,29 @@ func (s *Store) others() string {
 	return fmt.Sprintf(": the Nodes of %q differ from those of this node, %q, and must be the same", names, s.cfg.Nodes)
 }
 
+// DeclareDead says that nodes never come back with the memory that they had. It
+// takes that where a node stays away and others were restarted before its share was
+// replicated anew, or where two nodes stay away: the store cannot tell them from nodes
+// that are cut off, and waits for them. What only they had is given up: its sessions
+// are [ErrLost] until they are written again or [Store.DeclareLost] says otherwise.
+//
+// If a node named is cut off and not dead, its clients may go on with what it has: so
+// that must be known.
+//
+// It returns nil once everything else is served. It returns ErrConfig if a node named
+// is this one or alive, and ErrNoQuorum, with the reason, when ctx ends before.
+func (s *Store) DeclareDead(ctx context.Context, dead ...string) error {
+	return s.declare(ctx, dead, false)
+}
+
 // DeclareLost says that what was lost is lost: from when it returns nil, sessions
-// that nobody has written since are not found, where they were ErrLost before.
-//
-// Nodes that are named in dead are declared never to come back with the memory
-// that they had. It takes that where two of them or more are gone at once and stay
-// away, since the store cannot tell them from nodes that are cut off: then
-// what only they had is given up. If one of them is cut off and not dead, its
-// clients may go on with what it has: so that must be known.
-//
-// It returns ErrConfig if a node named is this one or alive, and ErrNoQuorum, with
-// the reason, when ctx ends before all is done.
+// that nobody has written since are not found, where they were [ErrLost] before. Nodes
+// that are named are declared dead besides, as by [Store.DeclareDead], with its errors.
 func (s *Store) DeclareLost(ctx context.Context, dead ...string) error {
+	return s.declare(ctx, dead, true)
+}
+
+func (s *Store) declare(ctx context.Context, dead []string, lost bool) error {
 	pause := time.NewTimer(0)
 	defer pause.Stop()
 	for why := ""; ; {
@@ -353,7 +356,7 @@ func (s *Store) DeclareLost(ctx context.Context, dead ...string) error {
 		}
 		if st := s.state.Load(); st.view == nil {
 			why = "no configuration yet" + s.differing()
-		} else if why = s.mend(st, dead, true); why == "" {
+		} else if why = s.mend(st, dead, lost); why == "" {
 			return nil
 		}
 		pause.Reset(beatEvery)

@@ -144,6 +144,66 @@ func TestNodesThatStayAway(t *testing.T) {
 	})
 }
 
+// TestNobodyCutOffIsGivenUp cuts one node off for a long time while another is
+// restarted: what only these two had must wait for the one that still has it.
+func TestNobodyCutOffIsGivenUp(t *testing.T) {
+	withNodes(t, 4, Config{}, func(t *testing.T, w *world) {
+		const n = 100
+		for i := range n {
+			require.NoError(t, putOnly(t, w.store("a"), fmt.Sprint(i), []byte("old"), 0))
+		}
+		w.isolate("c", true)
+		w.restart(0, "b")
+		time.Sleep(10 * time.Minute)
+		waiting := 0
+		for i := range n {
+			if _, err := w.store("a").Get(t.Context(), fmt.Sprint(i)); err != nil {
+				require.ErrorIs(t, err, ErrNoQuorum, "nobody knows that it is lost")
+				waiting++
+			}
+		}
+		assert.Positive(t, waiting, "the fault is to show")
+		w.isolate("c", false)
+		w.replicated(w.names...)
+		for i := range n {
+			got, err := w.store("d").Get(t.Context(), fmt.Sprint(i))
+			require.NoError(t, err, "of two replicas one never lost its memory")
+			assert.Equal(t, "old", string(got.Value))
+		}
+	})
+}
+
+// TestDeclareDead has one node stay away for good while another is restarted. Once
+// that is declared, the rest is served; and what was lost is said to be.
+func TestDeclareDead(t *testing.T) {
+	withNodes(t, 4, Config{}, func(t *testing.T, w *world) {
+		const n = 100
+		for i := range n {
+			require.NoError(t, putOnly(t, w.store("a"), fmt.Sprint(i), []byte("old"), 0))
+		}
+		w.leave("c")
+		w.restart(0, "b")
+		assert.NotEmpty(t, w.unserved(time.Minute), "c may be cut off")
+		s := w.store("a")
+		assert.ErrorIs(t, s.DeclareDead(t.Context(), "b"), ErrConfig, "b is alive")
+		require.NoError(t, s.DeclareDead(t.Context(), "c"))
+		assert.Empty(t, w.unserved(10*time.Second))
+		count := func(want error) (lost int) {
+			for i := range n {
+				if _, err := s.Get(t.Context(), fmt.Sprint(i)); err != nil {
+					assert.ErrorIs(t, err, want)
+					lost++
+				}
+			}
+			return lost
+		}
+		lost := count(ErrLost)
+		assert.Positive(t, lost, "the fault is to show")
+		require.NoError(t, s.DeclareLost(t.Context()))
+		assert.Equal(t, lost, count(ErrNotFound))
+	})
+}
+
 // TestSwornPartitionDoesNotVote: who has sworn not to vote in an epoch does not
 // come to, by whatever it takes over.
 func TestSwornPartitionDoesNotVote(t *testing.T) {
