@@ -99,18 +99,23 @@ type holding struct {
 	by     Version
 }
 
-// held is the keys of which a majority of replicas has a copy.
+// held is the keys of which a majority of the replicas in the latest view has a
+// copy that counts: one with which it votes there, will vote once it knows of the
+// view, or voted in the view before while all who are to catch up live.
 func (w *world) held() map[string]holding {
+	v, whole := w.latest()
 	held := make(map[string]holding)
 	for _, name := range w.up() {
 		s := w.store(name)
+		self := v.index(s.life())
 		for i := range s.parts {
 			p := &s.parts[i]
 			p.mu.Lock()
+			votes := self >= 0 && v.rank(i, self) >= 0 && p.votes && (p.epoch == v.epoch || p.epoch == v.after)
 			for key, r := range p.records {
 				have := held[key]
 				switch {
-				case !p.votes && !p.voted:
+				case !votes && !(whole && p.epoch == v.epoch && p.voted):
 					continue
 				case r.version.Compare(have.newest.version) > 0:
 					have.newest, have.by = r, have.newest.version
@@ -124,6 +129,29 @@ func (w *world) held() map[string]holding {
 	}
 	maps.DeleteFunc(held, func(_ string, h holding) bool { return h.by == Version{} })
 	return held
+}
+
+// latest is the latest view that a node knows, and whether all its members are who
+// they were.
+func (w *world) latest() (v *view, whole bool) {
+	lives := make(map[uint64]bool)
+	v = &view{}
+	for _, name := range w.up() {
+		s := w.store(name)
+		lives[s.life()] = true
+		if st := s.state.Load(); st.view != nil && st.view.epoch > v.epoch {
+			v = st.view
+		}
+	}
+	whole = !slices.ContainsFunc(v.members, func(m member) bool { return !lives[m.instance] })
+	return v, whole
+}
+
+// life is the life that the node has now.
+func (s *Store) life() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.instance
 }
 
 // unserved is the liveness check, to be made after the last fault: within the
