@@ -20,6 +20,7 @@ const (
 	optionBound      = workMost
 	optionSegment    = 4 << 10
 	optionPad        = 2000 // bytes of a body, at most
+	optionPerLife    = 500  // messages: enough for many segments, at any N
 )
 
 // optionAbilities are what a durable broker offers besides.
@@ -68,7 +69,7 @@ func (k *queueKit) optionKills(ctx context.Context, t *testing.T, a optionAbilit
 	for i, cfg := range all {
 		cfg.Dir = filepath.Join(t.TempDir(), "queues")
 		l := k.newOptionLives(cfg, a)
-		err := l.run(ctx, max((kills+i)/len(all), 1), max(k.N/max(kills, len(all)), leastPerLife), &done)
+		err := l.run(ctx, max((kills+i)/len(all), 1), optionPerLife, &done)
 		l.abandon()
 		if err != nil {
 			k.Violate("durable_lost", "with every option on (%s), after %d kills: %v", l.what(), l.life, err)
