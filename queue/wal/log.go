@@ -123,12 +123,12 @@ func (l *Log) start(r *recovery) error {
 	}
 	l.segments = r.kept
 	next := l.describe(r.last+1, r.replaced())
-	f := next.takeSpare(l.o.FS)
-	if f == nil {
-		var err error
-		if f, err = next.create(l.o.FS); err != nil {
-			return err
-		}
+	f, err := next.takeSpare(l.o.FS)
+	if f == nil && err == nil {
+		f, err = next.create(l.o.FS)
+	}
+	if err != nil {
+		return err
 	}
 	if err := l.begin(f, next, r.frames); err != nil {
 		return err

@@ -112,6 +112,11 @@ func (r *recovery) replaced() uint64 {
 
 // run replays the segments there are, in order.
 func (r *recovery) run() error {
+	// An Open that died may have left a segment whose name is not durable yet.
+	// What that replaces must not go before it is.
+	if err := r.fs.SyncDir(r.dir); err != nil {
+		return err
+	}
 	numbers, err := r.list()
 	if err != nil {
 		return err

@@ -109,22 +109,21 @@ func allocate(fs FS, path string, size int64) (File, error) {
 
 // takeSpare makes the spare file that of the segment. It returns nil where there
 // is none that is of use.
-func (s newSegment) takeSpare(fs FS) File {
+func (s newSegment) takeSpare(fs FS) (File, error) {
 	from, to := filepath.Join(filepath.Dir(s.path), spareName), s.path+temporary
 	if fs.Rename(from, to) != nil {
-		return nil
+		return nil, nil
 	}
 	f, err := fs.Open(to)
-	if err != nil {
-		return nil // create empties it
-	}
-	// The power may have failed after it was put to use, and have taken its new
-	// name back: then it holds records already.
-	if !blank(f) || f.Allocate(s.allocated) != nil {
+	if err == nil {
+		if blank(f) && f.Allocate(s.allocated) == nil {
+			return f, nil
+		}
 		_ = f.Close()
-		return nil
 	}
-	return f
+	// The power may have failed after it was put to use, and have left it both of
+	// its names: then it holds records already, and create would empty it.
+	return nil, fs.Remove(to)
 }
 
 // blank tells whether a file is all zeros.

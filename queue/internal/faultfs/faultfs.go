@@ -268,8 +268,12 @@ func (f *FS) Create(path string) (wal.File, error) {
 	if !f.isFolder(filepath.Dir(path)) {
 		return nil, fmt.Errorf("create %s: %w", path, fs.ErrNotExist)
 	}
-	n := new(node)
-	f.move(move{filepath.Dir(path), "", path, n})
+	n := f.names[path]
+	if n == nil {
+		n = new(node)
+		f.move(move{filepath.Dir(path), "", path, n})
+	}
+	*n = node{} // also where it has another name
 	return &file{f, path, n}, nil
 }
 
