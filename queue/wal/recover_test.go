@@ -115,7 +115,7 @@ func recovered(t *testing.T, disk *faultfs.FS, want replayed, what string) wal.R
 // Every bit of a small log is flipped, one at a time: the record concerned is
 // lost and reported with file and offset, every other is replayed.
 func TestEveryBitFlipped(t *testing.T) {
-	disk, places := sample(t, 60, 400)
+	disk, places := sample(t, 60, 100)
 	files := segments(disk)
 	require.Greater(t, len(files), 2)
 	lastGroup := places[len(places)-sampleGroup]
@@ -168,7 +168,7 @@ func aligning(places []place, file string, offset int) bool {
 
 // Every file of a small log is cut at every offset.
 func TestCutAtEveryOffset(t *testing.T) {
-	disk, places := sample(t, 60, 400)
+	disk, places := sample(t, 60, 100)
 	for _, file := range segments(disk) {
 		var size int
 		disk.Edit(file, func(data []byte) []byte { size = len(data); return data })
