@@ -20,7 +20,7 @@ const (
 	optionBound      = workMost
 	optionSegment    = 4 << 10
 	optionPad        = 2000 // bytes of a body, at most
-	optionPerLife    = 500  // messages: enough for many segments, at any N
+	optionPerLife    = 150  // messages: enough for many segments, at any N
 )
 
 // optionAbilities are what a durable broker offers besides.
