@@ -58,12 +58,26 @@ func TestNoCallOutlastsItsTimeout(t *testing.T) {
 	})
 	var calls, beyond, fault, longest atomic.Int64
 	var outcomes [len(kindsOfEnd) + 1]atomic.Int64
+	// Whatever may become of a call is to become of some, however the machine shares
+	// its time among them: for that there are more calls where it takes more.
+	met := func() bool {
+		for i := range kindsOfEnd {
+			if outcomes[i].Load() == 0 {
+				return false
+			}
+		}
+		return time.Duration(longest.Load()) >= timeout
+	}
+	more := func() bool {
+		n := calls.Add(1)
+		return n <= int64(total) || n <= 40*int64(total) && !met()
+	}
 	var all sync.WaitGroup
 	const callers = 192
 	for i := range callers {
 		all.Go(func() {
 			from, to := nodes[i%3], nodes[(i+1)%3].Name()
-			for calls.Add(1) <= int64(total) {
+			for more() {
 				began, lost := time.Now(), machine.sofar()
 				err := oneCall(t.Context(), from, to, i)
 				took := time.Since(began)
@@ -101,7 +115,7 @@ func TestNoCallOutlastsItsTimeout(t *testing.T) {
 	others.Wait()
 	machine.stop()
 	t.Logf("%d calls, connections broke %d times: %d took longer than %v, the longest %v; %d did without time that this "+
-		"process was kept waiting for a processor, %v in all", total, conns.broken.Load(),
+		"process was kept waiting for a processor, %v in all", calls.Load()-callers, conns.broken.Load(),
 		beyond.Load(), timeout+allowed, time.Duration(longest.Load()), fault.Load(), machine.sofar())
 	for i, kind := range kindsOfEnd {
 		t.Logf("%8d %v", outcomes[i].Load(), kind)
