@@ -24,12 +24,12 @@ var planted = os.Getenv(plantedVariable)
 // fault is a planted bug, and the words by which its kit must name it.
 type fault struct{ name, says string }
 
-// turns is how many kits with planted bugs are at work at once: more than there
-// are processors, as for much of their time they wait. Those of patient wait for
-// nearly all of it, for what never comes.
+// turns is how many kits with planted bugs are at work at once. Those of patient wait
+// for nearly all of their time, for what never comes. With more of them a slow machine
+// leaves each so little that sound parts of a kit miss their bounds.
 var (
-	turns   = make(chan struct{}, 3)
-	patient = make(chan struct{}, 4)
+	turns   = make(chan struct{}, 2)
+	patient = make(chan struct{}, 3)
 )
 
 // processes is the patience for kits of which each round takes several processes,
