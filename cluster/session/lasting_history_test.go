@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -57,13 +56,8 @@ func endured(t *testing.T, seed uint64, plant func(*world)) (h *history, refused
 		plant(w)
 	}
 	h = newHistory()
-	stop := make(chan struct{})
-	var clients sync.WaitGroup
-	end := sync.OnceFunc(func() { close(stop); clients.Wait() })
+	end := w.clients(h)
 	defer end()
-	for c := range simClients {
-		clients.Go(func() { client(w, h, c, stop) })
-	}
 	random := rand.New(rand.NewPCG(seed, 3))
 	order := random.Perm(len(w.names))
 	at := func(i int) string { return w.names[order[i]] }

@@ -107,7 +107,7 @@ func (w *world) held() map[string]holding {
 	held := make(map[string]holding)
 	for _, name := range w.up() {
 		s := w.store(name)
-		self := v.index(s.life())
+		self := v.index(s.standing().instance)
 		for i := range s.parts {
 			p := &s.parts[i]
 			p.mu.Lock()
@@ -138,20 +138,13 @@ func (w *world) latest() (v *view, whole bool) {
 	v = &view{}
 	for _, name := range w.up() {
 		s := w.store(name)
-		lives[s.life()] = true
+		lives[s.standing().instance] = true
 		if st := s.state.Load(); st.view != nil && st.view.epoch > v.epoch {
 			v = st.view
 		}
 	}
 	whole = !slices.ContainsFunc(v.members, func(m member) bool { return !lives[m.instance] })
 	return v, whole
-}
-
-// life is the life that the node has now.
-func (s *Store) life() uint64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.instance
 }
 
 // unserved is the liveness check, to be made after the last fault: within the

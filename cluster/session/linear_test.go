@@ -59,6 +59,16 @@ func inShort(n int) int {
 	return n
 }
 
+// clients has clients work until end is called, and returns that.
+func (w *world) clients(h *history) (end func()) {
+	stop := make(chan struct{})
+	var all sync.WaitGroup
+	for c := range simClients {
+		all.Go(func() { client(w, h, c, stop) })
+	}
+	return sync.OnceFunc(func() { close(stop); all.Wait() })
+}
+
 // stressed runs clients and faults and returns what the clients saw, and how many
 // partitions of nodes have forgotten something.
 func stressed(t *testing.T, seed uint64, plant func(*world)) (h *history, forgot int) {
@@ -70,13 +80,8 @@ func stressed(t *testing.T, seed uint64, plant func(*world)) (h *history, forgot
 		plant(w)
 	}
 	h = newHistory()
-	stop := make(chan struct{})
-	var clients sync.WaitGroup
-	end := sync.OnceFunc(func() { close(stop); clients.Wait() })
+	end := w.clients(h)
 	defer end()
-	for c := range simClients {
-		clients.Go(func() { client(w, h, c, stop) })
-	}
 	random := rand.New(rand.NewPCG(seed, 1))
 	for began := time.Now(); time.Since(began) < simRun; {
 		w.fault(random)
