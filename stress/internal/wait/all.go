@@ -21,7 +21,7 @@ func All(n int, do func(i int)) {
 	all.Wait()
 }
 
-// AllWithin is beside for calls that may hang. It returns false, and leaves
+// AllWithin is All for calls that may hang. It returns false, and leaves
 // them behind, if they have not returned a grace after ctx has ended.
 func AllWithin(ctx context.Context, grace time.Duration, n int, do func(i int)) bool {
 	done := make(chan struct{})

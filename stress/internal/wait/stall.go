@@ -17,8 +17,8 @@ type Stall struct {
 }
 
 // NewStall returns the context of a load, below ctx: it ends once no operation
-// has ended for bound, with that as its cause. Nothing is watched before watch is
-// called, nor after stop.
+// has ended for bound, with that as its cause. Nothing is watched before Watch is
+// called, nor after Stop.
 func NewStall(ctx context.Context, bound time.Duration) *Stall {
 	s := &Stall{bound: bound, over: make(chan struct{})}
 	s.Context, s.cancel = context.WithCancelCause(ctx)
@@ -57,7 +57,7 @@ func (s *Stall) End(why error) { s.cancel(why) }
 // Cause is why the load was ended, or nil.
 func (s *Stall) Cause() error { return context.Cause(s.Context) }
 
-// Release ends what stop has left. It is for the end of the function that made
+// Release ends what Stop has left. It is for the end of the function that made
 // the stall.
 func (s *Stall) Release() {
 	s.Stop()
