@@ -130,7 +130,7 @@ func (s *Store) begin(ctx context.Context, name, key string) (*operation, error)
 
 func (o *operation) end() { o.timer.Stop() }
 
-// store has a majority keep a record, which follows from what was fetched.
+// keep has a majority store a record, which follows from what was fetched.
 func (o *operation) keep(c *call, sealed []byte, r record) error {
 	o.fetched = c.token()
 	_, err := o.ask(opStore, append(appendToken(nil, o.fetched), sealed...), r)
