@@ -103,6 +103,7 @@ func TestGoTestJSON(t *testing.T) {
 	}
 	assert.Equal(t, "fail", ended["TestStressRouter"])
 	assert.Equal(t, "pass", ended["TestStressRouter/errors"])
+	assert.Equal(t, "fail", ended["TestStressRouter/order"], "the phase that found it")
 	if _, err := os.Stat("/proc/self/fd"); err == nil {
 		assert.Contains(t, said.String(), "::error file=")
 	}

@@ -71,7 +71,8 @@ func mustBeCaughtNow(t *testing.T, kit string, f fault, env ...string) {
 	out := t.TempDir()
 	// What hangs on purpose need not be waited for as long as what may only be slow.
 	plant := []string{plantedVariable + "=" + f.name, "STRESS_SCALE=2000", "STRESS_PATIENCE=3s", "STRESS_OUT=" + out}
-	said, err := runKit(kit, append(plant, env...)...)
+	// What comes after the phase that names the fault adds nothing.
+	said, err := runKitWith([]string{"-test.failfast"}, kit, append(plant, env...)...)
 	assert.Error(t, err, "the kit passed")
 	assert.Contains(t, said, f.says)
 	r, err := report.Load(out)
@@ -109,7 +110,7 @@ func nothingButSlow(t *testing.T, r *report.Run) {
 
 // runKit runs a test of this binary in a process of its own, with -short, and
 // returns what it printed.
-func runKit(kit string, env ...string) (said string, err error) { return runKitTimes(1, kit, env...) }
+func runKit(kit string, env ...string) (said string, err error) { return runKitWith(nil, kit, env...) }
 
 // notInCI keeps failures that are wanted off the page of the job that runs these
 // tests, and has them judged by the targets of the specification.
@@ -117,10 +118,11 @@ var notInCI = []string{"GITHUB_ACTIONS=", "GITHUB_STEP_SUMMARY=", targetsVariabl
 
 const targetsVariable = "STRESS_TARGETS"
 
-// runKitTimes is runKit with -count.
-func runKitTimes(n int, kit string, env ...string) (said string, err error) {
-	child := exec.Command(os.Args[0], "-test.run=^"+kit+"$", "-test.v", "-test.count="+strconv.Itoa(n),
-		"-test.short="+strconv.FormatBool(!slices.Contains(env, whole)))
+// runKitWith is runKit with more flags of a test binary.
+func runKitWith(flags []string, kit string, env ...string) (said string, err error) {
+	flags = append([]string{"-test.run=^" + kit + "$", "-test.v",
+		"-test.short=" + strconv.FormatBool(!slices.Contains(env, whole))}, flags...)
+	child := exec.Command(os.Args[0], flags...)
 	child.Env = append(append(os.Environ(), notInCI...), env...)
 	out, err := child.CombinedOutput()
 	return string(out), err

@@ -130,7 +130,8 @@ func (s *Scenario) Hundreds() int { return max(1, s.N/validate.BaseScale) }
 
 // Phase runs one part as a subtest, unless an earlier one hung. The body has a
 // goroutine of its own, so that a subject that hangs or panics fails the phase
-// and not the process.
+// and not the process. What fails in it fails its subtest. Phase returns false if
+// anything of the scenario has failed so far.
 func (s *Scenario) Phase(name string, body func(ctx context.Context, t *testing.T)) bool {
 	return s.LongPhase(name, PhaseBound*time.Duration(s.Hundreds()), body)
 }
@@ -147,6 +148,8 @@ func (s *Scenario) LongPhase(name string, bound time.Duration, body func(ctx con
 	ran := false // or -run leaves it out
 	ok := s.T.Run(name, func(t *testing.T) {
 		ran = true
+		s.at(t)
+		defer s.at(nil)
 		ctx, cancel := context.WithTimeout(context.Background(), bound)
 		defer cancel()
 		done := make(chan struct{})
@@ -168,16 +171,14 @@ func (s *Scenario) LongPhase(name string, bound time.Duration, body func(ctx con
 			s.Fail("%s: %s hangs: the subject does not return even though its context has ended %v ago", s.ID, name, load.Grace+Settle)
 		}
 	})
-	ok = ok && !s.Failed()
-	if !ran {
-		return ok
+	if ran {
+		state := report.Passed
+		if !ok {
+			state = report.Failed
+		}
+		s.RecordPhase(name, state, began)
 	}
-	state := report.Passed
-	if !ok {
-		state = report.Failed
-	}
-	s.RecordPhase(name, state, began)
-	return ok
+	return ok && !s.Failed()
 }
 
 // Within gives the body of a phase less time than a phase has: enough for what

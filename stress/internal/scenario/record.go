@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"testing"
 	"time"
 
 	"tensile/stress/report"
@@ -50,7 +51,8 @@ func (s *Scenario) Record(change func(*report.Scenario)) {
 	change(s.result)
 }
 
-// Fail fails the test and keeps the message for the report.
+// Fail fails the phase at work, and with it the test, and keeps the message for the
+// report. Between phases it fails the test alone.
 func (s *Scenario) Fail(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
 	s.evident.Do(func() { s.kept = s.keepEvidence() })
@@ -61,7 +63,20 @@ func (s *Scenario) Fail(format string, args ...any) {
 	s.result.Failures = append(s.result.Failures, text)
 	s.mu.Unlock()
 	s.Run.Folder.Logf("%s FAILED: %s", s.ID, text)
-	s.T.Error(text)
+	s.mu.Lock() // or the phase might end before the text comes
+	defer s.mu.Unlock()
+	if s.phase != nil {
+		s.phase.Error(text)
+	} else {
+		s.T.Error(text)
+	}
+}
+
+// at makes t the phase that a failure is one of; nil ends it.
+func (s *Scenario) at(t *testing.T) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.phase = t
 }
 
 // Note keeps a remark for the report.

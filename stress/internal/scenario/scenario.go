@@ -39,6 +39,7 @@ type Scenario struct {
 	kept    string    // names its files
 
 	mu         sync.Mutex
+	phase      *testing.T // of the phase at work, nil between phases
 	result     *report.Scenario
 	violations map[string]int
 	Account    measure.Account     // of all ledgers booked
