@@ -61,7 +61,7 @@ func columns(steps []control.Step, titles []string, left []Goroutine) string {
 		b.WriteString(row(cells, width))
 	}
 	for _, l := range left {
-		fmt.Fprintf(&b, "%s waits for %s at %s, for good\n", l.Name, l.Reason, l.Place)
+		fmt.Fprintf(&b, "%v, for good\n", l)
 	}
 	return b.String()
 }

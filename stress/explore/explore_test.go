@@ -2,6 +2,7 @@ package explore
 
 import (
 	"os"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -48,12 +49,12 @@ func TestFindsALostAddition(t *testing.T) {
 	assert.Equal(t, 1, out.Failure.Preemptions)
 	assert.Equal(t, `
 main                           adder                                         adder#2
-                               Int64.Load explore_test.go:24
-                               ~ preempted before Int64.Store explore_test.go:24
-                                                                             Int64.Load explore_test.go:24
-                                                                             Int64.Store explore_test.go:24
-                               Int64.Store explore_test.go:24
-Int64.Load explore_test.go:28
+                               Int64.Load explore_test.go:25
+                               ~ preempted before Int64.Store explore_test.go:25
+                                                                             Int64.Load explore_test.go:25
+                                                                             Int64.Store explore_test.go:25
+                               Int64.Store explore_test.go:25
+Int64.Load explore_test.go:29
 `, "\n"+out.Failure.Columns)
 	assert.Contains(t, out.String(),
 		"STRESS_SCHEDULE=plan:2276671958:2.2.3 go test -run '^TestFindsALostAddition$' "+ourPath)
@@ -65,6 +66,41 @@ Int64.Load explore_test.go:28
 
 func TestLeavesTheSoundTwinAlone(t *testing.T) {
 	Test(t, lostAddition(true))
+}
+
+// What is left behind may go on for long, if it ends: its loops are served in turn,
+// and time passes.
+func TestWhatEndsInTheEndIsLeftAlone(t *testing.T) {
+	spin := func(e *Run, ended func() bool) {
+		e.Go("spinner", func() {
+			for !ended() {
+				runtime.Gosched()
+			}
+		})
+	}
+	for name, f := range map[string]func(*Run){
+		"ended by a timer": func(e *Run) {
+			var stop atomic.Bool
+			spin(e, stop.Load)
+			time.AfterFunc(time.Second, func() { stop.Store(true) })
+		},
+		"ended by another loop": func(e *Run) {
+			var steps atomic.Int64
+			spin(e, func() bool { return steps.Load() == 500 })
+			spin(e, func() bool { return steps.Add(1) >= 500 })
+		},
+		"ended by its own clock": func(e *Run) {
+			start := time.Now()
+			e.Go("ticker", func() {
+				for time.Since(start) < 5*time.Second {
+					time.Sleep(time.Millisecond)
+				}
+			})
+		},
+		"ended by the context": func(e *Run) { spin(e, func() bool { return e.Context().Err() != nil }) },
+	} {
+		t.Run(name, func(t *testing.T) { Test(t, f, Schedules(200), Points(2_000)) })
+	}
 }
 
 func TestADrawIsShrunk(t *testing.T) {
@@ -167,6 +203,19 @@ func TestWaysToFail(t *testing.T) {
 		{"left over", "left over", "1 goroutine left over: waiter waits for chan receive at explore_test.go:", func(e *Run) {
 			ch := make(chan int)
 			e.Go("waiter", func() { <-ch })
+		}},
+		{"goes on", "left over", "2 goroutines left over that would go on for ever: spinner runs at explore_test.go:", func(e *Run) {
+			var stop atomic.Bool
+			e.Go("spinner", func() {
+				for !stop.Load() {
+					runtime.Gosched()
+				}
+			})
+			e.Go("waiter", func() {
+				for !stop.Load() {
+					time.Sleep(time.Microsecond)
+				}
+			})
 		}},
 		{"panic", "panic", "panic: send on closed channel, at explore.", func(e *Run) {
 			ch := make(chan int, 1)

@@ -28,7 +28,7 @@ type Outcome struct {
 type Failure struct {
 	Kind        string // "check", "panic", "fatal error", "deadlock", "left over", "data race", or "test"
 	Sentence    string
-	Left        []Goroutine // for a deadlock and what is left over: who waits
+	Left        []Goroutine // for a deadlock and what is left over: who
 	Schedule    string      // value of STRESS_SCHEDULE that repeats it
 	After       int         // schedules it took to find
 	Replays     int         // of 10 repetitions, how many did the same
@@ -39,10 +39,10 @@ type Failure struct {
 	Output      string // what the process wrote meanwhile, under the race detector
 }
 
-// Goroutine is one that waits for good.
+// Goroutine is one that waits for good, or goes on for ever.
 type Goroutine struct {
 	Name     string
-	Reason   string // such as "chan receive"
+	Reason   string // such as "chan receive"; "running" if it does not wait
 	Function string // innermost of the user's
 	Entry    string // outermost
 	Place    string // file and line of Function

@@ -59,6 +59,9 @@ func (e *Run) body(f func(*Run), grace time.Duration) {
 //go:norace
 func (e *Run) over(grace time.Duration) {
 	e.returned = true
+	if e.control {
+		control.Over()
+	}
 	e.cancel()
 	if grace > 0 {
 		time.Sleep(grace)

@@ -54,7 +54,9 @@ func (x *explorer) judge(r ran, testFailed bool) *verdict {
 	case testFailed:
 		return &verdict{kind: kindTest, sentence: "the test's own T failed"}
 	case r.End == control.Limit && r.run.hasReturned() && !x.o.AllowLeft:
-		return &verdict{kind: kindLeft, sentence: "left over: a goroutine still runs after the function has returned"}
+		left := x.waiting(r)
+		said := counted(len(left), "goroutine") + " left over that would go on for ever: " + listed(left)
+		return &verdict{kind: kindLeft, class: "goes on", left: left, sentence: said}
 	case r.Deadlock:
 		left := x.waiting(r)
 		said := "deadlock: no goroutine can run: " + listed(left)
@@ -67,8 +69,14 @@ func (x *explorer) judge(r ran, testFailed bool) *verdict {
 	return nil
 }
 
+// mainID is the number of the goroutine that runs the function.
+const mainID = 1
+
 // waiting describes the goroutines that are left over.
 func (x *explorer) waiting(r ran) []Goroutine {
+	if r.run.hasReturned() {
+		r.Left = slices.DeleteFunc(r.Left, func(g control.Goroutine) bool { return g.ID == mainID })
+	}
 	slices.SortFunc(r.Left, func(a, b control.Goroutine) int { return cmp.Compare(a.ID, b.ID) })
 	out := make([]Goroutine, 0, len(r.Left))
 	for _, l := range r.Left {
@@ -83,6 +91,17 @@ func (x *explorer) waiting(r ran) []Goroutine {
 	return out
 }
 
+// String says what the goroutine does, and where.
+func (g Goroutine) String() string {
+	switch g.Reason {
+	case control.Running:
+		return fmt.Sprintf("%s runs at %s", g.Name, g.Place)
+	case "sleep":
+		return fmt.Sprintf("%s sleeps at %s", g.Name, g.Place)
+	}
+	return fmt.Sprintf("%s waits for %s at %s", g.Name, g.Reason, g.Place)
+}
+
 // mostListed is how many goroutines a sentence names.
 const mostListed = 6
 
@@ -93,7 +112,7 @@ func listed(left []Goroutine) string {
 			parts = append(parts, fmt.Sprintf("and %d more", len(left)-i))
 			break
 		}
-		parts = append(parts, fmt.Sprintf("%s waits for %s at %s", g.Name, g.Reason, g.Place))
+		parts = append(parts, g.String())
 	}
 	return strings.Join(parts, "; ")
 }

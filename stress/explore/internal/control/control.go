@@ -24,6 +24,7 @@ const (
 	opSelf
 	opGoroutines
 	opRaces
+	opReturned
 )
 
 // Available reports whether this binary was built with the overlay.
@@ -56,7 +57,7 @@ type Args struct {
 	Seed     uint64 // of random numbers, and of what else the region draws
 	Order    uint64 // of the strategy
 	Length   uint64 // points among which PCT draws
-	Max      uint64 // points after which the schedule is ended
+	Max      uint64 // points after which the schedule is ended; ten times as many after Over
 	Ahead    int64  // ns that the clock may be ahead of the last idle instant; 0 for no bound
 	Strategy Strategy
 	Depth    uint32     // of PCT: one more than its changes of priority
@@ -138,7 +139,7 @@ type End uint32
 // The ways to end.
 const (
 	Returned End = iota // all goroutines have ended, or those left wait for good
-	Limit               // after Args.Max points
+	Limit               // after Args.Max points, or what was left after Over still goes on
 	Panicked
 	Fatal
 	Stopped
@@ -172,9 +173,12 @@ type Result struct {
 type Goroutine struct {
 	ID      uint32
 	Durable bool   // only its own region could have woken it
-	Reason  string // for which it waits
+	Reason  string // for which it waits, Running if it does not
 	PCs     []uintptr
 }
+
+// Running is the reason of a goroutine that could go on when the schedule ended.
+const Running = "running"
 
 // Run runs f in a bubble of virtual time under the schedule that a describes. It
 // needs GOMAXPROCS=1, and is for one caller at a time. If the schedule was ended
@@ -200,6 +204,9 @@ func Run(f func(), a *Args) Result {
 	if r.end == Panicked {
 		out.Message = text(r.panicked)
 	}
+	if r.end == Limit {
+		hook(opGoroutines, unsafe.Pointer(&out.Left))
+	}
 	if failed != nil && r.end == Returned {
 		// The bubble's own words: it knows two ways to end with goroutines left.
 		out.Deadlock = strings.Contains(text(failed), "all goroutines in bubble are blocked")
@@ -218,6 +225,11 @@ func text(panicked any) string {
 
 // Stop ends the schedule from within, for good. It does not return.
 func Stop() { hook(opStop, nil) }
+
+// Over says that the function under test has returned. What it left behind may go on
+// for a while: where Args.Max points are passed, each that can run has its turn, and
+// time passes too.
+func Over() { hook(opReturned, nil) }
 
 // Self is the number of the calling goroutine in its region; 1 is f's.
 func Self() (id uint32) {
