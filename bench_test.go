@@ -18,6 +18,7 @@ import (
 	"tensile/queue"
 	"tensile/registry"
 	"tensile/stress"
+	"tensile/stress/balancertest"
 	"tensile/stress/node"
 )
 
@@ -62,7 +63,7 @@ func (names) Errors() stress.RouterErrors {
 }
 
 func BenchmarkBalancing(b *testing.B) {
-	stress.BenchmarkBalancer(b, func(tb testing.TB, cfg stress.BalancerConfig) stress.Balancer {
+	balancertest.BenchmarkBalancer(b, func(tb testing.TB, cfg balancertest.Config) balancertest.Balancer {
 		own := balance.Config{Strategy: strategies[cfg.Strategy], Load: cfg.Load}
 		for _, n := range cfg.Nodes {
 			own.Nodes = append(own.Nodes, balance.Node(n))
@@ -76,15 +77,15 @@ func BenchmarkBalancing(b *testing.B) {
 }
 
 // strategies maps the default to the zero value, which is the default too.
-var strategies = map[stress.Strategy]balance.Strategy{
-	stress.RoundRobin: balance.RoundRobin, stress.LeastConnections: balance.LeastConnections,
-	stress.PowerOfTwoChoices: balance.PowerOfTwo, stress.RendezvousHashing: balance.Rendezvous,
-	stress.BoundedLoadHashing: balance.BoundedLoad,
+var strategies = map[balancertest.Strategy]balance.Strategy{
+	balancertest.RoundRobin: balance.RoundRobin, balancertest.LeastConnections: balance.LeastConnections,
+	balancertest.PowerOfTwoChoices: balance.PowerOfTwo, balancertest.RendezvousHashing: balance.Rendezvous,
+	balancertest.BoundedLoadHashing: balance.BoundedLoad,
 }
 
 type balancing struct{ *balance.Balancer }
 
-func (b balancing) Pick(key uint64) (stress.Pick, error) {
+func (b balancing) Pick(key uint64) (balancertest.Pick, error) {
 	p, err := b.Balancer.Pick(key)
 	if err != nil {
 		return nil, err
@@ -92,8 +93,8 @@ func (b balancing) Pick(key uint64) (stress.Pick, error) {
 	return p, nil
 }
 
-func (b balancing) Join(n stress.BalancerNode) error { return b.Balancer.Join(balance.Node(n)) }
-func (b balancing) NoNodes() error                   { return balance.ErrNoNodes }
+func (b balancing) Join(n balancertest.Node) error { return b.Balancer.Join(balance.Node(n)) }
+func (b balancing) NoNodes() error                 { return balance.ErrNoNodes }
 
 func BenchmarkChaos(b *testing.B) {
 	stress.BenchmarkWorkers(b, func(tb testing.TB, cfg stress.WorkersConfig) stress.Workers {

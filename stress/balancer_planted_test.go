@@ -5,7 +5,7 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"tensile/stress"
+	"tensile/stress/balancertest"
 )
 
 func TestPlantedBalancers(t *testing.T) {
@@ -29,8 +29,8 @@ func TestPlantedBalancers(t *testing.T) {
 
 // faultyBalancer is a sound balancer with a fault on top.
 type faultyBalancer struct {
-	stress.WeightedBalancer
-	strategy stress.Strategy
+	balancertest.Balancer
+	strategy balancertest.Strategy
 	picks    atomic.Int64
 	broken   atomic.Bool
 	late     atomic.Int64 // picks until a death is seen
@@ -39,8 +39,8 @@ type faultyBalancer struct {
 	gone     string   // the node that is picked though it is gone
 }
 
-func plantInBalancer(b subjectBalancer, cfg stress.BalancerConfig) stress.Balancer {
-	f := &faultyBalancer{WeightedBalancer: b, strategy: cfg.Strategy}
+func plantInBalancer(b subjectBalancer, cfg balancertest.Config) balancertest.Balancer {
+	f := &faultyBalancer{Balancer: b, strategy: cfg.Strategy}
 	for _, n := range cfg.Nodes {
 		f.order = append(f.order, n.Name)
 	}
@@ -49,20 +49,20 @@ func plantInBalancer(b subjectBalancer, cfg stress.BalancerConfig) stress.Balanc
 
 // namedPick is a pick whose name is another.
 type namedPick struct {
-	stress.Pick
+	balancertest.Pick
 	name string
 }
 
 func (p *namedPick) Node() string { return p.name }
 
 // heavyPick is one that was allocated.
-type heavyPick struct{ stress.Pick }
+type heavyPick struct{ balancertest.Pick }
 
 var keepHeavy atomic.Pointer[heavyPick]
 
 // lostPick is not given back while its node is down.
 type lostPick struct {
-	stress.Pick
+	balancertest.Pick
 	f *faultyBalancer
 }
 
@@ -75,7 +75,7 @@ func (p *lostPick) Done() {
 }
 
 // again picks until accept takes the node, a few times.
-func (f *faultyBalancer) again(key uint64, p stress.Pick, accept func(name string) bool) (stress.Pick, error) {
+func (f *faultyBalancer) again(key uint64, p balancertest.Pick, accept func(name string) bool) (balancertest.Pick, error) {
 	for range 16 {
 		if accept(p.Node()) {
 			break
@@ -83,18 +83,18 @@ func (f *faultyBalancer) again(key uint64, p stress.Pick, accept func(name strin
 		p.Done()
 		key = key*31 + 7
 		var err error
-		if p, err = f.WeightedBalancer.Pick(key); err != nil {
+		if p, err = f.Balancer.Pick(key); err != nil {
 			return nil, err
 		}
 	}
 	return p, nil
 }
 
-func (f *faultyBalancer) Pick(key uint64) (stress.Pick, error) {
+func (f *faultyBalancer) Pick(key uint64) (balancertest.Pick, error) {
 	if planted == "sees a death late" && f.late.Add(-1) == 0 {
-		_ = f.WeightedBalancer.Down("node-0")
+		_ = f.Balancer.Down("node-0")
 	}
-	p, err := f.WeightedBalancer.Pick(key)
+	p, err := f.Balancer.Pick(key)
 	if err != nil {
 		switch planted {
 		case "gives an empty name":
@@ -111,7 +111,7 @@ func (f *faultyBalancer) Pick(key uint64) (stress.Pick, error) {
 			return f.again(key, p, func(name string) bool { return name == "node-0" })
 		}
 	case "moves keys without need":
-		if f.strategy == stress.RendezvousHashing {
+		if f.strategy == balancertest.RendezvousHashing {
 			f.mu.Lock()
 			defer f.mu.Unlock()
 			return &namedPick{p, f.order[key%uint64(len(f.order))]}, nil
@@ -141,7 +141,7 @@ func (f *faultyBalancer) Pick(key uint64) (stress.Pick, error) {
 	return p, nil
 }
 
-func (f *faultyBalancer) Join(n stress.BalancerNode) error {
+func (f *faultyBalancer) Join(n balancertest.Node) error {
 	f.mu.Lock()
 	f.order = append(f.order, n.Name)
 	f.mu.Unlock()
@@ -151,7 +151,7 @@ func (f *faultyBalancer) Join(n stress.BalancerNode) error {
 	case planted == "ignores weights":
 		n.Weight = 1
 	}
-	return f.WeightedBalancer.Join(n)
+	return f.Balancer.Join(n)
 }
 
 func (f *faultyBalancer) Down(name string) error {
@@ -164,14 +164,14 @@ func (f *faultyBalancer) Down(name string) error {
 		f.late.Store(10)
 		return nil
 	}
-	return f.WeightedBalancer.Down(name)
+	return f.Balancer.Down(name)
 }
 
 func (f *faultyBalancer) Up(name string) error {
 	f.mu.Lock()
 	f.gone = ""
 	f.mu.Unlock()
-	return f.WeightedBalancer.Up(name)
+	return f.Balancer.Up(name)
 }
 
 func (f *faultyBalancer) Leave(name string) error {
@@ -183,5 +183,8 @@ func (f *faultyBalancer) Leave(name string) error {
 	if planted == "gives a joiner nothing" && name == "node-4" {
 		return nil
 	}
-	return f.WeightedBalancer.Leave(name)
+	return f.Balancer.Leave(name)
 }
+
+// Weighted says that weights are honoured, as the subject does.
+func (*faultyBalancer) Weighted() {}

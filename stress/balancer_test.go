@@ -4,27 +4,27 @@ import (
 	"testing"
 
 	"tensile/cluster/balance"
-	"tensile/stress"
+	"tensile/stress/balancertest"
 )
 
-func TestStressBalancer(t *testing.T) { stress.TestBalancer(t, openBalancer) }
+func TestStressBalancer(t *testing.T) { balancertest.TestBalancer(t, openBalancer) }
 
-func BenchmarkBalancer(b *testing.B) { stress.BenchmarkBalancer(b, openBalancer) }
+func BenchmarkBalancer(b *testing.B) { balancertest.BenchmarkBalancer(b, openBalancer) }
 
 // subjectBalancer is package balance behind the interface of the kit.
 type subjectBalancer struct{ *balance.Balancer }
 
-var balanceStrategies = map[stress.Strategy]balance.Strategy{
-	stress.RoundRobin:         balance.RoundRobin,
-	stress.LeastConnections:   balance.LeastConnections,
-	stress.PowerOfTwoChoices:  balance.PowerOfTwo,
-	stress.RendezvousHashing:  balance.Rendezvous,
-	stress.BoundedLoadHashing: balance.BoundedLoad,
+var balanceStrategies = map[balancertest.Strategy]balance.Strategy{
+	balancertest.RoundRobin:         balance.RoundRobin,
+	balancertest.LeastConnections:   balance.LeastConnections,
+	balancertest.PowerOfTwoChoices:  balance.PowerOfTwo,
+	balancertest.RendezvousHashing:  balance.Rendezvous,
+	balancertest.BoundedLoadHashing: balance.BoundedLoad,
 }
 
-func openBalancer(tb testing.TB, cfg stress.BalancerConfig) stress.Balancer {
+func openBalancer(tb testing.TB, cfg balancertest.Config) balancertest.Balancer {
 	own := balance.Config{Strategy: balanceStrategies[cfg.Strategy], Load: cfg.Load} // the zero value is the default
-	if planted == "breaks on Zipf keys" && cfg.Strategy == stress.BoundedLoadHashing {
+	if planted == "breaks on Zipf keys" && cfg.Strategy == balancertest.BoundedLoadHashing {
 		own.Strategy = balance.Rendezvous
 	}
 	for _, n := range cfg.Nodes {
@@ -43,7 +43,7 @@ func openBalancer(tb testing.TB, cfg stress.BalancerConfig) stress.Balancer {
 	return subjectBalancer{b}
 }
 
-func (s subjectBalancer) Pick(key uint64) (stress.Pick, error) {
+func (s subjectBalancer) Pick(key uint64) (balancertest.Pick, error) {
 	p, err := s.Balancer.Pick(key)
 	if err != nil {
 		return nil, err
@@ -51,6 +51,6 @@ func (s subjectBalancer) Pick(key uint64) (stress.Pick, error) {
 	return p, nil
 }
 
-func (s subjectBalancer) Join(n stress.BalancerNode) error { return s.Balancer.Join(balance.Node(n)) }
-func (s subjectBalancer) NoNodes() error                   { return balance.ErrNoNodes }
-func (s subjectBalancer) Weighted()                        {}
+func (s subjectBalancer) Join(n balancertest.Node) error { return s.Balancer.Join(balance.Node(n)) }
+func (s subjectBalancer) NoNodes() error                 { return balance.ErrNoNodes }
+func (s subjectBalancer) Weighted()                      {}

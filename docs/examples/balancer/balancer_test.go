@@ -6,16 +6,17 @@ import (
 	"example.com/yours/balancer"
 
 	"tensile/stress"
+	"tensile/stress/balancertest"
 )
 
 func TestMain(m *testing.M) { stress.Main(m) }
 
-func TestStressBalancer(t *testing.T) { stress.TestBalancer(t, open) }
+func TestStressBalancer(t *testing.T) { balancertest.TestBalancer(t, open) }
 
-func BenchmarkBalancer(b *testing.B) { stress.BenchmarkBalancer(b, open) }
+func BenchmarkBalancer(b *testing.B) { balancertest.BenchmarkBalancer(b, open) }
 
-func open(tb testing.TB, cfg stress.BalancerConfig) stress.Balancer {
-	if cfg.Strategy != stress.DefaultStrategy && cfg.Strategy != stress.LeastConnections {
+func open(tb testing.TB, cfg balancertest.Config) balancertest.Balancer {
+	if cfg.Strategy != balancertest.DefaultStrategy && cfg.Strategy != balancertest.LeastConnections {
 		return nil // not offered
 	}
 	s := subject{new(balancer.Balancer)}
@@ -31,7 +32,7 @@ func open(tb testing.TB, cfg stress.BalancerConfig) stress.Balancer {
 // weights are not offered.
 type subject struct{ *balancer.Balancer }
 
-func (s subject) Pick(uint64) (stress.Pick, error) {
+func (s subject) Pick(uint64) (balancertest.Pick, error) {
 	n, err := s.Balancer.Pick()
 	if err != nil {
 		return nil, err
@@ -39,10 +40,10 @@ func (s subject) Pick(uint64) (stress.Pick, error) {
 	return pick{n}, nil
 }
 
-func (s subject) Join(n stress.BalancerNode) error { return s.Balancer.Join(n.Name) }
-func (s subject) Down(name string) error           { return s.SetDown(name, true) }
-func (s subject) Up(name string) error             { return s.SetDown(name, false) }
-func (subject) NoNodes() error                     { return balancer.ErrNoNodes }
+func (s subject) Join(n balancertest.Node) error { return s.Balancer.Join(n.Name) }
+func (s subject) Down(name string) error         { return s.SetDown(name, true) }
+func (s subject) Up(name string) error           { return s.SetDown(name, false) }
+func (subject) NoNodes() error                   { return balancer.ErrNoNodes }
 
 type pick struct{ node *balancer.Node }
 

@@ -1,4 +1,4 @@
-package stress
+package balancertest
 
 import (
 	"context"
@@ -15,7 +15,7 @@ import (
 )
 
 // spread: N picks held, ten times as many, after a join, after a failure.
-func (k *balancerKit) spread(ctx context.Context, t *testing.T) {
+func (k *kit) spread(ctx context.Context, t *testing.T) {
 	k.offered(ctx, t, func(s Strategy, b Balancer, names []string) {
 		n, h := k.picks(), &k.room[0]
 		if !k.pick(s, b, h, 0, n) {
@@ -47,7 +47,7 @@ func (k *balancerKit) spread(ctx context.Context, t *testing.T) {
 
 // failure takes a node down under what is held, and picks again for what it
 // held.
-func (k *balancerKit) failure(s Strategy, b Balancer, h *held, names []string) (widest float64, ok bool) {
+func (k *kit) failure(s Strategy, b Balancer, h *held, names []string) (widest float64, ok bool) {
 	const victim = 1
 	rest := slices.Delete(slices.Clone(names), victim, victim+1)
 	if !k.must(b.Down(names[victim]), s, "Down") {
@@ -75,12 +75,12 @@ func (k *balancerKit) failure(s Strategy, b Balancer, h *held, names []string) (
 
 // join adds a node to others that are full, and sees it get its share: of what
 // comes then, and of what is held once all begins anew.
-func (k *balancerKit) join(s Strategy, b Balancer, names []string) (widest float64, ok bool) {
+func (k *kit) join(s Strategy, b Balancer, names []string) (widest float64, ok bool) {
 	n := k.picks()
 	const joiner = "node-4"
 	all := append(slices.Clone(names), joiner)
 	before, h := &k.room[0], &k.room[1]
-	if !k.pick(s, b, before, 0, n) || !k.must(b.Join(BalancerNode{joiner, 1}), s, "Join") || !k.pick(s, b, h, n, n) {
+	if !k.pick(s, b, before, 0, n) || !k.must(b.Join(Node{joiner, 1}), s, "Join") || !k.pick(s, b, h, n, n) {
 		return 0, false
 	}
 	k.even(s, "after the node that had failed was back", before.counts, names)
@@ -96,7 +96,7 @@ func (k *balancerKit) join(s Strategy, b Balancer, names []string) (widest float
 	}
 	widest = k.even(s, "after a join", h.counts, all)
 	h.release()
-	if !k.must(b.Leave(joiner), s, "Leave") || !k.pick(s, b, h, 0, balancerNodes*1000) {
+	if !k.must(b.Leave(joiner), s, "Leave") || !k.pick(s, b, h, 0, nodeCount*1000) {
 		return 0, false
 	}
 	if h.counts[joiner] > 0 {
@@ -107,8 +107,8 @@ func (k *balancerKit) join(s Strategy, b Balancer, names []string) (widest float
 }
 
 // tenfold has several goroutines pick, and holds ten times N.
-func (k *balancerKit) tenfold(s Strategy, b Balancer, names []string) (widest float64) {
-	each := min(max(10*k.N, validate.BaseScale), mostPicks) / balancerPickers
+func (k *kit) tenfold(s Strategy, b Balancer, names []string) (widest float64) {
+	each := min(max(10*k.N, validate.BaseScale), mostPicks) / pickerCount
 	all := &k.room
 	var pickers sync.WaitGroup
 	for g := range all {
@@ -135,7 +135,7 @@ func (k *balancerKit) tenfold(s Strategy, b Balancer, names []string) (widest fl
 
 // concurrent has nodes come and go under picks, and measures how many picks
 // there are a second while nothing changes.
-func (k *balancerKit) concurrent(ctx context.Context, t *testing.T) {
+func (k *kit) concurrent(ctx context.Context, t *testing.T) {
 	slowest, took := math.Inf(1), time.Duration(0)
 	n := min(max(10*k.N, validate.BaseScale), mostPicks)
 	k.UnderLoad(func() {
@@ -163,13 +163,13 @@ func (k *balancerKit) concurrent(ctx context.Context, t *testing.T) {
 }
 
 // race makes n picks from several goroutines, each given back at once.
-func (k *balancerKit) race(s Strategy, b Balancer, n int) bool {
+func (k *kit) race(s Strategy, b Balancer, n int) bool {
 	var pickers sync.WaitGroup
 	var failed atomic.Bool
-	for g := range balancerPickers {
+	for g := range pickerCount {
 		pickers.Go(func() {
 			defer k.Recovered("picking")
-			for i := g; i < n; i += balancerPickers {
+			for i := g; i < n; i += pickerCount {
 				p, err := b.Pick(uint64(i))
 				if err != nil {
 					if !failed.Swap(true) {
@@ -187,7 +187,7 @@ func (k *balancerKit) race(s Strategy, b Balancer, n int) bool {
 
 // churn takes a node down and up, and has another join and leave, while picks
 // go on; afterwards the picks are as even as before.
-func (k *balancerKit) churn(ctx context.Context, s Strategy, b Balancer, names []string) {
+func (k *kit) churn(ctx context.Context, s Strategy, b Balancer, names []string) {
 	// A change waits for a few picks; where those have to wait for the processor
 	// there are fewer changes.
 	const rounds, fewRounds, between, enough = 50, 3, 200, time.Second
@@ -196,11 +196,11 @@ func (k *balancerKit) churn(ctx context.Context, s Strategy, b Balancer, names [
 	var certain, picked atomic.Int64
 	var stop atomic.Bool
 	var pickers sync.WaitGroup
-	for g := range balancerPickers {
+	for g := range pickerCount {
 		pickers.Go(func() {
 			defer stop.Store(true)
 			defer k.Recovered("picking")
-			for i := g; !stop.Load(); i += balancerPickers {
+			for i := g; !stop.Load(); i += pickerCount {
 				before := certain.Load()
 				p, err := b.Pick(k.key(i))
 				if !k.must(err, s, "Pick while nodes come and go") {
@@ -238,7 +238,7 @@ func (k *balancerKit) churn(ctx context.Context, s Strategy, b Balancer, names [
 		waitForPicks()
 		certain.Add(1)
 		change(b.Up(names[1]), "Up")
-		change(b.Join(BalancerNode{guest, 1}), "Join")
+		change(b.Join(Node{guest, 1}), "Join")
 		waitForPicks()
 		change(b.Leave(guest), "Leave")
 		if stop.Load() || ctx.Err() != nil {
@@ -254,7 +254,7 @@ func (k *balancerKit) churn(ctx context.Context, s Strategy, b Balancer, names [
 }
 
 // cost: what a pick allocates, and what it takes.
-func (k *balancerKit) cost(ctx context.Context, t *testing.T) {
+func (k *kit) cost(ctx context.Context, t *testing.T) {
 	const (
 		tries, perTry      = 20, 5_000
 		samples, perSample = 21, 20_000

@@ -1,4 +1,4 @@
-package stress
+package balancertest
 
 import (
 	"context"
@@ -20,7 +20,7 @@ type Balancer interface {
 	// Pick chooses a node that is up. A strategy without keys ignores the key.
 	// One that begins after Down or Leave has returned does not give that node.
 	Pick(key uint64) (Pick, error)
-	Join(BalancerNode) error
+	Join(Node) error
 	Leave(name string) error
 	Down(name string) error // the node has failed
 	Up(name string) error   // and is back
@@ -35,15 +35,15 @@ type Pick interface {
 	Done()
 }
 
-// WeightedBalancer is a Balancer that honours BalancerNode.Weight.
-type WeightedBalancer interface {
+// Weighted is a Balancer that honours Node.Weight.
+type Weighted interface {
 	Balancer
 	Weighted()
 }
 
-// BalancerNode is a node with its weight, 1 or more. All weigh the same unless
-// the balancer is a WeightedBalancer.
-type BalancerNode struct {
+// Node is a node with its weight, 1 or more. All weigh the same unless
+// the balancer is a Weighted.
+type Node struct {
 	Name   string
 	Weight int
 }
@@ -66,10 +66,10 @@ var strategies = []Strategy{DefaultStrategy, RoundRobin, LeastConnections, Power
 
 // The shape of the scenario.
 const (
-	balancerNodes   = 4
-	boundedLoad     = 1.25
-	balancerPickers = 4
-	mostPicks       = 2_000_000 // held at once in memory
+	nodeCount   = 4
+	boundedLoad = 1.25
+	pickerCount = 4
+	mostPicks   = 2_000_000 // held at once in memory
 )
 
 // keyed strategies give the same node for the same key.
@@ -80,10 +80,10 @@ func (s Strategy) exact() bool {
 	return s == RoundRobin || s == LeastConnections || s == PowerOfTwoChoices
 }
 
-// BalancerConfig is what the kit asks of a balancer.
-type BalancerConfig struct {
+// Config is what the kit asks of a balancer.
+type Config struct {
 	Strategy Strategy
-	Nodes    []BalancerNode
+	Nodes    []Node
 	// Load is only for BoundedLoadHashing: how many times its share of all that
 	// is held a node may hold, rounded up.
 	Load float64
@@ -92,8 +92,8 @@ type BalancerConfig struct {
 // TestBalancer takes the balancers that open returns through the balancing
 // scenario. open returns nil for a strategy that is not offered; there must be
 // a default.
-func TestBalancer(t *testing.T, open func(testing.TB, BalancerConfig) Balancer) {
-	k := &balancerKit{Scenario: scenario.Begin(t, validate.Balancing), open: open}
+func TestBalancer(t *testing.T, open func(testing.TB, Config) Balancer) {
+	k := &kit{Scenario: scenario.Begin(t, validate.Balancing), open: open}
 	ok := k.Phase("empty", k.empty)
 	ok = k.Phase("weights", k.weights) && ok
 	ok = k.Phase("keys", k.keys) && ok
@@ -111,21 +111,21 @@ func TestBalancer(t *testing.T, open func(testing.TB, BalancerConfig) Balancer) 
 	}
 }
 
-type balancerKit struct {
+type kit struct {
 	*scenario.Scenario
-	open     func(testing.TB, BalancerConfig) Balancer
+	open     func(testing.TB, Config) Balancer
 	worst    float64 // deviation from a share, of all strategies, in connections of N
 	keyed    float64 // that of keyed strategies at ten times N, in percent
 	heldPeak int     // most picks held at once
-	room     [balancerPickers]held
+	room     [pickerCount]held
 }
 
 // start opens a balancer over nodes, or returns nil where the strategy is not
 // offered.
-func (k *balancerKit) start(t testing.TB, s Strategy, names []string, weights ...int) Balancer {
-	cfg := BalancerConfig{Strategy: s, Load: boundedLoad}
+func (k *kit) start(t testing.TB, s Strategy, names []string, weights ...int) Balancer {
+	cfg := Config{Strategy: s, Load: boundedLoad}
 	for i, name := range names {
-		n := BalancerNode{name, 1}
+		n := Node{name, 1}
 		if weights != nil {
 			n.Weight = weights[i]
 		}
@@ -144,9 +144,9 @@ func (k *balancerKit) start(t testing.TB, s Strategy, names []string, weights ..
 
 // offered runs f for every strategy that there is, with the names of the nodes
 // of its balancer.
-func (k *balancerKit) offered(ctx context.Context, t testing.TB, f func(s Strategy, b Balancer, names []string)) {
+func (k *kit) offered(ctx context.Context, t testing.TB, f func(s Strategy, b Balancer, names []string)) {
 	for _, s := range strategies {
-		names := proc.NodeNames(balancerNodes)
+		names := proc.NodeNames(nodeCount)
 		if b := k.start(t, s, names); b != nil && ctx.Err() == nil {
 			f(s, b, names)
 		}
@@ -154,7 +154,7 @@ func (k *balancerKit) offered(ctx context.Context, t testing.TB, f func(s Strate
 }
 
 // must fails the scenario with what was tried if err is not nil.
-func (k *balancerKit) must(err error, s Strategy, what string) bool {
+func (k *kit) must(err error, s Strategy, what string) bool {
 	if err != nil {
 		k.Fail("balancing: %s: %s returned %v", s, what, err)
 	}
@@ -162,11 +162,11 @@ func (k *balancerKit) must(err error, s Strategy, what string) bool {
 }
 
 // key is the i-th key of the scenario.
-func (k *balancerKit) key(i int) uint64 { return payload.Mix(k.Seed + uint64(i)) }
+func (k *kit) key(i int) uint64 { return payload.Mix(k.Seed + uint64(i)) }
 
 // picks is how many are made in memory. However small N is they are as many
 // as it takes to tell a skew from chance.
-func (k *balancerKit) picks() int { return max(k.N, validate.BaseScale) }
+func (k *kit) picks() int { return max(k.N, validate.BaseScale) }
 
 // held is what was picked and not given back. The zero value is ready.
 type held struct {
@@ -177,7 +177,7 @@ type held struct {
 
 // pick makes n picks with the keys from the first on, and holds them. It
 // returns false if one failed.
-func (k *balancerKit) pick(s Strategy, b Balancer, h *held, first, n int) bool {
+func (k *kit) pick(s Strategy, b Balancer, h *held, first, n int) bool {
 	h.first, h.picks, h.counts = first, slices.Grow(h.picks[:0], n), make(map[string]int)
 	for i := range n {
 		p, err := b.Pick(k.key(first + i))
@@ -211,7 +211,7 @@ const nHeld = "N held"
 
 // even judges how picks are spread over nodes that weigh the same, and returns
 // the largest deviation from a share in percent of it.
-func (k *balancerKit) even(s Strategy, when string, counts map[string]int, names []string) float64 {
+func (k *kit) even(s Strategy, when string, counts map[string]int, names []string) float64 {
 	total := 0
 	for _, n := range counts {
 		total += n
@@ -242,7 +242,7 @@ func (k *balancerKit) even(s Strategy, when string, counts map[string]int, names
 }
 
 // balance keeps for the report how picks were spread.
-func (k *balancerKit) balance(s Strategy, when string, counts map[string]int, names []string, allowed float64) {
+func (k *kit) balance(s Strategy, when string, counts map[string]int, names []string, allowed float64) {
 	total := 0
 	for _, n := range counts {
 		total += n
@@ -256,11 +256,11 @@ func (k *balancerKit) balance(s Strategy, when string, counts map[string]int, na
 
 // BenchmarkBalancer measures a pick and giving it back, for every strategy that
 // is offered.
-func BenchmarkBalancer(b *testing.B, open func(testing.TB, BalancerConfig) Balancer) {
+func BenchmarkBalancer(b *testing.B, open func(testing.TB, Config) Balancer) {
 	for _, s := range strategies {
-		cfg := BalancerConfig{Strategy: s, Load: boundedLoad}
-		for _, name := range proc.NodeNames(balancerNodes) {
-			cfg.Nodes = append(cfg.Nodes, BalancerNode{name, 1})
+		cfg := Config{Strategy: s, Load: boundedLoad}
+		for _, name := range proc.NodeNames(nodeCount) {
+			cfg.Nodes = append(cfg.Nodes, Node{name, 1})
 		}
 		balancer := open(b, cfg)
 		if balancer == nil {

@@ -1,4 +1,4 @@
-package stress
+package balancertest
 
 import (
 	"context"
@@ -18,13 +18,13 @@ import (
 // connections opens N real ones over four node processes by the default
 // strategy, and asks the nodes how many each got. Then a node is killed, and
 // a fifth joins.
-func (k *balancerKit) connections(ctx context.Context, t *testing.T) {
-	names := proc.NodeNames(balancerNodes)
+func (k *kit) connections(ctx context.Context, t *testing.T) {
+	names := proc.NodeNames(nodeCount)
 	b := k.start(t, DefaultStrategy, names)
 	if b == nil {
 		return
 	}
-	c := &nodeConnections{balancerKit: k, b: b, servers: make(map[string]*echo.Server), survival: 100}
+	c := &nodeConnections{kit: k, b: b, servers: make(map[string]*echo.Server), survival: 100}
 	defer c.close()
 	for _, name := range names {
 		if !c.serve(name) {
@@ -33,8 +33,8 @@ func (k *balancerKit) connections(ctx context.Context, t *testing.T) {
 	}
 	wave := k.N
 	if limit := k.Environment().DescriptorLimit; limit != nil {
-		if fit := int(*limit) - scenario.SpareFiles; fit < balancerNodes {
-			k.Fail("balancing: the descriptor limit is %d, accepted is %d or more", *limit, scenario.SpareFiles+balancerNodes)
+		if fit := int(*limit) - scenario.SpareFiles; fit < nodeCount {
+			k.Fail("balancing: the descriptor limit is %d, accepted is %d or more", *limit, scenario.SpareFiles+nodeCount)
 			return
 		} else if fit < wave {
 			// Waves of the same size, each a multiple of the nodes.
@@ -71,7 +71,7 @@ func (k *balancerKit) connections(ctx context.Context, t *testing.T) {
 	c.even("after a node process was killed", c.open, rest)
 
 	all := append(rest, "node-4")
-	if !c.serve("node-4") || !k.must(b.Join(BalancerNode{"node-4", 1}), DefaultStrategy, "Join") {
+	if !c.serve("node-4") || !k.must(b.Join(Node{"node-4", 1}), DefaultStrategy, "Join") {
 		return
 	}
 	n := len(c.conns)
@@ -90,7 +90,7 @@ var noKeepAlive = net.Dialer{KeepAlive: -1}
 
 // nodeConnections are real connections, and the nodes they lead to.
 type nodeConnections struct {
-	*balancerKit
+	*kit
 	b       Balancer
 	servers map[string]*echo.Server
 

@@ -1,4 +1,4 @@
-package stress
+package balancertest
 
 import (
 	"context"
@@ -12,7 +12,7 @@ import (
 )
 
 // empty: no node, none that is up, none that is left.
-func (k *balancerKit) empty(ctx context.Context, t *testing.T) {
+func (k *kit) empty(ctx context.Context, t *testing.T) {
 	for _, s := range strategies {
 		b := k.start(t, s, nil)
 		if b == nil {
@@ -38,7 +38,7 @@ func (k *balancerKit) empty(ctx context.Context, t *testing.T) {
 			}
 		}
 		refused("no node")
-		if !k.must(b.Join(BalancerNode{"node-0", 1}), s, "Join of the first node") {
+		if !k.must(b.Join(Node{"node-0", 1}), s, "Join of the first node") {
 			continue
 		}
 		served("one node")
@@ -53,7 +53,7 @@ func (k *balancerKit) empty(ctx context.Context, t *testing.T) {
 }
 
 // weights: shares in proportion to them.
-func (k *balancerKit) weights(ctx context.Context, t *testing.T) {
+func (k *kit) weights(ctx context.Context, t *testing.T) {
 	weights := []int{1, 2, 3, 4}
 	const sum = 10
 	offered := false
@@ -62,7 +62,7 @@ func (k *balancerKit) weights(ctx context.Context, t *testing.T) {
 		if b == nil {
 			continue
 		}
-		if _, ok := b.(WeightedBalancer); !ok {
+		if _, ok := b.(Weighted); !ok {
 			continue
 		}
 		offered = true
@@ -74,7 +74,7 @@ func (k *balancerKit) weights(ctx context.Context, t *testing.T) {
 		for i, name := range proc.NodeNames(len(weights)) {
 			share := float64(n*weights[i]) / sum
 			// The same part of a share as for equal weights.
-			limit := share * spreadAtBase * balancerNodes / validate.BaseScale
+			limit := share * spreadAtBase * nodeCount / validate.BaseScale
 			if off := math.Abs(float64(h.counts[name]) - share); off > limit {
 				k.Violate("weights", "%s: %s of weight %d of %d has %d of %d picks, its share is %.0f ± %.0f",
 					s, name, weights[i], sum, h.counts[name], n, share, limit)
@@ -90,7 +90,7 @@ func (k *balancerKit) weights(ctx context.Context, t *testing.T) {
 }
 
 // placement is where each key goes while nothing is held.
-func (k *balancerKit) placement(s Strategy, b Balancer, n int) (where []string, ok bool) {
+func (k *kit) placement(s Strategy, b Balancer, n int) (where []string, ok bool) {
 	where = make([]string, n)
 	for i := range where {
 		p, err := b.Pick(k.key(i))
@@ -105,7 +105,7 @@ func (k *balancerKit) placement(s Strategy, b Balancer, n int) (where []string, 
 
 // keys: a keyed strategy moves keys only to a node that joins, and only from
 // one that goes.
-func (k *balancerKit) keys(ctx context.Context, t *testing.T) {
+func (k *kit) keys(ctx context.Context, t *testing.T) {
 	offered := false
 	k.offered(ctx, t, func(s Strategy, b Balancer, names []string) {
 		if !s.keyed() {
@@ -139,7 +139,7 @@ func (k *balancerKit) keys(ctx context.Context, t *testing.T) {
 			return now
 		}
 		after("with nothing changed", nil, func(_, _ string) bool { return false })
-		joined := after("after node-4 joined", b.Join(BalancerNode{"node-4", 1}), func(_, to string) bool { return to == "node-4" })
+		joined := after("after node-4 joined", b.Join(Node{"node-4", 1}), func(_, to string) bool { return to == "node-4" })
 		if !ok {
 			return
 		}
@@ -149,7 +149,7 @@ func (k *balancerKit) keys(ctx context.Context, t *testing.T) {
 				taken++
 			}
 		}
-		share, limit := float64(n)/(balancerNodes+1), float64(n)*spreadAtBase/validate.BaseScale
+		share, limit := float64(n)/(nodeCount+1), float64(n)*spreadAtBase/validate.BaseScale
 		if math.Abs(float64(taken)-share) > limit {
 			k.Violate("moved", "%s: node-4 joined and took %d of %d keys, its share is %.0f ± %.0f", s, taken, n, share, limit)
 		}
@@ -165,9 +165,9 @@ func (k *balancerKit) keys(ctx context.Context, t *testing.T) {
 }
 
 // skew: most picks have the same few keys, and are all held.
-func (k *balancerKit) skew(ctx context.Context, t *testing.T) {
+func (k *kit) skew(ctx context.Context, t *testing.T) {
 	const exponent, keys = 1.5, 100_000
-	names := proc.NodeNames(balancerNodes)
+	names := proc.NodeNames(nodeCount)
 	b := k.start(t, BoundedLoadHashing, names)
 	if b == nil {
 		k.NotOffered("skew", "the subject has no bounded strategy")
@@ -184,7 +184,7 @@ func (k *balancerKit) skew(ctx context.Context, t *testing.T) {
 		h.picks = append(h.picks, p)
 		h.counts[p.Node()]++
 		// Both ways of rounding the bound are in use: hence the one more.
-		if bound := math.Ceil(boundedLoad*float64(i+1)/balancerNodes) + 1; float64(h.counts[p.Node()]) > bound {
+		if bound := math.Ceil(boundedLoad*float64(i+1)/nodeCount) + 1; float64(h.counts[p.Node()]) > bound {
 			k.Violate("skew", "%s under Zipf keys: %s holds %d of %d, the bound is %.2f times its share, which is %.0f",
 				BoundedLoadHashing, p.Node(), h.counts[p.Node()], i+1, boundedLoad, bound)
 			break
