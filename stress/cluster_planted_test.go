@@ -27,7 +27,7 @@ func TestPlantedClusters(t *testing.T) {
 		{"hardly notices", "was killed, and after 3s"},
 		{"drops a healthy one", "which is alive and well"},
 		{"accuses when it is late", "which is alive and well"},
-		{"accepts any secret", "a node with a wrong secret was "},
+		{"accepts any secret", "formation.secret: "},
 		{"left is failed", "as failed"},
 		{"another port will do", "with an address that is taken was started without an error"},
 		{"another name will do", "with a name that is taken was started without an error"},

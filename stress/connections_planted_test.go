@@ -28,7 +28,7 @@ func TestPlantedConnections(t *testing.T) {
 		{"keeps a descriptor now and then", "; most at " + os.DevNull},
 		{"leaves a goroutine behind", "after Close left behind: 1 goroutines"},
 		{"leaves a descriptor behind", os.DevNull},
-		{"remembers who was there", "memory.heap_returned: heap above the baseline after close"},
+		{"remembers who was there", "bytes with each connection that has come and gone"},
 		{"remembers until Close who was there", "most at tensile/stress_test.(*plantedServer).keep"},
 		{"comes to keep a goroutine for who has gone", "goroutines rise by 1 with each connection that has come and gone"},
 		{"takes 6 KB a connection", "memory.per_connection: heap and stack of a connection"},

@@ -40,8 +40,9 @@ const processes = "STRESS_PATIENCE=6s"
 const whole = "TENSILE_WHOLE=1"
 
 // mustBeCaught shows that a kit can fail: each fault, in a process of its own,
-// must fail it with a message that names the fault, with -short already. env is
-// added to the environment of each.
+// must fail it with a message that names the fault, with -short already. kit is the
+// name of its test, or that of a phase ("TestStressX$/^phase") where an earlier one
+// fails first and has other words for the fault. env is added to the environment of each.
 func mustBeCaught(t *testing.T, kit string, faults []fault, env ...string) {
 	mustBeCaughtInTurns(t, turns, kit, faults, env...)
 }

@@ -59,8 +59,10 @@ func TestPlantedBrokersThatNeverAnswer(t *testing.T) {
 		{"leaks a goroutine", "1 goroutines"},
 		{"close loses what is left", "after Close and opening again message"},
 		{"confirms before the write", "was confirmed and is gone"},
-		{"confirms on a full disk", "queueing.disk: message"},
 	})
+	mustBeCaughtWaiting(t, "TestStressQueue$/^disk", []fault{
+		{"confirms on a full disk", "queueing.disk: message"},
+	}, processes)
 }
 
 func TestPlantedDurableBrokers(t *testing.T) {

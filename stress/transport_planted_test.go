@@ -36,7 +36,7 @@ func TestPlantedTransports(t *testing.T) {
 		{"slow beside a stopped one", "the p99 of calls to others"},
 		{"another error for the dead", "an error that is not the one for that"},
 		{"one break breaks all", "was garbled, and other calls failed"},
-		{"accepts any secret", "a node with a wrong secret was "},
+		{"accepts any secret", "messaging.secret: "},
 	}, processes)
 }
 
