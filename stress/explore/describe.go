@@ -19,7 +19,8 @@ func (x *explorer) describe(from schedule.Schedule, first ran) *Failure {
 	if !ok {
 		r = first
 	}
-	f := &Failure{Kind: r.verdict.kind, Sentence: r.verdict.sentence, Left: r.verdict.left, Schedule: s.String()}
+	f := &Failure{Kind: r.verdict.kind, Sentence: r.verdict.sentence, Left: r.verdict.left, Schedule: s.String(),
+		Program: r.run.described()}
 	for range replays {
 		if again := x.run(s, nil); again.Hash == r.Hash && r.verdict.same(again.verdict) {
 			f.Replays++
@@ -66,6 +67,9 @@ func (o Outcome) report() string {
 	f := o.Failure
 	var b strings.Builder
 	fmt.Fprintf(&b, "explore: %s\n", f.Sentence)
+	if f.Program != "" {
+		fmt.Fprintln(&b, f.Program)
+	}
 	if !o.Controlled {
 		fmt.Fprintf(&b, "found after %s by the stock scheduler with perturbation, not controlled: %s",
 			counted(f.After, "schedule"), o.Reason)

@@ -43,6 +43,24 @@ func Try(t *testing.T, f func(e *Run), given ...Option) Outcome {
 	return out
 }
 
+// Prepare begins to build the binary that [Test] and [Try] need for the options, so
+// that it is there when they are called. The channel is closed when it is, or when
+// it can not be built.
+func Prepare(given ...Option) <-chan struct{} {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if o, err := newOptions(given); err == nil && theRequest == nil {
+			_, _ = controlled(o) // kept, with its error, for whoever needs it
+		}
+	}()
+	return done
+}
+
+// Serving reports whether this process was started by [Test] to run schedules of a
+// test: what the test does besides is then for nothing.
+func Serving() bool { return theRequest != nil }
+
 // coverSchedules is how many schedules are run for the coverage of go test -cover.
 const coverSchedules = 20
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"time"
 
 	"tensile/stress/explore/internal/control"
 	"tensile/stress/internal/schedule"
@@ -41,10 +42,10 @@ func (x *explorer) explore() Outcome {
 		x.try(s)
 		return x.out
 	}
-	seed := x.o.Seed
+	seed, began := x.o.Seed, time.Now()
 	for i := range x.o.Schedules {
 		short := mix(&seed) >> 32 // to be typed
-		if !x.try(x.next(i, short)) {
+		if !x.try(x.next(i, short)) || x.o.over(began) {
 			break
 		}
 	}
@@ -93,6 +94,7 @@ func (x *explorer) try(s schedule.Schedule) bool {
 	o.Schedules++
 	o.Points += r.Points
 	o.Goroutines = max(o.Goroutines, r.Goroutines)
+	o.count(r.run)
 	if s.Strategy == schedule.PCT {
 		o.PCT++
 	}

@@ -16,6 +16,7 @@ type Option func(*options)
 
 type options struct {
 	Schedules  int
+	Within     time.Duration // 0: as long as Schedules take
 	Seed       uint64
 	Depth      int
 	Strategies []Strategy
@@ -70,6 +71,10 @@ const (
 // STRESS_SCHEDULES goes before it.
 func Schedules(n int) Option { return func(o *options) { o.Schedules = n } }
 
+// Within sets for how long schedules are begun, in real time, if there are not
+// Schedules of them before. Which schedule comes when does not depend on it.
+func Within(d time.Duration) Option { return func(o *options) { o.Within = d } }
+
 // Seed sets what everything drawn comes from, 1 by default: the same seed gives the
 // same schedules. The environment's STRESS_SEED goes before it.
 func Seed(seed uint64) Option { return func(o *options) { o.Seed = seed } }
@@ -115,6 +120,9 @@ func Grace(d time.Duration) Option { return func(o *options) { o.Grace = d } }
 // AllowLeft accepts goroutines that are left over.
 func AllowLeft() Option { return func(o *options) { o.AllowLeft = true } }
 
+// over reports whether no more schedules shall begin.
+func (o *options) over(began time.Time) bool { return o.Within > 0 && time.Since(began) >= o.Within }
+
 // newOptions has the options as given, and what the environment says.
 func newOptions(given []Option) (options, error) {
 	o := options{Schedules: defaultSchedules, Seed: 1, Depth: defaultDepth, Strategies: []Strategy{POS, POS, POS, PCT},
@@ -151,6 +159,8 @@ func (o *options) check() error {
 	switch {
 	case o.Schedules < 1:
 		return fmt.Errorf("explore: %d schedules, must be at least 1", o.Schedules)
+	case o.Within < 0:
+		return fmt.Errorf("explore: schedules within %v, must not be negative", o.Within)
 	case o.Depth < 1 || o.Depth > 16:
 		return fmt.Errorf("explore: depth %d, must be from 1 to 16", o.Depth)
 	case o.Points < 1 || o.Points > 1<<40:

@@ -14,20 +14,34 @@ type Outcome struct {
 	Reason     string
 
 	Seed       uint64
-	Schedules  int    // run, the one that failed included
-	PCT        int    // of them by PCT
-	Depth      int    // of PCT
-	Points     uint64 // passed in all schedules
-	MostPoints uint64 // in one schedule
-	Goroutines int    // most in one schedule
-	Cut        int    // schedules cut off at the limit of points
+	Schedules  int            // run, the one that failed included
+	PCT        int            // of them by PCT
+	Depth      int            // of PCT
+	Points     uint64         // passed in all schedules
+	MostPoints uint64         // in one schedule
+	Goroutines int            // most in one schedule
+	Cut        int            // schedules cut off at the limit of points
+	Counts     map[string]int // schedules that met what [Run.Count] was given
 	Failure    *Failure
+}
+
+// count adds what a schedule has met.
+//
+//go:norace
+func (o *Outcome) count(e *Run) {
+	if o.Counts == nil && len(e.counts) > 0 {
+		o.Counts = make(map[string]int)
+	}
+	for name, n := range e.counts {
+		o.Counts[name] += n
+	}
 }
 
 // Failure is a schedule that failed.
 type Failure struct {
 	Kind        string // "check", "panic", "fatal error", "deadlock", "left over", "data race", or "test"
 	Sentence    string
+	Program     string      // what [Run.Describe] was given says of it
 	Left        []Goroutine // for a deadlock and what is left over: who
 	Schedule    string      // value of STRESS_SCHEDULE that repeats it
 	After       int         // schedules it took to find

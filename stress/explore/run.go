@@ -29,6 +29,8 @@ type Run struct {
 	drawn    []drawn
 	names    []string // by number
 	failures []failed
+	counts   map[string]int
+	describe func() string
 	returned bool
 }
 
@@ -124,6 +126,49 @@ func (e *Run) FailNow() {
 
 // Helper does nothing; assertion libraries call it.
 func (e *Run) Helper() {}
+
+// Count adds to the number of schedules in which name was met: it counts once in
+// each. [Outcome.Counts] has the numbers, so that a test can see what its draws
+// and schedules have reached.
+func (e *Run) Count(name string) {
+	if !e.control {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+	}
+	e.count(name)
+}
+
+//go:norace
+func (e *Run) count(name string) {
+	if e.counts == nil {
+		e.counts = make(map[string]int)
+	}
+	e.counts[name] = 1
+}
+
+// Describe has f say what the schedule has done, in lines, if it fails: which
+// program was drawn, for example. f is called when nothing runs any more, and must
+// not wait for a goroutine or a lock of the schedule. A later call takes the place
+// of an earlier one.
+//
+//go:norace
+func (e *Run) Describe(f func() string) {
+	if !e.control {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+	}
+	e.describe = f
+}
+
+// described is what the function given to Describe says.
+//
+//go:norace
+func (e *Run) described() string {
+	if e.describe == nil {
+		return ""
+	}
+	return e.describe()
+}
 
 // Draw returns a number from 0 to n-1 that the seed gives: a choice of the program,
 // such as a size, a value or a fault. Where a failure is shrunk, smaller numbers

@@ -42,11 +42,12 @@ const stockSchedules = 1000
 // as it does in [synctest.Test].
 func stock(t *testing.T, f func(*Run), o options, reason string) Outcome {
 	out := Outcome{Reason: reason, Seed: o.Seed, Depth: o.Depth}
-	seed := o.Seed
+	seed, began := o.Seed, time.Now()
 	for range min(o.Schedules, stockSchedules) {
 		e := newRun(mix(&seed), nil, false)
 		stuck := e.stock(t, f, o.Grace)
 		out.Schedules++
+		out.count(e)
 		failed, ok := e.found()
 		switch {
 		case ok:
@@ -57,11 +58,14 @@ func stock(t *testing.T, f func(*Run), o options, reason string) Outcome {
 			out.Failure = &Failure{Kind: kindDeadlock, Sentence: stuck}
 		case stuck != "" && !o.AllowLeft:
 			out.Failure = &Failure{Kind: kindLeft, Sentence: stuck}
-		default:
-			continue
 		}
-		out.Failure.After = out.Schedules
-		break
+		if out.Failure != nil {
+			out.Failure.After, out.Failure.Program = out.Schedules, e.described()
+			break
+		}
+		if o.over(began) {
+			break
+		}
 	}
 	return out
 }
