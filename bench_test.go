@@ -20,10 +20,11 @@ import (
 	"tensile/stress"
 	"tensile/stress/balancertest"
 	"tensile/stress/node"
+	"tensile/stress/pooltest"
 )
 
 func BenchmarkPooling(b *testing.B) {
-	stress.BenchmarkPool(b, func(tb testing.TB, cfg stress.PoolConfig) stress.Pool {
+	pooltest.BenchmarkPool(b, func(tb testing.TB, cfg pooltest.Config) pooltest.Pool {
 		p, err := pool.New(pool.Config[net.Conn]{Dial: cfg.Dial, Close: net.Conn.Close, MaxSize: cfg.Size})
 		if err != nil {
 			tb.Fatal(err)
@@ -34,7 +35,7 @@ func BenchmarkPooling(b *testing.B) {
 
 type connections struct{ *pool.Pool[net.Conn] }
 
-func (c connections) Acquire(ctx context.Context) (stress.Lease, error) {
+func (c connections) Acquire(ctx context.Context) (pooltest.Lease, error) {
 	l, err := c.Pool.Acquire(ctx)
 	if err != nil {
 		return nil, err

@@ -5,7 +5,7 @@
 // interface as small as the scenario needs:
 //
 //	func TestStressPool(t *testing.T) {
-//		stress.TestPool(t, func(tb testing.TB, cfg stress.PoolConfig) stress.Pool {
+//		pooltest.TestPool(t, func(tb testing.TB, cfg pooltest.Config) pooltest.Pool {
 //			return newMyPool(cfg.Size, cfg.Dial)
 //		})
 //	}

@@ -8,6 +8,7 @@ import (
 
 	"tensile/stress"
 	"tensile/stress/node"
+	"tensile/stress/pooltest"
 )
 
 // mistakes are of those who use the kits, and not of their subjects.
@@ -16,7 +17,7 @@ var mistakes = map[string]struct {
 	says string
 }{
 	"no pool": {func(t *testing.T) {
-		stress.TestPool(t, func(testing.TB, stress.PoolConfig) stress.Pool { return nil })
+		pooltest.TestPool(t, func(testing.TB, pooltest.Config) pooltest.Pool { return nil })
 	}, "pooling: there is no subject: the function that was handed to the kit returned nil"},
 	"no router": {func(t *testing.T) {
 		stress.TestRouter(t, func(testing.TB, stress.RouterConfig) stress.Router { return nil })

@@ -8,7 +8,7 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"tensile/stress"
+	"tensile/stress/pooltest"
 )
 
 func TestPlantedPools(t *testing.T) {
@@ -33,25 +33,25 @@ func TestPlantedPools(t *testing.T) {
 
 // plantedPools make a faulty pool of a sound one; those that are missing here
 // are configurations of it, in openPool.
-var plantedPools = map[string]func(sound subjectPool, cfg stress.PoolConfig) stress.Pool{
-	"two users":         func(p subjectPool, _ stress.PoolConfig) stress.Pool { return &sharingPool{subjectPool: p} },
-	"leaks on time-out": func(p subjectPool, _ stress.PoolConfig) stress.Pool { return leakingPool{p} },
-	"returns broken":    func(p subjectPool, _ stress.PoolConfig) stress.Pool { return brokenPool{p} },
-	"out of order": func(p subjectPool, cfg stress.PoolConfig) stress.Pool {
+var plantedPools = map[string]func(sound subjectPool, cfg pooltest.Config) pooltest.Pool{
+	"two users":         func(p subjectPool, _ pooltest.Config) pooltest.Pool { return &sharingPool{subjectPool: p} },
+	"leaks on time-out": func(p subjectPool, _ pooltest.Config) pooltest.Pool { return leakingPool{p} },
+	"returns broken":    func(p subjectPool, _ pooltest.Config) pooltest.Pool { return brokenPool{p} },
+	"out of order": func(p subjectPool, cfg pooltest.Config) pooltest.Pool {
 		return &stackPool{subjectPool: p, free: cfg.Size}
 	},
-	"forgets a waiter": func(p subjectPool, _ stress.PoolConfig) stress.Pool { return &forgetfulPool{subjectPool: p} },
-	"loses room to a failed dial": func(p subjectPool, cfg stress.PoolConfig) stress.Pool {
+	"forgets a waiter": func(p subjectPool, _ pooltest.Config) pooltest.Pool { return &forgetfulPool{subjectPool: p} },
+	"loses room to a failed dial": func(p subjectPool, cfg pooltest.Config) pooltest.Pool {
 		return shrinkingPool{p, make(chan struct{}, cfg.Size)}
 	},
-	"tells nobody of a failed dial": func(p subjectPool, cfg stress.PoolConfig) stress.Pool {
+	"tells nobody of a failed dial": func(p subjectPool, cfg pooltest.Config) pooltest.Pool {
 		if cfg.Size > 1 { // where several come first at once, it would open too many
 			return p
 		}
 		return &backgroundPool{subjectPool: p, dial: cfg.Dial}
 	},
-	"swaps two replies": func(p subjectPool, _ stress.PoolConfig) stress.Pool { return &swappingPool{subjectPool: p} },
-	"crashes": func(p subjectPool, _ stress.PoolConfig) stress.Pool {
+	"swaps two replies": func(p subjectPool, _ pooltest.Config) pooltest.Pool { return &swappingPool{subjectPool: p} },
+	"crashes": func(p subjectPool, _ pooltest.Config) pooltest.Pool {
 		go panic("a goroutine of the subject")
 		return p
 	},
@@ -62,15 +62,15 @@ type sharingPool struct {
 	subjectPool
 	calls atomic.Int64
 	mu    sync.Mutex
-	last  stress.Lease
+	last  pooltest.Lease
 }
 
 type sharingLease struct {
-	stress.Lease
+	pooltest.Lease
 	p *sharingPool
 }
 
-func (p *sharingPool) Acquire(ctx context.Context) (stress.Lease, error) {
+func (p *sharingPool) Acquire(ctx context.Context) (pooltest.Lease, error) {
 	p.mu.Lock()
 	last := p.last
 	p.mu.Unlock()
@@ -95,7 +95,7 @@ func (l sharingLease) Release() {
 }
 
 // sharedLease is a second loan of the same connection.
-type sharedLease struct{ of stress.Lease }
+type sharedLease struct{ of pooltest.Lease }
 
 func (l sharedLease) Conn() net.Conn { return l.of.Conn() }
 func (l sharedLease) Release()       {}
@@ -104,7 +104,7 @@ func (l sharedLease) Discard()       {}
 // leakingPool never gets back what a waiter that gave up would have had.
 type leakingPool struct{ subjectPool }
 
-func (p leakingPool) Acquire(ctx context.Context) (stress.Lease, error) {
+func (p leakingPool) Acquire(ctx context.Context) (pooltest.Lease, error) {
 	l, err := p.subjectPool.Acquire(ctx)
 	if ctx.Err() != nil && err != nil {
 		go func() { _, _ = p.subjectPool.Acquire(context.Background()) }()
@@ -115,9 +115,9 @@ func (p leakingPool) Acquire(ctx context.Context) (stress.Lease, error) {
 // brokenPool keeps what was discarded.
 type brokenPool struct{ subjectPool }
 
-type brokenLease struct{ stress.Lease }
+type brokenLease struct{ pooltest.Lease }
 
-func (p brokenPool) Acquire(ctx context.Context) (stress.Lease, error) {
+func (p brokenPool) Acquire(ctx context.Context) (pooltest.Lease, error) {
 	l, err := p.subjectPool.Acquire(ctx)
 	if err != nil {
 		return nil, err
@@ -136,11 +136,11 @@ type stackPool struct {
 }
 
 type stackLease struct {
-	stress.Lease
+	pooltest.Lease
 	p *stackPool
 }
 
-func (p *stackPool) Acquire(ctx context.Context) (stress.Lease, error) {
+func (p *stackPool) Acquire(ctx context.Context) (pooltest.Lease, error) {
 	p.mu.Lock()
 	if p.free > 0 {
 		p.free--
@@ -183,7 +183,7 @@ type forgetfulPool struct {
 	calls atomic.Int64
 }
 
-func (p *forgetfulPool) Acquire(ctx context.Context) (stress.Lease, error) {
+func (p *forgetfulPool) Acquire(ctx context.Context) (pooltest.Lease, error) {
 	if p.calls.Add(1) == 10 {
 		<-ctx.Done()
 		return nil, ctx.Err()
@@ -198,11 +198,11 @@ type shrinkingPool struct {
 }
 
 type shrinkingLease struct {
-	stress.Lease
+	pooltest.Lease
 	p shrinkingPool
 }
 
-func (p shrinkingPool) Acquire(ctx context.Context) (stress.Lease, error) {
+func (p shrinkingPool) Acquire(ctx context.Context) (pooltest.Lease, error) {
 	select {
 	case p.taken <- struct{}{}:
 	case <-ctx.Done():
@@ -229,7 +229,7 @@ type backgroundPool struct {
 	mu   sync.Mutex
 }
 
-func (p *backgroundPool) Acquire(ctx context.Context) (stress.Lease, error) {
+func (p *backgroundPool) Acquire(ctx context.Context) (pooltest.Lease, error) {
 	p.mu.Lock()
 	first := p.Stats().Open == 0 && p.Stats().Waiting == 0
 	p.mu.Unlock()
@@ -268,7 +268,7 @@ type swappingPool struct {
 }
 
 type swappedLease struct {
-	stress.Lease
+	pooltest.Lease
 	p    *swappingPool
 	from io.Reader // of the replies, if not its own
 	read bool      // from now on it stays so
@@ -289,7 +289,7 @@ func (c swappedConn) Read(into []byte) (n int, err error) {
 	return from.Read(into)
 }
 
-func (p *swappingPool) Acquire(ctx context.Context) (stress.Lease, error) {
+func (p *swappingPool) Acquire(ctx context.Context) (pooltest.Lease, error) {
 	own, err := p.subjectPool.Acquire(ctx)
 	if err != nil {
 		return nil, err

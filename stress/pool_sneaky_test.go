@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"tensile/stress"
+	"tensile/stress/pooltest"
 	"tensile/stress/report"
 	"tensile/stress/validate"
 )
@@ -103,7 +103,7 @@ var (
 // under one lock.
 type sneakyPool struct {
 	fault string
-	cfg   stress.PoolConfig
+	cfg   pooltest.Config
 	stop  chan struct{} // ends what goes on in the background
 	home  chan struct{} // closed once the pool is closed and all is home
 
@@ -139,7 +139,7 @@ type sneakyLease struct {
 	conn *sneakyConn
 }
 
-func newSneakyPool(cfg stress.PoolConfig) stress.Pool {
+func newSneakyPool(cfg pooltest.Config) pooltest.Pool {
 	p := &sneakyPool{fault: strings.TrimPrefix(planted, sneaky), cfg: cfg, stop: make(chan struct{}), home: make(chan struct{})}
 	switch p.fault {
 	case "leaves a goroutine for each pool":
@@ -155,8 +155,8 @@ func newSneakyPool(cfg stress.PoolConfig) stress.Pool {
 
 func (p *sneakyPool) Overflow() error { return errSneakyOverflow }
 
-func (p *sneakyPool) Limits() stress.PoolLimits {
-	return stress.PoolLimits{Idle: true, Lifetime: true, Health: true}
+func (p *sneakyPool) Limits() pooltest.Limits {
+	return pooltest.Limits{Idle: true, Lifetime: true, Health: true}
 }
 
 // keep closes what was idle for too long.
@@ -198,7 +198,7 @@ func (p *sneakyPool) tooOld(c *sneakyConn) bool {
 	return p.cfg.MaxLifetime > 0 && time.Since(c.born) >= p.cfg.MaxLifetime
 }
 
-func (p *sneakyPool) Acquire(ctx context.Context) (stress.Lease, error) {
+func (p *sneakyPool) Acquire(ctx context.Context) (pooltest.Lease, error) {
 	p.mu.Lock()
 	p.calls++
 	loaded := p.cfg.Size == 8 // as the pools that N operations go through
@@ -295,7 +295,7 @@ func (p *sneakyPool) leave(err error, w chan sneakyConnOr) error {
 }
 
 // lend hands out a connection if it is still worth it, and else another.
-func (p *sneakyPool) lend(ctx context.Context, c *sneakyConn) (stress.Lease, error) {
+func (p *sneakyPool) lend(ctx context.Context, c *sneakyConn) (pooltest.Lease, error) {
 	sick := p.cfg.Check != nil && time.Since(c.freed) >= p.cfg.CheckAfter && p.cfg.Check(ctx, c) != nil
 	if !sick && !p.tooOld(c) && p.fault != "dials anew for each" {
 		return p.out(c), nil
@@ -316,7 +316,7 @@ func (p *sneakyPool) out(c *sneakyConn) sneakyLease {
 
 // dial opens a connection on a goroutine of its own, so that a caller that gives
 // up need not wait for it.
-func (p *sneakyPool) dial(ctx context.Context) (stress.Lease, error) {
+func (p *sneakyPool) dial(ctx context.Context) (pooltest.Lease, error) {
 	done := make(chan sneakyConnOr, 1)
 	go func() {
 		c, err := p.cfg.Dial(context.WithoutCancel(ctx))

@@ -10,6 +10,7 @@ import (
 
 	"tensile/pool"
 	"tensile/stress"
+	"tensile/stress/pooltest"
 )
 
 func TestMain(m *testing.M) {
@@ -24,14 +25,14 @@ func TestMain(m *testing.M) {
 	stress.Main(m)
 }
 
-func TestStressPool(t *testing.T) { stress.TestPool(t, openPool) }
+func TestStressPool(t *testing.T) { pooltest.TestPool(t, openPool) }
 
-func BenchmarkPool(b *testing.B) { stress.BenchmarkPool(b, openPool) }
+func BenchmarkPool(b *testing.B) { pooltest.BenchmarkPool(b, openPool) }
 
 // subjectPool is package pool behind the interface of the kit.
 type subjectPool struct{ *pool.Pool[net.Conn] }
 
-func openPool(tb testing.TB, cfg stress.PoolConfig) stress.Pool {
+func openPool(tb testing.TB, cfg pooltest.Config) pooltest.Pool {
 	if strings.HasPrefix(planted, sneaky) {
 		return newSneakyPool(cfg)
 	}
@@ -61,7 +62,7 @@ func openPool(tb testing.TB, cfg stress.PoolConfig) stress.Pool {
 	return subjectPool{p}
 }
 
-func (p subjectPool) Acquire(ctx context.Context) (stress.Lease, error) {
+func (p subjectPool) Acquire(ctx context.Context) (pooltest.Lease, error) {
 	l, err := p.Pool.Acquire(ctx)
 	if err != nil {
 		return nil, err
@@ -69,8 +70,8 @@ func (p subjectPool) Acquire(ctx context.Context) (stress.Lease, error) {
 	return l, nil
 }
 
-func (p subjectPool) Limits() stress.PoolLimits {
-	return stress.PoolLimits{Idle: true, Lifetime: true, Health: true}
+func (p subjectPool) Limits() pooltest.Limits {
+	return pooltest.Limits{Idle: true, Lifetime: true, Health: true}
 }
 
 func (p subjectPool) Overflow() error { return pool.ErrOverflow }

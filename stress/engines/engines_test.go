@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"tensile/stress"
+	"tensile/stress/pooltest"
 	"tensile/stress/report"
 	"tensile/stress/validate"
 )
@@ -29,9 +30,9 @@ func TestMain(m *testing.M) { stress.Main(m) }
 
 // subjects are each taken through a kit.
 var subjects = map[string]func(*testing.T){
-	"pgxpool":             func(t *testing.T) { stress.TestPool(t, openPgxpool) },
-	"database/sql":        func(t *testing.T) { stress.TestPool(t, openSQL) },
-	"go-redis":            func(t *testing.T) { stress.TestPool(t, openRedis) },
+	"pgxpool":             func(t *testing.T) { pooltest.TestPool(t, openPgxpool) },
+	"database/sql":        func(t *testing.T) { pooltest.TestPool(t, openSQL) },
+	"go-redis":            func(t *testing.T) { pooltest.TestPool(t, openRedis) },
 	"PostgreSQL sessions": func(t *testing.T) { stress.TestSessions(t, openPgSessions) },
 }
 

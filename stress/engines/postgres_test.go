@@ -23,7 +23,7 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/stretchr/testify/require"
 
-	"tensile/stress"
+	"tensile/stress/pooltest"
 )
 
 func TestPgxpool(t *testing.T) { sound(t, "pgxpool", postgres(t), nil) }
@@ -144,7 +144,7 @@ const echoQuery = "select $1::bytea"
 
 type pgxPool struct{ *pgxpool.Pool }
 
-func openPgxpool(tb testing.TB, cfg stress.PoolConfig) stress.Pool {
+func openPgxpool(tb testing.TB, cfg pooltest.Config) pooltest.Pool {
 	c, err := pgxpool.ParseConfig(server)
 	if err != nil {
 		tb.Fatal(err)
@@ -174,11 +174,11 @@ func openPgxpool(tb testing.TB, cfg stress.PoolConfig) stress.Pool {
 	return pgxPool{p}
 }
 
-func (p pgxPool) Limits() stress.PoolLimits {
-	return stress.PoolLimits{Idle: true, Lifetime: true, Health: true}
+func (p pgxPool) Limits() pooltest.Limits {
+	return pooltest.Limits{Idle: true, Lifetime: true, Health: true}
 }
 
-func (p pgxPool) Acquire(ctx context.Context) (stress.Lease, error) {
+func (p pgxPool) Acquire(ctx context.Context) (pooltest.Lease, error) {
 	c, err := p.Pool.Acquire(ctx)
 	if err != nil {
 		return nil, err
@@ -217,7 +217,7 @@ type sqlPool struct {
 
 func (sqlPool) Unordered() {}
 
-func openSQL(tb testing.TB, cfg stress.PoolConfig) stress.Pool {
+func openSQL(tb testing.TB, cfg pooltest.Config) pooltest.Pool {
 	c, err := pgx.ParseConfig(server)
 	if err != nil {
 		tb.Fatal(err)
@@ -233,9 +233,9 @@ func openSQL(tb testing.TB, cfg stress.PoolConfig) stress.Pool {
 	return sqlPool{db, new(sync.WaitGroup)}
 }
 
-func (sqlPool) Limits() stress.PoolLimits { return stress.PoolLimits{Idle: true, Lifetime: true} }
+func (sqlPool) Limits() pooltest.Limits { return pooltest.Limits{Idle: true, Lifetime: true} }
 
-func (p sqlPool) Acquire(ctx context.Context) (stress.Lease, error) {
+func (p sqlPool) Acquire(ctx context.Context) (pooltest.Lease, error) {
 	c, err := p.Conn(ctx)
 	if err != nil {
 		return nil, err

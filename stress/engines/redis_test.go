@@ -14,7 +14,7 @@ import (
 	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
 
-	"tensile/stress"
+	"tensile/stress/pooltest"
 )
 
 func TestGoRedis(t *testing.T) {
@@ -59,7 +59,7 @@ func (s *speaker) Write(b []byte) (int, error) {
 
 const greeting = "tensile-greets-"
 
-func openRedis(_ testing.TB, cfg stress.PoolConfig) stress.Pool {
+func openRedis(_ testing.TB, cfg pooltest.Config) pooltest.Pool {
 	p := &redisPool{spoke: make(map[string]net.Conn)}
 	p.Client = redis.NewClient(&redis.Options{
 		Addr: server, Protocol: 2, DisableIdentity: true, MaxRetries: -1, ContextTimeoutEnabled: true,
@@ -76,7 +76,7 @@ func openRedis(_ testing.TB, cfg stress.PoolConfig) stress.Pool {
 	return p
 }
 
-func (p *redisPool) Acquire(ctx context.Context) (stress.Lease, error) {
+func (p *redisPool) Acquire(ctx context.Context) (pooltest.Lease, error) {
 	c, hello := p.Client.Conn(), fmt.Sprintf("%s%d", greeting, p.acquired.Add(1))
 	p.lent.Add(1)
 	if err := c.Echo(ctx, hello).Err(); err != nil {

@@ -8,11 +8,11 @@ import (
 	"github.com/jackc/puddle"
 	puddlev2 "github.com/jackc/puddle/v2"
 
-	"tensile/stress"
+	"tensile/stress/pooltest"
 )
 
 func puddle1(t *testing.T) {
-	stress.TestPool(t, func(_ testing.TB, cfg stress.PoolConfig) stress.Pool {
+	pooltest.TestPool(t, func(_ testing.TB, cfg pooltest.Config) pooltest.Pool {
 		return puddle1Pool{puddle.NewPool(
 			func(ctx context.Context) (any, error) { return cfg.Dial(ctx) },
 			func(c any) { _ = c.(net.Conn).Close() },
@@ -27,7 +27,7 @@ func (puddle1Pool) Unordered() {}
 
 type puddle1Lease struct{ *puddle.Resource }
 
-func (p puddle1Pool) Acquire(ctx context.Context) (stress.Lease, error) {
+func (p puddle1Pool) Acquire(ctx context.Context) (pooltest.Lease, error) {
 	r, err := p.Pool.Acquire(ctx)
 	if err != nil {
 		return nil, err
@@ -44,7 +44,7 @@ func (l puddle1Lease) Conn() net.Conn { return l.Value().(net.Conn) }
 func (l puddle1Lease) Discard()       { l.Destroy() }
 
 func puddle2(t *testing.T) {
-	stress.TestPool(t, func(t testing.TB, cfg stress.PoolConfig) stress.Pool {
+	pooltest.TestPool(t, func(t testing.TB, cfg pooltest.Config) pooltest.Pool {
 		p, err := puddlev2.NewPool(&puddlev2.Config[net.Conn]{
 			Constructor: puddlev2.Constructor[net.Conn](cfg.Dial),
 			Destructor:  func(c net.Conn) { _ = c.Close() }, // it is not wanted any more
@@ -61,7 +61,7 @@ type puddle2Pool struct{ *puddlev2.Pool[net.Conn] }
 
 type puddle2Lease struct{ *puddlev2.Resource[net.Conn] }
 
-func (p puddle2Pool) Acquire(ctx context.Context) (stress.Lease, error) {
+func (p puddle2Pool) Acquire(ctx context.Context) (pooltest.Lease, error) {
 	r, err := p.Pool.Acquire(ctx)
 	if err != nil {
 		return nil, err

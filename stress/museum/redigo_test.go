@@ -10,11 +10,11 @@ import (
 
 	"github.com/gomodule/redigo/redis"
 
-	"tensile/stress"
+	"tensile/stress/pooltest"
 )
 
 func redigo(t *testing.T) {
-	stress.TestPool(t, func(_ testing.TB, cfg stress.PoolConfig) stress.Pool {
+	pooltest.TestPool(t, func(_ testing.TB, cfg pooltest.Config) pooltest.Pool {
 		return &redigoPool{Pool: redis.Pool{MaxActive: cfg.Size, MaxIdle: cfg.Size, Wait: true,
 			DialContext: func(ctx context.Context) (redis.Conn, error) {
 				c, err := cfg.Dial(ctx)
@@ -59,7 +59,7 @@ type redigoLease struct {
 	conn *redigoConn
 }
 
-func (p *redigoPool) Acquire(ctx context.Context) (stress.Lease, error) {
+func (p *redigoPool) Acquire(ctx context.Context) (pooltest.Lease, error) {
 	p.lent.Add(1)
 	lent, err := p.GetContext(ctx)
 	if err != nil {

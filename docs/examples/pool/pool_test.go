@@ -8,22 +8,23 @@ import (
 	"example.com/yours/pool"
 
 	"tensile/stress"
+	"tensile/stress/pooltest"
 )
 
 func TestMain(m *testing.M) { stress.Main(m) }
 
-func TestStressPool(t *testing.T) { stress.TestPool(t, open) }
+func TestStressPool(t *testing.T) { pooltest.TestPool(t, open) }
 
-func BenchmarkPool(b *testing.B) { stress.BenchmarkPool(b, open) }
+func BenchmarkPool(b *testing.B) { pooltest.BenchmarkPool(b, open) }
 
-func open(_ testing.TB, cfg stress.PoolConfig) stress.Pool {
+func open(_ testing.TB, cfg pooltest.Config) pooltest.Pool {
 	return subject{pool.New(cfg.Size, cfg.Dial)}
 }
 
 // subject is the pool as the kit calls it.
 type subject struct{ *pool.Pool }
 
-func (s subject) Acquire(ctx context.Context) (stress.Lease, error) {
+func (s subject) Acquire(ctx context.Context) (pooltest.Lease, error) {
 	conn, err := s.Get(ctx)
 	if err != nil {
 		return nil, err // and not a lease: an interface that holds a nil pointer is not nil

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"tensile/stress"
+	"tensile/stress/pooltest"
 )
 
 // fault is what is wrong with the subjects on purpose, where the variable is
@@ -14,7 +15,7 @@ import (
 var fault = os.Getenv("OUTSIDE_FAULT")
 
 func TestChannelPool(t *testing.T) {
-	stress.TestPool(t, func(_ testing.TB, cfg stress.PoolConfig) stress.Pool {
+	pooltest.TestPool(t, func(_ testing.TB, cfg pooltest.Config) pooltest.Pool {
 		if fault == "one too many" {
 			cfg.Size++
 		}
@@ -29,7 +30,7 @@ type channelLease struct {
 	conn net.Conn
 }
 
-func (p channelPool) Acquire(ctx context.Context) (stress.Lease, error) {
+func (p channelPool) Acquire(ctx context.Context) (pooltest.Lease, error) {
 	c, err := p.Get(ctx)
 	if err != nil {
 		return nil, err
@@ -45,7 +46,7 @@ func (l channelLease) Discard() {
 }
 
 func TestRequestPool(t *testing.T) {
-	stress.TestPool(t, func(_ testing.TB, cfg stress.PoolConfig) stress.Pool {
+	pooltest.TestPool(t, func(_ testing.TB, cfg pooltest.Config) pooltest.Pool {
 		return requestPool{NewRequestPool(cfg.Size, cfg.Dial)}
 	})
 }
@@ -57,7 +58,7 @@ type requestLease struct {
 	conn net.Conn
 }
 
-func (p requestPool) Acquire(ctx context.Context) (stress.Lease, error) {
+func (p requestPool) Acquire(ctx context.Context) (pooltest.Lease, error) {
 	c, err := p.Get(ctx)
 	if err != nil {
 		return nil, err

@@ -1,4 +1,4 @@
-package stress
+package pooltest
 
 import (
 	"math/rand/v2"

@@ -1,4 +1,4 @@
-package stress
+package pooltest
 
 import (
 	"context"
@@ -16,7 +16,7 @@ import (
 )
 
 // load is the burst of N, the steady run, and faults under load.
-func (k *poolKit) load() {
+func (k *kit) load() {
 	n := k.N
 	pools := max(1, poolsAtBase*n/validate.BaseScale)
 	if limit := k.Environment().DescriptorLimit; limit != nil {
@@ -35,7 +35,7 @@ func (k *poolKit) load() {
 	rate := 0.0
 	k.Phase("burst", func(ctx context.Context, t *testing.T) {
 		for i := range subjects {
-			subjects[i], _ = k.start(t, PoolConfig{Size: connsPerPool})
+			subjects[i], _ = k.start(t, Config{Size: connsPerPool})
 		}
 		rate = k.burst(ctx, n, subjects)
 	})
@@ -76,7 +76,7 @@ func (k *poolKit) load() {
 
 // offerBurst has n operations in flight at once. err is the first of an
 // operation, or says why some have not ended.
-func (k *poolKit) offerBurst(ctx context.Context, n int, subjects []Pool) (rec *measure.Recorder, out load.Closed, err error) {
+func (k *kit) offerBurst(ctx context.Context, n int, subjects []Pool) (rec *measure.Recorder, out load.Closed, err error) {
 	stalled := wait.NewStall(ctx, scenario.Stall)
 	defer stalled.Release()
 	rec = measure.NewRecorder(n)
@@ -102,7 +102,7 @@ func (k *poolKit) offerBurst(ctx context.Context, n int, subjects []Pool) (rec *
 }
 
 // offerSteady offers n operations at a rate.
-func (k *poolKit) offerSteady(ctx context.Context, n int, rate float64, subjects []Pool) (rec *measure.Recorder, out load.Open, err error) {
+func (k *kit) offerSteady(ctx context.Context, n int, rate float64, subjects []Pool) (rec *measure.Recorder, out load.Open, err error) {
 	stalled := wait.NewStall(ctx, scenario.Stall)
 	defer stalled.Release()
 	rec = measure.NewRecorder(n)
@@ -135,7 +135,7 @@ func firstError(first *atomic.Pointer[error], ctx context.Context) error {
 	return context.Cause(ctx)
 }
 
-func (k *poolKit) burst(ctx context.Context, n int, subjects []Pool) float64 {
+func (k *kit) burst(ctx context.Context, n int, subjects []Pool) float64 {
 	before := k.closed.Load()
 	var rec *measure.Recorder // of the first burst
 	var out load.Closed
@@ -186,7 +186,7 @@ func (k *poolKit) burst(ctx context.Context, n int, subjects []Pool) float64 {
 	return rate
 }
 
-func (k *poolKit) steady(ctx context.Context, n int, rate float64, subjects []Pool) {
+func (k *kit) steady(ctx context.Context, n int, rate float64, subjects []Pool) {
 	rate = k.SteadyRate(rate)
 	n = scenario.SteadyCount(n, rate)
 	rec, out, err := k.offerSteady(ctx, n, rate, subjects)
@@ -205,7 +205,7 @@ func (k *poolKit) steady(ctx context.Context, n int, rate float64, subjects []Po
 
 // faults cuts connections under load: who meets one gets an error and nobody a
 // wrong reply, and afterwards every pool is whole.
-func (k *poolKit) faults(ctx context.Context, n int, subjects []Pool) {
+func (k *kit) faults(ctx context.Context, n int, subjects []Pool) {
 	cut, err := k.cut(max(len(subjects)*connsPerPool/20, 1))
 	if err != nil {
 		k.Fail("%v", err)

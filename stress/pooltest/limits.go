@@ -1,4 +1,4 @@
-package stress
+package pooltest
 
 import (
 	"context"
@@ -12,7 +12,7 @@ import (
 	"tensile/stress/internal/wait"
 )
 
-// The limits in time that are asked of a LimitedPool. They are short, so that
+// The limits in time that are asked of a Limited. They are short, so that
 // the phase is, and judged with a wide margin: a pool may look at them only now
 // and then, and the machine may be busy.
 const (
@@ -34,10 +34,10 @@ func check(_ context.Context, c net.Conn) error {
 
 // limits: connections that were idle for too long, are too old or unhealthy are
 // not lent any more, and others are not closed for it.
-func (k *poolKit) limits(ctx context.Context, t *testing.T) {
+func (k *kit) limits(ctx context.Context, t *testing.T) {
 	const size = 4
-	limited, ok := k.probe(t).(LimitedPool)
-	var offered PoolLimits
+	limited, ok := k.probe(t).(Limited)
+	var offered Limits
 	if ok {
 		offered = limited.Limits()
 	}
@@ -45,12 +45,12 @@ func (k *poolKit) limits(ctx context.Context, t *testing.T) {
 	for _, l := range []struct {
 		name   string
 		offers bool
-		cfg    PoolConfig
+		cfg    Config
 		test   func(context.Context, Pool, *dialler)
 	}{
-		{"idle", offered.Idle, PoolConfig{MaxIdleTime: idleLimit}, k.idle},
-		{"lifetime", offered.Lifetime, PoolConfig{MaxLifetime: lifetimeLimit}, k.lifetime},
-		{"health", offered.Health, PoolConfig{Check: check, CheckAfter: checkAfter}, k.health},
+		{"idle", offered.Idle, Config{MaxIdleTime: idleLimit}, k.idle},
+		{"lifetime", offered.Lifetime, Config{MaxLifetime: lifetimeLimit}, k.lifetime},
+		{"health", offered.Health, Config{Check: check, CheckAfter: checkAfter}, k.health},
 	} {
 		if !l.offers {
 			k.NotOffered(l.name, "the subject does not say that it keeps this limit")
@@ -70,15 +70,15 @@ func (k *poolKit) limits(ctx context.Context, t *testing.T) {
 }
 
 // probe opens a pool, to see which abilities it has, and closes it.
-func (k *poolKit) probe(t testing.TB) Pool {
-	p, _ := k.start(t, PoolConfig{Size: 1})
+func (k *kit) probe(t testing.TB) Pool {
+	p, _ := k.start(t, Config{Size: 1})
 	k.closePool(p)
 	return p
 }
 
 // idle leaves connections alone: they must be closed, or at least not be lent
 // again; one that is used all the while must stay.
-func (k *poolKit) idle(ctx context.Context, p Pool, d *dialler) {
+func (k *kit) idle(ctx context.Context, p Pool, d *dialler) {
 	d.closesEarly(func(c *conn) {
 		if idle := c.idleFor(); c.holder.Load() == 0 && idle < idleLimit/2 {
 			k.Violate("idle", "a connection was closed after it had been idle for %v, the limit is %v", idle, idleLimit)
@@ -101,7 +101,7 @@ func (k *poolKit) idle(ctx context.Context, p Pool, d *dialler) {
 
 // lifetime uses a connection until another takes its place, and holds one for
 // longer than it may live.
-func (k *poolKit) lifetime(ctx context.Context, p Pool, d *dialler) {
+func (k *kit) lifetime(ctx context.Context, p Pool, d *dialler) {
 	d.closesEarly(func(c *conn) {
 		if age := c.age(); age < lifetimeLimit/2 {
 			k.Violate("lifetime", "a connection was closed at the age of %v, the limit is %v", age, lifetimeLimit)
@@ -122,7 +122,7 @@ func (k *poolKit) lifetime(ctx context.Context, p Pool, d *dialler) {
 }
 
 // health makes idle connections unhealthy: none of them may be lent.
-func (k *poolKit) health(ctx context.Context, p Pool, d *dialler) {
+func (k *kit) health(ctx context.Context, p Pool, d *dialler) {
 	k.capacity(ctx, p, d.size, "health")
 	for _, c := range d.all() {
 		c.sick.Store(true)
@@ -139,7 +139,7 @@ func (k *poolKit) health(ctx context.Context, p Pool, d *dialler) {
 }
 
 // lend borrows a connection, looks at it and gives it back.
-func (k *poolKit) lend(ctx context.Context, p Pool, criterion string, look func(*conn)) {
+func (k *kit) lend(ctx context.Context, p Pool, criterion string, look func(*conn)) {
 	l, err := k.acquire(ctx, p)
 	if err != nil {
 		k.Violate(criterion, "Acquire returned %v, where another connection should have been dialled", err)

@@ -1,4 +1,4 @@
-package stress
+package pooltest
 
 import (
 	"context"
@@ -46,9 +46,9 @@ func (l *line) order() float64 {
 }
 
 // line: of very many that wait at once, those that came first are served first.
-func (k *poolKit) line(ctx context.Context, t *testing.T) {
-	p, _ := k.start(t, PoolConfig{Size: connsPerPool})
-	if _, unordered := p.(UnorderedPool); unordered {
+func (k *kit) line(ctx context.Context, t *testing.T) {
+	p, _ := k.start(t, Config{Size: connsPerPool})
+	if _, unordered := p.(Unordered); unordered {
 		k.closePool(p)
 		return
 	}
@@ -70,7 +70,7 @@ func (k *poolKit) line(ctx context.Context, t *testing.T) {
 
 // wait has very many wait at once, and returns in which order they were served. ok
 // is false if not all of them were.
-func (k *poolKit) wait(ctx context.Context, p Pool) (order float64, ok bool) {
+func (k *kit) wait(ctx context.Context, p Pool) (order float64, ok bool) {
 	ctx, cancel := context.WithTimeout(ctx, scenario.PhaseBound/2)
 	defer cancel()
 	l := newLine(lineLength)

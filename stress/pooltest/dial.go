@@ -1,4 +1,4 @@
-package stress
+package pooltest
 
 import (
 	"context"
@@ -21,9 +21,9 @@ var errRefused = errors.New("dial refused, on purpose")
 // failingDials: where dials fail, callers get an error or a connection, also
 // those who were waiting for the room that the failed dial had taken; and no
 // room is lost.
-func (k *poolKit) failingDials(ctx context.Context, t *testing.T) {
+func (k *kit) failingDials(ctx context.Context, t *testing.T) {
 	const size, waiters = 1, 8
-	p, d := k.start(t, PoolConfig{Size: size})
+	p, d := k.start(t, Config{Size: size})
 	first, err := k.acquire(ctx, p)
 	if err != nil {
 		k.Fail("pooling: Acquire of a fresh pool returned %v", err)
@@ -83,7 +83,7 @@ func (k *poolKit) failingDials(ctx context.Context, t *testing.T) {
 // only then that dial fails, or succeeds. A pool that dials on a goroutine of its
 // own has nobody left to tell, or to give the connection to. It returns false if
 // the pool answers nobody any more.
-func (k *poolKit) dialOutlastsCaller(ctx context.Context, p Pool, d *dialler, outcome error) bool {
+func (k *kit) dialOutlastsCaller(ctx context.Context, p Pool, d *dialler, outcome error) bool {
 	if l, err := k.acquire(ctx, p); err == nil {
 		k.discard(l, k.hold(l, 0)) // so that the next has to dial
 	}

@@ -1,4 +1,4 @@
-package stress
+package pooltest
 
 import (
 	"context"
@@ -14,9 +14,9 @@ import (
 )
 
 // order: one connection, waiters that come one after the other.
-func (k *poolKit) order(ctx context.Context, t *testing.T) {
-	p, _ := k.start(t, PoolConfig{Size: 1})
-	_, unordered := p.(UnorderedPool)
+func (k *kit) order(ctx context.Context, t *testing.T) {
+	p, _ := k.start(t, Config{Size: 1})
+	_, unordered := p.(Unordered)
 	const waiters = 32
 	first, err := k.acquire(ctx, p)
 	if err != nil {
@@ -70,7 +70,7 @@ func (k *poolKit) order(ctx context.Context, t *testing.T) {
 
 // overtake: who gives a connection back and asks for one at once stands behind
 // those who have waited.
-func (k *poolKit) overtake(ctx context.Context, p Pool) {
+func (k *kit) overtake(ctx context.Context, p Pool) {
 	const rounds = 20
 	for range rounds {
 		l, err := k.acquire(ctx, p)
@@ -103,10 +103,10 @@ func (k *poolKit) overtake(ctx context.Context, p Pool) {
 
 // deadline: waiters whose context ends, in every other round in the very
 // instant in which they may be served, get an error and take nothing with them.
-func (k *poolKit) deadline(ctx context.Context, t *testing.T) {
+func (k *kit) deadline(ctx context.Context, t *testing.T) {
 	// A pool may be slow: then fewer rounds have to do.
 	const size, rounds, fewest, waiters, enough = 2, 1000, 50, 8, 2 * time.Second
-	p, _ := k.start(t, PoolConfig{Size: size})
+	p, _ := k.start(t, Config{Size: size})
 	for round, began := 0, time.Now(); round < rounds && (round < fewest || time.Since(began) < enough); round++ {
 		leases := make([]Lease, 0, size)
 		conns := make([]*conn, 0, size)
@@ -174,9 +174,9 @@ func (k *poolKit) deadline(ctx context.Context, t *testing.T) {
 
 // broken: a connection cut by the server gives its holder an error, is
 // discarded, and is never lent again.
-func (k *poolKit) broken(ctx context.Context, t *testing.T) {
+func (k *kit) broken(ctx context.Context, t *testing.T) {
 	const size = 4
-	p, _ := k.start(t, PoolConfig{Size: size})
+	p, _ := k.start(t, Config{Size: size})
 	k.capacity(ctx, p, size, "broken")
 	cut := 0
 	var err error
@@ -211,11 +211,11 @@ func (k *poolKit) broken(ctx context.Context, t *testing.T) {
 }
 
 // overflow: callers beyond the bound get the overflow error.
-func (k *poolKit) overflow(ctx context.Context, t *testing.T) {
+func (k *kit) overflow(ctx context.Context, t *testing.T) {
 	const bound = 3
-	p, _ := k.start(t, PoolConfig{Size: 1, MaxWaiters: bound})
+	p, _ := k.start(t, Config{Size: 1, MaxWaiters: bound})
 	defer k.closePool(p)
-	b, ok := p.(BoundedPool)
+	b, ok := p.(Bounded)
 	if !ok {
 		k.NotOffered("overflow", "the subject does not bound its waiters")
 		return
@@ -253,9 +253,9 @@ func (k *poolKit) overflow(ctx context.Context, t *testing.T) {
 
 // close: Close waits for what is lent out, answers who waits, refuses later
 // callers and closes every connection.
-func (k *poolKit) close(ctx context.Context, t *testing.T) {
+func (k *kit) close(ctx context.Context, t *testing.T) {
 	const size = 3
-	p, d := k.start(t, PoolConfig{Size: size})
+	p, d := k.start(t, Config{Size: size})
 	leases := make([]Lease, size)
 	for i := range leases {
 		l, err := k.acquire(ctx, p)

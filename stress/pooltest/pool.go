@@ -1,4 +1,4 @@
-package stress
+package pooltest
 
 import (
 	"context"
@@ -25,7 +25,7 @@ type Pool interface {
 
 // Lease is the loan of a connection; it ends with one of Release and Discard.
 type Lease interface {
-	// Conn is a connection that PoolConfig.Dial returned, or one that has a
+	// Conn is a connection that Config.Dial returned, or one that has a
 	// method NetConn() net.Conn leading to it.
 	Conn() net.Conn
 	Release() // the connection is fit for the next
@@ -33,7 +33,7 @@ type Lease interface {
 }
 
 // EchoLease is a Lease of a connection that speaks a protocol of its own, to a
-// server that the subject has dialled with PoolConfig.DialTo: the kit then leaves
+// server that the subject has dialled with Config.DialTo: the kit then leaves
 // the round trip to it.
 type EchoLease interface {
 	Lease
@@ -42,8 +42,8 @@ type EchoLease interface {
 	Echo(ctx context.Context, request []byte) (reply []byte, err error)
 }
 
-// PoolConfig is what the kit asks of a pool.
-type PoolConfig struct {
+// Config is what the kit asks of a pool.
+type Config struct {
 	Size int // connections never exceeded
 	// Dial opens a connection. The kit counts there what is open.
 	Dial func(context.Context) (net.Conn, error)
@@ -51,11 +51,11 @@ type PoolConfig struct {
 	// its leases must be of EchoLease. Nothing but the loopback is accepted.
 	DialTo func(ctx context.Context, network, address string) (net.Conn, error)
 
-	// MaxWaiters is asked of a BoundedPool: callers that may wait; 0 for no
+	// MaxWaiters is asked of a Bounded: callers that may wait; 0 for no
 	// bound.
 	MaxWaiters int
 
-	// These are asked of a LimitedPool; zero for no limit. A connection idle
+	// These are asked of a Limited; zero for no limit. A connection idle
 	// for MaxIdleTime, or as old as MaxLifetime, is not lent again. One that
 	// was idle for CheckAfter is lent only if Check returns nil; otherwise
 	// another takes its place.
@@ -65,24 +65,24 @@ type PoolConfig struct {
 	CheckAfter  time.Duration
 }
 
-// BoundedPool is a Pool that honours MaxWaiters; Overflow is the error that a
+// Bounded is a Pool that honours MaxWaiters; Overflow is the error that a
 // caller beyond the bound gets, for errors.Is.
-type BoundedPool interface {
+type Bounded interface {
 	Pool
 	Overflow() error
 }
 
-// LimitedPool is a Pool that keeps the limits in time that it names.
-type LimitedPool interface {
+// Limited is a Pool that keeps the limits in time that it names.
+type Limited interface {
 	Pool
-	Limits() PoolLimits
+	Limits() Limits
 }
 
-// PoolLimits are the limits in time that a pool keeps.
-type PoolLimits struct{ Idle, Lifetime, Health bool }
+// Limits are the limits in time that a pool keeps.
+type Limits struct{ Idle, Lifetime, Health bool }
 
-// UnorderedPool is a Pool that does not promise to serve waiters in order.
-type UnorderedPool interface {
+// Unordered is a Pool that does not promise to serve waiters in order.
+type Unordered interface {
 	Pool
 	Unordered()
 }
@@ -94,9 +94,9 @@ const (
 )
 
 // TestPool takes the pools that open returns through the pooling scenario.
-func TestPool(t *testing.T, open func(testing.TB, PoolConfig) Pool) {
+func TestPool(t *testing.T, open func(testing.TB, Config) Pool) {
 	s := scenario.Begin(t, validate.Pooling)
-	k := &poolKit{Scenario: s, open: open}
+	k := &kit{Scenario: s, open: open}
 	s.Phase("server", func(context.Context, *testing.T) {
 		server, err := echo.Start()
 		if err != nil {
@@ -135,10 +135,10 @@ func TestPool(t *testing.T, open func(testing.TB, PoolConfig) Pool) {
 	}
 }
 
-// poolKit is the scenario with its server and what was counted at the dial.
-type poolKit struct {
+// kit is the scenario with its server and what was counted at the dial.
+type kit struct {
 	*scenario.Scenario
-	open           func(testing.TB, PoolConfig) Pool
+	open           func(testing.TB, Config) Pool
 	server         *echo.Server
 	opened, closed atomic.Int64
 	bound          float64     // round trips a second without a pool; 0 if that is not known
@@ -150,14 +150,14 @@ type poolKit struct {
 
 // BenchmarkPool measures acquire, round trip and release with 64 goroutines on
 // eight connections.
-func BenchmarkPool(b *testing.B, open func(testing.TB, PoolConfig) Pool) {
+func BenchmarkPool(b *testing.B, open func(testing.TB, Config) Pool) {
 	server, err := echo.Start()
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer func() { _ = server.Close() }()
 	d := new(net.Dialer)
-	p := open(b, PoolConfig{Size: connsPerPool, DialTo: d.DialContext, Dial: func(ctx context.Context) (net.Conn, error) {
+	p := open(b, Config{Size: connsPerPool, DialTo: d.DialContext, Dial: func(ctx context.Context) (net.Conn, error) {
 		return d.DialContext(ctx, "tcp", server.Addr)
 	}})
 	b.ReportAllocs()

@@ -1,4 +1,4 @@
-package stress
+package pooltest
 
 import (
 	"context"
@@ -19,7 +19,7 @@ const machineTime = 300 * time.Millisecond
 // faster, and where that is slow on a machine, or for a while, the pool is not
 // to blame. It has a server of its own, so that nothing of it is counted with the
 // pools. 0 says that it could not be measured.
-func (k *poolKit) machine(ctx context.Context, conns int) float64 {
+func (k *kit) machine(ctx context.Context, conns int) float64 {
 	server, err := echo.Start()
 	if err != nil {
 		k.Fail("pooling: %v", err)

@@ -1,4 +1,4 @@
-package stress
+package pooltest
 
 import (
 	"context"
@@ -19,7 +19,7 @@ import (
 
 // dialler dials for one pool and counts what it has open.
 type dialler struct {
-	kit  *poolKit
+	kit  *kit
 	size int
 	open atomic.Int64
 	// early, if set, is shown each connection that the pool closes by itself.
@@ -91,7 +91,7 @@ func (d *dialler) dial(ctx context.Context) (net.Conn, error) {
 // errFar is what a subject gets that dials beyond this machine.
 var errFar = errors.New("not on the loopback")
 
-// dialTo is PoolConfig.DialTo.
+// dialTo is Config.DialTo.
 func (d *dialler) dialTo(ctx context.Context, network, address string) (net.Conn, error) {
 	host, _, _ := net.SplitHostPort(address)
 	if ip := net.ParseIP(host); network != "unix" && host != "localhost" && !ip.IsLoopback() {
@@ -144,7 +144,7 @@ func (c *conn) Close() error {
 }
 
 // start opens one pool of the subject; cfg lacks only the dial function.
-func (k *poolKit) start(t testing.TB, cfg PoolConfig) (Pool, *dialler) {
+func (k *kit) start(t testing.TB, cfg Config) (Pool, *dialler) {
 	d := &dialler{kit: k, size: cfg.Size}
 	cfg.Dial, cfg.DialTo = d.dial, d.dialTo
 	k.mu.Lock()
@@ -157,7 +157,7 @@ func (k *poolKit) start(t testing.TB, cfg PoolConfig) (Pool, *dialler) {
 
 // closePool closes a pool whose connections are all home, and tells whether that
 // came to an end.
-func (k *poolKit) closePool(p Pool) bool {
+func (k *kit) closePool(p Pool) bool {
 	ended := make(chan error, 1)
 	go func() { ended <- p.Close() }()
 	select {
@@ -176,7 +176,7 @@ func (k *poolKit) closePool(p Pool) bool {
 var errNothing = errors.New("neither a lease nor an error")
 
 // acquire is Acquire of a pool that may return nothing at all.
-func (k *poolKit) acquire(ctx context.Context, p Pool) (Lease, error) {
+func (k *kit) acquire(ctx context.Context, p Pool) (Lease, error) {
 	l, err := p.Acquire(ctx)
 	if l == nil && err == nil {
 		k.Violate("served", "Acquire returned %v", errNothing)
@@ -186,7 +186,7 @@ func (k *poolKit) acquire(ctx context.Context, p Pool) (Lease, error) {
 }
 
 // hold checks what a lease lends, and marks it as held by operation op.
-func (k *poolKit) hold(l Lease, op int) *conn {
+func (k *kit) hold(l Lease, op int) *conn {
 	c := unwrap(l.Conn())
 	if c == nil {
 		k.Violate("exclusive", "a lease holds %T, which the kit did not dial", l.Conn())
@@ -217,7 +217,7 @@ func unwrap(c net.Conn) *conn {
 	return nil
 }
 
-func (k *poolKit) release(l Lease, c *conn) {
+func (k *kit) release(l Lease, c *conn) {
 	if c != nil {
 		c.freed.Store(int64(c.age()))
 		c.holder.Store(0)
@@ -225,7 +225,7 @@ func (k *poolKit) release(l Lease, c *conn) {
 	l.Release()
 }
 
-func (k *poolKit) discard(l Lease, c *conn) {
+func (k *kit) discard(l Lease, c *conn) {
 	if c != nil {
 		c.discarded.Store(true)
 		c.holder.Store(0)
@@ -263,7 +263,7 @@ func exchangeOver(c net.Conn, request, reply *echo.Frame) error {
 }
 
 // roundTrip sends the request of operation op and checks its reply.
-func (k *poolKit) roundTrip(ctx context.Context, l Lease, op int) error {
+func (k *kit) roundTrip(ctx context.Context, l Lease, op int) error {
 	var f, reply echo.Frame
 	f.Request(uint64(op))
 	if err := exchangeFrames(ctx, l, &f, &reply); err != nil {
@@ -286,7 +286,7 @@ type notServed struct{ error }
 func (e notServed) Unwrap() error { return e.error }
 
 // operate is one operation: acquire, round trip, release.
-func (k *poolKit) operate(ctx context.Context, p Pool, op int, held func()) error {
+func (k *kit) operate(ctx context.Context, p Pool, op int, held func()) error {
 	l, err := k.acquire(ctx, p)
 	if err != nil {
 		return notServed{err}
@@ -305,7 +305,7 @@ func (k *poolKit) operate(ctx context.Context, p Pool, op int, held func()) erro
 
 // cut breaks n connections that are open, chosen by the seed, and returns how many
 // there were: from the server's end, unless that is the subject's.
-func (k *poolKit) cut(n int) (int, error) {
+func (k *kit) cut(n int) (int, error) {
 	if !k.elsewhere.Load() {
 		return k.server.Cut(n, k.Seed)
 	}
@@ -333,7 +333,7 @@ func (k *poolKit) cut(n int) (int, error) {
 }
 
 // capacity checks that a pool still lends all of its connections at once.
-func (k *poolKit) capacity(ctx context.Context, p Pool, size int, criterion string) {
+func (k *kit) capacity(ctx context.Context, p Pool, size int, criterion string) {
 	ctx, cancel := context.WithTimeout(ctx, scenario.Settle)
 	defer cancel()
 	leases := make([]Lease, 0, size)
