@@ -1,4 +1,4 @@
-package disk
+package seccomp
 
 import "golang.org/x/sys/unix"
 
