@@ -269,3 +269,16 @@ func (a *Analysis) syncFolder(folder, j int) {
 		}
 	}
 }
+
+// Model is the one that the record is looked at by.
+func (a *Analysis) Model() Model { return a.m }
+
+// ModelNamed returns a model by its name.
+func ModelNamed(name string) (Model, bool) {
+	for _, m := range Models() {
+		if m.Name == name {
+			return m, true
+		}
+	}
+	return Model{}, false
+}

@@ -362,3 +362,16 @@ func (f fate) key(b []byte) []byte {
 	}
 	return binary.AppendVarint(append(b, grown, byte(f.part)), f.until)
 }
+
+// Fits tells whether a vector is one of the space.
+func (s *Space) Fits(vector []int) bool {
+	if len(vector) != len(s.choices) {
+		return false
+	}
+	for i, c := range s.choices {
+		if vector[i] < 0 || vector[i] >= c.values {
+			return false
+		}
+	}
+	return true
+}

@@ -17,6 +17,9 @@ const (
 	repliesFD  = 4
 )
 
+// Descriptors are those by which a child speaks to its parent.
+func Descriptors() []int { return []int{requestsFD, repliesFD} }
+
 // request is what a parent sends; the first one carries the configuration.
 type request struct {
 	ID   uint64          `json:"id"`

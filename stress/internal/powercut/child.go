@@ -1,0 +1,120 @@
+package powercut
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"tensile/stress/internal/proc"
+	"tensile/stress/internal/recorder"
+)
+
+// Role is that of the children, for proc.At.
+const Role = "power cut"
+
+// request is what a child is asked.
+type request struct {
+	Op      string
+	Dir     string          `json:",omitempty"`
+	Program json.RawMessage `json:",omitempty"`
+}
+
+const (
+	askPrepare  = "prepare"
+	askEnter    = "enter"
+	askRun      = "run"
+	askCareless = "careless"
+	askLook     = "look"
+)
+
+// Serve is the whole life of a child.
+func (k *Kit[P, F]) Serve(l *proc.Link) error {
+	return l.Serve(func(body json.RawMessage) (any, error) {
+		var r request
+		if err := json.Unmarshal(body, &r); err != nil {
+			return nil, err
+		}
+		var program P
+		if len(r.Program) > 0 {
+			if err := json.Unmarshal(r.Program, &program); err != nil {
+				return nil, err
+			}
+		}
+		switch r.Op {
+		case askPrepare:
+			return nil, k.Prepare(r.Dir, program)
+		case askEnter:
+			return recorder.Enter(proc.Descriptors()...)
+		case askRun:
+			return nil, k.Run(r.Dir, program, Say{recorder.Say})
+		case askCareless:
+			return nil, recorder.WithoutSyncs()
+		case askLook:
+			f, err := k.Look(r.Dir, program)
+			if err != nil {
+				return found{Refused: err.Error()}, nil
+			}
+			text, err := json.Marshal(f)
+			return found{Found: text}, err
+		}
+		return nil, fmt.Errorf("unknown operation %q", r.Op)
+	})
+}
+
+// child is a process of the kit, and what it prints.
+type child struct {
+	*proc.Process
+	output *os.File
+	looked int
+}
+
+func (t *Tester[P, F]) start() (*child, error) {
+	output, err := os.CreateTemp(t.dir, "output-")
+	if err != nil {
+		return nil, err
+	}
+	p, err := t.site.Start(nil, proc.Options{Output: output})
+	if err != nil {
+		return nil, fmt.Errorf("%w (%v)", err, output.Close())
+	}
+	return &child{Process: p, output: output}, nil
+}
+
+// said is the end of what a child has printed.
+func (c *child) said() string {
+	const most = 400
+	text, err := os.ReadFile(c.output.Name())
+	if err != nil {
+		return ""
+	}
+	for len(text) > most {
+		text = text[len(text)-most:]
+	}
+	return string(text)
+}
+
+// end kills a child whatever it does.
+func (c *child) end() {
+	c.Kill()
+	_ = c.output.Close() // it was only read from
+	_ = os.Remove(c.output.Name())
+}
+
+// ask asks within the patience.
+func (t *Tester[P, F]) ask(ctx context.Context, c *child, r request, into any) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, t.o.Patience, errLate)
+	defer cancel()
+	return c.Ask(ctx, r, into)
+}
+
+// folder is a new folder in the tester's own.
+func (t *Tester[P, F]) folder() (string, error) {
+	outer, err := os.MkdirTemp(t.dir, "run-")
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(outer, "data")
+	return dir, os.Mkdir(dir, 0o755)
+}

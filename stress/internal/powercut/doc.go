@@ -1,0 +1,157 @@
+// Package powercut takes what keeps bytes under a folder through power cuts. A
+// [Kit] says what a program is, how a child process runs one, what it finds when it
+// opens what was left, and whether that is right. A [Tester] does the rest: it has
+// a program run in a child whose file calls are recorded (package recorder), builds
+// the states that the disk may be in after each call (package crashstates), has
+// each state that is different from all others opened in a process that is not
+// the one that wrote it, with a time limit, and judges what was found by what had
+// been confirmed at that moment. What is wrong is looked at once more in a fresh
+// process, shrunk to the fewest operations, and saved.
+package powercut
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"tensile/stress/internal/crashstates"
+)
+
+// Kit is what a kit brings. P is a program, F what is found after a cut; both go
+// through JSON.
+type Kit[P, F any] struct {
+	// Prepare, if set, makes what was there long before the program, in a child.
+	Prepare func(dir string, program P) error
+	// Run runs a program in a child. An operation that fails does not end it.
+	Run func(dir string, program P, say Say) error
+	// Look opens what is left in a folder, in a child, and uses it. An error says
+	// that it can not be used.
+	Look func(dir string, program P) (F, error)
+	// Judge says what is wrong with what was found; nil where nothing is. The
+	// ledger holds the operations by number.
+	Judge func(program P, l Ledger, found F) *Violation
+	// Smaller are programs with a little less in them, the smallest first.
+	Smaller func(program P) []P
+	// Concurrent tells whether a program has several goroutines.
+	Concurrent func(program P) bool
+	// Operations are what a program does, in words, by number.
+	Operations func(program P) []string
+	// Print says in a line or two what was found, and what should have been.
+	Print func(program P, l Ledger, found F) string
+}
+
+// Violation is what is wrong. Those of one kind have one cause, most likely.
+type Violation struct{ Kind, Text string }
+
+// Kinds that every kit has.
+const (
+	Refused = "refused" // what was left can not be opened, or not be used
+	Died    = "died"    // the process ended
+	Hangs   = "hangs"   // it did not return in time
+)
+
+// Say is what a program in the child says of its operations, by number.
+type Say struct{ mark func(string) }
+
+// Begins says that an operation is called now.
+func (s Say) Begins(op int) { s.mark(fmt.Sprintf("begins %d", op)) }
+
+// Confirmed says that it returned without an error. The result is for the ledger.
+func (s Say) Confirmed(op int, result string) { s.mark(fmt.Sprintf("confirmed %d %s", op, result)) }
+
+// Failed says that it returned an error.
+func (s Say) Failed(op int, err error) { s.mark(fmt.Sprintf("failed %d %v", op, err)) }
+
+// Ledger is what was known of the operations when the power went.
+type Ledger []Entry
+
+// Entry is one operation. Times are numbers of events.
+type Entry struct {
+	Began  int // -1 for one that was not called
+	Ended  int // -1 for one that did not return
+	Error  string
+	Result string
+}
+
+// Begun tells whether an operation was called.
+func (e Entry) Begun() bool { return e.Began >= 0 }
+
+// Confirmed tells whether it returned without an error.
+func (e Entry) Confirmed() bool { return e.Ended >= 0 && e.Error == "" }
+
+// ledgers are the ledger after each mark of a record, the first before all.
+func ledgers(r *crashstates.Record, operations int) (all []Ledger, at []int) {
+	now := make(Ledger, operations)
+	for i := range now {
+		now[i] = Entry{Began: -1, Ended: -1}
+	}
+	all = append(all, now)
+	for i, e := range r.Events {
+		if e.Kind == crashstates.Mark {
+			now = append(Ledger(nil), now...)
+			now.note(i, e.Text)
+			all = append(all, now)
+		}
+		at = append(at, len(all)-1)
+	}
+	return all, at
+}
+
+func (l Ledger) note(i int, text string) {
+	verb, rest, _ := strings.Cut(text, " ")
+	number, rest, _ := strings.Cut(rest, " ")
+	var op int
+	if _, err := fmt.Sscan(number, &op); err != nil || op < 0 || op >= len(l) {
+		return
+	}
+	switch verb {
+	case "begins":
+		l[op].Began = i
+	case "confirmed":
+		l[op].Ended, l[op].Result = i, rest
+	case "failed":
+		l[op].Ended, l[op].Error = i, rest
+	}
+}
+
+// Options of a Tester.
+type Options struct {
+	Models []crashstates.Model // nil for all
+	// States bounds the states that are looked at for one program.
+	States int
+	Seed   uint64
+	// Linger is how long syncs take at most in programs that are concurrent.
+	Linger time.Duration
+	// Patience is how long a child may take to run a program, or to look.
+	Patience time.Duration
+	// Save is where a finding is saved; "" is for nowhere.
+	Save string
+}
+
+// Counts are what was done.
+type Counts struct {
+	Programs, Calls, Cuts int
+	States                int // different from each other
+	Judged                int // states times ledgers
+	Notes                 []string
+}
+
+func (c *Counts) add(d Counts) {
+	c.Programs += d.Programs
+	c.Calls += d.Calls
+	c.Cuts += d.Cuts
+	c.States += d.States
+	c.Judged += d.Judged
+	for _, n := range d.Notes {
+		if !strings.Contains(strings.Join(c.Notes, "\n"), n) {
+			c.Notes = append(c.Notes, n)
+		}
+	}
+}
+
+// found is the answer of a child that has looked.
+type found struct {
+	Refused string          `json:",omitempty"`
+	Found   json.RawMessage `json:",omitempty"`
+}

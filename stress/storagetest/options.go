@@ -1,0 +1,82 @@
+package storagetest
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"tensile/stress/internal/crashstates"
+	"tensile/stress/internal/settings"
+)
+
+// Options of a test. The zero value will do.
+type Options struct {
+	// FileSystems are those on which the subject keeps its promise; nil for all.
+	FileSystems []FileSystem
+	// FromNothing has POSIX also tried from an empty folder on.
+	FromNothing bool
+	// States is how many different states are looked at before the test ends; 0 for
+	// 10,000, or 2,000 with -short.
+	States int
+	// Within ends the test as well; 0 for a minute.
+	Within time.Duration
+	// Patience is how long the subject may take to open and read what a cut left;
+	// 0 for 10 s.
+	Patience time.Duration
+	// Goroutines is how many goroutines call the subject at most; 0 for 3.
+	Goroutines int
+	// Seed draws the programs; 0 for one drawn at random. STRESS_SEED goes before it.
+	Seed uint64
+}
+
+const (
+	defaultStates, shortStates = 10_000, 2_000
+	defaultWithin              = time.Minute
+	defaultPatience            = 10 * time.Second
+	defaultGoroutines          = 3
+)
+
+func (o Options) filled(t testing.TB) (Options, []crashstates.Model, string) {
+	s, err := settings.FromEnvironment(settings.Build{Short: testing.Short(), Root: settings.Root()})
+	if err != nil {
+		t.Fatalf("storagetest: %v", err)
+	}
+	if o.Seed == 0 || os.Getenv("STRESS_SEED") != "" {
+		o.Seed = s.Seed
+	}
+	if o.States == 0 {
+		o.States = defaultStates
+		if testing.Short() {
+			o.States = shortStates
+		}
+	}
+	if o.Within == 0 {
+		o.Within = defaultWithin
+	}
+	if o.Patience == 0 {
+		o.Patience = defaultPatience
+	}
+	if o.Goroutines == 0 {
+		o.Goroutines = defaultGoroutines
+	}
+	var models []crashstates.Model
+	for _, m := range crashstates.Models() {
+		if o.FileSystems == nil || slices.Contains(o.FileSystems, FileSystem(m.Name)) {
+			models = append(models, m)
+		}
+	}
+	for _, name := range o.FileSystems {
+		if _, ok := crashstates.ModelNamed(string(name)); !ok {
+			t.Fatalf("storagetest: FileSystems has %q, must be ext4, ext4-ordered, xfs or posix", name)
+		}
+	}
+	return o, models, s.Out
+}
+
+// replay is how a seed is given again.
+func replay(t testing.TB, seed uint64) string {
+	return fmt.Sprintf("STRESS_SEED=%s go test -count=1 -run '^%s$' .", strconv.FormatUint(seed, 10), t.Name())
+}

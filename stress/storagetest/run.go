@@ -1,0 +1,218 @@
+package storagetest
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+
+	"tensile/stress/internal/powercut"
+)
+
+// subject is a Log, a Store or a File, as programs call it.
+type subject interface {
+	do(p program, number int, o operation) error
+	// read returns what is there, by what is known of the program.
+	read(p program) ([]item, error)
+	// use writes something that the program does not.
+	use(p program, number int) error
+	close() error
+}
+
+// item is something that was found.
+type item struct {
+	Key   string `json:",omitempty"`
+	Value int    // the operation that wrote it, or -1
+	Wrong string `json:",omitempty"` // what is wrong with it
+}
+
+func (i item) String() string {
+	text := fmt.Sprintf("what operation %d wrote", i.Value)
+	switch {
+	case i.Value < 0:
+		text = i.Wrong
+	case i.Value >= extra:
+		text = "what was written after the cut"
+	}
+	if i.Key != "" {
+		return i.Key + ": " + text
+	}
+	return text
+}
+
+func list(items []item) string {
+	if len(items) == 0 {
+		return "nothing"
+	}
+	var all []string
+	for _, i := range items {
+		all = append(all, i.String())
+	}
+	return strings.Join(all, "; ")
+}
+
+// looked is what was found after a cut.
+type looked struct {
+	Items []item
+	// Unstable says how what was found changed when it was opened again.
+	Unstable string `json:",omitempty"`
+}
+
+// opener opens a subject. judge says what is wrong with what was found, in the first
+// reading.
+type opener struct {
+	open  func(dir string) (subject, error)
+	verbs []verb
+	judge func(p program, l powercut.Ledger, items []item) *powercut.Violation
+	owed  func(p program, l powercut.Ledger) string
+}
+
+func (o *opener) kit() *powercut.Kit[program, looked] {
+	return &powercut.Kit[program, looked]{
+		Prepare: o.prepare, Run: o.run, Look: o.look, Smaller: program.smaller, Operations: program.words,
+		Concurrent: func(p program) bool { return p.goroutines() > 1 },
+		Judge: func(p program, l powercut.Ledger, found looked) *powercut.Violation {
+			if v := o.judge(p, l, found.Items); v != nil {
+				return v
+			}
+			if found.Unstable != "" {
+				return &powercut.Violation{Kind: "unstable", Text: found.Unstable}
+			}
+			return nil
+		},
+		Print: func(p program, l powercut.Ledger, found looked) string {
+			return fmt.Sprintf("found: %s\nowed:  %s", list(found.Items), o.owed(p, l))
+		},
+	}
+}
+
+// prepare opens and closes the subject once.
+func (o *opener) prepare(dir string, p program) error {
+	if p.Fresh {
+		return nil
+	}
+	s, err := o.open(dir)
+	if err != nil {
+		return fmt.Errorf("in an empty folder Open returned %w", err)
+	}
+	if err := s.close(); err != nil {
+		return fmt.Errorf("Close returned %w", err)
+	}
+	return nil
+}
+
+// run does the operations of each goroutine in their order.
+func (o *opener) run(dir string, p program, say powercut.Say) error {
+	s, err := o.open(dir)
+	if err != nil {
+		return fmt.Errorf("Open returned %w", err)
+	}
+	errs := make([]error, max(p.goroutines(), 1))
+	var all sync.WaitGroup
+	for by := range p.goroutines() {
+		all.Go(func() {
+			for n, op := range p.Operations {
+				if op.By != by {
+					continue
+				}
+				say.Begins(n)
+				if op.Verb == reopens {
+					if s, errs[by] = o.again(dir, s); errs[by] != nil {
+						return
+					}
+				} else if err := s.do(p, n, op); err != nil {
+					say.Failed(n, err)
+					continue
+				}
+				say.Confirmed(n, "")
+			}
+		})
+	}
+	all.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	if err := s.close(); err != nil {
+		return fmt.Errorf("Close returned %w", err)
+	}
+	return nil
+}
+
+// again closes the subject and opens it.
+func (o *opener) again(dir string, s subject) (subject, error) {
+	if err := s.close(); err != nil {
+		return nil, fmt.Errorf("Close returned %w", err)
+	}
+	s, err := o.open(dir)
+	if err != nil {
+		return nil, fmt.Errorf("opened again, Open returned %w", err)
+	}
+	return s, nil
+}
+
+// look opens what is left, reads it, uses it, and looks whether it stays.
+func (o *opener) look(dir string, p program) (found looked, err error) {
+	s, err := o.open(dir)
+	if err != nil {
+		return found, fmt.Errorf("after the cut Open returned %w", err)
+	}
+	defer func() {
+		if s != nil {
+			_ = s.close() // something else is wrong already
+		}
+	}()
+	if found.Items, err = s.read(p); err != nil {
+		return found, fmt.Errorf("after the cut, reading returned %w", err)
+	}
+	expect := func(want []item, when string) error {
+		again, err := s.read(p)
+		if err != nil {
+			return fmt.Errorf("%s, reading returned %w", when, err)
+		}
+		if !reflect.DeepEqual(again, want) && found.Unstable == "" {
+			found.Unstable = fmt.Sprintf("%s it held: %s; and should have held: %s", when, list(again), list(want))
+		}
+		return nil
+	}
+	want := slices.Clone(found.Items)
+	for round := range 2 {
+		if s, err = o.again(dir, s); err != nil {
+			return found, err
+		}
+		if err = expect(want, "closed and opened again after the cut"); err != nil {
+			return found, err
+		}
+		if round > 0 {
+			break
+		}
+		if err = s.use(p, extra); err != nil {
+			return found, fmt.Errorf("used after the cut it returned %w", err)
+		}
+		want = o.with(want)
+		if err = expect(want, "used after the cut"); err != nil {
+			return found, err
+		}
+	}
+	err, s = s.close(), nil
+	if err != nil {
+		err = fmt.Errorf("Close returned %w", err)
+	}
+	return found, err
+}
+
+// with is what must be there with what use has written.
+func (o *opener) with(items []item) []item {
+	switch o.verbs[0] {
+	case saves:
+		return []item{{Value: extra}}
+	case appends:
+		return append(slices.Clone(items), item{Value: extra})
+	}
+	return append(slices.Clone(items), item{Key: extraKey, Value: extra})
+}
+
+// extraKey is behind all others in their order.
+const extraKey = "z-after"

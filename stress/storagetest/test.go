@@ -1,0 +1,171 @@
+package storagetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"tensile/stress/internal/crashstates"
+	"tensile/stress/internal/powercut"
+	"tensile/stress/internal/proc"
+)
+
+// Outcome is what a test has found.
+type Outcome struct {
+	// Kind is what is wrong: "lost", "in part", "reordered", "twice", "came back",
+	// "invented", "unstable", "refused", "died" or "hangs"; "" where nothing is.
+	Kind string
+	// Report is the finding as a table.
+	Report string
+	// FileSystem is the one that may leave it like that; "" where there was no cut.
+	FileSystem FileSystem
+	// Saved is the folder in which it was saved.
+	Saved string
+	// NotOffered says why nothing could be tried.
+	NotOffered string
+	// Programs were run, whose calls on files, Calls, gave States different from each
+	// other.
+	Programs, Calls, States int
+	// Notes say what was not seen.
+	Notes []string
+	Took  time.Duration
+	Seed  uint64
+}
+
+func (o Outcome) String() string {
+	if o.NotOffered != "" {
+		return "not offered: " + o.NotOffered
+	}
+	text := fmt.Sprintf("%d states after power cuts in %d programs with %d calls, in %v, seed %d",
+		o.States, o.Programs, o.Calls, o.Took.Round(time.Millisecond), o.Seed)
+	if len(o.Notes) > 0 {
+		text += "; not seen: " + strings.Join(o.Notes, "; ")
+	}
+	return text
+}
+
+func test(t *testing.T, op *opener, o Options) {
+	t.Helper()
+	out := try(t, op, o)
+	switch {
+	case out.NotOffered != "":
+		t.Skip(out)
+	case out.Kind == "":
+		t.Log(out)
+	default:
+		t.Errorf("%s%v\nto look at it again: STRESS_CUT=%s go test -count=1 -run '^%s$' .\nto search again: %s",
+			out.Report, out, out.Saved, t.Name(), replay(t, out.Seed))
+	}
+}
+
+func try(t *testing.T, op *opener, o Options) (out Outcome) {
+	t.Helper()
+	kit := op.kit()
+	site := proc.At(t, powercut.Role)
+	if site.Child() {
+		site.Serve(kit.Serve)
+		return Outcome{NotOffered: "this is a child"}
+	}
+	o, models, folder := o.filled(t)
+	out.Seed = o.Seed
+	began := time.Now()
+	ctx, cancel := context.WithTimeout(context.Background(), o.Within)
+	defer cancel()
+	make := func(models []crashstates.Model) *powercut.Tester[program, looked] {
+		tester, err := powercut.New(kit, site, powercut.Options{Models: models, States: o.States / 8, Seed: o.Seed,
+			Patience: o.Patience, Linger: linger})
+		if err != nil {
+			t.Fatalf("storagetest: %v", err)
+		}
+		t.Cleanup(func() {
+			if err := tester.Close(); err != nil {
+				t.Errorf("storagetest: %v", err)
+			}
+		})
+		return tester
+	}
+	settled := make(models)
+	if from := os.Getenv("STRESS_CUT"); from != "" {
+		f, err := settled.Replay(context.Background(), from)
+		if err != nil {
+			t.Fatalf("storagetest: STRESS_CUT: %v", err)
+		}
+		if f != nil {
+			out.Kind, out.Report, out.FileSystem, out.Saved = f.Why.Kind, f.String(), FileSystem(f.Model()), from
+		}
+		return out
+	}
+	fresh := settled
+	if !o.FromNothing {
+		var named []crashstates.Model
+		for _, m := range models {
+			if m.Journal {
+				named = append(named, m)
+			}
+		}
+		fresh = make(named)
+	}
+	random := rand.New(rand.NewPCG(o.Seed, 21))
+	var found *powercut.Finding[program, looked]
+	for n := 0; found == nil; n++ {
+		p := draw(random, n, o.Goroutines, op.verbs)
+		tester := settled
+		if p.Fresh {
+			tester = fresh
+		}
+		var err error
+		found, err = tester.Try(ctx, p)
+		if errors.Is(err, context.DeadlineExceeded) && ctx.Err() != nil {
+			break
+		}
+		if errors.Is(err, powercut.ErrUnsupported) {
+			out.NotOffered = err.Error()
+			return out
+		}
+		if err != nil {
+			t.Fatalf("storagetest: %v", err)
+		}
+		if found != nil {
+			if found, err = tester.Shrink(context.Background(), found); err != nil {
+				t.Fatalf("storagetest: %v", err)
+			}
+		}
+		if settled.Counts().States+others(settled, fresh).States >= o.States {
+			break
+		}
+	}
+	a, b := settled.Counts(), others(settled, fresh)
+	out.Programs, out.Calls, out.States = a.Programs+b.Programs, a.Calls+b.Calls, a.States+b.States
+	out.Notes = a.Notes
+	for _, n := range b.Notes {
+		if !strings.Contains(strings.Join(out.Notes, "\n"), n) {
+			out.Notes = append(out.Notes, n)
+		}
+	}
+	out.Took = time.Since(began)
+	if found != nil {
+		out.Kind, out.Report, out.FileSystem = found.Why.Kind, found.String(), FileSystem(found.Model())
+		out.Saved = filepath.Join(folder, "powercut", strings.ReplaceAll(t.Name(), "/", "-"))
+		if err := errors.Join(os.RemoveAll(out.Saved), found.Save(out.Saved)); err != nil {
+			t.Errorf("storagetest: the finding is not saved: %v", err)
+		}
+	}
+	return out
+}
+
+// linger is how long a sync takes at most where others go on meanwhile.
+const linger = time.Millisecond
+
+// others are the counts of a tester that is not the first.
+func others(first, second *powercut.Tester[program, looked]) powercut.Counts {
+	if first == second {
+		return powercut.Counts{}
+	}
+	return second.Counts()
+}
