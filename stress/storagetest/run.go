@@ -94,10 +94,10 @@ func (o *opener) prepare(dir string, p program) error {
 	}
 	s, err := o.open(dir)
 	if err != nil {
-		return fmt.Errorf("in an empty folder Open returned %w", err)
+		return fmt.Errorf("in an empty folder open returned %w", err)
 	}
 	if err := s.close(); err != nil {
-		return fmt.Errorf("Close returned %w", err)
+		return fmt.Errorf("close returned %w", err)
 	}
 	return nil
 }
@@ -106,7 +106,7 @@ func (o *opener) prepare(dir string, p program) error {
 func (o *opener) run(dir string, p program, say powercut.Say) error {
 	s, err := o.open(dir)
 	if err != nil {
-		return fmt.Errorf("Open returned %w", err)
+		return fmt.Errorf("open returned %w", err)
 	}
 	errs := make([]error, max(p.goroutines(), 1))
 	var all sync.WaitGroup
@@ -136,7 +136,7 @@ func (o *opener) run(dir string, p program, say powercut.Say) error {
 		}
 	}
 	if err := s.close(); err != nil {
-		return fmt.Errorf("Close returned %w", err)
+		return fmt.Errorf("close returned %w", err)
 	}
 	return nil
 }
@@ -144,11 +144,11 @@ func (o *opener) run(dir string, p program, say powercut.Say) error {
 // again closes the subject and opens it.
 func (o *opener) again(dir string, s subject) (subject, error) {
 	if err := s.close(); err != nil {
-		return nil, fmt.Errorf("Close returned %w", err)
+		return nil, fmt.Errorf("close returned %w", err)
 	}
 	s, err := o.open(dir)
 	if err != nil {
-		return nil, fmt.Errorf("opened again, Open returned %w", err)
+		return nil, fmt.Errorf("opened again, open returned %w", err)
 	}
 	return s, nil
 }
@@ -157,7 +157,7 @@ func (o *opener) again(dir string, s subject) (subject, error) {
 func (o *opener) look(dir string, p program) (found looked, err error) {
 	s, err := o.open(dir)
 	if err != nil {
-		return found, fmt.Errorf("after the cut Open returned %w", err)
+		return found, fmt.Errorf("after the cut open returned %w", err)
 	}
 	defer func() {
 		if s != nil {
@@ -198,7 +198,7 @@ func (o *opener) look(dir string, p program) (found looked, err error) {
 	}
 	err, s = s.close(), nil
 	if err != nil {
-		err = fmt.Errorf("Close returned %w", err)
+		err = fmt.Errorf("close returned %w", err)
 	}
 	return found, err
 }

@@ -97,7 +97,7 @@ func (s storeSubject) read(p program) ([]item, error) {
 	for _, k := range keys {
 		v, ok, err := s.Get(k)
 		if err != nil {
-			return nil, fmt.Errorf("Get of %s: %w", k, err)
+			return nil, fmt.Errorf("get of %s: %w", k, err)
 		}
 		if ok {
 			i := item{Key: k}
@@ -108,7 +108,7 @@ func (s storeSubject) read(p program) ([]item, error) {
 	if lister, ok := s.Store.(Keyer); ok {
 		listed, err := lister.Keys()
 		if err != nil {
-			return nil, fmt.Errorf("Keys: %w", err)
+			return nil, fmt.Errorf("keys: %w", err)
 		}
 		for _, k := range listed {
 			if !slices.ContainsFunc(items, func(i item) bool { return i.Key == k }) {

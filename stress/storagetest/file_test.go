@@ -1,0 +1,108 @@
+package storagetest_test
+
+import (
+	"encoding/binary"
+	"errors"
+	"hash/crc32"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"tensile/stress/storagetest"
+)
+
+// replaced is a file that is replaced by a rename.
+type replaced struct{ dir, fault string }
+
+func openFile(dir, fault string) (storagetest.File, error) {
+	return replaced{dir, fault}, nil
+}
+
+func (r replaced) in(name string) string { return filepath.Join(r.dir, name) }
+
+func (r replaced) Save(content []byte) error {
+	switch r.fault {
+	case "written in place":
+		return writeAndSync(r.in("value"), os.O_TRUNC, content)
+	case "written over, with a check":
+		return writeAndSync(r.in("value"), 0, sealed(content))
+	}
+	tmp := r.in("value.tmp")
+	if r.fault == "no sync of the content" {
+		if err := os.WriteFile(tmp, content, 0o644); err != nil {
+			return err
+		}
+	} else if err := writeAndSync(tmp, os.O_TRUNC, content); err != nil {
+		return err
+	}
+	if r.fault == "the old one is removed first" {
+		if err := os.Remove(r.in("value")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	if err := os.Rename(tmp, r.in("value")); err != nil || r.fault == "no sync of the folder" {
+		return err
+	}
+	return syncFolder(r.dir)
+}
+
+func writeAndSync(name string, flag int, content []byte) error {
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|flag, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(content)
+	return errors.Join(err, f.Sync(), f.Close())
+}
+
+// sealed is a content with its length and a check before it.
+func sealed(content []byte) []byte {
+	b := binary.LittleEndian.AppendUint32(nil, uint32(len(content)))
+	return append(binary.LittleEndian.AppendUint32(b, crc32.ChecksumIEEE(content)), content...)
+}
+
+func (r replaced) Load() ([]byte, error) {
+	name := r.in("value")
+	if _, err := os.Stat(r.in("value.tmp")); err == nil && r.fault == "a file that was left half written is taken" {
+		name = r.in("value.tmp")
+	}
+	content, err := os.ReadFile(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if r.fault == "written over, with a check" && err == nil {
+		if len(content) < 8 {
+			return nil, nil
+		}
+		size := int(binary.LittleEndian.Uint32(content))
+		if len(content) < 8+size || crc32.ChecksumIEEE(content[8:8+size]) != binary.LittleEndian.Uint32(content[4:]) {
+			return nil, nil // as if it had never been
+		}
+		content = content[8 : 8+size]
+	}
+	return content, err
+}
+
+func (r replaced) Close() error { return nil }
+
+func TestSoundFile(t *testing.T) {
+	storagetest.TestFile(t, func(dir string) (storagetest.File, error) { return openFile(dir, "") },
+		storagetest.Options{FromNothing: true, Goroutines: 1})
+}
+
+func TestFaultyFiles(t *testing.T) {
+	for fault, kinds := range map[string][]string{
+		"written in place":                           {"in part", "lost"},
+		"written over, with a check":                 {"lost"},
+		"no sync of the content":                     {"in part", "lost"},
+		"no sync of the folder":                      {"lost"},
+		"the old one is removed first":               {"lost"},
+		"a file that was left half written is taken": {"in part", "lost"},
+	} {
+		t.Run(fault, func(t *testing.T) {
+			expect(t, storagetest.TryFile(t, func(dir string) (storagetest.File, error) { return openFile(dir, fault) },
+				storagetest.Options{Goroutines: 1}), kinds)
+		})
+	}
+}
