@@ -21,6 +21,7 @@ import (
 	"tensile/stress/balancertest"
 	"tensile/stress/node"
 	"tensile/stress/pooltest"
+	"tensile/stress/routertest"
 )
 
 func BenchmarkPooling(b *testing.B) {
@@ -44,8 +45,8 @@ func (c connections) Acquire(ctx context.Context) (pooltest.Lease, error) {
 }
 
 func BenchmarkRouting(b *testing.B) {
-	stress.BenchmarkRouter(b, func(tb testing.TB, cfg stress.RouterConfig) stress.Router {
-		r, err := registry.New[stress.Message](registry.Config{Mailbox: cfg.Mailbox})
+	routertest.BenchmarkRouter(b, func(tb testing.TB, cfg routertest.Config) routertest.Router {
+		r, err := registry.New[routertest.Message](registry.Config{Mailbox: cfg.Mailbox})
 		if err != nil {
 			tb.Fatal(err)
 		}
@@ -54,11 +55,11 @@ func BenchmarkRouting(b *testing.B) {
 }
 
 type names struct {
-	*registry.Registry[stress.Message]
+	*registry.Registry[routertest.Message]
 }
 
-func (names) Errors() stress.RouterErrors {
-	return stress.RouterErrors{
+func (names) Errors() routertest.Errors {
+	return routertest.Errors{
 		Unknown: registry.ErrUnknown, Taken: registry.ErrTaken, Full: registry.ErrFull, Closed: registry.ErrClosed,
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"tensile/stress"
 	"tensile/stress/node"
 	"tensile/stress/pooltest"
+	"tensile/stress/routertest"
 )
 
 // mistakes are of those who use the kits, and not of their subjects.
@@ -20,7 +21,7 @@ var mistakes = map[string]struct {
 		pooltest.TestPool(t, func(testing.TB, pooltest.Config) pooltest.Pool { return nil })
 	}, "pooling: there is no subject: the function that was handed to the kit returned nil"},
 	"no router": {func(t *testing.T) {
-		stress.TestRouter(t, func(testing.TB, stress.RouterConfig) stress.Router { return nil })
+		routertest.TestRouter(t, func(testing.TB, routertest.Config) routertest.Router { return nil })
 	}, "routing: there is no subject"},
 	"no broker": {func(t *testing.T) {
 		stress.TestQueue(t, func(testing.TB, stress.QueueConfig) stress.Broker { return nil })
@@ -38,13 +39,15 @@ var mistakes = map[string]struct {
 		stress.TestCluster(t, func(testing.TB, node.Config) (node.Node, error) { panic("where is it?") })
 	}, "what the child processes print: "},
 	"nameless errors": {func(t *testing.T) {
-		stress.TestRouter(t, func(tb testing.TB, cfg stress.RouterConfig) stress.Router { return namelessRouter{openRouter(tb, cfg)} })
+		routertest.TestRouter(t, func(tb testing.TB, cfg routertest.Config) routertest.Router {
+			return namelessRouter{openRouter(tb, cfg)}
+		})
 	}, "routing.errors: Errors has none for Full: the kit could not tell it from another"},
 }
 
-type namelessRouter struct{ stress.Router }
+type namelessRouter struct{ routertest.Router }
 
-func (r namelessRouter) Errors() stress.RouterErrors {
+func (r namelessRouter) Errors() routertest.Errors {
 	e := r.Router.Errors()
 	e.Full = nil
 	return e
@@ -70,7 +73,7 @@ func TestOneKitAtATime(t *testing.T) {
 		for range 2 {
 			t.Run("kit", func(t *testing.T) {
 				t.Parallel()
-				stress.TestRouter(t, openRouter)
+				routertest.TestRouter(t, openRouter)
 			})
 		}
 		return
@@ -88,7 +91,7 @@ func TestOneKitAtATime(t *testing.T) {
 func TestKitLeavesNoGoroutine(t *testing.T) {
 	if planted == "nothing" {
 		before := goleak.IgnoreCurrent()
-		t.Run("kit", func(t *testing.T) { stress.TestRouter(t, openRouter) })
+		t.Run("kit", func(t *testing.T) { routertest.TestRouter(t, openRouter) })
 		goleak.VerifyNone(t, before)
 		return
 	}

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"tensile/stress"
+	"tensile/stress/routertest"
 )
 
 func TestPlantedRouters(t *testing.T) {
@@ -26,16 +26,16 @@ func TestPlantedRouters(t *testing.T) {
 
 // faultyRouter is a sound router with a fault on top.
 type faultyRouter struct {
-	stress.Router
+	routertest.Router
 	sends               atomic.Int64
 	mu                  sync.Mutex
-	held                *stress.Message // the one to be swapped
-	gone                sync.Map        // names unregistered
+	held                *routertest.Message // the one to be swapped
+	gone                sync.Map            // names unregistered
 	stop                atomic.Bool
 	inside, registering atomic.Int64
 }
 
-func (r *faultyRouter) Register(name string, handle func(stress.Message)) error {
+func (r *faultyRouter) Register(name string, handle func(routertest.Message)) error {
 	r.gone.Delete(name)
 	if planted == "loses a registration" {
 		defer r.registering.Add(-1)
@@ -44,7 +44,7 @@ func (r *faultyRouter) Register(name string, handle func(stress.Message)) error 
 		}
 		time.Sleep(time.Microsecond)
 	}
-	return r.Router.Register(name, func(m stress.Message) {
+	return r.Router.Register(name, func(m routertest.Message) {
 		if planted == "loses at unregister" {
 			if _, gone := r.gone.Load(name); gone {
 				return
@@ -78,7 +78,7 @@ func (r *faultyRouter) Unregister(name string) error {
 	return nil
 }
 
-func (r *faultyRouter) Send(name string, m stress.Message) error {
+func (r *faultyRouter) Send(name string, m routertest.Message) error {
 	n := r.sends.Add(1)
 	switch {
 	case planted == "panic loses what waits" && r.inside.Load() > 0:

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"tensile/stress"
+	"tensile/stress/routertest"
 )
 
 // TestSneakyRouters: faults that strike seldom, or only in a certain state, each
@@ -75,7 +75,7 @@ func TestSneakyRoutersThatNeverAnswer(t *testing.T) {
 // router.
 func TestSneakyRouterWithoutFault(t *testing.T) { mustPass(t, "TestStressRouter", sneaky+"sound") }
 
-var errSneakyRouter = stress.RouterErrors{
+var errSneakyRouter = routertest.Errors{
 	Unknown: errors.New("nobody of that name"), Taken: errors.New("somebody has that name"),
 	Full: errors.New("mailbox full"), Closed: errors.New("router closed"),
 }
@@ -104,10 +104,10 @@ type sneakyRouter struct {
 }
 
 type sneakyBox struct {
-	handle func(stress.Message)
+	handle func(routertest.Message)
 
 	mu      sync.Mutex
-	waiting []stress.Message
+	waiting []routertest.Message
 	running int // goroutines that deliver
 	lost    int // of the room
 	taken   int
@@ -118,7 +118,7 @@ type sneakyBox struct {
 	at      sync.Mutex // work on a message
 }
 
-func newSneakyRouter(cfg stress.RouterConfig) stress.Router {
+func newSneakyRouter(cfg routertest.Config) routertest.Router {
 	r := &sneakyRouter{fault: strings.TrimPrefix(planted, sneaky), mailbox: cfg.Mailbox,
 		names: make(map[string]*sneakyBox), before: make(map[string]*sneakyBox)}
 	if r.fault == "leaves a goroutine for each router" {
@@ -127,9 +127,9 @@ func newSneakyRouter(cfg stress.RouterConfig) stress.Router {
 	return r
 }
 
-func (r *sneakyRouter) Errors() stress.RouterErrors { return errSneakyRouter }
+func (r *sneakyRouter) Errors() routertest.Errors { return errSneakyRouter }
 
-func (r *sneakyRouter) Register(name string, handle func(stress.Message)) error {
+func (r *sneakyRouter) Register(name string, handle func(routertest.Message)) error {
 	if r.fault == "registers under a lock that handlers hold" {
 		r.handling.Lock()
 		defer r.handling.Unlock()
@@ -218,7 +218,7 @@ func (r *sneakyRouter) Unregister(name string) error {
 	return nil
 }
 
-func (r *sneakyRouter) Send(name string, m stress.Message) error {
+func (r *sneakyRouter) Send(name string, m routertest.Message) error {
 	if r.fault == "handles under a lock" {
 		r.handling.Lock()
 		defer r.handling.Unlock()
@@ -265,7 +265,7 @@ func (r *sneakyRouter) Send(name string, m stress.Message) error {
 }
 
 // put puts a message into a mailbox. The lock is held for reading.
-func (r *sneakyRouter) put(box *sneakyBox, m stress.Message) error {
+func (r *sneakyRouter) put(box *sneakyBox, m routertest.Message) error {
 	if r.fault == "handles under the lock of the name" {
 		box.at.Lock()
 		defer box.at.Unlock()
@@ -394,7 +394,7 @@ func (r *sneakyRouter) deliver(box *sneakyBox) {
 	}
 }
 
-func (r *sneakyRouter) call(box *sneakyBox, m stress.Message) {
+func (r *sneakyRouter) call(box *sneakyBox, m routertest.Message) {
 	defer func() {
 		if recover() == nil {
 			return

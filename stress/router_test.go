@@ -5,23 +5,23 @@ import (
 	"testing"
 
 	"tensile/registry"
-	"tensile/stress"
+	"tensile/stress/routertest"
 )
 
-func TestStressRouter(t *testing.T) { stress.TestRouter(t, openRouter) }
+func TestStressRouter(t *testing.T) { routertest.TestRouter(t, openRouter) }
 
-func BenchmarkRouter(b *testing.B) { stress.BenchmarkRouter(b, openRouter) }
+func BenchmarkRouter(b *testing.B) { routertest.BenchmarkRouter(b, openRouter) }
 
 // subjectRouter is package registry behind the interface of the kit.
 type subjectRouter struct {
-	*registry.Registry[stress.Message]
+	*registry.Registry[routertest.Message]
 }
 
-func openRouter(tb testing.TB, cfg stress.RouterConfig) stress.Router {
+func openRouter(tb testing.TB, cfg routertest.Config) routertest.Router {
 	if strings.HasPrefix(planted, sneaky) {
 		return newSneakyRouter(cfg)
 	}
-	r, err := registry.New[stress.Message](registry.Config{
+	r, err := registry.New[routertest.Message](registry.Config{
 		Mailbox: cfg.Mailbox,
 		OnPanic: func(string, any, []byte) {}, // the kit's own, on purpose
 	})
@@ -34,8 +34,8 @@ func openRouter(tb testing.TB, cfg stress.RouterConfig) stress.Router {
 	return subjectRouter{r}
 }
 
-func (subjectRouter) Errors() stress.RouterErrors {
-	return stress.RouterErrors{
+func (subjectRouter) Errors() routertest.Errors {
+	return routertest.Errors{
 		Unknown: registry.ErrUnknown, Taken: registry.ErrTaken, Full: registry.ErrFull, Closed: registry.ErrClosed,
 	}
 }

@@ -9,11 +9,11 @@ import (
 
 	"github.com/panjf2000/ants/v2"
 
-	"tensile/stress"
+	"tensile/stress/routertest"
 )
 
 func antsTasks(t *testing.T) {
-	stress.TestRouter(t, func(t testing.TB, cfg stress.RouterConfig) stress.Router {
+	routertest.TestRouter(t, func(t testing.TB, cfg routertest.Config) routertest.Router {
 		p, err := ants.NewPool(1, ants.WithExpiryDuration(time.Minute), ants.WithLogger(log.New(io.Discard, "", 0)))
 		if err != nil {
 			t.Fatal(err)

@@ -3,11 +3,11 @@ package museum
 import (
 	"testing"
 
-	"tensile/stress"
+	"tensile/stress/routertest"
 )
 
 func hashmapNames(t *testing.T) {
-	stress.TestRouter(t, func(_ testing.TB, cfg stress.RouterConfig) stress.Router {
+	routertest.TestRouter(t, func(_ testing.TB, cfg routertest.Config) routertest.Router {
 		return newRouter(cfg, newHashmap(), nil)
 	})
 }

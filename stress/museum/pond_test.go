@@ -5,11 +5,11 @@ import (
 
 	"github.com/alitto/pond/v2"
 
-	"tensile/stress"
+	"tensile/stress/routertest"
 )
 
 func pondTasks(t *testing.T) {
-	stress.TestRouter(t, func(_ testing.TB, cfg stress.RouterConfig) stress.Router {
+	routertest.TestRouter(t, func(_ testing.TB, cfg routertest.Config) routertest.Router {
 		p := pond.NewPool(128, pond.WithQueueSize(1))
 		return pondRouter{newRouter(cfg, nil, func(task func()) { _ = p.Go(task) }), p}
 	})

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"sync"
 
-	"tensile/stress"
+	"tensile/stress/routertest"
 )
 
 // Errors of a router.
@@ -38,16 +38,16 @@ type router struct {
 
 // box is the mailbox of a name.
 type box struct {
-	handle  func(stress.Message)
+	handle  func(routertest.Message)
 	mu      sync.Mutex
-	waiting []stress.Message
+	waiting []routertest.Message
 	pending int // waiting, and the one that is being handled
 }
 
 // newRouter returns a router that keeps its names in names and has its tasks done by
 // submit, which returns before the task ends. nil stands for a sync.Map, and for
 // a goroutine each.
-func newRouter(cfg stress.RouterConfig, names nameMap, submit func(task func())) *router {
+func newRouter(cfg routertest.Config, names nameMap, submit func(task func())) *router {
 	if names == nil {
 		names = new(plainNames)
 	}
@@ -63,12 +63,12 @@ func newRouter(cfg stress.RouterConfig, names nameMap, submit func(task func()))
 }
 
 // Errors are those that the methods return.
-func (*router) Errors() stress.RouterErrors {
-	return stress.RouterErrors{Unknown: errUnknown, Taken: errTaken, Full: errFull, Closed: errClosed}
+func (*router) Errors() routertest.Errors {
+	return routertest.Errors{Unknown: errUnknown, Taken: errTaken, Full: errFull, Closed: errClosed}
 }
 
 // Register has handle called with what is sent to name.
-func (r *router) Register(name string, handle func(stress.Message)) error {
+func (r *router) Register(name string, handle func(routertest.Message)) error {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	if r.closed {
@@ -89,7 +89,7 @@ func (r *router) Unregister(name string) error {
 }
 
 // Send puts a message into the mailbox of name.
-func (r *router) Send(name string, m stress.Message) error {
+func (r *router) Send(name string, m routertest.Message) error {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	if r.closed {
@@ -144,7 +144,7 @@ func (r *router) again(b *box) {
 }
 
 // handle handles one message and tells whether the task goes on with another.
-func (r *router) handle(b *box, m stress.Message) (more bool) {
+func (r *router) handle(b *box, m routertest.Message) (more bool) {
 	panicked := true
 	defer func() {
 		b.mu.Lock()

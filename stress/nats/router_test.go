@@ -11,18 +11,18 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"tensile/registry"
-	"tensile/stress"
+	"tensile/stress/routertest"
 )
 
 func TestStressRouter(t *testing.T) {
 	chosen(t)
 	url := at(t)
-	stress.TestRouter(t, func(tb testing.TB, cfg stress.RouterConfig) stress.Router { return openRouter(tb, url, cfg) })
+	routertest.TestRouter(t, func(tb testing.TB, cfg routertest.Config) routertest.Router { return openRouter(tb, url, cfg) })
 }
 
 func BenchmarkRouter(b *testing.B) {
 	url := at(b)
-	stress.BenchmarkRouter(b, func(tb testing.TB, cfg stress.RouterConfig) stress.Router { return openRouter(tb, url, cfg) })
+	routertest.BenchmarkRouter(b, func(tb testing.TB, cfg routertest.Config) routertest.Router { return openRouter(tb, url, cfg) })
 }
 
 // router has NATS find the process at which a name is registered: each name is a
@@ -31,7 +31,7 @@ func BenchmarkRouter(b *testing.B) {
 type router struct {
 	nc       *nats.Conn
 	prefix   string
-	names    *registry.Registry[stress.Message]
+	names    *registry.Registry[routertest.Message]
 	arrivals chan *nats.Msg
 	closed   atomic.Bool
 	sending  sync.RWMutex // held by each that waits for a reply
@@ -45,8 +45,8 @@ type router struct {
 // verdicts are what a reply says, by its only byte.
 var verdicts = [...]error{nil, registry.ErrUnknown, registry.ErrFull, registry.ErrClosed}
 
-func openRouter(tb testing.TB, url string, cfg stress.RouterConfig) stress.Router {
-	names, err := registry.New[stress.Message](registry.Config{Mailbox: cfg.Mailbox, OnPanic: func(string, any, []byte) {}})
+func openRouter(tb testing.TB, url string, cfg routertest.Config) routertest.Router {
+	names, err := registry.New[routertest.Message](registry.Config{Mailbox: cfg.Mailbox, OnPanic: func(string, any, []byte) {}})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -58,13 +58,13 @@ func openRouter(tb testing.TB, url string, cfg stress.RouterConfig) stress.Route
 	return r
 }
 
-func (r *router) Errors() stress.RouterErrors {
-	return stress.RouterErrors{Unknown: registry.ErrUnknown, Taken: registry.ErrTaken, Full: registry.ErrFull, Closed: registry.ErrClosed}
+func (r *router) Errors() routertest.Errors {
+	return routertest.Errors{Unknown: registry.ErrUnknown, Taken: registry.ErrTaken, Full: registry.ErrFull, Closed: registry.ErrClosed}
 }
 
 // Register needs no answer of the server: what is sent over the same connection
 // comes after the subscription.
-func (r *router) Register(name string, handle func(stress.Message)) error {
+func (r *router) Register(name string, handle func(routertest.Message)) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err := r.names.Register(name, handle); err != nil {
@@ -97,7 +97,7 @@ func (r *router) Unregister(name string) error {
 	return nil
 }
 
-func (r *router) Send(name string, m stress.Message) error {
+func (r *router) Send(name string, m routertest.Message) error {
 	r.sending.RLock()
 	defer r.sending.RUnlock()
 	if r.closed.Load() {
@@ -133,7 +133,7 @@ func (r *router) arrive() {
 
 func (r *router) take(msg *nats.Msg) {
 	err := r.names.Send(msg.Subject[len(r.prefix):],
-		stress.Message{ID: binary.LittleEndian.Uint64(msg.Data), Sum: binary.LittleEndian.Uint64(msg.Data[8:])})
+		routertest.Message{ID: binary.LittleEndian.Uint64(msg.Data), Sum: binary.LittleEndian.Uint64(msg.Data[8:])})
 	for v, is := range verdicts {
 		if errors.Is(err, is) {
 			_ = msg.Respond([]byte{byte(v)}) // whoever asked is told by its own time-out

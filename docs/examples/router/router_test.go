@@ -6,26 +6,27 @@ import (
 	"example.com/yours/router"
 
 	"tensile/stress"
+	"tensile/stress/routertest"
 )
 
 func TestMain(m *testing.M) { stress.Main(m) }
 
-func TestStressRouter(t *testing.T) { stress.TestRouter(t, open) }
+func TestStressRouter(t *testing.T) { routertest.TestRouter(t, open) }
 
-func BenchmarkRouter(b *testing.B) { stress.BenchmarkRouter(b, open) }
+func BenchmarkRouter(b *testing.B) { routertest.BenchmarkRouter(b, open) }
 
-func open(_ testing.TB, cfg stress.RouterConfig) stress.Router {
-	return subject{router.New[stress.Message](cfg.Mailbox)}
+func open(_ testing.TB, cfg routertest.Config) routertest.Router {
+	return subject{router.New[routertest.Message](cfg.Mailbox)}
 }
 
 // subject is the router as the kit calls it: it says which error is which, and
 // the rest is there.
 type subject struct {
-	*router.Router[stress.Message]
+	*router.Router[routertest.Message]
 }
 
-func (subject) Errors() stress.RouterErrors {
-	return stress.RouterErrors{
+func (subject) Errors() routertest.Errors {
+	return routertest.Errors{
 		Unknown: router.ErrUnknown, Taken: router.ErrTaken, Full: router.ErrFull, Closed: router.ErrClosed,
 	}
 }

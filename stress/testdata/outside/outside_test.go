@@ -6,8 +6,8 @@ import (
 	"os"
 	"testing"
 
-	"tensile/stress"
 	"tensile/stress/pooltest"
+	"tensile/stress/routertest"
 )
 
 // fault is what is wrong with the subjects on purpose, where the variable is
@@ -77,18 +77,18 @@ func (l requestLease) Discard() {
 }
 
 func TestRouter(t *testing.T) {
-	stress.TestRouter(t, func(_ testing.TB, cfg stress.RouterConfig) stress.Router {
-		return router{NewRouter[stress.Message](cfg.Mailbox)}
+	routertest.TestRouter(t, func(_ testing.TB, cfg routertest.Config) routertest.Router {
+		return router{NewRouter[routertest.Message](cfg.Mailbox)}
 	})
 }
 
-type router struct{ *Router[stress.Message] }
+type router struct{ *Router[routertest.Message] }
 
-func (router) Errors() stress.RouterErrors {
-	return stress.RouterErrors{Unknown: ErrUnknown, Taken: ErrTaken, Full: ErrFull, Closed: ErrClosed}
+func (router) Errors() routertest.Errors {
+	return routertest.Errors{Unknown: ErrUnknown, Taken: ErrTaken, Full: ErrFull, Closed: ErrClosed}
 }
 
-func (r router) Send(name string, m stress.Message) error {
+func (r router) Send(name string, m routertest.Message) error {
 	if err := r.Router.Send(name, m); err != nil && !(fault == "says taken where it is full" && err == ErrFull) {
 		return err
 	}

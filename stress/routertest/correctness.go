@@ -1,4 +1,4 @@
-package stress
+package routertest
 
 import (
 	"context"
@@ -13,7 +13,7 @@ import (
 	"tensile/stress/measure"
 )
 
-func (k *routerKit) errors(ctx context.Context, t *testing.T) {
+func (k *kit) errors(ctx context.Context, t *testing.T) {
 	r := k.start(t)
 	e := r.Errors()
 	for name, err := range map[string]error{"Unknown": e.Unknown, "Taken": e.Taken, "Full": e.Full, "Closed": e.Closed} {
@@ -72,13 +72,13 @@ func (k *routerKit) errors(ctx context.Context, t *testing.T) {
 }
 
 // order sends from several senders to one name.
-func (k *routerKit) order(ctx context.Context, t *testing.T) {
+func (k *kit) order(ctx context.Context, t *testing.T) {
 	const each = 5000
 	k.traffic(ctx, t, "order", 1, senders*each, nil)
 }
 
 // unregister takes a name out while messages are on the way to it.
-func (k *routerKit) unregister(ctx context.Context, t *testing.T) {
+func (k *kit) unregister(ctx context.Context, t *testing.T) {
 	const n = 100
 	r := k.start(t)
 	l := measure.NewLedger(2*n, n, 2)
@@ -146,7 +146,7 @@ const panicValue = "tensile: deliberate panic of a handler, which a router must 
 
 // panics has some handlers panic, one of them while messages wait, and sends to
 // all the others.
-func (k *routerKit) panics(ctx context.Context, t *testing.T) {
+func (k *kit) panics(ctx context.Context, t *testing.T) {
 	const names, earlier = 1000, 64
 	r := k.start(t)
 	l := measure.NewLedger(names, names, names)

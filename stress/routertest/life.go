@@ -1,4 +1,4 @@
-package stress
+package routertest
 
 import (
 	"context"
@@ -17,11 +17,11 @@ import (
 
 // soon runs what a router does in an instant. Where it does not return that is
 // named, and nothing else is tried.
-func (k *routerKit) soon(criterion, what string, f func()) bool {
+func (k *kit) soon(criterion, what string, f func()) bool {
 	return k.returns(scenario.Settle, criterion, what, f)
 }
 
-func (k *routerKit) returns(within time.Duration, criterion, what string, f func()) bool {
+func (k *kit) returns(within time.Duration, criterion, what string, f func()) bool {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -44,7 +44,7 @@ func (k *routerKit) returns(within time.Duration, criterion, what string, f func
 // may be.
 type solo struct{ inside atomic.Int32 }
 
-func (k *routerKit) enters(s *solo) (leave func()) {
+func (k *kit) enters(s *solo) (leave func()) {
 	if s.inside.Add(1) > 1 {
 		k.Violate("order", "a handler was called while it was at work on another message")
 	}
@@ -52,7 +52,7 @@ func (k *routerKit) enters(s *solo) (leave func()) {
 }
 
 // together has several goroutines do the same at the same time.
-func (k *routerKit) together(f func(i int)) {
+func (k *kit) together(f func(i int)) {
 	wait.All(senders, func(i int) {
 		defer k.Recovered("calls at the same time")
 		f(i)
@@ -61,7 +61,7 @@ func (k *routerKit) together(f func(i int)) {
 
 // names: of several registrations of one name at the same time one succeeds, and
 // it is that handler which is called; of several that unregister it, one does.
-func (k *routerKit) names(ctx context.Context, t *testing.T) {
+func (k *kit) names(ctx context.Context, t *testing.T) {
 	const rounds = 100
 	r := k.start(t)
 	e := r.Errors()
@@ -115,7 +115,7 @@ func (k *routerKit) names(ctx context.Context, t *testing.T) {
 
 // grow: routers begin with nothing, again and again, and grow under those who
 // register. A name must be there for who has registered it, at once and afterwards.
-func (k *routerKit) grow(ctx context.Context, t *testing.T) {
+func (k *kit) grow(ctx context.Context, t *testing.T) {
 	const rounds, names = 40, 512
 	for range rounds {
 		r := k.start(t)
@@ -158,7 +158,7 @@ func (k *routerKit) grow(ctx context.Context, t *testing.T) {
 
 // lives: names come and go, and come back with another handler. What was sent to
 // one life of a name comes to the handler of that life.
-func (k *routerKit) lives(ctx context.Context, t *testing.T) {
+func (k *kit) lives(ctx context.Context, t *testing.T) {
 	const names, rounds, each = senders, 200, 8
 	r := k.start(t)
 	e := r.Errors()
@@ -202,7 +202,7 @@ func (k *routerKit) lives(ctx context.Context, t *testing.T) {
 
 // full: a name whose handler is held fills up, again and again, and each time
 // holds as many; what it refuses never comes, and no other name is full with it.
-func (k *routerKit) full(ctx context.Context, t *testing.T) {
+func (k *kit) full(ctx context.Context, t *testing.T) {
 	const rounds, refusals = 3, 100
 	r := k.start(t)
 	e := r.Errors()
@@ -297,7 +297,7 @@ func (k *routerKit) full(ctx context.Context, t *testing.T) {
 
 // closing: Close returns when everything that was taken is delivered, and takes
 // nothing that it does not deliver.
-func (k *routerKit) closing(ctx context.Context, t *testing.T) {
+func (k *kit) closing(ctx context.Context, t *testing.T) {
 	if k.closingHeld(ctx, t) {
 		const rounds = 30
 		for range rounds {
@@ -310,7 +310,7 @@ func (k *routerKit) closing(ctx context.Context, t *testing.T) {
 }
 
 // closingHeld has messages wait for handlers that are held.
-func (k *routerKit) closingHeld(ctx context.Context, t *testing.T) bool {
+func (k *kit) closingHeld(ctx context.Context, t *testing.T) bool {
 	const names, waiting, late = 4, 400, 40
 	r := k.start(t)
 	e := r.Errors()
@@ -355,7 +355,7 @@ func (k *routerKit) closingHeld(ctx context.Context, t *testing.T) bool {
 }
 
 // heldHandlers are handlers that wait for hold to be closed.
-func (k *routerKit) heldHandlers(l *measure.Ledger, hold chan struct{}, names int) func(int, Message) {
+func (k *kit) heldHandlers(l *measure.Ledger, hold chan struct{}, names int) func(int, Message) {
 	alone := make([]solo, names)
 	return func(i int, m Message) {
 		defer k.enters(&alone[i])()
@@ -365,7 +365,7 @@ func (k *routerKit) heldHandlers(l *measure.Ledger, hold chan struct{}, names in
 }
 
 // closingBusy closes a router that messages are being sent to.
-func (k *routerKit) closingBusy(ctx context.Context, t *testing.T) bool {
+func (k *kit) closingBusy(ctx context.Context, t *testing.T) bool {
 	const names, each, before = 64, 2000, 500
 	r := k.start(t)
 	e := r.Errors()
@@ -408,7 +408,7 @@ func (k *routerKit) closingBusy(ctx context.Context, t *testing.T) bool {
 }
 
 // closedClean audits what a router did that has just been closed.
-func (k *routerKit) closedClean(phase string, l *measure.Ledger) bool {
+func (k *kit) closedClean(phase string, l *measure.Ledger) bool {
 	a := l.Audit(true)
 	if a.Lost > 0 {
 		k.Violate("close", "Close has returned, and %d of %d messages that were taken had not been delivered", a.Lost, a.Sent-a.Refused)
@@ -419,7 +419,7 @@ func (k *routerKit) closedClean(phase string, l *measure.Ledger) bool {
 
 // fair: a name to which messages come without end does not keep others from
 // theirs.
-func (k *routerKit) fair(ctx context.Context, t *testing.T) {
+func (k *kit) fair(ctx context.Context, t *testing.T) {
 	const cold, busy, each, waiting = 8, 2, 1 << 16, 16
 	r := k.start(t)
 	full := r.Errors().Full
@@ -470,7 +470,7 @@ func (k *routerKit) fair(ctx context.Context, t *testing.T) {
 
 // relay: handlers send to other names, and to their own, and register names and
 // unregister them.
-func (k *routerKit) relay(ctx context.Context, t *testing.T) {
+func (k *kit) relay(ctx context.Context, t *testing.T) {
 	const names, tokens, hops = 16, 8, 200
 	const n = tokens * hops
 	r := k.start(t)
@@ -519,13 +519,13 @@ func (k *routerKit) relay(ctx context.Context, t *testing.T) {
 }
 
 // kept: what is over is forgotten, and what was idle wakes up.
-func (k *routerKit) kept(ctx context.Context, t *testing.T) {
+func (k *kit) kept(ctx context.Context, t *testing.T) {
 	k.wakes(ctx, t)
 	k.Unrecorded(func() { k.forgets(ctx, t) })
 }
 
 // wakes sends to names that have been idle.
-func (k *routerKit) wakes(ctx context.Context, t *testing.T) {
+func (k *kit) wakes(ctx context.Context, t *testing.T) {
 	const most, rounds = 1000, 2
 	names := min(k.N, most)
 	r := k.start(t)
@@ -561,7 +561,7 @@ const (
 
 // forgets registers and unregisters very many names, and sends very many
 // messages to one.
-func (k *routerKit) forgets(ctx context.Context, t *testing.T) {
+func (k *kit) forgets(ctx context.Context, t *testing.T) {
 	const names, messages = 5000, 50_000
 	r := k.start(t)
 	const all = (1 + scenario.KeptRounds) * messages

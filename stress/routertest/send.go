@@ -1,4 +1,4 @@
-package stress
+package routertest
 
 import (
 	"context"
@@ -15,7 +15,7 @@ import (
 
 // send hands message id to the router until it is taken; a full mailbox is
 // tried again. It returns false if ctx ended, or the error is another one.
-func (k *routerKit) send(ctx context.Context, r Router, full error, l *measure.Ledger, id uint64, to int, name string) bool {
+func (k *kit) send(ctx context.Context, r Router, full error, l *measure.Ledger, id uint64, to int, name string) bool {
 	l.Send(id, to)
 	for tries := 0; ; tries++ {
 		err := r.Send(name, message(id))
@@ -33,7 +33,7 @@ func (k *routerKit) send(ctx context.Context, r Router, full error, l *measure.L
 
 // settle waits until count has reached n, or nothing more has come for as long
 // as patience.
-func (k *routerKit) settle(ctx context.Context, count *atomic.Int64, n int, patience time.Duration) {
+func (k *kit) settle(ctx context.Context, count *atomic.Int64, n int, patience time.Duration) {
 	pause := time.NewTicker(time.Millisecond)
 	defer pause.Stop()
 	last, since := int64(-1), time.Now()
@@ -51,7 +51,7 @@ func (k *routerKit) settle(ctx context.Context, count *atomic.Int64, n int, pati
 
 // traffic sends n messages in all to names and audits them. rec, if not nil,
 // takes the time at which each was delivered.
-func (k *routerKit) traffic(ctx context.Context, t *testing.T, phase string, names, n int, rec *measure.Recorder) {
+func (k *kit) traffic(ctx context.Context, t *testing.T, phase string, names, n int, rec *measure.Recorder) {
 	r := k.start(t)
 	full := r.Errors().Full
 	each := (n + senders - 1) / senders

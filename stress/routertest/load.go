@@ -1,4 +1,4 @@
-package stress
+package routertest
 
 import (
 	"context"
@@ -18,7 +18,7 @@ import (
 )
 
 // idle measures what N names cost that have nothing to do.
-func (k *routerKit) idle(ctx context.Context, t *testing.T) {
+func (k *kit) idle(ctx context.Context, t *testing.T) {
 	table := make([]string, k.N)
 	for i := range table {
 		table[i] = fmt.Sprintf("idle-%d", i)
@@ -39,7 +39,7 @@ func (k *routerKit) idle(ctx context.Context, t *testing.T) {
 
 // inFlight has N messages taken and none handled, to names whose handlers are
 // held.
-func (k *routerKit) inFlight(ctx context.Context, t *testing.T) {
+func (k *kit) inFlight(ctx context.Context, t *testing.T) {
 	n := k.N
 	names := (n + heldPerName - 1) / heldPerName
 	r := k.start(t)
@@ -77,11 +77,11 @@ func (k *routerKit) inFlight(ctx context.Context, t *testing.T) {
 	})
 }
 
-func (k *routerKit) messages() int {
+func (k *kit) messages() int {
 	return min(max(10*k.N, scenario.MinMessages), scenario.MaxMessages)
 }
 
-func (k *routerKit) throughput(ctx context.Context, t *testing.T) {
+func (k *kit) throughput(ctx context.Context, t *testing.T) {
 	n := k.messages()
 	rec := measure.NewRecorder(n + senders)
 	k.UnderLoad(func() { k.traffic(ctx, t, "throughput", k.N, n, rec) })
@@ -96,7 +96,7 @@ func (k *routerKit) throughput(ctx context.Context, t *testing.T) {
 	})
 }
 
-func (k *routerKit) steady(ctx context.Context, t *testing.T) {
+func (k *kit) steady(ctx context.Context, t *testing.T) {
 	// Generators that look at the clock for each message offer less than senders
 	// that do not: the load is sized by what these can offer.
 	most, _, _, ok := k.offerSteady(ctx, t, k.messages()/4, k.rate)
@@ -113,7 +113,7 @@ func (k *routerKit) steady(ctx context.Context, t *testing.T) {
 }
 
 // offerSteady offers n messages at a rate, and keeps their ledger.
-func (k *routerKit) offerSteady(ctx context.Context, t *testing.T, n int, rate float64) (out load.Open, l measure.Latency, series []measure.Bin, ok bool) {
+func (k *kit) offerSteady(ctx context.Context, t *testing.T, n int, rate float64) (out load.Open, l measure.Latency, series []measure.Bin, ok bool) {
 	each, names := n/scenario.Generators, k.N
 	n = each * scenario.Generators
 	r := k.start(t)
@@ -153,7 +153,7 @@ func (k *routerKit) offerSteady(ctx context.Context, t *testing.T, n int, rate f
 }
 
 // explored lets the router be taken beyond the scenario.
-func (k *routerKit) explored(t *testing.T) {
+func (k *kit) explored(t *testing.T) {
 	k.Explore(k.rate, scenario.Loads{
 		Burst: func(ctx context.Context, n int) (float64, error) {
 			rec := measure.NewRecorder(n + senders)
@@ -169,7 +169,7 @@ func (k *routerKit) explored(t *testing.T) {
 
 // churn unregisters and registers a tenth of the names while all of them get
 // messages: those are delivered or refused, and the rest notice nothing.
-func (k *routerKit) churn(ctx context.Context, t *testing.T) {
+func (k *kit) churn(ctx context.Context, t *testing.T) {
 	names := max(k.N, 10)
 	n := k.messages() / 2
 	each := n / senders

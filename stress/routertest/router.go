@@ -1,4 +1,4 @@
-package stress
+package routertest
 
 import (
 	"errors"
@@ -29,14 +29,14 @@ type Router interface {
 	// Close returns when everything taken was delivered.
 	Close() error
 	// Errors are those that the other methods return, for errors.Is.
-	Errors() RouterErrors
+	Errors() Errors
 }
 
-// RouterErrors are the distinct errors of a Router.
-type RouterErrors struct{ Unknown, Taken, Full, Closed error }
+// Errors are the distinct errors of a Router.
+type Errors struct{ Unknown, Taken, Full, Closed error }
 
-// RouterConfig is what the kit asks of a router.
-type RouterConfig struct {
+// Config is what the kit asks of a router.
+type Config struct {
 	Mailbox int // messages that a name holds before Send returns Full
 }
 
@@ -56,8 +56,8 @@ const (
 )
 
 // TestRouter takes the routers that open returns through the routing scenario.
-func TestRouter(t *testing.T, open func(testing.TB, RouterConfig) Router) {
-	k := &routerKit{Scenario: scenario.Begin(t, validate.Routing), open: open}
+func TestRouter(t *testing.T, open func(testing.TB, Config) Router) {
+	k := &kit{Scenario: scenario.Begin(t, validate.Routing), open: open}
 	ok := k.Phase("errors", k.errors)
 	ok = k.Phase("full", k.full) && ok
 	ok = k.Phase("order", k.order) && ok
@@ -87,34 +87,34 @@ func TestRouter(t *testing.T, open func(testing.TB, RouterConfig) Router) {
 	}
 }
 
-type routerKit struct {
+type kit struct {
 	*scenario.Scenario
-	open func(testing.TB, RouterConfig) Router
+	open func(testing.TB, Config) Router
 	rate float64
 }
 
-func (k *routerKit) start(t testing.TB) Router {
-	r := k.open(t, RouterConfig{Mailbox: mailbox})
+func (k *kit) start(t testing.TB) Router {
+	r := k.open(t, Config{Mailbox: mailbox})
 	k.Subject(r)
 	return r
 }
 
 // close closes a router, which may have a lot to deliver yet.
-func (k *routerKit) close(r Router) bool {
+func (k *kit) close(r Router) bool {
 	return k.closeWithin(scenario.PhaseBound/2*time.Duration(k.Hundreds()), r)
 }
 
 // closeSoon closes a router to which little was sent.
-func (k *routerKit) closeSoon(r Router) bool { return k.closeWithin(scenario.Settle, r) }
+func (k *kit) closeSoon(r Router) bool { return k.closeWithin(scenario.Settle, r) }
 
-func (k *routerKit) closeWithin(d time.Duration, r Router) bool {
+func (k *kit) closeWithin(d time.Duration, r Router) bool {
 	return k.returns(d, "close", "Close", func() {
 		k.must(r.Close(), "Close")
 	})
 }
 
 // must fails the scenario with what was tried if err is not nil.
-func (k *routerKit) must(err error, what string) bool {
+func (k *kit) must(err error, what string) bool {
 	if err != nil {
 		k.Fail("routing: %s returned %v", what, err)
 	}
@@ -124,7 +124,7 @@ func (k *routerKit) must(err error, what string) bool {
 // register gives n names handlers that are told which of them they are for, and
 // returns the names. Several goroutines register at the same time, as a router
 // that grows under its callers must not lose any.
-func (k *routerKit) register(r Router, prefix string, n int, handle func(i int, m Message)) (table []string, ok bool) {
+func (k *kit) register(r Router, prefix string, n int, handle func(i int, m Message)) (table []string, ok bool) {
 	table = make([]string, n)
 	var all sync.WaitGroup
 	var failed atomic.Bool
@@ -143,7 +143,7 @@ func (k *routerKit) register(r Router, prefix string, n int, handle func(i int, 
 }
 
 // judge measures the criteria that all phases add to.
-func (k *routerKit) judge() {
+func (k *kit) judge() {
 	a := k.Account
 	if a.Sent == 0 {
 		return
@@ -154,8 +154,8 @@ func (k *routerKit) judge() {
 }
 
 // BenchmarkRouter measures messages from parallel senders to 100,000 names.
-func BenchmarkRouter(b *testing.B, open func(testing.TB, RouterConfig) Router) {
-	r := open(b, RouterConfig{Mailbox: mailbox})
+func BenchmarkRouter(b *testing.B, open func(testing.TB, Config) Router) {
+	r := open(b, Config{Mailbox: mailbox})
 	full := r.Errors().Full
 	table := make([]string, validate.BaseScale)
 	var handled atomic.Int64
