@@ -19,6 +19,7 @@ import (
 	"tensile/registry"
 	"tensile/stress"
 	"tensile/stress/balancertest"
+	"tensile/stress/conntest"
 	"tensile/stress/node"
 	"tensile/stress/pooltest"
 	"tensile/stress/routertest"
@@ -115,7 +116,7 @@ func BenchmarkChaos(b *testing.B) {
 }
 
 func BenchmarkMemory(b *testing.B) {
-	stress.BenchmarkConnections(b, func(_ testing.TB, cfg stress.ConnectionsConfig) stress.Connections {
+	conntest.BenchmarkServer(b, func(_ testing.TB, cfg conntest.Config) conntest.Server {
 		if cfg.Idle {
 			return nil
 		}
@@ -159,8 +160,8 @@ func (h *holder) answer(conn net.Conn) {
 		delete(h.open, conn)
 		h.mu.Unlock()
 	}()
-	var session stress.Session
-	var frame [stress.FrameSize]byte
+	var session conntest.State
+	var frame [conntest.FrameSize]byte
 	for {
 		if _, err := io.ReadFull(conn, frame[:]); err != nil {
 			return

@@ -6,10 +6,10 @@ import (
 	"sync"
 	"syscall"
 
-	"tensile/stress"
+	"tensile/stress/conntest"
 )
 
-func init() { openIdleTCP = func() stress.Connections { return newPolled() } }
+func init() { openIdleTCP = func() conntest.Server { return newPolled() } }
 
 // polled is a server of TCP connections that keeps one goroutine for all of
 // them: it waits for the kernel to say which have something to read.
@@ -26,7 +26,7 @@ type polled struct {
 type polledConn struct {
 	conn    net.Conn
 	raw     syscall.RawConn
-	session stress.Session
+	session conntest.State
 	begun   []byte // a request of which some is missing
 }
 
@@ -107,7 +107,7 @@ func (s *polled) poll() {
 
 // answer answers what has come in, and says whether the connection goes on.
 func (c *polledConn) answer() bool {
-	var frame [stress.FrameSize]byte
+	var frame [conntest.FrameSize]byte
 	have := copy(frame[:], c.begun)
 	var n int
 	var failed error

@@ -13,7 +13,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 
-	"tensile/stress"
+	"tensile/stress/conntest"
 )
 
 func TestPlantedConnections(t *testing.T) {
@@ -70,7 +70,7 @@ func TestOtherSoundConnections(t *testing.T) {
 
 // plantedConnections make a server with a fault, or a noisy one: in memory with
 // a goroutine each, and nothing else, as one fault needs no more.
-var plantedConnections = map[string]func() stress.Connections{
+var plantedConnections = map[string]func() conntest.Server{
 	"leaks 64 bytes a request":          onRequest(func(*plantedServer, int64) { leak64() }),
 	"leaks 64 bytes a request over TCP": onRequest(func(*plantedServer, int64) { leak64() }),
 	"grows a map":                       onRequest(func(s *plantedServer, n int64) { s.remember(n) }),
@@ -109,7 +109,7 @@ var plantedConnections = map[string]func() stress.Connections{
 		return n, err
 	}),
 	"takes 6 KB a connection":      onConnection(func(c *plantedConn) { c.ballast = make([]byte, 6<<10) }),
-	"has a goroutine for the idle": func() stress.Connections { return new(goroutineEach) },
+	"has a goroutine for the idle": func() conntest.Server { return new(goroutineEach) },
 	"loses a reply":                onReply(700, 2, func(*plantedConn, []byte) error { return nil }),
 	"doubles a reply":              onReply(700, 2, func(c *plantedConn, reply []byte) error { return errors.Join(c.send(reply), c.send(reply)) }),
 	// Where there are few connections the last one gets seven.
@@ -120,14 +120,14 @@ var plantedConnections = map[string]func() stress.Connections{
 		return c.send(reply)
 	}),
 	"hangs up": onReply(700, 2, func(c *plantedConn, _ []byte) error { return errors.Join(io.EOF, c.Conn.Close()) }),
-	"forgets a session": func() stress.Connections {
+	"forgets a session": func() conntest.Server {
 		return &plantedServer{goroutineEach: goroutineEach{before: func(c *heldConn) {
 			if c.Conn.(*plantedConn).is(700, 2) {
-				c.session = stress.Session{}
+				c.session = conntest.State{}
 			}
 		}}}
 	},
-	"mixes up sessions": func() stress.Connections {
+	"mixes up sessions": func() conntest.Server {
 		return &plantedServer{goroutineEach: goroutineEach{before: func(c *heldConn) {
 			if c.Conn.(*plantedConn).is(700, 2) {
 				c.session = c.prev.session
@@ -153,7 +153,7 @@ var plantedConnections = map[string]func() stress.Connections{
 		}
 	}),
 	"offers nothing": nil,
-	"idle over TCP":  func() stress.Connections { return openIdleTCP() },
+	"idle over TCP":  func() conntest.Server { return openIdleTCP() },
 
 	"fills a cache": onRequest(func(s *plantedServer, n int64) {
 		if n < 6000 {
@@ -177,16 +177,16 @@ var plantedConnections = map[string]func() stress.Connections{
 
 // openPlanted opens the server with the fault that is planted, if that belongs
 // here.
-func openPlanted(cfg stress.ConnectionsConfig) (s stress.Connections, ok bool) {
+func openPlanted(cfg conntest.Config) (s conntest.Server, ok bool) {
 	open, ok := plantedConnections[planted]
-	asked := stress.ConnectionsConfig{Network: "memory"}
+	asked := conntest.Config{Network: "memory"}
 	switch planted {
 	case "leaks 64 bytes a request over TCP":
 		asked.Network = "tcp"
 	case "has a goroutine for the idle":
 		asked.Idle = true
 	case "idle over TCP":
-		asked = stress.ConnectionsConfig{Network: "tcp", Idle: true}
+		asked = conntest.Config{Network: "tcp", Idle: true}
 	}
 	if open == nil || cfg != asked {
 		return nil, ok
@@ -217,21 +217,21 @@ type plantedServer struct {
 	swapReply []byte
 }
 
-func onRequest(do func(*plantedServer, int64)) func() stress.Connections {
-	return func() stress.Connections { return &plantedServer{request: do} }
+func onRequest(do func(*plantedServer, int64)) func() conntest.Server {
+	return func() conntest.Server { return &plantedServer{request: do} }
 }
 
-func onConnection(do func(*plantedConn)) func() stress.Connections {
-	return func() stress.Connections { return &plantedServer{accepted: do} }
+func onConnection(do func(*plantedConn)) func() conntest.Server {
+	return func() conntest.Server { return &plantedServer{accepted: do} }
 }
 
-func onRead(read func(*plantedConn, []byte) (int, error)) func() stress.Connections {
-	return func() stress.Connections { return &plantedServer{read: read} }
+func onRead(read func(*plantedConn, []byte) (int, error)) func() conntest.Server {
+	return func() conntest.Server { return &plantedServer{read: read} }
 }
 
 // onReply has a reply of one connection sent in another way.
-func onReply(caller uint64, n int64, send func(*plantedConn, []byte) error) func() stress.Connections {
-	return func() stress.Connections {
+func onReply(caller uint64, n int64, send func(*plantedConn, []byte) error) func() conntest.Server {
+	return func() conntest.Server {
 		return &plantedServer{reply: func(c *plantedConn, reply []byte) error {
 			if c.is(caller, n) {
 				return send(c, reply)
@@ -241,8 +241,8 @@ func onReply(caller uint64, n int64, send func(*plantedConn, []byte) error) func
 	}
 }
 
-func onClose(end func(*plantedServer) error) func() stress.Connections {
-	return func() stress.Connections { return &plantedServer{close: end} }
+func onClose(end func(*plantedServer) error) func() conntest.Server {
+	return func() conntest.Server { return &plantedServer{close: end} }
 }
 
 func (s *plantedServer) Serve(l net.Listener) error {
@@ -374,7 +374,7 @@ func (c *plantedConn) Read(b []byte) (int, error) {
 		return c.server.read(c, b)
 	}
 	n, err := c.Conn.Read(b)
-	if n == stress.FrameSize {
+	if n == conntest.FrameSize {
 		c.caller = binary.LittleEndian.Uint64(b)
 	}
 	if n > 0 && c.server.request != nil {

@@ -7,14 +7,14 @@ import (
 	"sync"
 	"testing"
 
-	"tensile/stress"
+	"tensile/stress/conntest"
 )
 
-func TestStressConnections(t *testing.T) { stress.TestConnections(t, openConnections) }
+func TestStressConnections(t *testing.T) { conntest.TestServer(t, openConnections) }
 
-func BenchmarkConnections(b *testing.B) { stress.BenchmarkConnections(b, openConnections) }
+func BenchmarkConnections(b *testing.B) { conntest.BenchmarkServer(b, openConnections) }
 
-func openConnections(tb testing.TB, cfg stress.ConnectionsConfig) stress.Connections {
+func openConnections(tb testing.TB, cfg conntest.Config) conntest.Server {
 	if s, ok := openPlanted(cfg); ok {
 		return s
 	}
@@ -31,7 +31,7 @@ func openConnections(tb testing.TB, cfg stress.ConnectionsConfig) stress.Connect
 
 // openIdleTCP opens a server of TCP connections without a goroutine each, on
 // systems for which there is one.
-var openIdleTCP func() stress.Connections
+var openIdleTCP func() conntest.Server
 
 // goroutineEach is a server with a goroutine for each connection.
 type goroutineEach struct {
@@ -46,7 +46,7 @@ type goroutineEach struct {
 // heldConn is a connection with its state, in a ring: a map would take more.
 type heldConn struct {
 	net.Conn
-	session    stress.Session
+	session    conntest.State
 	prev, next *heldConn
 }
 
@@ -89,7 +89,7 @@ func (s *goroutineEach) answer(c *heldConn) {
 		c.prev.next, c.next.prev = c.next, c.prev
 		s.mu.Unlock()
 	}()
-	var frame [stress.FrameSize]byte
+	var frame [conntest.FrameSize]byte
 	for {
 		if _, err := io.ReadFull(c.Conn, frame[:]); err != nil {
 			return
@@ -131,8 +131,8 @@ type eventDriven struct {
 }
 
 type eventConn struct {
-	stress.EventConn
-	session    stress.Session
+	conntest.EventConn
+	session    conntest.State
 	server     *eventDriven
 	prev, next *eventConn // in the ring
 	behind     *eventConn // in the line
@@ -160,7 +160,7 @@ func (s *eventDriven) Serve(l net.Listener) error {
 		if err != nil {
 			return err
 		}
-		c := &eventConn{EventConn: conn.(stress.EventConn), server: s}
+		c := &eventConn{EventConn: conn.(conntest.EventConn), server: s}
 		s.mu.Lock()
 		if s.closed {
 			s.mu.Unlock()
@@ -229,7 +229,7 @@ func (s *eventDriven) serve() {
 
 // answer answers what is complete, and says whether the connection has ended.
 func (c *eventConn) answer() (ended bool) {
-	var frame [stress.FrameSize]byte
+	var frame [conntest.FrameSize]byte
 	for {
 		n, last := c.Readable()
 		if n < len(frame) {

@@ -1,4 +1,4 @@
-package stress
+package conntest
 
 import (
 	"context"
@@ -29,7 +29,7 @@ type host struct {
 }
 
 // start executes the test again as a host.
-func (k *connectionsKit) start(name string, cfg hostConfig) (*host, error) {
+func (k *kit) start(name string, cfg hostConfig) (*host, error) {
 	h := &host{hostConfig: cfg, name: name}
 	var o proc.Options
 	if o.Output = k.LogFile(strings.NewReplacer(" ", "-", ",", "").Replace(name)); o.Output != nil {
@@ -81,7 +81,7 @@ func each(hosts []*host, do func(*host)) {
 }
 
 // all has hosts do something at once, and says whether none failed.
-func (k *connectionsKit) all(ctx context.Context, hosts []*host, r func(*host) hostRequest) bool {
+func (k *kit) all(ctx context.Context, hosts []*host, r func(*host) hostRequest) bool {
 	ok := true
 	var mu sync.Mutex
 	each(hosts, func(h *host) {
@@ -136,7 +136,7 @@ func (d *kind) held() (a exchange.Account) {
 
 // sound names what callers of a kind found wrong since it was called last, and
 // says whether that is nothing.
-func (k *connectionsKit) sound(d *kind, when string) bool {
+func (k *kit) sound(d *kind, when string) bool {
 	a := d.held()
 	faults := a.Faults()
 	if faults == d.faults {
@@ -151,7 +151,7 @@ func (k *connectionsKit) sound(d *kind, when string) bool {
 
 // connect opens N connections of each kind, in processes of their own, and
 // measures what one takes.
-func (k *connectionsKit) connect(ctx context.Context, _ *testing.T) {
+func (k *kit) connect(ctx context.Context, _ *testing.T) {
 	var kinds sync.WaitGroup
 	for _, d := range k.kinds {
 		d.n = k.N
@@ -194,13 +194,13 @@ func (k *connectionsKit) connect(ctx context.Context, _ *testing.T) {
 // itself takes is small beside them.
 const fewestToMeasure = 1000
 
-func (k *connectionsKit) startHosts(d *kind) bool {
+func (k *kit) startHosts(d *kind) bool {
 	var err error
 	add := func(name string, cfg hostConfig) {
 		if err != nil {
 			return
 		}
-		cfg.ConnectionsConfig, cfg.Goroutines = d.ConnectionsConfig, d.goroutines
+		cfg.Config, cfg.Goroutines = d.Config, d.goroutines
 		var h *host
 		if h, err = k.start(name, cfg); err == nil {
 			h.of = d.n
@@ -223,7 +223,7 @@ func (k *connectionsKit) startHosts(d *kind) bool {
 }
 
 // connectKind opens the connections of one kind.
-func (k *connectionsKit) connectKind(ctx context.Context, d *kind) {
+func (k *kit) connectKind(ctx context.Context, d *kind) {
 	before := measure.ReadKernel()
 	server := d.addresses()
 	if !k.all(ctx, d.callers(), func(h *host) hostRequest { return hostRequest{Do: doConnect, Server: server[h]} }) ||

@@ -1,4 +1,4 @@
-package stress
+package conntest
 
 // addresses is how many addresses of the loopback callers may have: Linux
 // answers to all of 127.0.0.0/8.

@@ -1,4 +1,4 @@
-package stress
+package conntest
 
 import (
 	"context"
@@ -21,7 +21,7 @@ import (
 // the subject, the callers of the kit. hostConfig is what it is told when it
 // starts.
 type hostConfig struct {
-	ConnectionsConfig
+	Config
 	Serves, Calls bool
 	First         uint64  // number of the first connection
 	Pair          int     // over TCP, which pair of processes it is in, from 1
@@ -67,7 +67,7 @@ type hostReply struct {
 type hostState struct {
 	hostConfig
 	reply    hostReply
-	subject  Connections
+	subject  Server
 	pauses   measure.PauseMeter
 	baseline measure.Baseline
 	memory   *pipe.Listener // nil over TCP
@@ -78,7 +78,7 @@ type hostState struct {
 }
 
 // siteOfConnections is where the test is executed again to be a host.
-func siteOfConnections(tb testing.TB, open func(testing.TB, ConnectionsConfig) Connections) *proc.Site {
+func siteOfConnections(tb testing.TB, open func(testing.TB, Config) Server) *proc.Site {
 	site := proc.At(tb, "connections")
 	if site.Child() {
 		site.Serve(func(link *proc.Link) error { return hostConnections(tb, open, link) })
@@ -87,15 +87,15 @@ func siteOfConnections(tb testing.TB, open func(testing.TB, ConnectionsConfig) C
 }
 
 // hostConnections is the whole life of a host.
-func hostConnections(tb testing.TB, open func(testing.TB, ConnectionsConfig) Connections, link *proc.Link) error {
+func hostConnections(tb testing.TB, open func(testing.TB, Config) Server, link *proc.Link) error {
 	h := &hostState{}
 	if err := link.Config(&h.hostConfig); err != nil {
 		return err
 	}
 	if h.Serves {
 		// On the goroutine of the test, so that open can end it.
-		if h.subject = open(tb, h.ConnectionsConfig); h.subject == nil {
-			return fmt.Errorf("open returned no server for %+v, though it did before", h.ConnectionsConfig)
+		if h.subject = open(tb, h.Config); h.subject == nil {
+			return fmt.Errorf("open returned no server for %+v, though it did before", h.Config)
 		}
 		h.reply.Subject = scenario.TypeName(h.subject)
 	}
@@ -243,12 +243,12 @@ func (h *hostState) dialler(server string) func(context.Context, int) (net.Conn,
 
 // served is a server of the subject at work.
 type served struct {
-	subject  Connections
+	subject  Server
 	listener net.Listener
 	ended    chan struct{} // closed when Serve has returned
 }
 
-func serve(subject Connections, l net.Listener) *served {
+func serve(subject Server, l net.Listener) *served {
 	s := &served{subject: subject, listener: l, ended: make(chan struct{})}
 	go func() {
 		defer close(s.ended)

@@ -1,4 +1,4 @@
-package stress
+package conntest
 
 import (
 	"context"
@@ -21,7 +21,7 @@ const (
 // churn has connections come and go while the others are held, in rounds. What a
 // server keeps of those that are gone it keeps in each round. The first shows
 // nothing, as what a server keeps for the next connection it makes then.
-func (k *connectionsKit) churn(ctx context.Context, _ *testing.T) {
+func (k *kit) churn(ctx context.Context, _ *testing.T) {
 	var kinds sync.WaitGroup
 	for _, d := range k.kinds {
 		kinds.Go(func() {
@@ -58,7 +58,7 @@ func (d *kind) churned() int {
 
 // rounds are the levels after each round: what is counted as requests there are
 // connections.
-func (k *connectionsKit) rounds(ctx context.Context, d *kind) (levels []report.Level, ok bool) {
+func (k *kit) rounds(ctx context.Context, d *kind) (levels []report.Level, ok bool) {
 	server, callers := d.addresses(), d.callers()
 	for round := range churnRounds {
 		if !k.all(ctx, callers, func(h *host) hostRequest {
@@ -83,7 +83,7 @@ func (k *connectionsKit) rounds(ctx context.Context, d *kind) (levels []report.L
 
 // ended reads what the servers hold until there are no more goroutines than
 // before, or for as long as the ends of connections may take to be seen.
-func (k *connectionsKit) ended(ctx context.Context, d *kind, before float64) (w *watched, ok bool) {
+func (k *kit) ended(ctx context.Context, d *kind, before float64) (w *watched, ok bool) {
 	w = new(watched)
 	wait.Until(ctx, scenario.Settle, func() bool {
 		ok = k.all(ctx, d.servers(), only(doRead))

@@ -1,4 +1,4 @@
-package stress
+package conntest
 
 import (
 	"net"
@@ -13,11 +13,11 @@ import (
 	"tensile/stress/validate"
 )
 
-// Connections is what the memory scenario drives: a server that holds
+// Server is what the memory scenario drives: a server that holds
 // connections with their state. On each come requests of FrameSize bytes; the
-// server has the Session of the connection turn each into its reply, and writes
+// server has the State of the connection turn each into its reply, and writes
 // that back, in order.
-type Connections interface {
+type Server interface {
 	// Serve accepts connections and answers on them until Close. What it
 	// returns then does not matter.
 	Serve(net.Listener) error
@@ -26,9 +26,9 @@ type Connections interface {
 	Close() error
 }
 
-// ConnectionsConfig is what the kit asks of a server. Where there is none of
+// Config is what the kit asks of a server. Where there is none of
 // that kind, open returns nil, and the report says "not offered".
-type ConnectionsConfig struct {
+type Config struct {
 	// Network is what Serve gets: "tcp" for a *net.TCPListener, or "memory" for
 	// a listener whose connections are EventConns.
 	Network string
@@ -55,25 +55,25 @@ var _ EventConn = (*pipe.Conn)(nil)
 // FrameSize is the length of a request and of its reply, in bytes.
 const FrameSize = exchange.Size
 
-// Session is the state of one connection, 80 bytes. Every reply depends on all
+// State is the state of one connection, 80 bytes. Every reply depends on all
 // of it, so that a state that is lost, stale or another connection's shows. The
 // zero value is that of a new connection. It is not safe for concurrent use.
-type Session struct{ state exchange.State }
+type State struct{ state exchange.State }
 
 // Answer turns the request in frame into its reply.
-func (s *Session) Answer(frame *[FrameSize]byte) { s.state.Answer((*exchange.Frame)(frame)) }
+func (s *State) Answer(frame *[FrameSize]byte) { s.state.Answer((*exchange.Frame)(frame)) }
 
-// TestConnections takes the servers that open returns through the memory
+// TestServer takes the servers that open returns through the memory
 // scenario. It holds N connections of each kind that is offered: in memory with
 // a goroutine each, in memory with none while idle, and over TCP between
 // processes. Each kind has processes of its own, in which open is called again:
 // so that what is measured there is the server's alone.
-func TestConnections(t *testing.T, open func(testing.TB, ConnectionsConfig) Connections) {
+func TestServer(t *testing.T, open func(testing.TB, Config) Server) {
 	site := siteOfConnections(t, open)
 	if site.Child() {
 		return
 	}
-	k := &connectionsKit{Scenario: scenario.Begin(t, validate.Memory), open: open, site: site}
+	k := &kit{Scenario: scenario.Begin(t, validate.Memory), open: open, site: site}
 	defer k.stop()
 	ok := k.Phase("answers", k.answers)
 	if len(k.kinds) == 0 {
@@ -95,10 +95,10 @@ func TestConnections(t *testing.T, open func(testing.TB, ConnectionsConfig) Conn
 	}
 }
 
-// connectionsKit is the scenario with the processes that hold connections.
-type connectionsKit struct {
+// kit is the scenario with the processes that hold connections.
+type kit struct {
 	*scenario.Scenario
-	open    func(testing.TB, ConnectionsConfig) Connections
+	open    func(testing.TB, Config) Server
 	site    *proc.Site
 	kinds   []*kind // those that are offered
 	account exchange.Account
@@ -108,7 +108,7 @@ type connectionsKit struct {
 // kind is a kind of connections: what is asked for, where it is held, and what
 // came of it.
 type kind struct {
-	ConnectionsConfig
+	Config
 	id   string
 	name string // for people
 	// The criteria of this kind.
@@ -124,10 +124,10 @@ type kind struct {
 // Of the last two only the first that is offered is held.
 func allKinds() []*kind {
 	return []*kind{
-		{ConnectionsConfig: ConnectionsConfig{Network: networkMemory}, id: "goroutine_each", name: "in memory, a goroutine each", count: "connections", reach: "goroutine_reach"},
-		{ConnectionsConfig: ConnectionsConfig{Network: networkMemory, Idle: true}, id: "idle", name: "in memory, none while idle", count: "idle_connections", reach: "idle_reach"},
-		{ConnectionsConfig: ConnectionsConfig{Network: networkTCP}, id: "tcp", name: "TCP, a goroutine each", count: "tcp_connections"},
-		{ConnectionsConfig: ConnectionsConfig{Network: networkTCP, Idle: true}, id: "tcp_idle", name: "TCP, none while idle", count: "tcp_connections"},
+		{Config: Config{Network: networkMemory}, id: "goroutine_each", name: "in memory, a goroutine each", count: "connections", reach: "goroutine_reach"},
+		{Config: Config{Network: networkMemory, Idle: true}, id: "idle", name: "in memory, none while idle", count: "idle_connections", reach: "idle_reach"},
+		{Config: Config{Network: networkTCP}, id: "tcp", name: "TCP, a goroutine each", count: "tcp_connections"},
+		{Config: Config{Network: networkTCP, Idle: true}, id: "tcp_idle", name: "TCP, none while idle", count: "tcp_connections"},
 	}
 }
 
@@ -137,7 +137,7 @@ const (
 )
 
 // book adds what callers in this process say, and names what is wrong.
-func (k *connectionsKit) book(where string, a exchange.Account) {
+func (k *kit) book(where string, a exchange.Account) {
 	k.account = k.account.Add(a)
 	for _, e := range a.Examples {
 		k.Fail("memory, %s: %s", where, e)
@@ -145,7 +145,7 @@ func (k *connectionsKit) book(where string, a exchange.Account) {
 }
 
 // conclude measures the criteria that all phases add to.
-func (k *connectionsKit) conclude() {
+func (k *kit) conclude() {
 	a := k.account
 	if a.Sent == 0 {
 		return
@@ -181,7 +181,7 @@ func (k *connectionsKit) conclude() {
 }
 
 // stop ends all hosts, and adds up what their callers found.
-func (k *connectionsKit) stop() {
+func (k *kit) stop() {
 	each(k.hosts((*kind).all), func(h *host) {
 		if err := h.process.Close(); err != nil && !h.lost {
 			k.Fail("memory, %s: %v", h.name, err)
@@ -194,7 +194,7 @@ func (k *connectionsKit) stop() {
 }
 
 // peaks judges the largest process of those in memory, and of those over TCP.
-func (k *connectionsKit) peaks() {
+func (k *kit) peaks() {
 	largest := make(map[string]int64)
 	for _, d := range k.kinds {
 		criterion := "peak"
@@ -213,7 +213,7 @@ func (k *connectionsKit) peaks() {
 }
 
 // hosts are those of all kinds that pick picks.
-func (k *connectionsKit) hosts(pick func(*kind) []*host) (hosts []*host) {
+func (k *kit) hosts(pick func(*kind) []*host) (hosts []*host) {
 	for _, d := range k.kinds {
 		hosts = append(hosts, pick(d)...)
 	}

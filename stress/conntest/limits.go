@@ -1,4 +1,4 @@
-package stress
+package conntest
 
 import (
 	"fmt"
@@ -23,7 +23,7 @@ const (
 // planTCP decides how many TCP connections are held and by how many pairs of
 // processes: by one where a process may have enough descriptors, else by as many
 // as it takes. What does not fit is cut, and said.
-func (k *connectionsKit) planTCP(d *kind) {
+func (k *kit) planTCP(d *kind) {
 	d.n, d.pairs = k.N, 1
 	limit, restore := measure.RaiseDescriptorLimit(k.N + scenario.SpareFiles + churnFiles)
 	k.T.Cleanup(restore)
@@ -46,7 +46,7 @@ func (k *connectionsKit) planTCP(d *kind) {
 }
 
 // cut lowers the number of connections to what fits, and says why.
-func (k *connectionsKit) cut(d *kind, fit int, why string) {
+func (k *kit) cut(d *kind, fit int, why string) {
 	if fit = max(fit, 1); fit < d.n {
 		k.Note("TCP connections cut from %d to %d: %s.", d.n, fit, why)
 		d.n = fit

@@ -1,4 +1,4 @@
-package stress
+package conntest
 
 import (
 	"context"
@@ -20,13 +20,13 @@ const few = 64
 
 // answers asks for each kind of server, and puts those that are offered to the
 // test with few connections, in this process.
-func (k *connectionsKit) answers(ctx context.Context, t *testing.T) {
+func (k *kit) answers(ctx context.Context, t *testing.T) {
 	for _, d := range allKinds() {
 		if n := len(k.kinds); d.Network == networkTCP && n > 0 && k.kinds[n-1].Network == networkTCP {
 			continue // one kind over TCP is enough
 		}
 		baseline := measure.TakeBaseline()
-		subject := k.open(t, d.ConnectionsConfig)
+		subject := k.open(t, d.Config)
 		if subject == nil {
 			continue
 		}
@@ -76,7 +76,7 @@ func listenFew(network string) (net.Listener, func(context.Context, int) (net.Co
 
 // steadyGoroutines waits until there are no more goroutines than when the
 // connections were opened, or for each of them half a one more.
-func (k *connectionsKit) steadyGoroutines(ctx context.Context, d *kind, connected int) bool {
+func (k *kit) steadyGoroutines(ctx context.Context, d *kind, connected int) bool {
 	if wait.Until(ctx, scenario.Settle, func() bool { return runtime.NumGoroutine() <= connected+few/2 }) {
 		return true
 	}
@@ -87,7 +87,7 @@ func (k *connectionsKit) steadyGoroutines(ctx context.Context, d *kind, connecte
 
 // hangUp closes half of the connections from the calling side: what the server
 // holds for them must go, and the others must not notice.
-func (k *connectionsKit) hangUp(ctx context.Context, d *kind, callers *exchange.Callers) {
+func (k *kit) hangUp(ctx context.Context, d *kind, callers *exchange.Callers) {
 	before := measure.ReadHolding()
 	callers.HangUp(few / 2)
 	goroutinesOf, descriptorsOf := int(d.goroutines*few/2), 0
@@ -111,7 +111,7 @@ func (k *connectionsKit) hangUp(ctx context.Context, d *kind, callers *exchange.
 }
 
 // closeFew closes the server: all connections must end, and everything must go.
-func (k *connectionsKit) closeFew(ctx context.Context, d *kind, server *served, callers *exchange.Callers, baseline measure.Baseline) {
+func (k *kit) closeFew(ctx context.Context, d *kind, server *served, callers *exchange.Callers, baseline measure.Baseline) {
 	if err := server.close(); err != nil {
 		k.Violate("close", "%s: %v", d.name, err)
 		callers.Close()

@@ -1,4 +1,4 @@
-package stress
+package conntest
 
 import (
 	"context"
@@ -30,7 +30,7 @@ const connectBound = 5 * time.Minute
 func holdBound(hold time.Duration) time.Duration { return 4*hold + connectBound }
 
 // holdResults keeps what was counted when the hold ended.
-func (k *connectionsKit) holdResults() {
+func (k *kit) holdResults() {
 	for _, d := range k.kinds {
 		a := d.held()
 		k.Scenario.Judge(d.count, float64(min(a.Held, a.Touched)), validate.Conditions{Scale: d.n, Share: 1})
@@ -86,7 +86,7 @@ func (w *watched) judge(skip int) *report.Hold {
 // watch holds connections of some kinds once: a trickle of requests over all of
 // them, and readings at the same instants. It goes on beyond the time that is set
 // until every connection was touched and enough was read.
-func (k *connectionsKit) watch(ctx context.Context, kinds []*kind) (seen []*watched, ok bool) {
+func (k *kit) watch(ctx context.Context, kinds []*kind) (seen []*watched, ok bool) {
 	hold := k.Settings().Hold
 	pause := max(min(hold/readings, longestPause), hold/mostReadings)
 	var all, servers, callers []*host
@@ -122,7 +122,7 @@ func (k *connectionsKit) watch(ctx context.Context, kinds []*kind) (seen []*watc
 }
 
 // trickle is how many requests the callers of a host send between two readings.
-func (k *connectionsKit) trickle(h *host, hold, pause time.Duration) int {
+func (k *kit) trickle(h *host, hold, pause time.Duration) int {
 	n := touches * float64(h.N)
 	if !k.Crowded { // else each would wait for the turns of others
 		n = max(n, fewestTouches*float64(h.N)/float64(h.of))

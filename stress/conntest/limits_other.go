@@ -1,6 +1,6 @@
 //go:build !linux
 
-package stress
+package conntest
 
 // addresses is how many addresses of the loopback callers may have.
 const addresses = 1

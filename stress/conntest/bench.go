@@ -1,4 +1,4 @@
-package stress
+package conntest
 
 import (
 	"context"
@@ -8,24 +8,24 @@ import (
 	"tensile/stress/validate"
 )
 
-// benchmarkTCP is how many TCP connections BenchmarkConnections holds.
+// benchmarkTCP is how many TCP connections BenchmarkServer holds.
 const benchmarkTCP = 10_000
 
-// BenchmarkConnections holds connections of each kind that open offers, in
+// BenchmarkServer holds connections of each kind that open offers, in
 // processes of their own: 100,000 in memory, 10,000 over TCP. It reports the heap
 // and stack of one in B/conn, and measures requests, each on the next connection.
-func BenchmarkConnections(b *testing.B, open func(testing.TB, ConnectionsConfig) Connections) {
+func BenchmarkServer(b *testing.B, open func(testing.TB, Config) Server) {
 	site := siteOfConnections(b, open)
 	if site.Child() {
 		return
 	}
 	for _, d := range allKinds() {
-		if open(b, d.ConnectionsConfig) == nil {
+		if open(b, d.Config) == nil {
 			continue
 		}
 		var server, callers *host
 		start := func(cfg hostConfig) *host {
-			cfg.ConnectionsConfig = d.ConnectionsConfig
+			cfg.Config = d.Config
 			p, err := site.Start(cfg, proc.Options{})
 			if err != nil {
 				b.Fatal(err)

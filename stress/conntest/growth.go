@@ -1,4 +1,4 @@
-package stress
+package conntest
 
 import (
 	"context"
@@ -58,7 +58,7 @@ var rules = [heldFigures]struct {
 //     time. So requests are sent as fast as they are answered, until there have
 //     been more than twice as many, and twice as many again: by then it must have
 //     doubled each time. So it is where there were too few to see anything.
-func (k *connectionsKit) hold(ctx context.Context, _ *testing.T) {
+func (k *kit) hold(ctx context.Context, _ *testing.T) {
 	var seen []*watched
 	ok := false
 	k.UnderLoad(func() { seen, ok = k.watch(ctx, k.kinds) })
@@ -126,7 +126,7 @@ func rise(levels []report.Level, figure func(report.Level) float64) float64 {
 
 // suspect gives what has grown the chance to stop, and fails the scenario if it
 // does not. It returns the slope of memory beyond its noise in bytes/s.
-func (k *connectionsKit) suspect(ctx context.Context, d *kind) (beyond float64, ok bool) {
+func (k *kit) suspect(ctx context.Context, d *kind) (beyond float64, ok bool) {
 	if !k.all(ctx, d.servers(), only(doCensus)) {
 		return 0, false
 	}
@@ -207,7 +207,7 @@ const fewestPressed = 4 * ownHeap / word
 // press sends requests as fast as they are answered, in three rounds, and
 // returns the level of the last third of each. From one such third to the next
 // the number of requests so far more than doubles.
-func (k *connectionsKit) press(ctx context.Context, d *kind) ([]report.Level, bool) {
+func (k *kit) press(ctx context.Context, d *kind) ([]report.Level, bool) {
 	const parts = 12
 	var levels []report.Level
 	for range 3 {

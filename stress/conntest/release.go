@@ -1,4 +1,4 @@
-package stress
+package conntest
 
 import (
 	"context"
@@ -12,7 +12,7 @@ import (
 const ownHeap = 100_000
 
 // release closes the servers, and looks for what they do not give back.
-func (k *connectionsKit) release(ctx context.Context, _ *testing.T) {
+func (k *kit) release(ctx context.Context, _ *testing.T) {
 	for _, d := range k.kinds {
 		for _, h := range d.hosts {
 			peak := &d.result.PeakRSS
