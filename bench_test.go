@@ -19,10 +19,12 @@ import (
 	"tensile/registry"
 	"tensile/stress"
 	"tensile/stress/balancertest"
+	"tensile/stress/clustertest"
 	"tensile/stress/conntest"
 	"tensile/stress/node"
 	"tensile/stress/pooltest"
 	"tensile/stress/routertest"
+	"tensile/stress/transporttest"
 )
 
 func BenchmarkPooling(b *testing.B) {
@@ -273,9 +275,9 @@ func (sessions) Errors() stress.SessionErrors {
 	return stress.SessionErrors{NotFound: session.ErrNotFound, Refused: session.ErrNoQuorum}
 }
 
-func BenchmarkFormation(b *testing.B) { stress.BenchmarkCluster(b, startNode) }
+func BenchmarkFormation(b *testing.B) { clustertest.BenchmarkCluster(b, startNode) }
 
-func BenchmarkMessaging(b *testing.B) { stress.BenchmarkTransport(b, startNode) }
+func BenchmarkMessaging(b *testing.B) { transporttest.BenchmarkTransport(b, startNode) }
 
 // member is package cluster behind the interface of its kits.
 type member struct{ *cluster.Node }

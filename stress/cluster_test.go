@@ -7,11 +7,11 @@ import (
 	"time"
 
 	"tensile/cluster"
-	"tensile/stress"
+	"tensile/stress/clustertest"
 	"tensile/stress/node"
 )
 
-func TestStressCluster(t *testing.T) { stress.TestCluster(t, startNode) }
+func TestStressCluster(t *testing.T) { clustertest.TestCluster(t, startNode) }
 
 // subjectNode is package cluster behind the interface of the kit.
 type subjectNode struct{ *cluster.Node }

@@ -7,6 +7,7 @@ import (
 	"go.uber.org/goleak"
 
 	"tensile/stress"
+	"tensile/stress/clustertest"
 	"tensile/stress/node"
 	"tensile/stress/pooltest"
 	"tensile/stress/routertest"
@@ -36,7 +37,7 @@ var mistakes = map[string]struct {
 		stress.TestChaos(t, stress.ChaosSubjects{})
 	}, "chaos: there is no subject"},
 	"panic in a child": {func(t *testing.T) {
-		stress.TestCluster(t, func(testing.TB, node.Config) (node.Node, error) { panic("where is it?") })
+		clustertest.TestCluster(t, func(testing.TB, node.Config) (node.Node, error) { panic("where is it?") })
 	}, "what the child processes print: "},
 	"nameless errors": {func(t *testing.T) {
 		routertest.TestRouter(t, func(tb testing.TB, cfg routertest.Config) routertest.Router {

@@ -3,11 +3,12 @@ package stress_test
 import (
 	"testing"
 
-	"tensile/stress"
+	"tensile/stress/clustertest"
+	"tensile/stress/transporttest"
 )
 
-func TestStressTransport(t *testing.T) { stress.TestTransport(t, startNode) }
+func TestStressTransport(t *testing.T) { transporttest.TestTransport(t, startNode) }
 
-func BenchmarkCluster(b *testing.B) { stress.BenchmarkCluster(b, startNode) }
+func BenchmarkCluster(b *testing.B) { clustertest.BenchmarkCluster(b, startNode) }
 
-func BenchmarkTransport(b *testing.B) { stress.BenchmarkTransport(b, startNode) }
+func BenchmarkTransport(b *testing.B) { transporttest.BenchmarkTransport(b, startNode) }

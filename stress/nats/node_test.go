@@ -18,21 +18,22 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 
-	"tensile/stress"
+	"tensile/stress/clustertest"
 	"tensile/stress/node"
+	"tensile/stress/transporttest"
 )
 
 func TestStressCluster(t *testing.T) {
 	chosen(t)
-	stress.TestCluster(t, startNode)
+	clustertest.TestCluster(t, startNode)
 }
 
 func TestStressTransport(t *testing.T) {
 	chosen(t)
-	stress.TestTransport(t, startNode)
+	transporttest.TestTransport(t, startNode)
 }
 
-func BenchmarkTransport(b *testing.B) { stress.BenchmarkTransport(b, startNode) }
+func BenchmarkTransport(b *testing.B) { transporttest.BenchmarkTransport(b, startNode) }
 
 // peer is a nats-server of a cluster, and a client of it in the same process.
 //

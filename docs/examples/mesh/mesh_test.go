@@ -8,7 +8,9 @@ import (
 	"example.com/yours/mesh"
 
 	"tensile/stress"
+	"tensile/stress/clustertest"
 	"tensile/stress/node"
+	"tensile/stress/transporttest"
 )
 
 func TestMain(m *testing.M) { stress.Main(m) }
@@ -16,13 +18,13 @@ func TestMain(m *testing.M) { stress.Main(m) }
 // Both tests are executed again for each node: what stands before the call of
 // the kit happens in every one of them.
 
-func TestStressCluster(t *testing.T) { stress.TestCluster(t, start) }
+func TestStressCluster(t *testing.T) { clustertest.TestCluster(t, start) }
 
-func TestStressTransport(t *testing.T) { stress.TestTransport(t, start) }
+func TestStressTransport(t *testing.T) { transporttest.TestTransport(t, start) }
 
-func BenchmarkCluster(b *testing.B) { stress.BenchmarkCluster(b, start) }
+func BenchmarkCluster(b *testing.B) { clustertest.BenchmarkCluster(b, start) }
 
-func BenchmarkTransport(b *testing.B) { stress.BenchmarkTransport(b, start) }
+func BenchmarkTransport(b *testing.B) { transporttest.BenchmarkTransport(b, start) }
 
 // start is called in the process of the node.
 func start(_ testing.TB, cfg node.Config) (node.Node, error) {

@@ -1,4 +1,4 @@
-package stress
+package transporttest
 
 import (
 	"context"
@@ -31,7 +31,7 @@ func TestTransport(t *testing.T, start func(testing.TB, node.Config) (node.Node,
 		site.Serve(nodes.Serve(t, start))
 		return
 	}
-	k := &transportKit{Nodes: nodes.New(scenario.Begin(t, validate.Messaging), site, nodes.LookSeldom)}
+	k := &kit{Nodes: nodes.New(scenario.Begin(t, validate.Messaging), site, nodes.LookSeldom)}
 	k.Window = max(nodes.Window, k.perPair(k.N)*roomOfCall)
 	defer k.KillAll()
 	ok := k.Phase("formation", k.formation)
@@ -59,7 +59,7 @@ func TestTransport(t *testing.T, start func(testing.TB, node.Config) (node.Node,
 	}
 }
 
-type transportKit struct {
+type kit struct {
 	*nodes.Nodes
 	calls    int // made
 	answered int // with a reply or an error
@@ -78,7 +78,7 @@ const (
 )
 
 // formation starts all nodes and waits until each knows all others.
-func (k *transportKit) formation(ctx context.Context, _ *testing.T) {
+func (k *kit) formation(ctx context.Context, _ *testing.T) {
 	if _, ok := k.Form(ctx, proc.NodeNames(k.Settings().Nodes)); !ok {
 		return
 	}
@@ -88,7 +88,7 @@ func (k *transportKit) formation(ctx context.Context, _ *testing.T) {
 }
 
 // begins numbers a load that begins soon.
-func (k *transportKit) begins(l nodes.Load) nodes.Load {
+func (k *kit) begins(l nodes.Load) nodes.Load {
 	k.loads++
 	l.ID, l.At = k.loads, time.Now().Add(load.HeadStart).UnixNano()
 	return l
@@ -96,7 +96,7 @@ func (k *transportKit) begins(l nodes.Load) nodes.Load {
 
 // offer has nodes offer a load to others, each its part, at the same time. to
 // names those that a node calls.
-func (k *transportKit) offer(ctx context.Context, how string, l nodes.Load, from []string, to func(string) []string) map[string]nodes.Result {
+func (k *kit) offer(ctx context.Context, how string, l nodes.Load, from []string, to func(string) []string) map[string]nodes.Result {
 	results := make(map[string]nodes.Result)
 	var mu sync.Mutex
 	k.each(from, func(name string) error {
@@ -114,7 +114,7 @@ func (k *transportKit) offer(ctx context.Context, how string, l nodes.Load, from
 
 // each does something with every node at the same time, and fails the scenario
 // with the errors.
-func (k *transportKit) each(names []string, do func(name string) error) {
+func (k *kit) each(names []string, do func(name string) error) {
 	wait.All(len(names), func(i int) {
 		if err := do(names[i]); err != nil {
 			k.Fail("messaging: %s: %v", names[i], err)
@@ -123,14 +123,14 @@ func (k *transportKit) each(names []string, do func(name string) error) {
 }
 
 // expect tells nodes to count what arrives of a load.
-func (k *transportKit) expect(ctx context.Context, l nodes.Load, names []string) {
+func (k *kit) expect(ctx context.Context, l nodes.Load, names []string) {
 	k.each(names, func(name string) error {
 		return k.Ask(ctx, name, nodes.Order{Do: "serve", To: nodes.Others(names, name), Load: &l}, nil)
 	})
 }
 
 // arrived asks all nodes what has arrived of what the others have sent.
-func (k *transportKit) arrived(ctx context.Context, names []string, results map[string]nodes.Result) measure.Account {
+func (k *kit) arrived(ctx context.Context, names []string, results map[string]nodes.Result) measure.Account {
 	var sum measure.Account
 	var mu sync.Mutex
 	k.each(names, func(name string) error {
@@ -149,7 +149,7 @@ func (k *transportKit) arrived(ctx context.Context, names []string, results map[
 }
 
 // replied sums up what came of the calls of all nodes.
-func (k *transportKit) replied(results map[string]nodes.Result) (sum measure.Account, first string) {
+func (k *kit) replied(results map[string]nodes.Result) (sum measure.Account, first string) {
 	for _, name := range slices.Sorted(maps.Keys(results)) {
 		r := results[name]
 		sum = sum.Add(r.Account)
@@ -165,7 +165,7 @@ func (k *transportKit) replied(results map[string]nodes.Result) (sum measure.Acc
 // book adds the accounts of a load, of the replies and of what arrived, and
 // names what is wrong. allowed says that calls may end with an error, and that
 // what was on the way may be lost then.
-func (k *transportKit) book(phase string, replies, arrivals measure.Account, first string, allowed bool) {
+func (k *kit) book(phase string, replies, arrivals measure.Account, first string, allowed bool) {
 	if replies.Refused > 0 && !allowed {
 		k.Fail("messaging, %s: %d of %d calls ended with an error though nothing was wrong, the first with: %s", phase, replies.Refused, replies.Sent, first)
 	}
@@ -185,7 +185,7 @@ func (k *transportKit) book(phase string, replies, arrivals measure.Account, fir
 }
 
 // judgeAll measures the criteria that all phases add to.
-func (k *transportKit) judgeAll() {
+func (k *kit) judgeAll() {
 	if k.calls == 0 {
 		return
 	}
@@ -194,7 +194,7 @@ func (k *transportKit) judgeAll() {
 }
 
 // sizes calls with payloads of every size, empty ones too.
-func (k *transportKit) sizes(ctx context.Context, _ *testing.T) {
+func (k *kit) sizes(ctx context.Context, _ *testing.T) {
 	names := k.Names()
 	for _, size := range []int{0, 1, payload.SmallRequest, 1 << 10, 64 << 10} {
 		k.each(names, func(name string) error {
@@ -210,7 +210,7 @@ func (k *transportKit) sizes(ctx context.Context, _ *testing.T) {
 }
 
 // oneWay sends messages to which there is no reply.
-func (k *transportKit) oneWay(ctx context.Context, _ *testing.T) {
+func (k *kit) oneWay(ctx context.Context, _ *testing.T) {
 	names := k.Names()
 	l := k.begins(nodes.Load{Size: payload.SmallRequest, Each: k.perPair(k.N / 5)})
 	k.expect(ctx, l, names)
@@ -241,7 +241,7 @@ func (k *transportKit) oneWay(ctx context.Context, _ *testing.T) {
 const arrivalBound = 3 * time.Second
 
 // perPair is the part of n that falls to each ordered pair of nodes.
-func (k *transportKit) perPair(n int) int {
+func (k *kit) perPair(n int) int {
 	nodes := k.Settings().Nodes
 	pairs := nodes * (nodes - 1)
 	return (n + pairs - 1) / pairs
@@ -249,10 +249,10 @@ func (k *transportKit) perPair(n int) int {
 
 // perNode is the part of N calls in flight that each node has, a multiple of
 // its peers.
-func (k *transportKit) perNode(n int) int { return k.perPair(n) * (k.Settings().Nodes - 1) }
+func (k *kit) perNode(n int) int { return k.perPair(n) * (k.Settings().Nodes - 1) }
 
 // inFlight has N calls on their way and none answered, counted at one instant.
-func (k *transportKit) inFlight(ctx context.Context, _ *testing.T) {
+func (k *kit) inFlight(ctx context.Context, _ *testing.T) {
 	names := k.Names()
 	each := k.perPair(k.N)
 	l := k.begins(nodes.Load{Size: payload.SmallRequest, Each: each, InFlight: k.perNode(k.N), Hold: true})
@@ -311,7 +311,7 @@ func (k *transportKit) inFlight(ctx context.Context, _ *testing.T) {
 const releasePause = 5 * time.Millisecond
 
 // closed offers a closed load of calls and returns their rate.
-func (k *transportKit) closed(ctx context.Context, phase string, l nodes.Load) float64 {
+func (k *kit) closed(ctx context.Context, phase string, l nodes.Load) float64 {
 	names := k.Names()
 	l = k.begins(l)
 	k.expect(ctx, l, names)
@@ -333,7 +333,7 @@ func (k *transportKit) closed(ctx context.Context, phase string, l nodes.Load) f
 }
 
 // throughput keeps N small calls in flight.
-func (k *transportKit) throughput(ctx context.Context, _ *testing.T) {
+func (k *kit) throughput(ctx context.Context, _ *testing.T) {
 	n := min(max(20*k.N, minCalls), maxCalls)
 	// With N in flight there is always a lot to be written with one call of the
 	// kernel. An open load is no such help.
@@ -363,7 +363,7 @@ func (k *transportKit) throughput(ctx context.Context, _ *testing.T) {
 }
 
 // steadyRun offers an open load.
-func (k *transportKit) steadyRun(ctx context.Context, _ *testing.T) {
+func (k *kit) steadyRun(ctx context.Context, _ *testing.T) {
 	names := k.Names()
 	rate := k.SteadyRate(k.rate)
 	n := scenario.SteadyCount(min(10*k.N, maxCalls/2), rate)
@@ -384,7 +384,7 @@ func (k *transportKit) steadyRun(ctx context.Context, _ *testing.T) {
 }
 
 // merge makes one open load of those of all nodes.
-func (k *transportKit) merge(results map[string]nodes.Result) (load.Open, *measure.Recorder) {
+func (k *kit) merge(results map[string]nodes.Result) (load.Open, *measure.Recorder) {
 	var parts []load.Open
 	rec := measure.NewRecorder(0)
 	for _, r := range results {
@@ -396,7 +396,7 @@ func (k *transportKit) merge(results map[string]nodes.Result) (load.Open, *measu
 
 // larger keeps larger calls in flight: as many as there are, up to what the
 // windows take.
-func (k *transportKit) larger(ctx context.Context, _ *testing.T) {
+func (k *kit) larger(ctx context.Context, _ *testing.T) {
 	for _, c := range []struct {
 		size, calls int
 	}{{1 << 10, k.N}, {64 << 10, k.N / 25}} {
@@ -412,7 +412,7 @@ func (k *transportKit) larger(ctx context.Context, _ *testing.T) {
 }
 
 // light offers a light load for a while and returns the p99 of its calls.
-func (k *transportKit) light(ctx context.Context, phase string, names []string, d time.Duration) (time.Duration, bool) {
+func (k *kit) light(ctx context.Context, phase string, names []string, d time.Duration) (time.Duration, bool) {
 	l := k.begins(nodes.Load{Size: payload.SmallRequest, Each: int(lightRate * d.Seconds()), Rate: lightRate * float64(len(names)-1), Seed: k.Seed})
 	k.expect(ctx, l, names)
 	results := k.offer(ctx, "open", l, names, func(n string) []string { return nodes.Others(names, n) })
@@ -454,7 +454,7 @@ func lightTimes() (usual, stopped time.Duration) {
 
 // stoppedPeer stops a node while others call it as fast as it takes calls: what
 // is on the way is bounded, ends in time, and harms no call to another.
-func (k *transportKit) stoppedPeer(ctx context.Context, _ *testing.T) {
+func (k *kit) stoppedPeer(ctx context.Context, _ *testing.T) {
 	for try := 1; ; try++ {
 		p, ok := k.isolation(ctx)
 		if !ok {
@@ -490,7 +490,7 @@ func (i isolated) accepted() time.Duration {
 }
 
 // isolation measures calls to others beside a node that is stopped.
-func (k *transportKit) isolation(ctx context.Context) (p isolated, ok bool) {
+func (k *kit) isolation(ctx context.Context) (p isolated, ok bool) {
 	names := k.Names()
 	victim, rest := names[len(names)-1], names[:len(names)-1]
 	usual, stop := lightTimes()
@@ -518,7 +518,7 @@ func (k *transportKit) isolation(ctx context.Context) (p isolated, ok bool) {
 }
 
 // flood has nodes call another as fast as it takes calls, for a while.
-func (k *transportKit) flood(ctx context.Context, from []string, to string, d time.Duration) map[string]nodes.Flooding {
+func (k *kit) flood(ctx context.Context, from []string, to string, d time.Duration) map[string]nodes.Flooding {
 	floods := make(map[string]nodes.Flooding)
 	var mu sync.Mutex
 	k.each(from, func(name string) error {
@@ -534,7 +534,7 @@ func (k *transportKit) flood(ctx context.Context, from []string, to string, d ti
 }
 
 // judgeFlood looks at what calls to a node that was stopped have led to.
-func (k *transportKit) judgeFlood(name, victim string, f nodes.Flooding) {
+func (k *kit) judgeFlood(name, victim string, f nodes.Flooding) {
 	k.calls += f.Accepted
 	k.answered += f.Accepted - f.Lost
 	if f.Stuck {
@@ -556,7 +556,7 @@ func (k *transportKit) judgeFlood(name, victim string, f nodes.Flooding) {
 }
 
 // callable waits until nodes can call another, which was lost to them.
-func (k *transportKit) callable(ctx context.Context, from []string, to string) (wrong string) {
+func (k *kit) callable(ctx context.Context, from []string, to string) (wrong string) {
 	ctx, cancel := context.WithTimeout(ctx, scenario.Settle)
 	defer cancel()
 	wait.Until(ctx, scenario.Settle, func() bool {
@@ -578,7 +578,7 @@ func (k *transportKit) callable(ctx context.Context, from []string, to string) (
 }
 
 // deadPeer kills a node to which calls are on the way, and calls it then.
-func (k *transportKit) deadPeer(ctx context.Context, _ *testing.T) {
+func (k *kit) deadPeer(ctx context.Context, _ *testing.T) {
 	defer k.Shown("dead_peer")
 	names := k.Names()
 	victim, rest := names[len(names)-1], names[:len(names)-1]
@@ -631,19 +631,6 @@ func (k *transportKit) deadPeer(ctx context.Context, _ *testing.T) {
 
 // atOnceBound is what an error may take that is to come at once.
 const atOnceBound = 100 * time.Millisecond
-
-// BenchmarkCluster measures how long nodes take to form a cluster: from the
-// start of the first process until each lists all others as alive.
-func BenchmarkCluster(b *testing.B, start func(testing.TB, node.Config) (node.Node, error)) {
-	site := proc.At(b, "node")
-	if site.Child() {
-		site.Serve(nodes.Serve(b, start))
-		return
-	}
-	for b.Loop() {
-		nodes.FormBench(b, site, nodes.LookOften).KillAll()
-	}
-}
 
 // BenchmarkTransport measures calls of 64 bytes between four node processes,
 // each of which calls its three peers, with up to 100,000 in flight.

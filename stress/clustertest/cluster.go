@@ -1,4 +1,4 @@
-package stress
+package clustertest
 
 import (
 	"context"
@@ -27,7 +27,7 @@ func TestCluster(t *testing.T, start func(testing.TB, node.Config) (node.Node, e
 		site.Serve(nodes.Serve(t, start))
 		return
 	}
-	k := &clusterKit{Nodes: nodes.New(scenario.Begin(t, validate.Formation), site, nodes.LookOften)}
+	k := &kit{Nodes: nodes.New(scenario.Begin(t, validate.Formation), site, nodes.LookOften)}
 	k.random = rand.New(rand.NewPCG(k.Seed, 1))
 	defer k.KillAll()
 	ok := k.Phase("formation", k.formation)
@@ -47,25 +47,38 @@ func TestCluster(t *testing.T, start func(testing.TB, node.Config) (node.Node, e
 	}
 }
 
-type clusterKit struct {
+// BenchmarkCluster measures how long nodes take to form a cluster: from the
+// start of the first process until each lists all others as alive.
+func BenchmarkCluster(b *testing.B, start func(testing.TB, node.Config) (node.Node, error)) {
+	site := proc.At(b, "node")
+	if site.Child() {
+		site.Serve(nodes.Serve(b, start))
+		return
+	}
+	for b.Loop() {
+		nodes.FormBench(b, site, nodes.LookOften).KillAll()
+	}
+}
+
+type kit struct {
 	*nodes.Nodes
 	random *rand.Rand
 }
 
 // kills is how many nodes are killed: enough for a median.
-func (k *clusterKit) kills() int {
+func (k *kit) kills() int {
 	if testing.Short() {
 		return 5
 	}
 	return 10
 }
 
-func (k *clusterKit) victim() string {
+func (k *kit) victim() string {
 	names := k.Names()
 	return names[k.random.IntN(len(names))]
 }
 
-func (k *clusterKit) formation(ctx context.Context, _ *testing.T) {
+func (k *kit) formation(ctx context.Context, _ *testing.T) {
 	var took time.Duration
 	ok := false
 	k.UnderLoad(func() { took, ok = k.Form(ctx, proc.NodeNames(k.Settings().Nodes)) })
@@ -80,7 +93,7 @@ func (k *clusterKit) formation(ctx context.Context, _ *testing.T) {
 	k.allPairs(ctx, "after formation")
 }
 
-func (k *clusterKit) allPairs(ctx context.Context, when string) {
+func (k *kit) allPairs(ctx context.Context, when string) {
 	for _, wrong := range k.Pairs(ctx, k.Names()) {
 		k.Violate("pairs", "%s a call failed: %s", when, wrong)
 	}
@@ -89,7 +102,7 @@ func (k *clusterKit) allPairs(ctx context.Context, when string) {
 
 // pairsAgain waits until all calls succeed, as after connections were lost. It
 // returns a sentence of one that does not.
-func (k *clusterKit) pairsAgain(ctx context.Context) (wrong string) {
+func (k *kit) pairsAgain(ctx context.Context) (wrong string) {
 	ctx, cancel := context.WithTimeout(ctx, scenario.Settle)
 	defer cancel()
 	wait.Until(ctx, scenario.Settle, func() bool {
@@ -103,7 +116,7 @@ func (k *clusterKit) pairsAgain(ctx context.Context) (wrong string) {
 }
 
 // conflicts tries an address and a name that are taken.
-func (k *clusterKit) conflicts(ctx context.Context, _ *testing.T) {
+func (k *kit) conflicts(ctx context.Context, _ *testing.T) {
 	names := k.Names()
 	host := names[len(names)-1]
 	for _, c := range []struct {
@@ -129,7 +142,7 @@ func (k *clusterKit) conflicts(ctx context.Context, _ *testing.T) {
 }
 
 // wrongSecret tries a node with another secret, and reads along.
-func (k *clusterKit) wrongSecret(ctx context.Context, _ *testing.T) {
+func (k *kit) wrongSecret(ctx context.Context, _ *testing.T) {
 	k.Intruder(ctx, "node-101")
 	k.Shown("secret")
 	k.allPairs(ctx, "after a node with another secret had tried to join")
@@ -140,7 +153,7 @@ func (k *clusterKit) wrongSecret(ctx context.Context, _ *testing.T) {
 var deathBound = scenario.Settle / 2
 
 // killing kills nodes, one after the other, and starts them again.
-func (k *clusterKit) killing(ctx context.Context, _ *testing.T) {
+func (k *kit) killing(ctx context.Context, _ *testing.T) {
 	var took []float64
 	k.LookAt(ctx, nodes.LookOften)
 	defer k.LookAt(ctx, nodes.LookSeldom)
@@ -179,7 +192,7 @@ func (k *clusterKit) killing(ctx context.Context, _ *testing.T) {
 }
 
 // hanging stops nodes until they are known dead, and continues them.
-func (k *clusterKit) hanging(ctx context.Context, _ *testing.T) {
+func (k *kit) hanging(ctx context.Context, _ *testing.T) {
 	rounds := 5
 	if testing.Short() {
 		rounds = 1
@@ -196,7 +209,7 @@ func (k *clusterKit) hanging(ctx context.Context, _ *testing.T) {
 
 // hangs stops nodes, one after the other, and returns how long it took in ms
 // until each was known dead to all. while says what else is going on.
-func (k *clusterKit) hangs(ctx context.Context, rounds int, while string) (took []float64) {
+func (k *kit) hangs(ctx context.Context, rounds int, while string) (took []float64) {
 	for range rounds {
 		name := k.victim()
 		survivors := nodes.Others(k.Names(), name)
@@ -232,7 +245,7 @@ func (k *clusterKit) hangs(ctx context.Context, rounds int, while string) (took 
 }
 
 // leaving has a node leave, and come back.
-func (k *clusterKit) leaving(ctx context.Context, _ *testing.T) {
+func (k *kit) leaving(ctx context.Context, _ *testing.T) {
 	defer k.Shown("leave", "rejoin")
 	name := k.victim()
 	rest := nodes.Others(k.Names(), name)
@@ -259,7 +272,7 @@ func (k *clusterKit) leaving(ctx context.Context, _ *testing.T) {
 }
 
 // burning keeps every processor busy beside a cluster to which nothing happens.
-func (k *clusterKit) burning(ctx context.Context, _ *testing.T) {
+func (k *kit) burning(ctx context.Context, _ *testing.T) {
 	burner, err := proc.Start(burnerRole, nil)
 	if err != nil {
 		k.Fail("%s: %v", k.ID, err)

@@ -1,4 +1,4 @@
-package stress
+package transporttest
 
 import (
 	"bytes"
@@ -19,7 +19,7 @@ const strangerConns = 300
 // strangers has a node with another secret try to call, and others hold
 // connections on which they say nothing, little, or nonsense. Calls go on
 // meanwhile.
-func (k *transportKit) strangers(ctx context.Context, _ *testing.T) {
+func (k *kit) strangers(ctx context.Context, _ *testing.T) {
 	names := k.Names()
 	k.Intruder(ctx, "node-101")
 	target := k.Addr(names[0])
@@ -66,7 +66,7 @@ func (k *transportKit) strangers(ctx context.Context, _ *testing.T) {
 
 // garbled damages what one node sends another, again and again, while all
 // others call each other.
-func (k *transportKit) garbled(ctx context.Context, _ *testing.T) {
+func (k *kit) garbled(ctx context.Context, _ *testing.T) {
 	rounds := 5
 	if testing.Short() {
 		rounds = 2
@@ -100,7 +100,7 @@ func (k *transportKit) garbled(ctx context.Context, _ *testing.T) {
 
 // garble has one node call another, over a connection that will damage what it
 // carries, while all others call each other.
-func (k *transportKit) garble(ctx context.Context, names []string, from, to string) bool {
+func (k *kit) garble(ctx context.Context, names []string, from, to string) bool {
 	var beside map[string]nodes.Result
 	var bystanders sync.WaitGroup
 	bystanders.Go(func() {

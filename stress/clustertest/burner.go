@@ -1,4 +1,4 @@
-package stress
+package clustertest
 
 import (
 	"encoding/json"
