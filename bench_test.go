@@ -19,6 +19,7 @@ import (
 	"tensile/registry"
 	"tensile/stress"
 	"tensile/stress/balancertest"
+	"tensile/stress/chaostest"
 	"tensile/stress/clustertest"
 	"tensile/stress/conntest"
 	"tensile/stress/node"
@@ -102,7 +103,7 @@ func (b balancing) Join(n balancertest.Node) error { return b.Balancer.Join(bala
 func (b balancing) NoNodes() error                 { return balance.ErrNoNodes }
 
 func BenchmarkChaos(b *testing.B) {
-	stress.BenchmarkWorkers(b, func(tb testing.TB, cfg stress.WorkersConfig) stress.Workers {
+	chaostest.BenchmarkWorkers(b, func(tb testing.TB, cfg chaostest.WorkersConfig) chaostest.Workers {
 		w, err := chaos.NewWorkers(chaos.WorkersConfig[uint64]{
 			Workers: cfg.Workers, Restarts: cfg.Restarts, Within: cfg.Within, Hung: cfg.Hung,
 			Start: func(worker int) chaos.Handler[uint64] {

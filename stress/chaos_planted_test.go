@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"tensile/chaos"
-	"tensile/stress"
+	"tensile/stress/chaostest"
 	"tensile/stress/node"
 )
 
@@ -73,7 +73,7 @@ type faultyWorkers struct {
 	all                sync.RWMutex      // held by what holds up everybody
 }
 
-func plantInWorkers(w subjectWorkers) stress.Workers {
+func plantInWorkers(w subjectWorkers) chaostest.Workers {
 	return &faultyWorkers{subjectWorkers: w, mute: make(map[int]time.Time)}
 }
 
@@ -166,7 +166,7 @@ func (f *faultyWorkers) Close() error {
 // faultyEngine is a sound engine with a fault on top.
 type faultyEngine struct{ subjectEngine }
 
-func (f faultyEngine) Plan(s stress.EngineSpec) ([]stress.ChaosStep, error) {
+func (f faultyEngine) Plan(s chaostest.Spec) ([]chaostest.Step, error) {
 	switch planted {
 	case "plans a twelfth more":
 		s.Bound++
@@ -178,14 +178,14 @@ func (f faultyEngine) Plan(s stress.EngineSpec) ([]stress.ChaosStep, error) {
 	return f.subjectEngine.Plan(s)
 }
 
-func (f faultyEngine) DryRun(steps []stress.ChaosStep) string {
+func (f faultyEngine) DryRun(steps []chaostest.Step) string {
 	if planted == "dry run hides a target" {
 		steps = steps[1:]
 	}
 	return f.subjectEngine.DryRun(steps)
 }
 
-func (f faultyEngine) Run(ctx context.Context, bound int, steps []stress.ChaosStep, world stress.World) error {
+func (f faultyEngine) Run(ctx context.Context, bound int, steps []chaostest.Step, world chaostest.World) error {
 	inject, steady := world.Inject, world.Steady
 	switch planted {
 	case "lets a twelfth more go":
@@ -222,8 +222,8 @@ func (f faultyEngine) Run(ctx context.Context, bound int, steps []stress.ChaosSt
 }
 
 // unguarded carries out what its bound allows, and leaves out the rest.
-func (f faultyEngine) unguarded(ctx context.Context, bound int, steps []stress.ChaosStep, world stress.World) error {
-	var allowed []stress.ChaosStep
+func (f faultyEngine) unguarded(ctx context.Context, bound int, steps []chaostest.Step, world chaostest.World) error {
+	var allowed []chaostest.Step
 	for _, s := range steps {
 		hit := map[string]bool{s.Target: true}
 		for _, o := range allowed {

@@ -6,34 +6,34 @@ import (
 	"time"
 
 	"tensile/chaos"
-	"tensile/stress"
+	"tensile/stress/chaostest"
 )
 
 func TestStressChaos(t *testing.T) {
-	stress.TestChaos(t, stress.ChaosSubjects{Workers: openWorkers, Engine: openEngine, Nodes: startNode, Links: openLinks})
+	chaostest.TestChaos(t, chaostest.Subjects{Workers: openWorkers, Engine: openEngine, Nodes: startNode, Links: openLinks})
 }
 
 // Parts of the scenario, for planted bugs alone.
 
-func TestChaosOfWorkers(t *testing.T) { part(t, stress.ChaosSubjects{Workers: openWorkers}) }
-func TestChaosOfEngine(t *testing.T)  { part(t, stress.ChaosSubjects{Engine: openEngine}) }
+func TestChaosOfWorkers(t *testing.T) { part(t, chaostest.Subjects{Workers: openWorkers}) }
+func TestChaosOfEngine(t *testing.T)  { part(t, chaostest.Subjects{Engine: openEngine}) }
 func TestChaosOfNodes(t *testing.T) {
-	part(t, stress.ChaosSubjects{Engine: func(testing.TB) stress.Engine { return subjectEngine{} }, Nodes: startShakyNode, Links: openLinks})
+	part(t, chaostest.Subjects{Engine: func(testing.TB) chaostest.Engine { return subjectEngine{} }, Nodes: startShakyNode, Links: openLinks})
 }
 
-func part(t *testing.T, subjects stress.ChaosSubjects) {
+func part(t *testing.T, subjects chaostest.Subjects) {
 	if planted == "" {
 		t.Skip("TestStressChaos has it")
 	}
-	stress.TestChaos(t, subjects)
+	chaostest.TestChaos(t, subjects)
 }
 
-func BenchmarkWorkers(b *testing.B) { stress.BenchmarkWorkers(b, openWorkers) }
+func BenchmarkWorkers(b *testing.B) { chaostest.BenchmarkWorkers(b, openWorkers) }
 
 // subjectWorkers is chaos.Workers behind the interface of the kit.
 type subjectWorkers struct{ *chaos.Workers[uint64] }
 
-func openWorkers(tb testing.TB, cfg stress.WorkersConfig) stress.Workers {
+func openWorkers(tb testing.TB, cfg chaostest.WorkersConfig) chaostest.Workers {
 	switch planted {
 	case "restarts a crash loop for ever":
 		cfg.Restarts = 1 << 30
@@ -62,27 +62,27 @@ func (subjectWorkers) Watched() {}
 // kit.
 type subjectEngine struct{}
 
-func openEngine(testing.TB) stress.Engine {
+func openEngine(testing.TB) chaostest.Engine {
 	if planted != "" {
 		return faultyEngine{}
 	}
 	return subjectEngine{}
 }
 
-func (subjectEngine) Plan(s stress.EngineSpec) ([]stress.ChaosStep, error) {
+func (subjectEngine) Plan(s chaostest.Spec) ([]chaostest.Step, error) {
 	spec := chaos.Spec{Targets: make(map[chaos.Fault][]string), Steps: s.Steps, Spread: s.Spread, Min: s.Min, Max: s.Max, Bound: s.Bound}
 	for _, fault := range s.Faults {
 		spec.Targets[chaos.Fault(fault)] = s.Targets
 	}
 	plan, err := chaos.Draw(s.Seed, spec)
-	steps := make([]stress.ChaosStep, len(plan.Steps))
+	steps := make([]chaostest.Step, len(plan.Steps))
 	for i, s := range plan.Steps {
-		steps[i] = stress.ChaosStep{Fault: string(s.Fault), Target: s.Target, At: s.At, For: s.For}
+		steps[i] = chaostest.Step{Fault: string(s.Fault), Target: s.Target, At: s.At, For: s.For}
 	}
 	return steps, err
 }
 
-func planOf(bound int, steps []stress.ChaosStep) chaos.Plan {
+func planOf(bound int, steps []chaostest.Step) chaos.Plan {
 	plan := chaos.Plan{Bound: bound}
 	for _, s := range steps {
 		plan.Steps = append(plan.Steps, chaos.Step{Fault: chaos.Fault(s.Fault), Target: s.Target, At: s.At, For: s.For})
@@ -90,9 +90,9 @@ func planOf(bound int, steps []stress.ChaosStep) chaos.Plan {
 	return plan
 }
 
-func (subjectEngine) DryRun(steps []stress.ChaosStep) string { return planOf(1, steps).String() }
+func (subjectEngine) DryRun(steps []chaostest.Step) string { return planOf(1, steps).String() }
 
-func (subjectEngine) Run(ctx context.Context, bound int, steps []stress.ChaosStep, world stress.World) error {
+func (subjectEngine) Run(ctx context.Context, bound int, steps []chaostest.Step, world chaostest.World) error {
 	e := chaos.Experiment{
 		Plan: planOf(bound, steps), Injectors: make(map[chaos.Fault]chaos.Injector),
 		Hypothesis: chaos.Hypothesis{Name: "steady", Check: world.Steady},
@@ -112,7 +112,7 @@ type subjectLinks struct {
 	injectors map[chaos.Fault]chaos.Injector
 }
 
-func openLinks(_ testing.TB, cfg stress.LinksConfig) stress.Links {
+func openLinks(_ testing.TB, cfg chaostest.LinksConfig) chaostest.Links {
 	n := chaos.NewNetwork(cfg.Seed)
 	if planted == "does not delay" {
 		cfg.Delay = time.Microsecond

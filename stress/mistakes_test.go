@@ -7,6 +7,7 @@ import (
 	"go.uber.org/goleak"
 
 	"tensile/stress"
+	"tensile/stress/chaostest"
 	"tensile/stress/clustertest"
 	"tensile/stress/node"
 	"tensile/stress/pooltest"
@@ -28,13 +29,13 @@ var mistakes = map[string]struct {
 		stress.TestQueue(t, func(testing.TB, stress.QueueConfig) stress.Broker { return nil })
 	}, "queueing: there is no subject"},
 	"no workers": {func(t *testing.T) {
-		stress.TestWorkers(t, func(testing.TB, stress.WorkersConfig) stress.Workers { return nil })
+		chaostest.TestWorkers(t, func(testing.TB, chaostest.WorkersConfig) chaostest.Workers { return nil })
 	}, "chaos: there is no subject"},
 	"no engine": {func(t *testing.T) {
-		stress.TestChaos(t, stress.ChaosSubjects{Engine: func(testing.TB) stress.Engine { return nil }})
+		chaostest.TestChaos(t, chaostest.Subjects{Engine: func(testing.TB) chaostest.Engine { return nil }})
 	}, "chaos: there is no subject"},
 	"nothing at all": {func(t *testing.T) {
-		stress.TestChaos(t, stress.ChaosSubjects{})
+		chaostest.TestChaos(t, chaostest.Subjects{})
 	}, "chaos: there is no subject"},
 	"panic in a child": {func(t *testing.T) {
 		clustertest.TestCluster(t, func(testing.TB, node.Config) (node.Node, error) { panic("where is it?") })

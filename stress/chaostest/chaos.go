@@ -1,4 +1,4 @@
-package stress
+package chaostest
 
 import (
 	"context"
@@ -12,9 +12,9 @@ import (
 	"tensile/stress/validate"
 )
 
-// ChaosSubjects are what the chaos scenario drives. Those that are nil are not
+// Subjects are what the chaos scenario drives. Those that are nil are not
 // offered.
-type ChaosSubjects struct {
+type Subjects struct {
 	// Workers opens supervised workers, see TestWorkers.
 	Workers func(testing.TB, WorkersConfig) Workers
 	// Engine opens what plans faults and carries plans out.
@@ -28,21 +28,21 @@ type ChaosSubjects struct {
 // Engine is what plans faults and carries plans out. The kit gives it the
 // world that the faults are injected into, and counts there.
 type Engine interface {
-	// Plan draws a plan. The same EngineSpec gives the same plan.
-	Plan(EngineSpec) ([]ChaosStep, error)
+	// Plan draws a plan. The same Spec gives the same plan.
+	Plan(Spec) ([]Step, error)
 	// DryRun is a plan as text. It injects nothing.
-	DryRun([]ChaosStep) string
+	DryRun([]Step) string
 	// Run carries out a plan that may be anybody's. It injects nothing unless
 	// the steady state holds, lets no more than bound targets be hit at once
 	// whatever the plan says, and has undone everything when it returns or
 	// panics. The error says that the bound would have been exceeded, that the
 	// steady state did not hold before or after, that an injection failed, or
 	// that the context ended.
-	Run(ctx context.Context, bound int, plan []ChaosStep, world World) error
+	Run(ctx context.Context, bound int, plan []Step, world World) error
 }
 
-// EngineSpec is what a plan is drawn from.
-type EngineSpec struct {
+// Spec is what a plan is drawn from.
+type Spec struct {
 	Seed     uint64
 	Faults   []string
 	Targets  []string // each fault may hit each of them
@@ -52,8 +52,8 @@ type EngineSpec struct {
 	Bound    int           // most targets hit at once
 }
 
-// ChaosStep is one fault of a plan.
-type ChaosStep struct {
+// Step is one fault of a plan.
+type Step struct {
 	Fault, Target string
 	At, For       time.Duration
 }
@@ -65,7 +65,7 @@ type World struct {
 }
 
 // TestChaos takes subjects through the chaos scenario.
-func TestChaos(t *testing.T, subjects ChaosSubjects) {
+func TestChaos(t *testing.T, subjects Subjects) {
 	site := proc.At(t, "node")
 	if site.Child() {
 		site.Serve(nodes.Serve(t, subjects.Nodes))

@@ -1,4 +1,4 @@
-package stress
+package chaostest
 
 import (
 	"context"
@@ -131,7 +131,7 @@ func (k *workersKit) hang(ctx context.Context, t *testing.T) {
 	defer c.close()
 	letGo := sync.OnceFunc(func() { close(c.release) })
 	defer letGo()
-	if _, ok := c.Workers.(WatchedWorkers); !ok {
+	if _, ok := c.Workers.(Watched); !ok {
 		k.NotOffered("hung", "the subject does not watch for workers that hang")
 		return
 	}

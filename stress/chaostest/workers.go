@@ -1,4 +1,4 @@
-package stress
+package chaostest
 
 import (
 	"context"
@@ -26,9 +26,9 @@ type Workers interface {
 	Close() error
 }
 
-// WatchedWorkers are Workers that replace one that does not return from an
+// Watched are Workers that replace one that does not return from an
 // operation within WorkersConfig.Hung.
-type WatchedWorkers interface {
+type Watched interface {
 	Workers
 	Watched()
 }
@@ -44,13 +44,13 @@ type WorkersConfig struct {
 	// or not before that time has passed.
 	Restarts int
 	Within   time.Duration
-	Hung     time.Duration // 0 for ever; only asked of WatchedWorkers
+	Hung     time.Duration // 0 for ever; only asked of Watched
 }
 
 // TestWorkers takes the workers that open returns through their part of the
 // chaos scenario.
 func TestWorkers(t *testing.T, open func(testing.TB, WorkersConfig) Workers) {
-	TestChaos(t, ChaosSubjects{Workers: open})
+	TestChaos(t, Subjects{Workers: open})
 }
 
 // The shape of the scenario.

@@ -1,4 +1,4 @@
-package stress
+package chaostest
 
 import (
 	"context"
@@ -43,13 +43,13 @@ func (k *engineKit) start(t testing.TB) Engine {
 const engineTargets = 12
 
 // spec is one whose faults crowd, so that the bound is what limits them.
-func (k *engineKit) spec(i int) EngineSpec {
-	return EngineSpec{Seed: k.Seed + uint64(i), Faults: []string{"kill", "pause", "delay"}, Targets: proc.NodeNames(engineTargets),
+func (k *engineKit) spec(i int) Spec {
+	return Spec{Seed: k.Seed + uint64(i), Faults: []string{"kill", "pause", "delay"}, Targets: proc.NodeNames(engineTargets),
 		Steps: 40, Spread: 40 * time.Millisecond, Min: 2 * time.Millisecond, Max: 10 * time.Millisecond, Bound: 1 + i%3}
 }
 
 // atOnce is the most targets that a plan hits at the same time.
-func atOnce(plan []ChaosStep) int {
+func atOnce(plan []Step) int {
 	most := 0
 	for _, s := range plan {
 		hit := make(map[string]bool)
@@ -68,7 +68,7 @@ func (k *engineKit) plans(ctx context.Context, t *testing.T) {
 	const seeds = 50
 	e := k.start(t)
 	differ := false
-	var first []ChaosStep
+	var first []Step
 	for i := range seeds {
 		spec := k.spec(i)
 		plan, err := e.Plan(spec)
@@ -110,10 +110,10 @@ func (k *engineKit) plans(ctx context.Context, t *testing.T) {
 }
 
 // everyTarget is a plan that hits all targets at once.
-func everyTarget() []ChaosStep {
-	var crowd []ChaosStep
+func everyTarget() []Step {
+	var crowd []Step
 	for i := range engineTargets {
-		crowd = append(crowd, ChaosStep{"kill", fmt.Sprintf("node-%02d", i), 0, 20 * time.Millisecond})
+		crowd = append(crowd, Step{"kill", fmt.Sprintf("node-%02d", i), 0, 20 * time.Millisecond})
 	}
 	return crowd
 }
@@ -229,7 +229,7 @@ func (k *engineKit) blastRadius(ctx context.Context, t *testing.T) {
 
 // undone ends runs in every way there is.
 func (k *engineKit) undone(ctx context.Context, t *testing.T) {
-	long := []ChaosStep{
+	long := []Step{
 		{"kill", "node-0", 0, time.Minute}, {"pause", "node-1", 0, time.Minute}, {"delay", "node-2", 5 * time.Millisecond, time.Minute},
 	}
 	third := func(f func() error) func(fault, _ string) error {
@@ -279,7 +279,7 @@ func (k *engineKit) undone(ctx context.Context, t *testing.T) {
 
 // gate: no fault without a steady state, and no success without one afterwards.
 func (k *engineKit) gate(ctx context.Context, t *testing.T) {
-	plan := []ChaosStep{{"kill", "node-0", 0, 5 * time.Millisecond}}
+	plan := []Step{{"kill", "node-0", 0, 5 * time.Millisecond}}
 	unsteady := errors.New("the steady state does not hold")
 
 	e := k.start(t)

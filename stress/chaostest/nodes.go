@@ -1,4 +1,4 @@
-package stress
+package chaostest
 
 import (
 	"cmp"
@@ -28,20 +28,20 @@ type Links interface {
 	// already.
 	Link(from, to, addr string) (string, error)
 	// Inject strikes all links of a node, from and to it, with one of the
-	// faults below; ChaosCut only what leaves it.
+	// faults below; Cut only what leaves it.
 	Inject(fault, node string) (undo func() error, err error)
 	Close() error
 }
 
 // The faults that the kit asks for.
 const (
-	ChaosKill      = "kill"      // SIGKILL, by the kit
-	ChaosPause     = "pause"     // SIGSTOP, by the kit
-	ChaosPartition = "partition" // nothing passes
-	ChaosCut       = "cut"       // nothing that the node sends passes
-	ChaosDelay     = "delay"     // bytes are late by LinksConfig.Delay
-	ChaosLoss      = "loss"      // bytes stall, as TCP sends them again
-	ChaosCorrupt   = "corrupt"   // bits flip
+	Kill      = "kill"      // SIGKILL, by the kit
+	Pause     = "pause"     // SIGSTOP, by the kit
+	Partition = "partition" // nothing passes
+	Cut       = "cut"       // nothing that the node sends passes
+	Delay     = "delay"     // bytes are late by LinksConfig.Delay
+	Loss      = "loss"      // bytes stall, as TCP sends them again
+	Corrupt   = "corrupt"   // bits flip
 )
 
 // LinksConfig says how bad faults are.
@@ -55,7 +55,7 @@ type LinksConfig struct {
 // nodesKit is the part of the chaos scenario with node processes.
 type nodesKit struct {
 	*nodes.Nodes
-	subjects ChaosSubjects
+	subjects Subjects
 	members  []string
 	starts   map[string]nodes.Start
 	links    Links
@@ -71,7 +71,7 @@ type nodesKit struct {
 
 // The shape of the part.
 const (
-	chaosNodes = 4
+	nodeCount  = 4
 	linkDelay  = 60 * time.Millisecond
 	linkJitter = 10 * time.Millisecond
 	// A call is given up after so many times what a look at all nodes takes,
@@ -91,21 +91,21 @@ const (
 	enoughFaults = 20 * time.Second // after which no other is begun
 )
 
-var chaosFaults = []struct {
+var faults = []struct {
 	name string
 	// breaks tells that the steady state can not hold meanwhile.
 	breaks bool
 }{
-	{ChaosKill, true}, {ChaosDelay, false}, {ChaosPartition, true}, {ChaosPause, true},
-	{ChaosCut, true}, {ChaosLoss, false}, {ChaosCorrupt, false},
+	{Kill, true}, {Delay, false}, {Partition, true}, {Pause, true},
+	{Cut, true}, {Loss, false}, {Corrupt, false},
 }
 
 // take takes the subjects through that part.
 func (k *nodesKit) take() {
-	k.members = proc.NodeNames(chaosNodes)
+	k.members = proc.NodeNames(nodeCount)
 	defer k.close()
 	ok := k.Phase("nodes: form", k.form)
-	faults, slow := chaosFaults, k.patience > shortPatience
+	faults, slow := faults, k.patience > shortPatience
 	if testing.Short() {
 		faults = faults[:1]
 	}
@@ -116,7 +116,7 @@ func (k *nodesKit) take() {
 				i, len(faults), k.length, k.patience)
 			break
 		}
-		victim := k.members[pickVictims(k.Seed, i, chaosNodes, 1)[0]]
+		victim := k.members[pickVictims(k.Seed, i, nodeCount, 1)[0]]
 		ok = ok && k.Phase(fmt.Sprintf("nodes: %s of %s", f.name, victim), k.Within(3*scenario.Settle, func(ctx context.Context, t *testing.T) {
 			k.fault(ctx, t, f.name, victim, f.breaks)
 		}))
@@ -305,7 +305,7 @@ func (k *nodesKit) fault(ctx context.Context, t *testing.T, fault, victim string
 	defer k.watch(nil)
 	// An engine may find that the steady state was lost for a moment after we
 	// had seen it, and must then inject nothing.
-	engine, plan := k.subjects.Engine(t), []ChaosStep{{fault, victim, 0, k.length}}
+	engine, plan := k.subjects.Engine(t), []Step{{fault, victim, 0, k.length}}
 	k.Logf("%s", engine.DryRun(plan))
 	var err error
 	for try := 0; try < injectTries && e.injected.IsZero(); try++ {
@@ -384,7 +384,7 @@ func (e *episode) judge(breaks bool) {
 		return
 	case breaks && e.lost.IsZero():
 		e.Violate("nodes_faults", "%s of %s for %v: every call was answered, and every node listed as alive: the fault did nothing", e.fault, e.victim, lasted)
-	case e.fault == ChaosDelay && e.fastest > 0 && e.fastest < linkDelay-linkJitter:
+	case e.fault == Delay && e.fastest > 0 && e.fastest < linkDelay-linkJitter:
 		e.Violate("nodes_faults", "%s of %s by %v: a call took only %v: the fault did nothing", e.fault, e.victim, linkDelay, e.fastest)
 	}
 	if e.lost.IsZero() {
@@ -423,7 +423,7 @@ func (e *episode) strike() (undo func() error, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), scenario.Settle)
 	defer cancel()
 	switch e.fault {
-	case ChaosKill:
+	case Kill:
 		e.struck(e.Signal(e.victim, syscall.SIGKILL, nodes.Killed))
 		e.Reap(e.victim)
 		return func() error {
@@ -439,12 +439,12 @@ func (e *episode) strike() (undo func() error, err error) {
 			}
 			return err
 		}, nil
-	case ChaosPause:
+	case Pause:
 		e.struck(e.Signal(e.victim, syscall.SIGSTOP, nodes.Stopped))
 		return func() error { e.Signal(e.victim, syscall.SIGCONT, nodes.Running); return nil }, nil
 	}
 	// Datagrams do not go through the links.
-	if err := e.mute(ctx, e.fault == ChaosPartition || e.fault == ChaosCut, e.fault == ChaosPartition); err != nil {
+	if err := e.mute(ctx, e.fault == Partition || e.fault == Cut, e.fault == Partition); err != nil {
 		return nil, err
 	}
 	heal, err := e.links.Inject(e.fault, e.victim)
