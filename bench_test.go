@@ -25,6 +25,7 @@ import (
 	"tensile/stress/node"
 	"tensile/stress/pooltest"
 	"tensile/stress/routertest"
+	"tensile/stress/sessiontest"
 	"tensile/stress/transporttest"
 )
 
@@ -230,7 +231,7 @@ func (d delivery) Body() []byte { return d.Delivery.Body }
 func (d delivery) Attempt() int { return d.Delivery.Attempt }
 func (d delivery) Nack() error  { return d.Delivery.Nack(0) }
 
-func BenchmarkSessions(b *testing.B) { stress.BenchmarkSessions(b, startSessions) }
+func BenchmarkSessions(b *testing.B) { sessiontest.BenchmarkStore(b, startSessions) }
 
 // sessions is package session over package cluster.
 type sessions struct {
@@ -238,7 +239,7 @@ type sessions struct {
 	store *session.Store
 }
 
-func startSessions(tb testing.TB, cfg stress.SessionConfig) stress.Sessions {
+func startSessions(tb testing.TB, cfg sessiontest.Config) sessiontest.Store {
 	store, err := session.New(session.Config{Name: cfg.Name, Nodes: cfg.Nodes, Timeout: 10 * time.Second})
 	if err != nil {
 		tb.Fatal(err)
@@ -272,8 +273,8 @@ func (s sessions) Delete(ctx context.Context, key string) error {
 
 func (s sessions) Close() error { return errors.Join(s.store.Close(), s.node.Close()) }
 
-func (sessions) Errors() stress.SessionErrors {
-	return stress.SessionErrors{NotFound: session.ErrNotFound, Refused: session.ErrNoQuorum}
+func (sessions) Errors() sessiontest.Errors {
+	return sessiontest.Errors{NotFound: session.ErrNotFound, Refused: session.ErrNoQuorum}
 }
 
 func BenchmarkFormation(b *testing.B) { clustertest.BenchmarkCluster(b, startNode) }

@@ -19,8 +19,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"tensile/cluster"
-	"tensile/stress"
 	"tensile/stress/report"
+	"tensile/stress/sessiontest"
 )
 
 func TestPlantedBugsInSessions(t *testing.T) {
@@ -74,13 +74,13 @@ func TestPlantedSlowSessions(t *testing.T) {
 }
 
 // plantInSessions puts a fault on top of a sound store.
-func plantInSessions(s subjectSessions, cfg stress.SessionConfig) stress.Sessions {
+func plantInSessions(s subjectSessions, cfg sessiontest.Config) sessiontest.Store {
 	return &faultySessions{subjectSessions: s, cfg: cfg, seen: make(map[string][]byte)}
 }
 
 type faultySessions struct {
 	subjectSessions
-	cfg  stress.SessionConfig
+	cfg  sessiontest.Config
 	puts atomic.Int64
 	gets atomic.Int64
 
@@ -188,7 +188,7 @@ func (f *faultySessions) Close() error {
 // fixed replicas, with faults in itself. A node that was restarted takes over
 // what the others have before it answers.
 type majorities struct {
-	cfg      stress.SessionConfig
+	cfg      sessiontest.Config
 	listener net.Listener
 
 	mu      sync.Mutex
@@ -220,7 +220,7 @@ var (
 	errForgot   = errors.New("has forgotten everything and not caught up")
 )
 
-func startMajorities(tb testing.TB, cfg stress.SessionConfig) stress.Sessions {
+func startMajorities(tb testing.TB, cfg sessiontest.Config) sessiontest.Store {
 	m := &majorities{cfg: cfg, records: make(map[string]*Record), clients: make(map[string]*rpc.Client),
 		caughtUp: make(chan struct{}), closed: make(chan struct{})}
 	server := rpc.NewServer()
@@ -476,6 +476,6 @@ func (m *majorities) Close() error {
 	return m.listener.Close()
 }
 
-func (*majorities) Errors() stress.SessionErrors {
-	return stress.SessionErrors{NotFound: errNone, Refused: errMinority}
+func (*majorities) Errors() sessiontest.Errors {
+	return sessiontest.Errors{NotFound: errNone, Refused: errMinority}
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"tensile/stress"
 	"tensile/stress/report"
+	"tensile/stress/sessiontest"
 	"tensile/stress/validate"
 )
 
@@ -66,10 +66,10 @@ func TestPlantedBugsInSharedSessions(t *testing.T) {
 }
 
 // withoutReplicated is a store that makes up for no loss.
-type withoutReplicated struct{ stress.Sessions }
+type withoutReplicated struct{ sessiontest.Store }
 
 // onlySays is a replicated store that says of itself that its nodes share.
-type onlySays struct{ stress.Sessions }
+type onlySays struct{ sessiontest.Store }
 
 func (onlySays) Shared() {}
 
@@ -120,7 +120,7 @@ type shelfSessions struct {
 	seen map[string][]byte
 }
 
-func dialShelves(tb testing.TB, cfg stress.SessionConfig) stress.Sessions {
+func dialShelves(tb testing.TB, cfg sessiontest.Config) sessiontest.Store {
 	server, err := rpc.Dial("tcp", os.Getenv(serverVariable))
 	if err != nil {
 		tb.Fatal(err)
@@ -194,6 +194,6 @@ func (s *shelfSessions) see(key string, value []byte) {
 
 func (s *shelfSessions) Close() error { return s.server.Close() }
 
-func (*shelfSessions) Errors() stress.SessionErrors {
-	return stress.SessionErrors{NotFound: errNone}
+func (*shelfSessions) Errors() sessiontest.Errors {
+	return sessiontest.Errors{NotFound: errNone}
 }

@@ -10,12 +10,12 @@ import (
 
 	"tensile/cluster"
 	"tensile/cluster/session"
-	"tensile/stress"
+	"tensile/stress/sessiontest"
 )
 
-func TestStressSessions(t *testing.T) { stress.TestSessions(t, startSessions) }
+func TestStressSessions(t *testing.T) { sessiontest.TestStore(t, startSessions) }
 
-func BenchmarkSessions(b *testing.B) { stress.BenchmarkSessions(b, startSessions) }
+func BenchmarkSessions(b *testing.B) { sessiontest.BenchmarkStore(b, startSessions) }
 
 // subjectSessions is package session, over package cluster, behind the interface
 // of the kit.
@@ -24,7 +24,7 @@ type subjectSessions struct {
 	store *session.Store
 }
 
-func startSessions(tb testing.TB, cfg stress.SessionConfig) stress.Sessions {
+func startSessions(tb testing.TB, cfg sessiontest.Config) sessiontest.Store {
 	switch planted {
 	case "has members that are fixed":
 		return withoutReplicated{startMajorities(tb, cfg)}
@@ -89,6 +89,6 @@ func (s subjectSessions) Replicated(ctx context.Context, on []string) error {
 
 func (s subjectSessions) Close() error { return errors.Join(s.store.Close(), s.node.Close()) }
 
-func (subjectSessions) Errors() stress.SessionErrors {
-	return stress.SessionErrors{NotFound: session.ErrNotFound, Refused: session.ErrNoQuorum}
+func (subjectSessions) Errors() sessiontest.Errors {
+	return sessiontest.Errors{NotFound: session.ErrNotFound, Refused: session.ErrNoQuorum}
 }

@@ -11,6 +11,7 @@ import (
 	"tensile/stress"
 	"tensile/stress/pooltest"
 	"tensile/stress/report"
+	"tensile/stress/sessiontest"
 	"tensile/stress/validate"
 )
 
@@ -33,7 +34,7 @@ var subjects = map[string]func(*testing.T){
 	"pgxpool":             func(t *testing.T) { pooltest.TestPool(t, openPgxpool) },
 	"database/sql":        func(t *testing.T) { pooltest.TestPool(t, openSQL) },
 	"go-redis":            func(t *testing.T) { pooltest.TestPool(t, openRedis) },
-	"PostgreSQL sessions": func(t *testing.T) { stress.TestSessions(t, openPgSessions) },
+	"PostgreSQL sessions": func(t *testing.T) { sessiontest.TestStore(t, openPgSessions) },
 }
 
 // TestSubject takes the subject that a parent asks for through its kit, which may

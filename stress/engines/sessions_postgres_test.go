@@ -16,7 +16,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
-	"tensile/stress"
+	"tensile/stress/sessiontest"
 )
 
 // TestPostgresSessions has all tables of a run in a schema of its own, which goes
@@ -56,7 +56,7 @@ var (
 // four nodes at a time, and a server as it was installed allows 100 connections.
 const sessionConns = 2
 
-func openPgSessions(tb testing.TB, cfg stress.SessionConfig) stress.Sessions {
+func openPgSessions(tb testing.TB, cfg sessiontest.Config) sessiontest.Store {
 	c, err := pgxpool.ParseConfig(server)
 	if err != nil {
 		tb.Fatal(err)
@@ -138,6 +138,6 @@ func (s *pgSessions) exec(ctx context.Context, statement string, arguments ...an
 
 func (s *pgSessions) Close() error { s.pool.Close(); return nil }
 
-func (*pgSessions) Errors() stress.SessionErrors {
-	return stress.SessionErrors{NotFound: errNoSession, Refused: errNotSent}
+func (*pgSessions) Errors() sessiontest.Errors {
+	return sessiontest.Errors{NotFound: errNoSession, Refused: errNotSent}
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"tensile/stress"
+	"tensile/stress/sessiontest"
 )
 
 // storeVariable is the folder in which the servers of sessions have theirs: a
@@ -29,7 +29,7 @@ func TestStressSessions(t *testing.T) {
 	if os.Getenv(storeVariable) == "" { // else this is a node
 		t.Setenv(storeVariable, t.TempDir())
 	}
-	stress.TestSessions(t, startSessions)
+	sessiontest.TestStore(t, startSessions)
 }
 
 // sessions are a bucket of JetStream: a stream with three replicas that keeps the
@@ -54,7 +54,7 @@ const (
 	replicas   = 3
 )
 
-func startSessions(tb testing.TB, cfg stress.SessionConfig) stress.Sessions {
+func startSessions(tb testing.TB, cfg sessiontest.Config) sessiontest.Store {
 	secret := hex.EncodeToString(cfg.Secret)
 	o, err := clusterOptions(cfg.Name, cfg.Listen, secret)
 	if err != nil {
@@ -82,7 +82,7 @@ func startSessions(tb testing.TB, cfg stress.SessionConfig) stress.Sessions {
 	return s
 }
 
-func storeDir(cfg stress.SessionConfig) string {
+func storeDir(cfg sessiontest.Config) string {
 	cluster := sha256.Sum256(cfg.Secret)
 	return filepath.Join(os.Getenv(storeVariable), hex.EncodeToString(cluster[:8]), cfg.Name)
 }
@@ -115,8 +115,8 @@ func (s *sessions) create(ctx context.Context) (jetstream.KeyValue, error) {
 	return s.js.KeyValue(ctx, bucketName)
 }
 
-func (s *sessions) Errors() stress.SessionErrors {
-	return stress.SessionErrors{NotFound: errNotFound, Refused: errRefused}
+func (s *sessions) Errors() sessiontest.Errors {
+	return sessiontest.Errors{NotFound: errNotFound, Refused: errRefused}
 }
 
 // token is a key as a part of a subject.

@@ -9,18 +9,19 @@ import (
 	"example.com/yours/sessions"
 
 	"tensile/stress"
+	"tensile/stress/sessiontest"
 )
 
 func TestMain(m *testing.M) { stress.Main(m) }
 
 // TestStressSessions is executed again for each node: what stands before the
 // call of the kit happens in every one of them.
-func TestStressSessions(t *testing.T) { stress.TestSessions(t, start) }
+func TestStressSessions(t *testing.T) { sessiontest.TestStore(t, start) }
 
-func BenchmarkSessions(b *testing.B) { stress.BenchmarkSessions(b, start) }
+func BenchmarkSessions(b *testing.B) { sessiontest.BenchmarkStore(b, start) }
 
 // start is called in the process of the node.
-func start(tb testing.TB, cfg stress.SessionConfig) stress.Sessions {
+func start(tb testing.TB, cfg sessiontest.Config) sessiontest.Store {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	logins, err := sessions.Open(ctx, sessions.Config{
@@ -45,6 +46,6 @@ func start(tb testing.TB, cfg stress.SessionConfig) stress.Sessions {
 // not wait for as long as replication may take.
 type subject struct{ *sessions.Logins }
 
-func (subject) Errors() stress.SessionErrors {
-	return stress.SessionErrors{NotFound: sessions.ErrNone, Refused: sessions.ErrRefused}
+func (subject) Errors() sessiontest.Errors {
+	return sessiontest.Errors{NotFound: sessions.ErrNone, Refused: sessions.ErrRefused}
 }

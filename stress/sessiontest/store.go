@@ -1,4 +1,4 @@
-package stress
+package sessiontest
 
 import (
 	"context"
@@ -16,9 +16,9 @@ import (
 	"tensile/stress/validate"
 )
 
-// Sessions is one node of a session store, as the sessions scenario drives it.
+// Store is one node of a session store, as the sessions scenario drives it.
 // Each runs in a process of its own. Its methods are called concurrently.
-type Sessions interface {
+type Store interface {
 	// Put returns nil once the session will survive the loss of any one node. It
 	// is gone ttl later; with a ttl of 0 it stays.
 	Put(ctx context.Context, key string, value []byte, ttl time.Duration) error
@@ -28,39 +28,39 @@ type Sessions interface {
 	Delete(ctx context.Context, key string) error
 	Close() error
 	// Errors are those that the other methods return, for errors.Is.
-	Errors() SessionErrors
+	Errors() Errors
 }
 
-// SessionErrors are the errors of Sessions that the kit must tell apart.
-type SessionErrors struct {
+// Errors are the errors of a Store that the kit must tell apart.
+type Errors struct {
 	NotFound error
 	// Refused says that an operation has had no effect and will have none. After
 	// any other error of a write the kit takes both for possible.
 	Refused error
 }
 
-// ReplicatedSessions are Sessions that make up for the loss of a node, and know
+// Replicated is a Store that makes up for the loss of a node, and knows
 // when everything has its full number of replicas again. Of others only one node
 // at a time is lost, and what must hold of replication is "not offered".
-type ReplicatedSessions interface {
-	Sessions
+type Replicated interface {
+	Store
 	// Replicated returns nil once every session is fully replicated over the
 	// nodes named, and each of them has its share.
 	Replicated(ctx context.Context, on []string) error
 }
 
-// SharedSessions are Sessions whose nodes keep nothing themselves: they share a
+// Shared is a Store whose nodes keep nothing themselves: they share a
 // server that the kit does not see, such as a database. Links between nodes mean
 // nothing to them. So what must hold of a minority is "not offered", a node that
 // is cut off from the others must serve as they do, and another may be lost at
 // once after the first.
-type SharedSessions interface {
-	Sessions
+type Shared interface {
+	Store
 	Shared()
 }
 
-// SessionConfig is what the kit asks of a node.
-type SessionConfig struct {
+// Config is what the kit asks of a node.
+type Config struct {
 	Name   string
 	Nodes  []string // names of all, the same at every node
 	Listen string   // address for the other nodes, TCP and UDP
@@ -90,16 +90,16 @@ const (
 // tries is how long an operation that must succeed may be tried.
 var tries = scenario.Settle
 
-// TestSessions takes the store whose nodes start starts through the sessions
+// TestStore takes the store whose nodes start starts through the sessions
 // scenario. start is called in a process of its own for each node, and returns
 // when the node may be called; it need not have found the others. The test must
 // do nothing else.
-func TestSessions(t *testing.T, start func(testing.TB, SessionConfig) Sessions) {
+func TestStore(t *testing.T, start func(testing.TB, Config) Store) {
 	site := sessionSite(t, start)
 	if site == nil {
 		return
 	}
-	k := &sessionKit{Scenario: scenario.Begin(t, validate.Sessions), site: site, clusters: new(sessionClusters), survival: 100,
+	k := &kit{Scenario: scenario.Begin(t, validate.Sessions), site: site, clusters: new(sessionClusters), survival: 100,
 		repaired: make(chan bool, 1)}
 	k.linked, k.direct = k.apart("linked"), k.apart("direct")
 	ok := k.small()
@@ -116,13 +116,13 @@ func TestSessions(t *testing.T, start func(testing.TB, SessionConfig) Sessions) 
 	}
 }
 
-// sessionKit is the scenario, at work on one cluster.
-type sessionKit struct {
+// kit is the scenario, at work on one cluster.
+type kit struct {
 	*scenario.Scenario
 	*sessionCluster
 	site           *proc.Site
 	clusters       *sessionClusters
-	linked, direct *sessionKit // on the cluster with links between nodes, and on the one without
+	linked, direct *kit // on the cluster with links between nodes, and on the one without
 
 	deleted  []string      // keys
 	rate     float64       // measured
@@ -154,7 +154,7 @@ func (s *sessionClusters) end() {
 
 // apart is the kit at work on a cluster of its own, which is yet to be formed.
 // Its nodes print to files named after it.
-func (k *sessionKit) apart(name string) *sessionKit {
+func (k *kit) apart(name string) *kit {
 	other := *k
 	other.sessionCluster = &sessionCluster{site: k.site, secret: newSecret(), onKill: k.OnInterrupt,
 		output: func(node string) *os.File { return k.LogFile(name + "-" + node) }}
@@ -166,7 +166,7 @@ func (k *sessionKit) apart(name string) *sessionKit {
 
 // judgeShown measures what must never be seen: all that the subject offers if
 // everything was tried, and else only what was seen.
-func (k *sessionKit) judgeShown(whole bool) {
+func (k *kit) judgeShown(whole bool) {
 	lacks := k.linked.lacks()
 	for c, why := range lacks {
 		k.NotOffered(c, why)
@@ -179,7 +179,7 @@ func (k *sessionKit) judgeShown(whole bool) {
 }
 
 // small is what shows a plain fault at once. It tells whether there was none.
-func (k *sessionKit) small() bool {
+func (k *kit) small() bool {
 	ok := k.Phase("formation", func(ctx context.Context, _ *testing.T) {
 		k.together(2, func(i int) bool {
 			if i == 0 {
@@ -192,7 +192,7 @@ func (k *sessionKit) small() bool {
 }
 
 // load is N sessions, and the loss of a node that holds them.
-func (k *sessionKit) load() bool {
+func (k *kit) load() bool {
 	ok := k.Phase("throughput", k.direct.throughput)
 	ok = ok && k.Phase("steady", k.direct.steady)
 	return ok && k.Phase("kill", k.direct.kill)
@@ -201,13 +201,13 @@ func (k *sessionKit) load() bool {
 // faults is everything in which nodes or links are at fault and nothing in time
 // is judged by less than seconds. Most of it is waiting: so all of it goes on at
 // once, on clusters that know nothing of each other.
-func (k *sessionKit) faults() bool {
+func (k *kit) faults() bool {
 	histories := k.newHistories()
 	lanes := []lane{
 		{"replication", k.direct.losses},
 		{"links", func(ctx context.Context) { k.linked.uneven(ctx); k.linked.expiry(ctx) }},
-		{"minority", func(ctx context.Context) { k.alone(ctx, "minority", (*sessionKit).cutOff) }},
-		{"amnesia", func(ctx context.Context) { k.alone(ctx, "amnesia", (*sessionKit).amnesia) }},
+		{"minority", func(ctx context.Context) { k.alone(ctx, "minority", (*kit).cutOff) }},
+		{"amnesia", func(ctx context.Context) { k.alone(ctx, "amnesia", (*kit).amnesia) }},
 	}
 	for i := range min(historyLanes, k.Settings().Histories) {
 		name := fmt.Sprintf("histories %d", i+1)
@@ -226,7 +226,7 @@ type lane struct {
 }
 
 // beside runs lanes at the same time.
-func (k *sessionKit) beside(ctx context.Context, lanes []lane) {
+func (k *kit) beside(ctx context.Context, lanes []lane) {
 	var all sync.WaitGroup
 	for _, l := range lanes {
 		all.Go(func() {
@@ -244,7 +244,7 @@ func (k *sessionKit) beside(ctx context.Context, lanes []lane) {
 }
 
 // alone has body work on a cluster of its own, with links.
-func (k *sessionKit) alone(ctx context.Context, name string, body func(*sessionKit, context.Context)) {
+func (k *kit) alone(ctx context.Context, name string, body func(*kit, context.Context)) {
 	own := k.apart(name)
 	if own.found(ctx, true) {
 		body(own, ctx)
@@ -252,22 +252,22 @@ func (k *sessionKit) alone(ctx context.Context, name string, body func(*sessionK
 }
 
 // disbandAll ends all clusters, as they end by themselves.
-func (k *sessionKit) disbandAll() {
+func (k *kit) disbandAll() {
 	all := k.clusters.list()
 	k.together(len(all), func(i int) bool { return k.must(all[i].disband()) })
 }
 
 // brief tells whether the scenario is to be over soon: with -short, and where N is
 // no more than that would make it.
-func (k *sessionKit) brief() bool { return testing.Short() || k.N <= validate.BaseScale/10 }
+func (k *kit) brief() bool { return testing.Short() || k.N <= validate.BaseScale/10 }
 
 // fullReplication is how long it may take until a loss is made up for.
-func (k *sessionKit) fullReplication() time.Duration {
+func (k *kit) fullReplication() time.Duration {
 	return scenario.Settle * time.Duration(k.Hundreds())
 }
 
 // must fails the scenario if err is not nil.
-func (k *sessionKit) must(err error) bool {
+func (k *kit) must(err error) bool {
 	if err != nil {
 		k.Fail("sessions: %v", err)
 	}
@@ -275,7 +275,7 @@ func (k *sessionKit) must(err error) bool {
 }
 
 // found starts the nodes, and tells whether they are there.
-func (k *sessionKit) found(ctx context.Context, linked bool) bool {
+func (k *kit) found(ctx context.Context, linked bool) bool {
 	ok := k.must(k.form(ctx, linked))
 	k.Record(func(r *report.Scenario) { r.Subject = k.state.subject })
 	return ok

@@ -1,4 +1,4 @@
-package stress
+package sessiontest
 
 import (
 	"context"
@@ -118,8 +118,8 @@ const mostWrongReads = 20
 // offering is a load while it is offered.
 type offering struct {
 	sessionLoad
-	store  Sessions
-	errs   SessionErrors
+	store  Store
+	errs   Errors
 	book   *book
 	flight load.InFlight
 	rec    *measure.Recorder

@@ -1,4 +1,4 @@
-package stress
+package sessiontest
 
 import (
 	"context"
@@ -38,7 +38,7 @@ const sweepCallers = 128
 // kill has one node killed while sessions are written. From that instant on all
 // sessions are read, too: recovered is when whatever is asked for, of any of
 // them, is served at once again.
-func (k *sessionKit) kill(ctx context.Context, t *testing.T) {
+func (k *kit) kill(ctx context.Context, t *testing.T) {
 	victim := k.nodes[k.Seed%sessionNodes]
 	before, least := 500*time.Millisecond, 1500*time.Millisecond
 	if k.brief() {
@@ -94,7 +94,7 @@ func (k *sessionKit) kill(ctx context.Context, t *testing.T) {
 // keepWriting has callers write sessions, each its own, for as long as meanwhile
 // takes. A caller whose node does not answer turns to the next; one whom nobody
 // answers ends it all.
-func (k *sessionKit) keepWriting(ctx context.Context, end func(), began time.Time, meanwhile func()) []completed {
+func (k *kit) keepWriting(ctx context.Context, end func(), began time.Time, meanwhile func()) []completed {
 	callers := min(killCallers, k.sessions)
 	of := make([][]completed, callers)
 	var stop atomic.Bool
@@ -122,7 +122,7 @@ func (k *sessionKit) keepWriting(ctx context.Context, end func(), began time.Tim
 }
 
 // sweep reads every session once, while they are written.
-func (k *sessionKit) sweep(ctx context.Context, began time.Time) []completed {
+func (k *kit) sweep(ctx context.Context, began time.Time) []completed {
 	all := make([]completed, k.sessions)
 	k.swept = make([]uint32, k.sessions)
 	var wrong atomic.Int64
@@ -146,7 +146,7 @@ func (k *sessionKit) sweep(ctx context.Context, began time.Time) []completed {
 
 // persist tries an operation at one node after the other until it is served.
 // Nothing is sent to a node whose connection has ended.
-func (k *sessionKit) persist(ctx context.Context, began time.Time, node int, op sessionOp) (s completed, r result) {
+func (k *kit) persist(ctx context.Context, began time.Time, node int, op sessionOp) (s completed, r result) {
 	s.from = time.Since(began)
 	for s.to = s.from; ctx.Err() == nil && s.to-s.from < tries; node++ {
 		n := k.nodes[node%len(k.nodes)]
@@ -227,7 +227,7 @@ func rateOf(name string, all []completed) report.Line {
 
 // readAll reads every session at one of the nodes, and tells whether nothing is
 // wrong.
-func (k *sessionKit) readAll(ctx context.Context, at []*sessionNode, criterion string) bool {
+func (k *kit) readAll(ctx context.Context, at []*sessionNode, criterion string) bool {
 	all := make([]int, k.sessions)
 	for i := range all {
 		all[i] = i
@@ -238,7 +238,7 @@ func (k *sessionKit) readAll(ctx context.Context, at []*sessionNode, criterion s
 // readThese reads sessions, in this order, until enough is true of a place in it.
 // What is wrong counts against criterion, and what is worse than an older write
 // against its own.
-func (k *sessionKit) readThese(ctx context.Context, at []*sessionNode, criterion string, sessions []int, enough func(i int) bool) bool {
+func (k *kit) readThese(ctx context.Context, at []*sessionNode, criterion string, sessions []int, enough func(i int) bool) bool {
 	var wrong, read atomic.Int64
 	var lost atomic.Bool // a session can not be read: nobody waits for others any more
 	k.share(sessionCallers, len(sessions), func(i int) bool {
@@ -269,7 +269,7 @@ func (k *sessionKit) readThese(ctx context.Context, at []*sessionNode, criterion
 }
 
 // survived measures survival when so many of all sessions were wrong.
-func (k *sessionKit) survived(wrong int) {
+func (k *kit) survived(wrong int) {
 	if n := k.loaded.acknowledged(); n > 0 {
 		k.survival = min(k.survival, 100*(1-float64(wrong)/float64(n)))
 		k.Measured("survival", k.survival)
@@ -281,7 +281,7 @@ func (k *sessionKit) survived(wrong int) {
 // until that is made up for, and has a second node killed: what only the two had
 // is gone if it is not. Then it has both come back. Where nobody promises to make
 // up for a loss, the one is all.
-func (k *sessionKit) losses(ctx context.Context) {
+func (k *kit) losses(ctx context.Context) {
 	var since []int
 	for session, number := range k.swept {
 		if number < k.loaded.acked[session].Load() {
@@ -303,7 +303,7 @@ func (k *sessionKit) losses(ctx context.Context) {
 
 // settled waits for full replication over the nodes that are there. since is when
 // it was lost.
-func (k *sessionKit) settled(ctx context.Context, since time.Time) bool {
+func (k *kit) settled(ctx context.Context, since time.Time) bool {
 	if err := k.replicated(ctx, k.running(), k.fullReplication()); err != nil {
 		k.Violate("replication", "sessions are not fully replicated %v after a loss or a return: %v", k.fullReplication(), err)
 		return false
@@ -318,7 +318,7 @@ func (k *sessionKit) settled(ctx context.Context, since time.Time) bool {
 // comeback starts those that were killed again. Until they have caught up, and for
 // a while longer, they must not serve what is older than what they had; and then
 // what was not with the others must be with them.
-func (k *sessionKit) comeback(ctx context.Context) {
+func (k *kit) comeback(ctx context.Context) {
 	var back, stayed []*sessionNode
 	for _, n := range k.nodes {
 		if n.alive() {

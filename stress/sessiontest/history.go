@@ -1,4 +1,4 @@
-package stress
+package sessiontest
 
 import (
 	"cmp"
@@ -67,10 +67,10 @@ type histories struct {
 	runs []historyRun
 }
 
-func (k *sessionKit) newHistories() *histories { return &histories{want: k.Settings().Histories} }
+func (k *kit) newHistories() *histories { return &histories{want: k.Settings().Histories} }
 
 // run makes one after the other, until there are as many as are wanted.
-func (h *histories) run(k *sessionKit, ctx context.Context) {
+func (h *histories) run(k *kit, ctx context.Context) {
 	for ctx.Err() == nil && !k.Failed() {
 		number := int(h.next.Add(1))
 		if number > h.want {
@@ -93,7 +93,7 @@ func (h *histories) run(k *sessionKit, ctx context.Context) {
 // must not be missed. Where everything is too slow for reads to come between, it
 // is tried with links that are slower still. Where writes wait for none of these
 // links, as they need not with a leader, what was written must be seen at once.
-func (k *sessionKit) uneven(ctx context.Context) {
+func (k *kit) uneven(ctx context.Context) {
 	if k.abilities().Shares {
 		return
 	}
@@ -112,7 +112,7 @@ const (
 
 // unevenly tells whether every reader has read beside a write several times, in
 // the mean, or no write waited for a slow link.
-func (k *sessionKit) unevenly(ctx context.Context, late time.Duration) bool {
+func (k *kit) unevenly(ctx context.Context, late time.Duration) bool {
 	r := historyRun{}
 	keys := keysNamed("uneven-"+late.String(), 12)
 	if !k.writeAll(ctx, k.nodes, keys, "first") {
@@ -183,7 +183,7 @@ func (k *sessionKit) unevenly(ctx context.Context, late time.Duration) bool {
 
 // history has callers read and write a few sessions while faults are injected,
 // and checks what they saw.
-func (k *sessionKit) history(ctx context.Context, number int, faults func(context.Context, *rand.Rand, time.Time, *historyRun)) historyRun {
+func (k *kit) history(ctx context.Context, number int, faults func(context.Context, *rand.Rand, time.Time, *historyRun)) historyRun {
 	r := historyRun{number: number, kinds: make(map[string]int)}
 	random := rand.New(rand.NewPCG(k.Seed, uint64(number)))
 	keys := keysNamed(fmt.Sprintf("history-%d", number), historyKeys)
@@ -262,7 +262,7 @@ func record(ctx context.Context, began time.Time, caller int, n *sessionNode, op
 }
 
 // lasts draws for how long something is to last, or half of that.
-func (k *sessionKit) lasts(random *rand.Rand, least, most time.Duration) time.Duration {
+func (k *kit) lasts(random *rand.Rand, least, most time.Duration) time.Duration {
 	d := least + time.Duration(random.Int64N(int64(most-least)))
 	if k.brief() {
 		d /= 2
@@ -282,7 +282,7 @@ func (r *historyRun) event(began time.Time, kind report.EventKind, target, what 
 
 // slow delays each direction between nodes for a time of its own, so that what
 // is done at several nodes is not done at once.
-func (k *sessionKit) slow(random *rand.Rand, most time.Duration, began time.Time, r *historyRun) {
+func (k *kit) slow(random *rand.Rand, most time.Duration, began time.Time, r *historyRun) {
 	if k.abilities().Shares {
 		return
 	}
@@ -297,7 +297,7 @@ func (k *sessionKit) slow(random *rand.Rand, most time.Duration, began time.Time
 }
 
 // killOne kills a node and starts it again, on slow links.
-func (k *sessionKit) killOne(ctx context.Context, random *rand.Rand, began time.Time, r *historyRun) {
+func (k *kit) killOne(ctx context.Context, random *rand.Rand, began time.Time, r *historyRun) {
 	victim := k.nodes[random.IntN(len(k.nodes))]
 	k.slow(random, k.lasts(random, time.Millisecond, 10*time.Millisecond), began, r)
 	time.Sleep(k.lasts(random, 100*time.Millisecond, 200*time.Millisecond))
@@ -312,7 +312,7 @@ func (k *sessionKit) killOne(ctx context.Context, random *rand.Rand, began time.
 
 // disturb pauses nodes, cuts, delays and breaks links, one after the other; of
 // nodes that share a server it only pauses some.
-func (k *sessionKit) disturb(ctx context.Context, random *rand.Rand, began time.Time, r *historyRun) {
+func (k *kit) disturb(ctx context.Context, random *rand.Rand, began time.Time, r *historyRun) {
 	k.slow(random, k.lasts(random, time.Millisecond, 5*time.Millisecond), began, r)
 	for range 3 {
 		at := random.Perm(len(k.nodes))
@@ -382,7 +382,7 @@ var sessionModel = porcupine.Model{
 
 // checkHistory has porcupine check each session by itself: a history is
 // linearizable if that of each of its objects is (Herlihy, Wing, 1990).
-func (k *sessionKit) checkHistory(r *historyRun, keys []string, all []recorded) {
+func (k *kit) checkHistory(r *historyRun, keys []string, all []recorded) {
 	r.checked = true
 	written := map[string]bool{"": true}
 	for _, o := range all {
@@ -434,7 +434,7 @@ func (r *historyRun) describe() string {
 
 // saveHistory writes a history and porcupine's picture of it to the output
 // folder, and names the files.
-func (k *sessionKit) saveHistory(key string, info porcupine.LinearizationInfo, all []recorded) string {
+func (k *kit) saveHistory(key string, info porcupine.LinearizationInfo, all []recorded) string {
 	var names []string
 	write := func(ending string, content func(io.Writer) error) error {
 		file, err := k.Run.Folder.CreateEvidence(k.ID + "-" + key + ending)

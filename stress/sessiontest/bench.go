@@ -1,4 +1,4 @@
-package stress
+package sessiontest
 
 import (
 	"context"
@@ -8,10 +8,10 @@ import (
 	"tensile/stress/measure"
 )
 
-// BenchmarkSessions measures operations at four nodes by 512 callers within them:
+// BenchmarkStore measures operations at four nodes by 512 callers within them:
 // half of the operations write a session each, and the other half read them at
 // other nodes.
-func BenchmarkSessions(b *testing.B, start func(testing.TB, SessionConfig) Sessions) {
+func BenchmarkStore(b *testing.B, start func(testing.TB, Config) Store) {
 	site := sessionSite(b, start)
 	if site == nil {
 		return

@@ -1,17 +1,17 @@
-package stress
+package sessiontest
 
 import "context"
 
 // sessionAbilities are the optional interfaces of a subject, which only its own
 // process sees.
 type sessionAbilities struct {
-	Replicates bool `json:"replicates"` // it is a ReplicatedSessions
-	Shares     bool `json:"shares"`     // it is a SharedSessions
+	Replicates bool `json:"replicates"` // it is a Replicated
+	Shares     bool `json:"shares"`     // it is a Shared
 }
 
-func abilitiesOf(s Sessions) (a sessionAbilities) {
-	_, a.Replicates = s.(ReplicatedSessions)
-	_, a.Shares = s.(SharedSessions)
+func abilitiesOf(s Store) (a sessionAbilities) {
+	_, a.Replicates = s.(Replicated)
+	_, a.Shares = s.(Shared)
 	return a
 }
 
@@ -54,7 +54,7 @@ func (c *sessionCluster) lacks() map[string]string {
 
 // unlinked cuts one node off from the others, which must mean nothing to nodes
 // that share a server: what is written on one side is read on the other.
-func (k *sessionKit) unlinked(ctx context.Context) {
+func (k *kit) unlinked(ctx context.Context) {
 	keys := keysNamed("unlinked", 40)
 	lone := k.nodes[k.Seed%sessionNodes]
 	others := k.others(lone)

@@ -1,4 +1,4 @@
-package stress
+package sessiontest
 
 import (
 	"context"
@@ -49,7 +49,7 @@ type nodeReply struct {
 
 // sessionSite is where the test of a kit can be executed again as a node. In a
 // node it is nil, and the node has ended.
-func sessionSite(tb testing.TB, start func(testing.TB, SessionConfig) Sessions) *proc.Site {
+func sessionSite(tb testing.TB, start func(testing.TB, Config) Store) *proc.Site {
 	site := proc.At(tb, "session node")
 	if !site.Child() {
 		return site
@@ -68,12 +68,12 @@ func sessionSite(tb testing.TB, start func(testing.TB, SessionConfig) Sessions) 
 // childNode is the side of the node.
 type childNode struct {
 	tb    testing.TB
-	start func(testing.TB, SessionConfig) Sessions
+	start func(testing.TB, Config) Store
 	cfg   nodeConfig
 
 	once       sync.Once
 	err        error // of opening
-	store      Sessions
+	store      Store
 	operations net.Listener
 
 	mu        sync.Mutex
@@ -100,7 +100,7 @@ func (n *childNode) command(body json.RawMessage) (any, error) {
 		return nil, n.err
 	}
 	reply := nodeReply{Subject: scenario.TypeName(n.store), Operations: n.operations.Addr().String(), Abilities: abilitiesOf(n.store)}
-	if replicated, ok := n.store.(ReplicatedSessions); ok && c.Replicated != nil {
+	if replicated, ok := n.store.(Replicated); ok && c.Replicated != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), c.Within)
 		defer cancel()
 		if err := replicated.Replicated(ctx, c.Replicated); err != nil {
@@ -114,7 +114,7 @@ func (n *childNode) open() {
 	if n.operations, n.err = net.Listen("tcp", "127.0.0.1:0"); n.err != nil {
 		return
 	}
-	n.store = n.start(n.tb, SessionConfig{
+	n.store = n.start(n.tb, Config{
 		Name: n.cfg.Name, Nodes: n.cfg.Nodes, Listen: n.cfg.Listen, Seeds: n.cfg.Seeds, Peers: n.cfg.Peers, Secret: n.cfg.Secret,
 		Reach: func(name string) bool {
 			n.mu.Lock()
@@ -198,7 +198,7 @@ const (
 )
 
 // on performs the operation on a store and encodes what came of it.
-func (o *sessionOp) on(s Sessions, errs SessionErrors) []byte {
+func (o *sessionOp) on(s Store, errs Errors) []byte {
 	ctx, cancel := context.WithTimeout(context.Background(), o.within)
 	defer cancel()
 	r := o.perform(ctx, s, errs)
@@ -209,7 +209,7 @@ func (o *sessionOp) on(s Sessions, errs SessionErrors) []byte {
 }
 
 // perform performs the operation on a store.
-func (o *sessionOp) perform(ctx context.Context, s Sessions, errs SessionErrors) result {
+func (o *sessionOp) perform(ctx context.Context, s Store, errs Errors) result {
 	var value []byte
 	var err error
 	switch o.kind {

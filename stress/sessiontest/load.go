@@ -1,4 +1,4 @@
-package stress
+package sessiontest
 
 import (
 	"context"
@@ -18,7 +18,7 @@ import (
 const opTime = 10 * time.Second
 
 // throughput writes every session, and reads it at another node.
-func (k *sessionKit) throughput(ctx context.Context, t *testing.T) {
+func (k *kit) throughput(ctx context.Context, t *testing.T) {
 	k.sessions = max(k.N, 2*sessionNodes)
 	k.loaded = newBook(k.sessions)
 	if rec := measure.NewRecorder(0); k.closed(ctx, rec, 1, false) > 0 { // so that all is warm
@@ -37,7 +37,7 @@ const (
 
 // measureThroughput has every session written and then read, over and over until
 // that has lasted long enough: the throughput is that of all together.
-func (k *sessionKit) measureThroughput(ctx context.Context) {
+func (k *kit) measureThroughput(ctx context.Context) {
 	ops, enough := throughputOps, 2*scenario.EnoughBurst
 	if k.brief() {
 		ops, enough = ops/4, scenario.EnoughBurst
@@ -75,7 +75,7 @@ func (k *sessionKit) measureThroughput(ctx context.Context) {
 // closed has the nodes write or read each session so many times, adds that to
 // rec, and returns how many operations were in flight at most: 0 if it went
 // wrong.
-func (k *sessionKit) closed(ctx context.Context, rec *measure.Recorder, times int, read bool) (peak int) {
+func (k *kit) closed(ctx context.Context, rec *measure.Recorder, times int, read bool) (peak int) {
 	accounts, err := k.offer(ctx, k.loaded, sessionLoad{Callers: sessionCallers / sessionNodes, Times: times, Read: read})
 	if !k.settledLoad("throughput", accounts, err) {
 		return 0
@@ -85,7 +85,7 @@ func (k *sessionKit) closed(ctx context.Context, rec *measure.Recorder, times in
 }
 
 // settledLoad tells whether all operations of a load ended as they must.
-func (k *sessionKit) settledLoad(criterion string, accounts []*sessionAccount, err error) bool {
+func (k *kit) settledLoad(criterion string, accounts []*sessionAccount, err error) bool {
 	if !k.must(err) {
 		return false
 	}
@@ -104,7 +104,7 @@ func (k *sessionKit) settledLoad(criterion string, accounts []*sessionAccount, e
 }
 
 // share has callers call op with every number below n. One that gets false ends.
-func (k *sessionKit) share(callers, n int, op func(i int) bool) {
+func (k *kit) share(callers, n int, op func(i int) bool) {
 	var next atomic.Int64
 	wait.All(min(callers, n), func(int) {
 		defer k.Recovered("a caller")
@@ -114,7 +114,7 @@ func (k *sessionKit) share(callers, n int, op func(i int) bool) {
 }
 
 // steady is an open load, half of it writes, without any fault.
-func (k *sessionKit) steady(ctx context.Context, t *testing.T) {
+func (k *kit) steady(ctx context.Context, t *testing.T) {
 	rate := k.SteadyRate(k.rate)
 	least := steadyLeast
 	if k.brief() {

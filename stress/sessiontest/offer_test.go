@@ -1,4 +1,4 @@
-package stress
+package sessiontest
 
 import (
 	"context"
@@ -80,7 +80,7 @@ var errNoSession = errors.New("no session")
 
 func (f *fewSessions) Delete(context.Context, string) error { return nil }
 func (f *fewSessions) Close() error                         { return nil }
-func (f *fewSessions) Errors() SessionErrors                { return SessionErrors{NotFound: errNoSession} }
+func (f *fewSessions) Errors() Errors                       { return Errors{NotFound: errNoSession} }
 
 func TestOfferSessions(t *testing.T) {
 	offer := func(f *fewSessions, b *book, l sessionLoad) *sessionAccount {

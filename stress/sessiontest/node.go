@@ -1,4 +1,4 @@
-package stress
+package sessiontest
 
 import (
 	"context"

@@ -1,4 +1,4 @@
-package stress
+package sessiontest
 
 import (
 	"bytes"
@@ -11,7 +11,7 @@ import (
 )
 
 // few is what a store does with a few sessions and no fault.
-func (k *sessionKit) few(ctx context.Context, t *testing.T) {
+func (k *kit) few(ctx context.Context, t *testing.T) {
 	values := [][]byte{[]byte("v"), {}, bytes.Repeat([]byte{0, 0xff}, 2000), []byte("\x00")}
 	keys := make([]string, len(values))
 	for i := range values {
@@ -23,7 +23,7 @@ func (k *sessionKit) few(ctx context.Context, t *testing.T) {
 
 // one takes one session through its life, at node after node from the i-th on, and
 // reads it at all of them after each step.
-func (k *sessionKit) one(ctx context.Context, i int, key string, value []byte) {
+func (k *kit) one(ctx context.Context, i int, key string, value []byte) {
 	everywhere := func(want []byte, when string) {
 		k.together(len(k.nodes), func(at int) bool {
 			n := k.nodes[at]
@@ -64,7 +64,7 @@ func (k *sessionKit) one(ctx context.Context, i int, key string, value []byte) {
 }
 
 // unheardOf tells whether a value is none of those that were written.
-func (k *sessionKit) unheardOf(n *sessionNode, key string, value []byte, written ...string) bool {
+func (k *kit) unheardOf(n *sessionNode, key string, value []byte, written ...string) bool {
 	if slices.Contains(written, string(value)) {
 		return false
 	}
@@ -73,7 +73,7 @@ func (k *sessionKit) unheardOf(n *sessionNode, key string, value []byte, written
 }
 
 // bury writes sessions and deletes them.
-func (k *sessionKit) bury(ctx context.Context, prefix string, n int) bool {
+func (k *kit) bury(ctx context.Context, prefix string, n int) bool {
 	keys := keysNamed(prefix, n)
 	k.deleted = append(k.deleted, keys...)
 	return k.writeAll(ctx, k.nodes, keys, "buried") && k.together(n, func(i int) bool {
@@ -86,7 +86,7 @@ func (k *sessionKit) bury(ctx context.Context, prefix string, n int) bool {
 }
 
 // stayDeleted checks what was deleted some time ago.
-func (k *sessionKit) stayDeleted(ctx context.Context) {
+func (k *kit) stayDeleted(ctx context.Context) {
 	for i, key := range k.deleted {
 		n := k.nodes[i%len(k.nodes)]
 		if r := k.eventually(ctx, n, sessionOp{kind: opGet, key: key}); r.outcome != opAbsent {
@@ -114,7 +114,7 @@ type mortal struct {
 // expiry has sessions live and expire. One that expires early is only found out
 // by a read that comes in time: where everything is too slow for that, it is tried
 // with longer lives.
-func (k *sessionKit) expiry(ctx context.Context) {
+func (k *kit) expiry(ctx context.Context) {
 	for ttl := timeToLive; !k.lifetime(ctx, ttl) && ctx.Err() == nil && !k.Failed(); ttl *= 2 {
 		if ttl >= longestLife {
 			k.Fail("sessions.expiry: no read of a session that lives for %v came in the last third of that", ttl)
@@ -127,7 +127,7 @@ func (k *sessionKit) expiry(ctx context.Context) {
 // lifetime writes sessions that live for a while, and sessions that do not any
 // more or live on, and reads them until all must be gone. It tells whether some
 // of each were read at the end of their lives.
-func (k *sessionKit) lifetime(ctx context.Context, ttl time.Duration) bool {
+func (k *kit) lifetime(ctx context.Context, ttl time.Duration) bool {
 	const each = 8
 	var all []*mortal
 	for i := range 4 * each {
@@ -183,7 +183,7 @@ func (k *sessionKit) lifetime(ctx context.Context, ttl time.Duration) bool {
 
 // together calls do for each number below n at the same time, and tells whether
 // all have returned true.
-func (k *sessionKit) together(n int, do func(i int) bool) bool {
+func (k *kit) together(n int, do func(i int) bool) bool {
 	all := true
 	var mu sync.Mutex
 	k.share(n, n, func(i int) bool {
@@ -201,7 +201,7 @@ const cutOffTime = 250 * time.Millisecond
 
 // writeAll writes value to keys at nodes in turn, trying until each is
 // acknowledged.
-func (k *sessionKit) writeAll(ctx context.Context, at []*sessionNode, keys []string, value string) bool {
+func (k *kit) writeAll(ctx context.Context, at []*sessionNode, keys []string, value string) bool {
 	return k.together(len(keys), func(i int) bool {
 		n := at[i%len(at)]
 		r := k.eventually(ctx, n, sessionOp{kind: opPut, key: keys[i], value: []byte(value)})
@@ -222,7 +222,7 @@ func keysNamed(prefix string, n int) []string {
 }
 
 // cutOff cuts one node off from the others, whatever that means to the subject.
-func (k *sessionKit) cutOff(ctx context.Context) {
+func (k *kit) cutOff(ctx context.Context) {
 	if k.abilities().Shares {
 		k.unlinked(ctx)
 	} else {
@@ -232,7 +232,7 @@ func (k *sessionKit) cutOff(ctx context.Context) {
 
 // minority cuts nodes off, each in its turn, as one of them may lead the others;
 // where there is little time, one.
-func (k *sessionKit) minority(ctx context.Context) {
+func (k *kit) minority(ctx context.Context) {
 	for i := range uint64(sessionNodes) {
 		if i > 0 && (k.brief() || k.Failed() || ctx.Err() != nil) {
 			return
@@ -243,7 +243,7 @@ func (k *sessionKit) minority(ctx context.Context) {
 
 // inMinority cuts one node off. It must take no write, and serve nothing that the
 // others have overwritten; and what it has refused must not turn up later.
-func (k *sessionKit) inMinority(ctx context.Context, lone *sessionNode) {
+func (k *kit) inMinority(ctx context.Context, lone *sessionNode) {
 	keys := keysNamed("cut-off-"+lone.name, 40)
 	if !k.writeAll(ctx, k.nodes, keys, "before") || !k.bury(ctx, "buried-"+lone.name, 12) {
 		return
@@ -289,7 +289,7 @@ func (k *sessionKit) inMinority(ctx context.Context, lone *sessionNode) {
 
 // settle waits for full replication, so that the next phase begins as this one
 // did.
-func (k *sessionKit) settle(ctx context.Context) {
+func (k *kit) settle(ctx context.Context) {
 	if err := k.replicated(ctx, k.nodes, k.fullReplication()); err != nil && !k.Failed() {
 		k.Violate("replication", "sessions are not fully replicated %v after all faults were undone: %v", k.fullReplication(), err)
 	}
@@ -299,7 +299,7 @@ func (k *sessionKit) settle(ctx context.Context) {
 // which another has not heard of, and shows those two only to each other and to
 // a third: one that votes without its memory makes a majority with the one that
 // has not heard, and together they know nothing.
-func (k *sessionKit) amnesia(ctx context.Context) {
+func (k *kit) amnesia(ctx context.Context) {
 	keys := keysNamed("amnesia", 64)
 	at := func(i uint64) *sessionNode { return k.nodes[(k.Seed+i)%sessionNodes] }
 	forgets, deaf, other, witness := at(0), at(1), at(2), at(3)
