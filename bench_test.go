@@ -17,13 +17,13 @@ import (
 	"tensile/pool"
 	"tensile/queue"
 	"tensile/registry"
-	"tensile/stress"
 	"tensile/stress/balancertest"
 	"tensile/stress/chaostest"
 	"tensile/stress/clustertest"
 	"tensile/stress/conntest"
 	"tensile/stress/node"
 	"tensile/stress/pooltest"
+	"tensile/stress/queuetest"
 	"tensile/stress/routertest"
 	"tensile/stress/sessiontest"
 	"tensile/stress/transporttest"
@@ -190,7 +190,7 @@ func (h *holder) Close() error {
 }
 
 func BenchmarkQueueing(b *testing.B) {
-	stress.BenchmarkQueue(b, func(tb testing.TB, cfg stress.QueueConfig) stress.Broker {
+	queuetest.BenchmarkBroker(b, func(tb testing.TB, cfg queuetest.Config) queuetest.Broker {
 		broker, err := queue.Open(queue.Options{})
 		if err != nil {
 			tb.Fatal(err)
@@ -217,7 +217,7 @@ func (b broking) Publish(ctx context.Context, i int, body []byte) error {
 	return err
 }
 
-func (b broking) Receive(ctx context.Context, i int) (stress.Delivery, error) {
+func (b broking) Receive(ctx context.Context, i int) (queuetest.Delivery, error) {
 	d, err := b.queues[i].Receive(ctx)
 	if err != nil {
 		return nil, err

@@ -6,11 +6,11 @@ import (
 	"github.com/stretchr/testify/assert"
 	"go.uber.org/goleak"
 
-	"tensile/stress"
 	"tensile/stress/chaostest"
 	"tensile/stress/clustertest"
 	"tensile/stress/node"
 	"tensile/stress/pooltest"
+	"tensile/stress/queuetest"
 	"tensile/stress/routertest"
 )
 
@@ -26,7 +26,7 @@ var mistakes = map[string]struct {
 		routertest.TestRouter(t, func(testing.TB, routertest.Config) routertest.Router { return nil })
 	}, "routing: there is no subject"},
 	"no broker": {func(t *testing.T) {
-		stress.TestQueue(t, func(testing.TB, stress.QueueConfig) stress.Broker { return nil })
+		queuetest.TestBroker(t, func(testing.TB, queuetest.Config) queuetest.Broker { return nil })
 	}, "queueing: there is no subject"},
 	"no workers": {func(t *testing.T) {
 		chaostest.TestWorkers(t, func(testing.TB, chaostest.WorkersConfig) chaostest.Workers { return nil })

@@ -16,7 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"tensile/queue/wal"
-	"tensile/stress"
+	"tensile/stress/queuetest"
 	"tensile/stress/report"
 	"tensile/stress/validate"
 )
@@ -127,7 +127,7 @@ func TestBrokerWithoutOptions(t *testing.T) {
 // faultyBroker is a sound broker with a fault on top.
 type faultyBroker struct {
 	subjectBroker
-	cfg       stress.QueueConfig
+	cfg       queuetest.Config
 	published atomic.Int64
 	received  atomic.Int64
 	acked     atomic.Int64
@@ -142,7 +142,7 @@ type faultyBroker struct {
 }
 
 // plantInConfig is for faults that lie in what the queues are asked for.
-func plantInConfig(cfg *stress.QueueConfig) {
+func plantInConfig(cfg *queuetest.Config) {
 	switch planted {
 	case "forgets time-outs":
 		cfg.Visibility = time.Hour
@@ -168,7 +168,7 @@ func plantInConfig(cfg *stress.QueueConfig) {
 }
 
 // reopened tells whether a broker is opened on what another has left.
-func reopened(cfg stress.QueueConfig) bool {
+func reopened(cfg queuetest.Config) bool {
 	left, err := os.ReadDir(cfg.Dir)
 	return err == nil && len(left) > 0
 }
@@ -182,7 +182,7 @@ func plantInDisk() wal.FS {
 	return nil
 }
 
-func plantInBroker(tb testing.TB, s subjectBroker, cfg stress.QueueConfig) stress.Broker {
+func plantInBroker(tb testing.TB, s subjectBroker, cfg queuetest.Config) queuetest.Broker {
 	if planted == "offers no options" {
 		return plainBroker{s}
 	}
@@ -285,7 +285,7 @@ func (b *faultyBroker) swap(ctx context.Context, queue int, body []byte, n int64
 	return err
 }
 
-func (b *faultyBroker) Receive(ctx context.Context, queue int) (stress.Delivery, error) {
+func (b *faultyBroker) Receive(ctx context.Context, queue int) (queuetest.Delivery, error) {
 	n := b.received.Add(1)
 	defer b.waiting.Add(-1)
 	switch waiting := b.waiting.Add(1); {
@@ -313,7 +313,7 @@ func (b *faultyBroker) Receive(ctx context.Context, queue int) (stress.Delivery,
 		}
 		return d, err
 	case planted == "takes a message with it" && b.cfg.Queues == 1:
-		got := make(chan stress.Delivery, 1)
+		got := make(chan queuetest.Delivery, 1)
 		go func() {
 			if d, err := b.subjectBroker.Receive(context.Background(), queue); err == nil {
 				if ctx.Err() != nil {
@@ -350,7 +350,7 @@ func (b *faultyBroker) PublishBatch(ctx context.Context, queue int, bodies [][]b
 	return b.subjectBroker.PublishBatch(ctx, queue, bodies)
 }
 
-func (b *faultyBroker) ReceiveBatch(ctx context.Context, queue, most int) ([]stress.Delivery, error) {
+func (b *faultyBroker) ReceiveBatch(ctx context.Context, queue, most int) ([]queuetest.Delivery, error) {
 	all, err := b.subjectBroker.ReceiveBatch(ctx, queue, most)
 	for i, d := range all {
 		all[i] = &faultyDelivery{subjectDelivery: d.(subjectDelivery), b: b, queue: queue}
@@ -358,8 +358,8 @@ func (b *faultyBroker) ReceiveBatch(ctx context.Context, queue, most int) ([]str
 	return all, err
 }
 
-func (b *faultyBroker) AckBatch(ctx context.Context, queue int, all []stress.Delivery) error {
-	own := make([]stress.Delivery, len(all))
+func (b *faultyBroker) AckBatch(ctx context.Context, queue int, all []queuetest.Delivery) error {
+	own := make([]queuetest.Delivery, len(all))
 	for i, d := range all {
 		own[i] = d.(*faultyDelivery).subjectDelivery
 	}
@@ -369,7 +369,7 @@ func (b *faultyBroker) AckBatch(ctx context.Context, queue int, all []stress.Del
 	return b.subjectBroker.AckBatch(ctx, queue, own)
 }
 
-func (b *faultyBroker) ReceiveDead(ctx context.Context, queue int) (stress.Delivery, error) {
+func (b *faultyBroker) ReceiveDead(ctx context.Context, queue int) (queuetest.Delivery, error) {
 	if planted == "brings the dead back" && b.cfg.Dir != "" {
 		d, err := b.subjectBroker.ReceiveDead(ctx, queue)
 		if err == nil {
@@ -403,13 +403,13 @@ func (b *faultyBroker) Close() error {
 	return b.subjectBroker.Close()
 }
 
-func (b *faultyBroker) Recovered() (torn, damaged []stress.LogGap) {
+func (b *faultyBroker) Recovered() (torn, damaged []queuetest.Gap) {
 	torn, damaged = b.subjectBroker.Recovered()
 	switch planted {
 	case "swallows damage":
 		return nil, nil
 	case "cries wolf":
-		damaged = append(damaged, stress.LogGap{File: "imagined"})
+		damaged = append(damaged, queuetest.Gap{File: "imagined"})
 	}
 	return torn, damaged
 }
@@ -503,7 +503,7 @@ func (p plainBroker) Publish(ctx context.Context, queue int, body []byte) error 
 	return p.broker.Publish(ctx, queue, body)
 }
 
-func (p plainBroker) Receive(ctx context.Context, queue int) (stress.Delivery, error) {
+func (p plainBroker) Receive(ctx context.Context, queue int) (queuetest.Delivery, error) {
 	return p.broker.Receive(ctx, queue)
 }
 

@@ -8,12 +8,12 @@ import (
 
 	"tensile/queue"
 	"tensile/queue/wal"
-	"tensile/stress"
+	"tensile/stress/queuetest"
 )
 
-func TestStressQueue(t *testing.T) { stress.TestQueue(t, openBroker) }
+func TestStressQueue(t *testing.T) { queuetest.TestBroker(t, openBroker) }
 
-func BenchmarkQueue(b *testing.B) { stress.BenchmarkQueue(b, openBroker) }
+func BenchmarkQueue(b *testing.B) { queuetest.BenchmarkBroker(b, openBroker) }
 
 // subjectBroker is package queue behind the interface of the kit.
 type subjectBroker struct {
@@ -21,7 +21,7 @@ type subjectBroker struct {
 	queues, dead []*queue.Queue
 }
 
-func openBroker(tb testing.TB, cfg stress.QueueConfig) stress.Broker {
+func openBroker(tb testing.TB, cfg queuetest.Config) queuetest.Broker {
 	plantInConfig(&cfg)
 	size := int64(1 << 20) // small: so that there are many segments under load
 	if cfg.SegmentSize > 0 {
@@ -61,15 +61,15 @@ func (s subjectBroker) Publish(ctx context.Context, i int, body []byte) error {
 	return err
 }
 
-func (s subjectBroker) Receive(ctx context.Context, i int) (stress.Delivery, error) {
+func (s subjectBroker) Receive(ctx context.Context, i int) (queuetest.Delivery, error) {
 	return receiveFrom(ctx, s.queues[i])
 }
 
-func (s subjectBroker) ReceiveDead(ctx context.Context, i int) (stress.Delivery, error) {
+func (s subjectBroker) ReceiveDead(ctx context.Context, i int) (queuetest.Delivery, error) {
 	return receiveFrom(ctx, s.dead[i])
 }
 
-func receiveFrom(ctx context.Context, q *queue.Queue) (stress.Delivery, error) {
+func receiveFrom(ctx context.Context, q *queue.Queue) (queuetest.Delivery, error) {
 	d, err := q.Receive(ctx)
 	if err != nil {
 		return nil, err
@@ -82,17 +82,17 @@ func (s subjectBroker) PublishBatch(ctx context.Context, i int, bodies [][]byte)
 	return err
 }
 
-func (s subjectBroker) ReceiveBatch(ctx context.Context, i, most int) ([]stress.Delivery, error) {
+func (s subjectBroker) ReceiveBatch(ctx context.Context, i, most int) ([]queuetest.Delivery, error) {
 	got := make([]queue.Delivery, most)
 	n, err := s.queues[i].ReceiveBatch(ctx, got)
-	all := make([]stress.Delivery, n)
+	all := make([]queuetest.Delivery, n)
 	for j := range all {
 		all[j] = subjectDelivery{got[j]}
 	}
 	return all, err
 }
 
-func (s subjectBroker) AckBatch(ctx context.Context, i int, all []stress.Delivery) error {
+func (s subjectBroker) AckBatch(ctx context.Context, i int, all []queuetest.Delivery) error {
 	own := make([]queue.Delivery, len(all))
 	for j, d := range all {
 		own[j] = d.(subjectDelivery).Delivery
@@ -104,10 +104,10 @@ func (s subjectBroker) AckBatch(ctx context.Context, i int, all []stress.Deliver
 func (subjectBroker) Full() error { return queue.ErrFull }
 func (subjectBroker) Durable()    {}
 
-func (s subjectBroker) Recovered() (torn, damaged []stress.LogGap) {
-	gaps := func(from []wal.Gap) (to []stress.LogGap) {
+func (s subjectBroker) Recovered() (torn, damaged []queuetest.Gap) {
+	gaps := func(from []wal.Gap) (to []queuetest.Gap) {
 		for _, g := range from {
-			to = append(to, stress.LogGap{File: g.File, Offset: g.Offset})
+			to = append(to, queuetest.Gap{File: g.File, Offset: g.Offset})
 		}
 		return to
 	}

@@ -12,18 +12,18 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nuid"
 
-	"tensile/stress"
+	"tensile/stress/queuetest"
 )
 
 func TestStressQueue(t *testing.T) {
 	chosen(t)
 	url := at(t)
-	stress.TestQueue(t, func(tb testing.TB, cfg stress.QueueConfig) stress.Broker { return openBroker(tb, url, cfg) })
+	queuetest.TestBroker(t, func(tb testing.TB, cfg queuetest.Config) queuetest.Broker { return openBroker(tb, url, cfg) })
 }
 
 func BenchmarkQueue(b *testing.B) {
 	url := at(b)
-	stress.BenchmarkQueue(b, func(tb testing.TB, cfg stress.QueueConfig) stress.Broker { return openBroker(tb, url, cfg) })
+	queuetest.BenchmarkBroker(b, func(tb testing.TB, cfg queuetest.Config) queuetest.Broker { return openBroker(tb, url, cfg) })
 }
 
 // broker is a stream with a subject and a pull consumer for each queue. It has no
@@ -47,7 +47,7 @@ func (*broker) Durable() {}
 
 const streamOnDisk = "queues"
 
-func openBroker(tb testing.TB, url string, cfg stress.QueueConfig) stress.Broker {
+func openBroker(tb testing.TB, url string, cfg queuetest.Config) queuetest.Broker {
 	b := new(broker)
 	b.closing, b.close = context.WithCancel(context.Background())
 	storage, name := jetstream.MemoryStorage, "queues-"+nuid.Next()
@@ -69,7 +69,7 @@ func openBroker(tb testing.TB, url string, cfg stress.QueueConfig) stress.Broker
 	return b
 }
 
-func (b *broker) declare(name string, storage jetstream.StorageType, cfg stress.QueueConfig) (err error) {
+func (b *broker) declare(name string, storage jetstream.StorageType, cfg queuetest.Config) (err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	if b.js, err = jetstream.New(b.nc); err != nil {
@@ -117,7 +117,7 @@ const pullTime = time.Second
 // errClosed is what those get who wait when the broker is closed.
 var errClosed = errors.New("nats: the broker is closed")
 
-func (b *broker) Receive(ctx context.Context, queue int) (stress.Delivery, error) {
+func (b *broker) Receive(ctx context.Context, queue int) (queuetest.Delivery, error) {
 	for {
 		batch, err := b.consumers[queue].Fetch(1, jetstream.FetchMaxWait(pullTime))
 		if err != nil {

@@ -7,15 +7,16 @@ import (
 	"example.com/yours/queue"
 
 	"tensile/stress"
+	"tensile/stress/queuetest"
 )
 
 func TestMain(m *testing.M) { stress.Main(m) }
 
-func TestStressQueue(t *testing.T) { stress.TestQueue(t, open) }
+func TestStressQueue(t *testing.T) { queuetest.TestBroker(t, open) }
 
-func BenchmarkQueue(b *testing.B) { stress.BenchmarkQueue(b, open) }
+func BenchmarkQueue(b *testing.B) { queuetest.BenchmarkBroker(b, open) }
 
-func open(_ testing.TB, cfg stress.QueueConfig) stress.Broker {
+func open(_ testing.TB, cfg queuetest.Config) queuetest.Broker {
 	var s subject
 	for range cfg.Queues {
 		var dead *queue.Queue
@@ -37,15 +38,15 @@ func (s subject) Publish(_ context.Context, i int, body []byte) error {
 	return s.queues[i].Publish(body)
 }
 
-func (s subject) Receive(ctx context.Context, i int) (stress.Delivery, error) {
+func (s subject) Receive(ctx context.Context, i int) (queuetest.Delivery, error) {
 	return receive(ctx, s.queues[i])
 }
 
-func (s subject) ReceiveDead(ctx context.Context, i int) (stress.Delivery, error) {
+func (s subject) ReceiveDead(ctx context.Context, i int) (queuetest.Delivery, error) {
 	return receive(ctx, s.dead[i])
 }
 
-func receive(ctx context.Context, q *queue.Queue) (stress.Delivery, error) {
+func receive(ctx context.Context, q *queue.Queue) (queuetest.Delivery, error) {
 	m, err := q.Receive(ctx)
 	if err != nil {
 		return nil, err

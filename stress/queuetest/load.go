@@ -1,4 +1,4 @@
-package stress
+package queuetest
 
 import (
 	"context"
@@ -188,9 +188,9 @@ func (t queueTraffic) publisher(ctx context.Context, b Broker, book *queueBook, 
 
 // traffic sends messages from publishers to consumers, all of them at once, and
 // audits them. started is called when the clock starts.
-func (k *queueKit) traffic(ctx context.Context, t *testing.T, phase string, tr queueTraffic, started func()) bool {
+func (k *kit) traffic(ctx context.Context, t *testing.T, phase string, tr queueTraffic, started func()) bool {
 	tr.n = tr.each() * tr.workers()
-	b := k.start(t, QueueConfig{Queues: tr.queues})
+	b := k.start(t, Config{Queues: tr.queues})
 	book := k.newBook(phase, tr.n, tr.each(), tr.queues)
 	body, consumers := tr.bodies(), tr.consumers(book)
 	k.Follow(tr.n, wait.Counter(&book.acked), book.flight.Now)
@@ -219,14 +219,14 @@ func (k *queueKit) traffic(ctx context.Context, t *testing.T, phase string, tr q
 }
 
 // order sends to one queue, from one publisher to one consumer.
-func (k *queueKit) order(ctx context.Context, t *testing.T) {
+func (k *kit) order(ctx context.Context, t *testing.T) {
 	k.traffic(ctx, t, "order", queueTraffic{queues: 1, n: 20_000}, nil)
 }
 
 // inFlight has N messages delivered and not acknowledged at the same moment.
-func (k *queueKit) inFlight(ctx context.Context, t *testing.T) {
+func (k *kit) inFlight(ctx context.Context, t *testing.T) {
 	tr := queueTraffic{queues: min(queueCount, k.N), n: k.N}
-	b := k.start(t, QueueConfig{Queues: tr.queues})
+	b := k.start(t, Config{Queues: tr.queues})
 	book := k.newBook("in flight", k.N, k.N, tr.queues)
 	k.Follow(k.N, wait.Counter(&book.acked), book.flight.Now)
 	stall := wait.NewStall(ctx, scenario.Stall)
@@ -266,7 +266,7 @@ func (k *queueKit) inFlight(ctx context.Context, t *testing.T) {
 }
 
 // fetch publishes the messages of every so-manieth queue, and receives them.
-func (k *queueKit) fetch(ctx context.Context, b Broker, book *queueBook, tr queueTraffic, w int, held [][]heldMessage) {
+func (k *kit) fetch(ctx context.Context, b Broker, book *queueBook, tr queueTraffic, w int, held [][]heldMessage) {
 	for q := w; q < tr.queues; q += tr.workers() {
 		for id := q; id < tr.n; id += tr.queues {
 			if !book.publish(ctx, b, uint64(id), q, payload.Body(uint64(id))) {
@@ -290,14 +290,14 @@ func (k *queueKit) fetch(ctx context.Context, b Broker, book *queueBook, tr queu
 
 // messages is how many are sent under load: enough for a fault that strikes
 // once in 100,000 to strike.
-func (k *queueKit) messages() int {
+func (k *kit) messages() int {
 	if k.Environment().Race {
 		return scenario.MinMessages / 2
 	}
 	return min(max(10*k.N, scenario.MinMessages), scenario.MaxMessages)
 }
 
-func (k *queueKit) throughput(ctx context.Context, t *testing.T) {
+func (k *kit) throughput(ctx context.Context, t *testing.T) {
 	rec, err := k.full(ctx, t, "throughput", k.N, k.messages())
 	if err != nil {
 		return
@@ -315,7 +315,7 @@ func (k *queueKit) throughput(ctx context.Context, t *testing.T) {
 
 // full takes messages from publish to acknowledgement as fast as that goes,
 // while consumers hold about n.
-func (k *queueKit) full(ctx context.Context, t *testing.T, phase string, n, messages int) (*measure.Recorder, error) {
+func (k *kit) full(ctx context.Context, t *testing.T, phase string, n, messages int) (*measure.Recorder, error) {
 	tr := queueTraffic{queues: min(queueCount, n), n: messages}
 	tr.hold = n / tr.queues
 	rec := measure.NewRecorder(messages)
@@ -330,7 +330,7 @@ func (k *queueKit) full(ctx context.Context, t *testing.T, phase string, n, mess
 	return rec, ctx.Err()
 }
 
-func (k *queueKit) steady(ctx context.Context, t *testing.T) {
+func (k *kit) steady(ctx context.Context, t *testing.T) {
 	rate := k.SteadyRate(k.rate)
 	out, latency, series, ok := k.offerSteady(ctx, t, scenario.SteadyCount(k.messages(), rate), rate)
 	if !ok || k.Saturated(out) {
@@ -341,11 +341,11 @@ func (k *queueKit) steady(ctx context.Context, t *testing.T) {
 
 // offerSteady publishes n messages at a rate; a message's latency ends with its
 // acknowledgement.
-func (k *queueKit) offerSteady(ctx context.Context, t *testing.T, n int, rate float64) (out load.Open, l measure.Latency, series []measure.Bin, ok bool) {
+func (k *kit) offerSteady(ctx context.Context, t *testing.T, n int, rate float64) (out load.Open, l measure.Latency, series []measure.Bin, ok bool) {
 	tr := queueTraffic{queues: min(queueCount, max(k.N, queueWorkers)), n: max(n/queueWorkers, 1) * queueWorkers}
 	rec, due := measure.NewRecorder(tr.n), make([]int64, tr.n)
 	tr.acked = func(id uint64) { rec.Done(int(id), due[id]) }
-	b := k.start(t, QueueConfig{Queues: tr.queues})
+	b := k.start(t, Config{Queues: tr.queues})
 	book := k.newBook("steady", tr.n, tr.each(), tr.queues)
 	body, consumers := tr.bodies(), tr.consumers(book)
 	k.Follow(tr.n, wait.Counter(&book.acked), book.flight.Now)
@@ -385,7 +385,7 @@ func (k *queueKit) offerSteady(ctx context.Context, t *testing.T, n int, rate fl
 }
 
 // explored lets the broker be taken beyond the scenario.
-func (k *queueKit) explored(t *testing.T) {
+func (k *kit) explored(t *testing.T) {
 	k.Explore(k.rate, scenario.Loads{
 		Burst: func(ctx context.Context, n int) (float64, error) {
 			rec, err := k.full(ctx, t, "scaling", n, max(n, scenario.MinMessages))
@@ -404,10 +404,10 @@ func (k *queueKit) explored(t *testing.T) {
 	})
 }
 
-// BenchmarkQueue measures messages from publish to acknowledgement over 100
+// BenchmarkBroker measures messages from publish to acknowledgement over 100
 // queues in memory, with 100,000 delivered and not acknowledged all the while.
-func BenchmarkQueue(b *testing.B, open func(testing.TB, QueueConfig) Broker) {
-	broker := open(b, QueueConfig{Queues: queueCount, Visibility: longVisibility})
+func BenchmarkBroker(b *testing.B, open func(testing.TB, Config) Broker) {
+	broker := open(b, Config{Queues: queueCount, Visibility: longVisibility})
 	ctx := context.Background()
 	body := payload.Body(1)
 	const each = validate.BaseScale / queueCount

@@ -1,4 +1,4 @@
-package stress
+package queuetest
 
 import (
 	"context"
@@ -30,7 +30,7 @@ const (
 	slowSync       = 5 * time.Millisecond
 )
 
-func (k *queueKit) newOptionLives(cfg QueueConfig, a optionAbilities) *optionLives {
+func (k *kit) newOptionLives(cfg Config, a optionAbilities) *optionLives {
 	l := &optionLives{brokerLives: k.newLives("option kills", cfg.Dir, 0, "durable_lost"), abilities: a}
 	l.cfg = cfg
 	for i := range cfg.Queues {

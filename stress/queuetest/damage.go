@@ -1,4 +1,4 @@
-package stress
+package queuetest
 
 import (
 	"bytes"
@@ -115,7 +115,7 @@ func (image logImage) write(dir string, hurt injury) error {
 
 // damage spoils copies of a small log at random places: what is readable comes,
 // in order, and what is not is told.
-func (k *queueKit) damage(ctx context.Context, t *testing.T) {
+func (k *kit) damage(ctx context.Context, t *testing.T) {
 	image, err := k.smallLog(ctx, filepath.Join(t.TempDir(), "queues"))
 	if err != nil {
 		k.Violate("torn", "%v", err)
@@ -134,7 +134,7 @@ func (k *queueKit) damage(ctx context.Context, t *testing.T) {
 			return
 		}
 		b, gaps := k.spoiled(ctx, t, dir, image, hurt)
-		if _, ok := b.(RecoveringBroker); b != nil && !ok {
+		if _, ok := b.(Recovering); b != nil && !ok {
 			reports = false
 		}
 		if len(gaps) > 0 {
@@ -154,7 +154,7 @@ func (k *queueKit) damage(ctx context.Context, t *testing.T) {
 }
 
 // smallLog has a broker take some messages, one after the other, and kills it.
-func (k *queueKit) smallLog(ctx context.Context, dir string) (logImage, error) {
+func (k *kit) smallLog(ctx context.Context, dir string) (logImage, error) {
 	l := k.newLives("damage", dir, 1, "torn")
 	defer l.abandon()
 	if _, err := l.open(ctx); err != nil {
@@ -177,10 +177,10 @@ func (k *queueKit) smallLog(ctx context.Context, dir string) (logImage, error) {
 }
 
 // spoiled opens a log with an injury, fetches what is in it and judges that.
-func (k *queueKit) spoiled(ctx context.Context, t *testing.T, dir string, image logImage, hurt injury) (Broker, []LogGap) {
+func (k *kit) spoiled(ctx context.Context, t *testing.T, dir string, image logImage, hurt injury) (Broker, []Gap) {
 	f := &image.files[hurt.file]
 	where := fmt.Sprintf("%s %s at offset %d", f.name, hurt.what, hurt.offset)
-	b, said := k.tryOpen(t, QueueConfig{Queues: 1, Visibility: longVisibility, Dir: dir})
+	b, said := k.tryOpen(t, Config{Queues: 1, Visibility: longVisibility, Dir: dir})
 	if b == nil {
 		k.Violate("torn", "%s: the broker does not open: %s", where, said)
 		return nil, nil
@@ -205,13 +205,13 @@ func (k *queueKit) spoiled(ctx context.Context, t *testing.T, dir string, image 
 	if hurt.what == injuryFlip && len(lost) > 1 {
 		k.Violate("torn", "%s: messages %v are lost by one bit", where, lost)
 	}
-	r, ok := b.(RecoveringBroker)
+	r, ok := b.(Recovering)
 	if !ok {
 		return b, nil
 	}
 	tornGaps, damaged := r.Recovered()
 	gaps := slices.Concat(tornGaps, damaged)
-	names := func(g LogGap) bool {
+	names := func(g Gap) bool {
 		return filepath.Base(g.File) == filepath.Base(f.name) && g.Offset <= int64(hurt.offset)
 	}
 	if len(lost) > 0 && f.mustTell(hurt) && !slices.ContainsFunc(gaps, names) {
@@ -242,7 +242,7 @@ func (f *logFile) mustTell(hurt injury) bool {
 }
 
 // whatIsLeft receives all messages of a spoiled log. The log must work, too.
-func (k *queueKit) whatIsLeft(ctx context.Context, b Broker, where string) (left []int, ok bool) {
+func (k *kit) whatIsLeft(ctx context.Context, b Broker, where string) (left []int, ok bool) {
 	ctx, cancel := context.WithTimeout(ctx, scenario.Settle)
 	defer cancel()
 	const end = damageMessages

@@ -1,4 +1,4 @@
-package stress
+package queuetest
 
 import (
 	"bytes"
@@ -36,7 +36,7 @@ type brokerRequest struct {
 	Patience time.Duration `json:"patience,omitempty"`
 	// Dead has askReceive receive from the dead-letter queue.
 	Dead bool `json:"dead,omitempty"`
-	// Batch has one call do it all, where the broker is a BatchBroker.
+	// Batch has one call do it all, where the broker is a Batching broker.
 	Batch bool `json:"batch,omitempty"`
 	// Handles are the deliveries that askAck acknowledges and askNack refuses,
 	// all at once, the latter for Delay where that can be.
@@ -80,9 +80,9 @@ type wireMessage struct {
 
 // brokerReady is emitted once the broker is open.
 type brokerReady struct {
-	Reports bool // the broker is a RecoveringBroker
-	Torn    []LogGap
-	Damaged []LogGap
+	Reports bool // the broker is a Recovering
+	Torn    []Gap
+	Damaged []Gap
 }
 
 // brokerServer is the child's side.
@@ -97,14 +97,14 @@ type brokerServer struct {
 }
 
 // serveBroker opens the broker of the subject and does what the parent says.
-func serveBroker(t *testing.T, l *proc.Link, open func(testing.TB, QueueConfig) Broker) error {
-	var cfg QueueConfig
+func serveBroker(t *testing.T, l *proc.Link, open func(testing.TB, Config) Broker) error {
+	var cfg Config
 	if err := l.Config(&cfg); err != nil {
 		return err
 	}
 	s := &brokerServer{b: open(t, cfg), dir: cfg.Dir, held: make(map[uint64]Delivery)}
 	var ready brokerReady
-	if r, ok := s.b.(RecoveringBroker); ok {
+	if r, ok := s.b.(Recovering); ok {
 		ready.Reports = true
 		ready.Torn, ready.Damaged = r.Recovered()
 	}
@@ -153,7 +153,7 @@ func (s *brokerServer) publish(r brokerRequest) (out brokerReply) {
 	for i, id := range r.IDs {
 		bodies[i] = append(payload.Body(id), bytes.Repeat([]byte{0xa5}, r.Pad)...)
 	}
-	if b, ok := s.b.(BatchBroker); ok && r.Batch {
+	if b, ok := s.b.(Batching); ok && r.Batch {
 		if err := b.PublishBatch(context.Background(), r.Queue, bodies); err != nil {
 			s.refused(&out, err)
 			return out
@@ -173,7 +173,7 @@ func (s *brokerServer) publish(r brokerRequest) (out brokerReply) {
 
 // refused says why a Publish failed.
 func (s *brokerServer) refused(out *brokerReply, err error) {
-	if b, ok := s.b.(BoundedBroker); ok && errors.Is(err, b.Full()) {
+	if b, ok := s.b.(Bounded); ok && errors.Is(err, b.Full()) {
 		out.Full = true
 		return
 	}
@@ -187,7 +187,7 @@ func (s *brokerServer) receive(r brokerRequest) (out brokerReply) {
 		ctx, cancel = context.WithTimeout(ctx, r.Patience)
 		defer cancel()
 	}
-	if b, ok := s.b.(BatchBroker); ok && r.Batch {
+	if b, ok := s.b.(Batching); ok && r.Batch {
 		all, err := b.ReceiveBatch(ctx, r.Queue, r.Count)
 		if err != nil {
 			out.Why = err.Error()
@@ -199,7 +199,7 @@ func (s *brokerServer) receive(r brokerRequest) (out brokerReply) {
 	}
 	receive := s.b.Receive
 	if r.Dead {
-		receive = s.b.(DeadLetterBroker).ReceiveDead
+		receive = s.b.(DeadLetter).ReceiveDead
 	}
 	for range r.Count {
 		d, err := receive(ctx, r.Queue)
@@ -241,7 +241,7 @@ func (s *brokerServer) letGo(handles []uint64) []Delivery {
 func (s *brokerServer) ack(r brokerRequest) brokerReply {
 	ctx := context.Background()
 	held := s.letGo(r.Handles)
-	if b, ok := s.b.(BatchBroker); ok && r.Batch {
+	if b, ok := s.b.(Batching); ok && r.Batch {
 		if err := b.AckBatch(ctx, r.Queue, held); err != nil {
 			return brokerReply{Why: err.Error()}
 		}

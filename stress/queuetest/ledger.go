@@ -1,4 +1,4 @@
-package stress
+package queuetest
 
 import (
 	"fmt"
@@ -10,7 +10,7 @@ import (
 // durableQueue is the account of one queue over all lives of its broker. It has
 // one publisher, so its order is known.
 type durableQueue struct {
-	kit   *queueKit
+	kit   *kit
 	lost  string // criterion of a confirmed message that is gone
 	index int
 
@@ -38,7 +38,7 @@ type durableMessage struct {
 // enough to wait for where leases outlive the broker.
 const durableVisibility = 10 * time.Second
 
-func (k *queueKit) newDurableQueues(n int, lost string) []*durableQueue {
+func (k *kit) newDurableQueues(n int, lost string) []*durableQueue {
 	all := make([]*durableQueue, n)
 	for i := range all {
 		all[i] = &durableQueue{kit: k, lost: lost, index: i, random: rand.New(rand.NewPCG(k.Seed, uint64(i))), more: make(chan struct{}, 1)}

@@ -1,4 +1,4 @@
-package stress
+package queuetest
 
 import (
 	"context"
@@ -27,15 +27,15 @@ const (
 type optionAbilities struct{ dead, bounded, batches bool }
 
 func brokerAbilities(b Broker) (a optionAbilities) {
-	_, a.dead = b.(DeadLetterBroker)
-	_, a.bounded = b.(BoundedBroker)
-	_, a.batches = b.(BatchBroker)
+	_, a.dead = b.(DeadLetter)
+	_, a.bounded = b.(Bounded)
+	_, a.batches = b.(Batching)
 	return a
 }
 
 // combinations are all of what a broker may be asked for together: one attempt
 // and several, a bound that blocks and one that rejects.
-func (a optionAbilities) combinations() (all []QueueConfig) {
+func (a optionAbilities) combinations() (all []Config) {
 	attempts, lengths, overflows := []int{0}, 0, []bool{false}
 	if a.dead {
 		attempts = []int{1, queueDeadLetters}
@@ -48,7 +48,7 @@ func (a optionAbilities) combinations() (all []QueueConfig) {
 	}
 	for _, most := range attempts {
 		for _, reject := range overflows {
-			all = append(all, QueueConfig{Queues: optionQueues, Visibility: optionVisibility, MaxAttempts: most,
+			all = append(all, Config{Queues: optionQueues, Visibility: optionVisibility, MaxAttempts: most,
 				MaxLen: lengths, Reject: reject, SegmentSize: optionSegment})
 		}
 	}
@@ -61,7 +61,7 @@ var optionCriteria = []string{"option_kills", "durable_dead_letter", "durable_bo
 // optionKills has brokers with every option that they offer killed again and
 // again: what was confirmed and nobody has tried to acknowledge is in its queue
 // or in the dead-letter queue after each.
-func (k *queueKit) optionKills(ctx context.Context, t *testing.T, a optionAbilities, kills int) {
+func (k *kit) optionKills(ctx context.Context, t *testing.T, a optionAbilities, kills int) {
 	var done atomic.Int64
 	var sums optionTotals
 	all := a.combinations()

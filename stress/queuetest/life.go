@@ -1,4 +1,4 @@
-package stress
+package queuetest
 
 import (
 	"bytes"
@@ -21,9 +21,9 @@ import (
 // brokerLives are the lives of a durable broker in child processes over one
 // folder, and the ledger that goes through all of them.
 type brokerLives struct {
-	*queueKit
+	*kit
 	name   string // of the phase
-	cfg    QueueConfig
+	cfg    Config
 	queues []*durableQueue // whose ledgers begin anew with a life
 	random *rand.Rand
 	life   int
@@ -38,9 +38,9 @@ const (
 	killWithin = 3 * time.Millisecond // of the message that triggers it
 )
 
-func (k *queueKit) newLives(name, dir string, queues int, lost string) *brokerLives {
-	return &brokerLives{queueKit: k, name: name, queues: k.newDurableQueues(queues, lost),
-		cfg:    QueueConfig{Queues: queues, Visibility: durableVisibility, Dir: dir},
+func (k *kit) newLives(name, dir string, queues int, lost string) *brokerLives {
+	return &brokerLives{kit: k, name: name, queues: k.newDurableQueues(queues, lost),
+		cfg:    Config{Queues: queues, Visibility: durableVisibility, Dir: dir},
 		random: rand.New(rand.NewPCG(k.Seed, uint64(queues)))}
 }
 

@@ -1,4 +1,4 @@
-package stress
+package queuetest
 
 import (
 	"context"
@@ -14,7 +14,7 @@ import (
 // queueBook is the account of messages that must each be held by one consumer
 // at a time, and never come back once they are acknowledged.
 type queueBook struct {
-	*queueKit
+	*kit
 	phase  string
 	ledger *measure.Ledger
 	states []atomic.Uint32 // of each message
@@ -32,8 +32,8 @@ const (
 	stateAcked
 )
 
-func (k *queueKit) newBook(phase string, n, perSender, queues int) *queueBook {
-	return &queueBook{queueKit: k, phase: phase, ledger: measure.NewLedger(n, perSender, queues), states: make([]atomic.Uint32, n)}
+func (k *kit) newBook(phase string, n, perSender, queues int) *queueBook {
+	return &queueBook{kit: k, phase: phase, ledger: measure.NewLedger(n, perSender, queues), states: make([]atomic.Uint32, n)}
 }
 
 // marker is the ID of the message that ends a queue: behind it nothing comes.

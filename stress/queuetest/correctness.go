@@ -1,4 +1,4 @@
-package stress
+package queuetest
 
 import (
 	"context"
@@ -17,7 +17,7 @@ import (
 
 // desk is one broker in a phase with a handful of messages.
 type desk struct {
-	*queueKit
+	*kit
 	ctx        context.Context
 	b          Broker
 	criterion  string // of what is tried
@@ -36,9 +36,9 @@ type takenMessage struct {
 
 // patiently has body try something with a time-out that is short; where this
 // process does not come to its turn before that ends, with a longer one.
-func (k *queueKit) patiently(ctx context.Context, t *testing.T, criterion string, cfg QueueConfig, body func(*desk)) {
+func (k *kit) patiently(ctx context.Context, t *testing.T, criterion string, cfg Config, body func(*desk)) {
 	for cfg.Visibility = shortVisibility; ctx.Err() == nil; cfg.Visibility *= 4 {
-		d := &desk{queueKit: k, ctx: ctx, criterion: criterion, visibility: cfg.Visibility, b: k.start(t, cfg)}
+		d := &desk{kit: k, ctx: ctx, criterion: criterion, visibility: cfg.Visibility, b: k.start(t, cfg)}
 		body(d)
 		k.close(d.b)
 		if !d.slow || k.Failed() {
@@ -160,8 +160,8 @@ func (d *desk) back(first takenMessage, attempt int) (takenMessage, bool) {
 
 // redelivery: what is refused, or not acknowledged in time, comes back with its
 // attempt; what was acknowledged does not.
-func (k *queueKit) redelivery(ctx context.Context, t *testing.T) {
-	k.patiently(ctx, t, "redelivery", QueueConfig{Queues: 1}, func(d *desk) {
+func (k *kit) redelivery(ctx context.Context, t *testing.T) {
+	k.patiently(ctx, t, "redelivery", Config{Queues: 1}, func(d *desk) {
 		if !d.publish(1, 2, 3) {
 			return
 		}
@@ -198,11 +198,11 @@ func (k *queueKit) redelivery(ctx context.Context, t *testing.T) {
 
 // deadLetter: what had all of its attempts goes to the dead-letter queue, and
 // nothing else does.
-func (k *queueKit) deadLetter(ctx context.Context, t *testing.T) {
+func (k *kit) deadLetter(ctx context.Context, t *testing.T) {
 	offered := true
-	k.patiently(ctx, t, "dead_letter", QueueConfig{Queues: 1, MaxAttempts: queueDeadLetters}, func(d *desk) {
-		var dead DeadLetterBroker
-		if dead, offered = d.b.(DeadLetterBroker); offered {
+	k.patiently(ctx, t, "dead_letter", Config{Queues: 1, MaxAttempts: queueDeadLetters}, func(d *desk) {
+		var dead DeadLetter
+		if dead, offered = d.b.(DeadLetter); offered {
 			d.deadLetters(dead)
 		}
 	})
@@ -213,7 +213,7 @@ func (k *queueKit) deadLetter(ctx context.Context, t *testing.T) {
 	k.Shown("dead_letter")
 }
 
-func (d *desk) deadLetters(dead DeadLetterBroker) {
+func (d *desk) deadLetters(dead DeadLetter) {
 	if !d.publish(1, 2) {
 		return
 	}
@@ -247,7 +247,7 @@ func (d *desk) deadLetters(dead DeadLetterBroker) {
 
 // takeDead is take from the dead-letter queue, where the count of the attempts
 // is the subject's affair.
-func (d *desk) takeDead(dead DeadLetterBroker, id uint64, why string) (takenMessage, bool) {
+func (d *desk) takeDead(dead DeadLetter, id uint64, why string) (takenMessage, bool) {
 	return d.take(func(ctx context.Context, queue int) (Delivery, error) {
 		got, err := dead.ReceiveDead(ctx, queue)
 		if err != nil {
@@ -262,9 +262,9 @@ type deadLetter struct{ Delivery }
 func (deadLetter) Attempt() int { return 0 }
 
 // bounded: at its bound a queue has publishers wait, or refuses.
-func (k *queueKit) bounded(ctx context.Context, t *testing.T) {
-	b := k.start(t, QueueConfig{Queues: 1, MaxLen: queueBound})
-	bounded, offered := b.(BoundedBroker)
+func (k *kit) bounded(ctx context.Context, t *testing.T) {
+	b := k.start(t, Config{Queues: 1, MaxLen: queueBound})
+	bounded, offered := b.(Bounded)
 	if !offered {
 		k.close(b)
 		k.NotOffered("bounded", "the subject does not bound its queues")
@@ -273,7 +273,7 @@ func (k *queueKit) bounded(ctx context.Context, t *testing.T) {
 	defer k.Shown("bounded")
 	k.blocking(ctx, b)
 	k.close(b)
-	b = k.start(t, QueueConfig{Queues: 1, MaxLen: queueBound, Reject: true})
+	b = k.start(t, Config{Queues: 1, MaxLen: queueBound, Reject: true})
 	k.refusing(ctx, b, bounded.Full())
 	k.close(b)
 }
@@ -308,8 +308,8 @@ func (a *publishing) ends(patience time.Duration) bool {
 	}
 }
 
-func (k *queueKit) blocking(ctx context.Context, b Broker) {
-	d := &desk{queueKit: k, ctx: ctx, b: b, criterion: "bounded", visibility: longVisibility}
+func (k *kit) blocking(ctx context.Context, b Broker) {
+	d := &desk{kit: k, ctx: ctx, b: b, criterion: "bounded", visibility: longVisibility}
 	for id := range uint64(queueBound) {
 		if a := d.attempt(ctx, id); !a.ends(scenario.Settle) || a.err != nil {
 			k.Violate("bounded", "message %d waits or is refused (%v) in a queue that holds %d and is bounded to %d", id, a.err, id, queueBound)
@@ -357,8 +357,8 @@ func (k *queueKit) blocking(ctx context.Context, b Broker) {
 	}
 }
 
-func (k *queueKit) refusing(ctx context.Context, b Broker, full error) {
-	d := &desk{queueKit: k, ctx: ctx, b: b, criterion: "bounded", visibility: longVisibility}
+func (k *kit) refusing(ctx context.Context, b Broker, full error) {
+	d := &desk{kit: k, ctx: ctx, b: b, criterion: "bounded", visibility: longVisibility}
 	var accepted atomic.Int64
 	for range 2 {
 		// Several at once: a bound that is looked at before it is kept lets
@@ -388,9 +388,9 @@ func (k *queueKit) refusing(ctx context.Context, b Broker, full error) {
 
 // deadline: a consumer whose context ends gets an error and takes no message
 // with it, also in the very instant in which one comes.
-func (k *queueKit) deadline(ctx context.Context, t *testing.T) {
+func (k *kit) deadline(ctx context.Context, t *testing.T) {
 	const rounds = 40
-	k.patiently(ctx, t, "deadline", QueueConfig{Queues: 1}, func(d *desk) {
+	k.patiently(ctx, t, "deadline", Config{Queues: 1}, func(d *desk) {
 		for round := uint64(0); round < rounds && d.givesUp(round, round%2 == 0) && !k.Failed(); round++ {
 		}
 	})
@@ -441,8 +441,8 @@ func (d *desk) givesUp(id uint64, before bool) bool {
 }
 
 // closing: Close turns those who wait away, and everybody who comes later.
-func (k *queueKit) closing(ctx context.Context, t *testing.T) {
-	b := k.start(t, QueueConfig{Queues: 2})
+func (k *kit) closing(ctx context.Context, t *testing.T) {
+	b := k.start(t, Config{Queues: 2})
 	if !k.must(b.Publish(ctx, 1, payload.Body(1)), "Publish") {
 		return
 	}
@@ -494,11 +494,11 @@ func (k *queueKit) closing(ctx context.Context, t *testing.T) {
 
 // contention: many publishers and consumers at few queues, and some messages
 // are refused once.
-func (k *queueKit) contention(ctx context.Context, t *testing.T) {
+func (k *kit) contention(ctx context.Context, t *testing.T) {
 	const queues, refuseEvery = 4, 16
 	each := min(max(k.N/queueWorkers, 250), 5000)
 	n := each * queueWorkers
-	b := k.start(t, QueueConfig{Queues: queues})
+	b := k.start(t, Config{Queues: queues})
 	book := k.newBook("contention", n, each, queues)
 	k.Follow(n, wait.Counter(&book.acked), book.flight.Now)
 	began := time.Now()
@@ -544,7 +544,7 @@ func (k *queueKit) contention(ctx context.Context, t *testing.T) {
 }
 
 // nothingLeft ends the queues and expects nothing else in them.
-func (k *queueKit) nothingLeft(book *queueBook, b Broker, queues int) {
+func (k *kit) nothingLeft(book *queueBook, b Broker, queues int) {
 	ctx, cancel := context.WithTimeout(context.Background(), scenario.Settle)
 	defer cancel()
 	var all sync.WaitGroup

@@ -1,4 +1,4 @@
-package stress
+package queuetest
 
 import (
 	"context"
@@ -33,9 +33,9 @@ var durableCriteria = []string{"kills", "durable_lost", "durable_redelivered", "
 
 // durablePhases takes the broker through what only one on disk can show. It
 // returns false if something was wrong.
-func (k *queueKit) durablePhases(t *testing.T) bool {
-	b := k.start(t, QueueConfig{Queues: 1})
-	_, offered := b.(DurableBroker)
+func (k *kit) durablePhases(t *testing.T) bool {
+	b := k.start(t, Config{Queues: 1})
+	_, offered := b.(Durable)
 	abilities := brokerAbilities(b)
 	k.close(b)
 	if !offered {
@@ -66,7 +66,7 @@ func (k *queueKit) durablePhases(t *testing.T) bool {
 }
 
 // killCount is how often the durable broker is killed.
-func (k *queueKit) killCount() int {
+func (k *kit) killCount() int {
 	if set := k.Run.Settings.Kills; set > 0 {
 		return set
 	}
@@ -79,10 +79,10 @@ func (k *queueKit) killCount() int {
 
 // reopen: what a broker holds when it is closed is there when it is opened
 // again, in order; what was acknowledged is not.
-func (k *queueKit) reopen(ctx context.Context, t *testing.T) {
-	for cfg := (QueueConfig{Queues: 1, Visibility: shortVisibility}); ctx.Err() == nil; cfg.Visibility *= 4 {
+func (k *kit) reopen(ctx context.Context, t *testing.T) {
+	for cfg := (Config{Queues: 1, Visibility: shortVisibility}); ctx.Err() == nil; cfg.Visibility *= 4 {
 		cfg.Dir = filepath.Join(t.TempDir(), "queues")
-		d := &desk{queueKit: k, ctx: ctx, criterion: "durable_lost", visibility: cfg.Visibility, b: k.start(t, cfg)}
+		d := &desk{kit: k, ctx: ctx, criterion: "durable_lost", visibility: cfg.Visibility, b: k.start(t, cfg)}
 		ok := d.beforeClose()
 		k.close(d.b)
 		if ok {
@@ -149,8 +149,8 @@ func (d *desk) afterClose() {
 }
 
 // durableThroughput has 1,000 publishers wait for the disk.
-func (k *queueKit) durableThroughput(ctx context.Context, t *testing.T) {
-	b := k.start(t, QueueConfig{Queues: queueCount, Dir: filepath.Join(t.TempDir(), "queues")})
+func (k *kit) durableThroughput(ctx context.Context, t *testing.T) {
+	b := k.start(t, Config{Queues: queueCount, Dir: filepath.Join(t.TempDir(), "queues")})
 	defer k.close(b)
 	publishers := min(durablePublishers, k.N)
 	n := k.N / publishers * publishers
@@ -191,7 +191,7 @@ func (k *queueKit) durableThroughput(ctx context.Context, t *testing.T) {
 
 // kills has the broker killed again and again in the middle of its work, and
 // goes through the ledger after each restart.
-func (k *queueKit) kills(ctx context.Context, t *testing.T, kills int) {
+func (k *kit) kills(ctx context.Context, t *testing.T, kills int) {
 	l := k.newLives("kills", filepath.Join(t.TempDir(), "queues"), durableQueues, "durable_lost")
 	defer l.abandon()
 	each := max(k.N/kills, leastPerLife)
@@ -244,7 +244,7 @@ func (k *queueKit) kills(ctx context.Context, t *testing.T, kills int) {
 }
 
 // lock: while a process has the log open, no other can.
-func (k *queueKit) lock(ctx context.Context, t *testing.T) {
+func (k *kit) lock(ctx context.Context, t *testing.T) {
 	l := k.newLives("lock", filepath.Join(t.TempDir(), "queues"), 1, "durable_lost")
 	defer l.abandon()
 	if _, err := l.open(ctx); err != nil {
@@ -253,7 +253,7 @@ func (k *queueKit) lock(ctx context.Context, t *testing.T) {
 	}
 	second := make(chan Broker, 1)
 	go func() {
-		b, _ := k.tryOpen(t, QueueConfig{Queues: 1, Visibility: longVisibility, Dir: l.cfg.Dir})
+		b, _ := k.tryOpen(t, Config{Queues: 1, Visibility: longVisibility, Dir: l.cfg.Dir})
 		second <- b
 	}()
 	refused := false
@@ -288,7 +288,7 @@ func (k *queueKit) lock(ctx context.Context, t *testing.T) {
 const lockPatience = 2 * time.Second
 
 // tryOpen opens a broker and returns what it said if it did not open.
-func (k *queueKit) tryOpen(t testing.TB, cfg QueueConfig) (b Broker, said string) {
+func (k *kit) tryOpen(t testing.TB, cfg Config) (b Broker, said string) {
 	c := &scenario.Catcher{TB: t}
 	done := make(chan struct{})
 	go func() {

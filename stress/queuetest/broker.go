@@ -1,4 +1,4 @@
-package stress
+package queuetest
 
 import (
 	"context"
@@ -34,22 +34,22 @@ type Delivery interface {
 	Nack() error                   // it comes back at once
 }
 
-// DeadLetterBroker is a Broker that honours QueueConfig.MaxAttempts.
-type DeadLetterBroker interface {
+// DeadLetter is a Broker that honours Config.MaxAttempts.
+type DeadLetter interface {
 	Broker
 	// ReceiveDead is Receive from the dead-letter queue of a queue.
 	ReceiveDead(ctx context.Context, queue int) (Delivery, error)
 }
 
-// BoundedBroker is a Broker that honours QueueConfig.MaxLen. Full is the error
+// Bounded is a Broker that honours Config.MaxLen. Full is the error
 // of Publish where Reject is set, for errors.Is.
-type BoundedBroker interface {
+type Bounded interface {
 	Broker
 	Full() error
 }
 
-// BatchBroker is a Broker that takes several messages in one call.
-type BatchBroker interface {
+// Batching is a Broker that takes several messages in one call.
+type Batching interface {
 	Broker
 	// PublishBatch is Publish of messages that follow each other.
 	PublishBatch(ctx context.Context, queue int, bodies [][]byte) error
@@ -66,41 +66,41 @@ type DelayedDelivery interface {
 	NackAfter(delay time.Duration) error // it comes back when delay has passed
 }
 
-// DurableBroker is a Broker that honours QueueConfig.Dir: what Publish and Ack
+// Durable is a Broker that honours Config.Dir: what Publish and Ack
 // confirm is on the disk, and a broker that is opened on the same folder has
 // it, whatever became of the process.
-type DurableBroker interface {
+type Durable interface {
 	Broker
 	Durable()
 }
 
-// RecoveringBroker is a DurableBroker that tells what it could not read when
+// Recovering is a Durable that tells what it could not read when
 // it was opened: writes that were cut short, and other damage.
-type RecoveringBroker interface {
-	DurableBroker
-	Recovered() (torn, damaged []LogGap)
+type Recovering interface {
+	Durable
+	Recovered() (torn, damaged []Gap)
 }
 
-// LogGap is a place in a file that could not be read.
-type LogGap struct {
+// Gap is a place in a file that could not be read.
+type Gap struct {
 	File   string // its path, or what is left of it in the end
 	Offset int64  // of the first byte concerned
 }
 
-// QueueConfig is what the kit asks of a broker.
-type QueueConfig struct {
+// Config is what the kit asks of a broker.
+type Config struct {
 	Queues     int           // 0 to Queues-1
 	Visibility time.Duration // how long a message that was received is not given to others
 	// MaxAttempts is how often a message is delivered before it is a dead
-	// letter; 0 is for no limit. Only asked of a DeadLetterBroker.
+	// letter; 0 is for no limit. Only asked of a DeadLetter.
 	MaxAttempts int
 	// MaxLen bounds the messages of a queue; 0 is for no bound. At the bound
 	// Publish waits, or returns Full if Reject is set. Only asked of a
-	// BoundedBroker.
+	// Bounded.
 	MaxLen int
 	Reject bool
 	// Dir is the folder of a durable broker; "" is for one in memory. Only
-	// asked of a DurableBroker.
+	// asked of a Durable.
 	Dir string
 	// SegmentSize is how long the files of the log are to be, in bytes, where
 	// it has several; 0 is for the broker's own choice. The kit asks for short
@@ -118,16 +118,16 @@ const (
 	queueBound       = 8
 )
 
-// TestQueue takes the brokers that open returns through the queueing scenario.
+// TestBroker takes the brokers that open returns through the queueing scenario.
 // The durable part of it executes the test again, in child processes, and kills
 // them.
-func TestQueue(t *testing.T, open func(testing.TB, QueueConfig) Broker) {
+func TestBroker(t *testing.T, open func(testing.TB, Config) Broker) {
 	site := proc.At(t, brokerRole)
 	if site.Child() {
 		site.Serve(func(l *proc.Link) error { return serveBroker(t, l, open) })
 		return
 	}
-	k := &queueKit{Scenario: scenario.Begin(t, validate.Queueing), open: open, site: site}
+	k := &kit{Scenario: scenario.Begin(t, validate.Queueing), open: open, site: site}
 	ok := k.Phase("order", k.order)
 	ok = k.Phase("redelivery", k.redelivery) && ok
 	ok = k.Phase("waiters", k.waiters) && ok
@@ -153,15 +153,15 @@ func TestQueue(t *testing.T, open func(testing.TB, QueueConfig) Broker) {
 	}
 }
 
-type queueKit struct {
+type kit struct {
 	*scenario.Scenario
-	open func(testing.TB, QueueConfig) Broker
+	open func(testing.TB, Config) Broker
 	site *proc.Site
 	rate float64
 }
 
 // start opens a broker of the subject.
-func (k *queueKit) start(t testing.TB, cfg QueueConfig) Broker {
+func (k *kit) start(t testing.TB, cfg Config) Broker {
 	if cfg.Visibility == 0 {
 		cfg.Visibility = longVisibility
 	}
@@ -171,10 +171,10 @@ func (k *queueKit) start(t testing.TB, cfg QueueConfig) Broker {
 }
 
 // close closes a broker that may hold messages; that it says so is no fault.
-func (k *queueKit) close(b Broker) { _ = b.Close() }
+func (k *kit) close(b Broker) { _ = b.Close() }
 
 // must fails the scenario with what was tried if err is not nil.
-func (k *queueKit) must(err error, what string, args ...any) bool {
+func (k *kit) must(err error, what string, args ...any) bool {
 	if err != nil {
 		k.Fail("queueing: %s returned %v", fmt.Sprintf(what, args...), err)
 	}
@@ -182,7 +182,7 @@ func (k *queueKit) must(err error, what string, args ...any) bool {
 }
 
 // judge measures the criteria that all phases in memory add to.
-func (k *queueKit) judge() {
+func (k *kit) judge() {
 	if k.Account.Sent == 0 {
 		return
 	}

@@ -1,4 +1,4 @@
-package stress
+package queuetest
 
 import (
 	"fmt"
@@ -11,8 +11,8 @@ import (
 // lives of a broker that has every option on: a message may be acknowledged,
 // refused, delayed, left until its lease ends, and become a dead letter.
 type optionQueue struct {
-	kit   *queueKit
-	cfg   QueueConfig
+	kit   *kit
+	cfg   Config
 	index int
 	room  chan struct{} // holds a token when messages may have left a full queue
 
@@ -48,7 +48,7 @@ type optionMessage struct {
 	back time.Time
 }
 
-func (k *queueKit) newOptionQueue(cfg QueueConfig, index int) *optionQueue {
+func (k *kit) newOptionQueue(cfg Config, index int) *optionQueue {
 	return &optionQueue{kit: k, cfg: cfg, index: index, room: make(chan struct{}, 1), leased: make(map[int]bool),
 		random: rand.New(rand.NewPCG(k.Seed, uint64(cfg.MaxAttempts)<<32|uint64(index)))}
 }

@@ -1,4 +1,4 @@
-package stress
+package queuetest
 
 import (
 	"context"
@@ -21,7 +21,7 @@ const (
 // disk has the disk fail under the broker, as its kernel would say it: syncs
 // that fail, and files that can not grow. What could not be written is not
 // confirmed, and what was confirmed is there afterwards.
-func (k *queueKit) disk(ctx context.Context, t *testing.T) {
+func (k *kit) disk(ctx context.Context, t *testing.T) {
 	err := k.failingSync(ctx, filepath.Join(t.TempDir(), "queues"))
 	if err == nil && !k.Failed() {
 		err = k.fullDisk(ctx, filepath.Join(t.TempDir(), "queues"))
@@ -33,7 +33,7 @@ func (k *queueKit) disk(ctx context.Context, t *testing.T) {
 }
 
 // failingSync takes the syncs of a broker over.
-func (k *queueKit) failingSync(ctx context.Context, dir string) error {
+func (k *kit) failingSync(ctx context.Context, dir string) error {
 	l := k.newLives("failing sync", dir, 1, "disk")
 	defer l.abandon()
 	if _, err := l.open(ctx); err != nil {
@@ -214,7 +214,7 @@ func (l *brokerLives) brokenDisk(ctx context.Context, q *durableQueue) error {
 
 // fullDisk limits the size of the broker's files, first somewhere behind what
 // is written now, then to nothing, and lifts the limit again.
-func (k *queueKit) fullDisk(ctx context.Context, dir string) error {
+func (k *kit) fullDisk(ctx context.Context, dir string) error {
 	l := k.newLives("full disk", dir, 1, "disk")
 	defer l.abandon()
 	if _, err := l.open(ctx); err != nil {

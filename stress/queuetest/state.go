@@ -1,4 +1,4 @@
-package stress
+package queuetest
 
 import (
 	"bytes"
@@ -17,13 +17,13 @@ import (
 // waiters: each of several consumers that wait gets one of as many messages,
 // also after a while in which nothing happened, and none of another queue; bodies
 // of any size come as they were.
-func (k *queueKit) waiters(ctx context.Context, t *testing.T) {
+func (k *kit) waiters(ctx context.Context, t *testing.T) {
 	const waiting, rounds = 8, 3
 	idle := wait.Pause // nothing is waited for: this is the idleness
 	if testing.Short() {
 		idle /= 5
 	}
-	b := k.start(t, QueueConfig{Queues: 2})
+	b := k.start(t, Config{Queues: 2})
 	defer func() { k.close(b) }()
 	for round := range rounds {
 		got := make(chan error, waiting)
@@ -83,9 +83,9 @@ const keptPerBody = 16 // bytes
 
 // forgets publishes and acknowledges very many messages, and has very many consumers
 // give up.
-func (k *queueKit) forgets(ctx context.Context, t *testing.T) {
+func (k *kit) forgets(ctx context.Context, t *testing.T) {
 	const each = 20_000
-	b := k.start(t, QueueConfig{Queues: 1})
+	b := k.start(t, Config{Queues: 1})
 	defer func() { k.close(b) }()
 	body := payload.Body(0)
 	ended, cancel := context.WithCancel(ctx)
