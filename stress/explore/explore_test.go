@@ -103,6 +103,22 @@ func TestWhatEndsInTheEndIsLeftAlone(t *testing.T) {
 	}
 }
 
+// A function that is not done at the limit has not failed.
+func TestWhatIsNotDoneIsCutOff(t *testing.T) {
+	out := try(t, func(e *Run) {
+		var n atomic.Int64
+		e.Go("counter", func() {
+			for range 1000 {
+				n.Add(1)
+			}
+		})
+		e.Wait()
+	}, Schedules(20), Points(500))
+	assert.Nil(t, out.Failure)
+	assert.Equal(t, 20, out.Cut)
+	assert.Contains(t, out.String(), "20 schedules cut off at the limit of points")
+}
+
 func TestADrawIsShrunk(t *testing.T) {
 	out := try(t, func(e *Run) {
 		a, b, c := e.Draw(100), e.Draw(100), e.Draw(100)
@@ -181,6 +197,22 @@ func TestAProcessThatDiesIsReported(t *testing.T) {
 	assert.Equal(t, "crash", out.Failure.Kind)
 	assert.Contains(t, out.String(), "the process died: exit status 7")
 	assert.NotEmpty(t, out.Failure.Schedule)
+}
+
+// What earlier runs left behind may be fatal to the runs that warm the process up.
+func TestAProcessThatDiesAtOnceIsReported(t *testing.T) {
+	var shared chan int
+	out := try(t, func(e *Run) {
+		if shared == nil {
+			shared = make(chan int, 1)
+		}
+		shared <- 1
+		<-shared
+	})
+	require.NotNil(t, out.Failure)
+	assert.Equal(t, "crash", out.Failure.Kind)
+	assert.Contains(t, out.String(), "synctest channel from outside bubble")
+	assert.Equal(t, "plan:1:", out.Failure.Schedule)
 }
 
 func TestWaysToFail(t *testing.T) {

@@ -56,7 +56,9 @@ func (x *explorer) explore() Outcome {
 // schedule that counts, and learns which memory is shared.
 func (x *explorer) warmUp() {
 	for range 3 {
-		x.run(schedule.Schedule{Strategy: schedule.Plan, Seed: 1}, nil)
+		s := schedule.Schedule{Strategy: schedule.Plan, Seed: 1}
+		x.announced(0, s)
+		x.run(s, nil)
 	}
 	if len(x.o.Memory) == 0 || x.o.Race {
 		return
@@ -84,11 +86,7 @@ func (x *explorer) next(i int, seed uint64) schedule.Schedule {
 // try runs a schedule, counts it, and reports whether it passed. What failed is
 // shrunk and described in the outcome.
 func (x *explorer) try(s schedule.Schedule) bool {
-	if x.announce != "" {
-		if err := os.WriteFile(x.announce, fmt.Appendln(nil, x.out.Schedules+1, s), 0o644); err != nil {
-			fmt.Fprintln(os.Stderr, "explore:", err)
-		}
-	}
+	x.announced(x.out.Schedules+1, s)
 	r := x.run(s, nil)
 	o := &x.out
 	o.Schedules++
@@ -109,6 +107,17 @@ func (x *explorer) try(s schedule.Schedule) bool {
 	o.Failure = x.describe(s, r)
 	o.Failure.After = o.Schedules
 	return false
+}
+
+// announced writes down which schedule is run next, if that is asked for: the process
+// may die in it.
+func (x *explorer) announced(number int, s schedule.Schedule) {
+	if x.announce == "" {
+		return
+	}
+	if err := os.WriteFile(x.announce, fmt.Appendln(nil, number, s), 0o644); err != nil {
+		fmt.Fprintln(os.Stderr, "explore:", err)
+	}
 }
 
 // ran is how a schedule went.

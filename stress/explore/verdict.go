@@ -61,7 +61,7 @@ func (x *explorer) judge(r ran, testFailed bool) *verdict {
 		left := x.waiting(r)
 		said := "deadlock: no goroutine can run: " + listed(left)
 		return &verdict{kind: kindDeadlock, left: left, sentence: said}
-	case len(r.Left) > 0 && !x.o.AllowLeft:
+	case r.End == control.Returned && len(r.Left) > 0 && !x.o.AllowLeft:
 		left := x.waiting(r)
 		said := counted(len(left), "goroutine") + " left over: " + listed(left)
 		return &verdict{kind: kindLeft, left: left, sentence: said}
