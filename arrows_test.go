@@ -6,7 +6,9 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"maps"
 	"os"
+	"os/exec"
 	"path"
 	"slices"
 	"strconv"
@@ -24,16 +26,48 @@ const module = "tensile"
 // another.
 var implementations = []string{"pool", "registry", "queue", "cluster", "chaos"}
 
-// mayImport lists the packages of this module that each part of the suite may
-// know. Parts that are not listed, such as the kits themselves, may know any
-// other part of the suite.
-var mayImport = map[string][]string{
-	"stress/load":         {},
-	"stress/measure":      {},
-	"stress/validate":     {"stress/measure"},
-	"stress/report":       {"stress/measure", "stress/validate", "stress/report/chart"},
-	"stress/report/chart": {},
+// kits are the packages that take a subject through a scenario. None knows of
+// another, so that a user of one reads and compiles that one alone.
+var kits = []string{
+	"stress/pooltest", "stress/routertest", "stress/queuetest", "stress/conntest", "stress/balancertest",
+	"stress/sessiontest", "stress/clustertest", "stress/transporttest", "stress/chaostest",
 }
+
+// mayImport lists the packages of this module that each part of the suite may
+// know. A kit may know those of kitMayImport and what is internal. Parts that are
+// not listed may know any other part of the suite.
+var mayImport = map[string][]string{
+	"stress":                  {"stress/internal/run"},
+	"stress/load":             {},
+	"stress/measure":          {},
+	"stress/node":             {},
+	"stress/report/chart":     {},
+	"stress/validate":         {"stress/measure"},
+	"stress/report":           {"stress/measure", "stress/validate", "stress/report/chart"},
+	"stress/internal/wait":    {},
+	"stress/internal/payload": {},
+	"stress/internal/proc":    {},
+	"stress/internal/pipe":    {},
+	"stress/internal/rpc":     {},
+	"stress/internal/links":   {},
+	"stress/internal/settings": {
+		"stress/load", "stress/validate", "stress/internal/schedule",
+	},
+	"stress/internal/run": {
+		"stress/measure", "stress/validate", "stress/report", "stress/internal/settings", "stress/internal/proc",
+	},
+	"stress/internal/scenario": {
+		"stress/load", "stress/measure", "stress/validate", "stress/report",
+		"stress/internal/settings", "stress/internal/proc", "stress/internal/run", "stress/internal/wait",
+	},
+	"stress/internal/nodes": {
+		"stress/load", "stress/measure", "stress/validate", "stress/report", "stress/node",
+		"stress/internal/settings", "stress/internal/proc", "stress/internal/run", "stress/internal/wait",
+		"stress/internal/scenario", "stress/internal/payload",
+	},
+}
+
+var kitMayImport = []string{"stress/load", "stress/measure", "stress/validate", "stress/report", "stress/node"}
 
 // TestArrowsPointOneWay holds the packages to their layers, by the imports of
 // every file, for whatever platform it is.
@@ -54,7 +88,17 @@ func TestArrowsThatPointTheWrongWayAreSeen(t *testing.T) {
 		{"stress/measure/ledger_test.go", "tensile/stress/validate", "stress/measure knows stress/validate"},
 		{"stress/validate/criteria.go", "tensile/stress/load", "stress/validate knows stress/load"},
 		{"stress/report/run.go", "tensile/stress", "stress/report knows stress"},
-		{"stress/pool.go", "tensile/pool", "stress knows pool"},
+		{"stress/main.go", "tensile/pool", "stress knows pool"},
+		{"stress/main.go", "tensile/stress/load", "stress knows stress/load"},
+		{"stress/main.go", "tensile/stress/pooltest", "stress knows stress/pooltest"},
+		{"stress/pooltest/pool.go", "tensile/pool", "stress/pooltest knows pool"},
+		{"stress/pooltest/pool.go", "tensile/stress", "stress/pooltest knows stress"},
+		{"stress/pooltest/pool.go", "tensile/stress/routertest", "stress/pooltest knows stress/routertest"},
+		{"stress/pooltest/line_test.go", "tensile/stress/routertest", "stress/pooltest knows stress/routertest"},
+		{"stress/pooltest/pool.go", "tensile/stress/explore", "stress/pooltest knows stress/explore"},
+		{"stress/node/node.go", "tensile/stress/load", "stress/node knows stress/load"},
+		{"stress/internal/scenario/frame.go", "tensile/stress/pooltest", "stress/internal/scenario knows stress/pooltest"},
+		{"stress/internal/run/run.go", "tensile/stress/internal/scenario", "stress/internal/run knows stress/internal/scenario"},
 		{"stress/internal/proc/proc.go", "tensile/cluster", "stress/internal/proc knows cluster"},
 		{"stress/internal/proc/proc_test.go", "tensile/cluster", "stress/internal/proc knows cluster"},
 		{"doc.go", "tensile/stress", "tensile knows stress"},
@@ -65,7 +109,9 @@ func TestArrowsThatPointTheWrongWayAreSeen(t *testing.T) {
 	}
 	for file, imports := range map[string]string{
 		"queue/queue.go":          "tensile/queue/wal",
-		"stress/pool.go":          "tensile/stress/load",
+		"stress/main.go":          "tensile/stress/internal/run",
+		"stress/pooltest/load.go": "tensile/stress/load",
+		"stress/pooltest/pool.go": "tensile/stress/internal/scenario",
 		"stress/pool_test.go":     "tensile/pool",
 		"bench_test.go":           "tensile/pool",
 		"stress/report/run.go":    "tensile/stress/validate",
@@ -78,6 +124,36 @@ func TestArrowsThatPointTheWrongWayAreSeen(t *testing.T) {
 		wrong, _, err := arrows(tree)
 		require.NoError(t, err)
 		assert.Empty(t, wrong, file)
+	}
+}
+
+// TestWhatAKitDragsIn: a user of one kit compiles no module but these, and no
+// other kit.
+func TestWhatAKitDragsIn(t *testing.T) {
+	all := []string{
+		"github.com/aclements/go-moremath", "github.com/montanaflynn/stats", "github.com/stretchr/testify",
+		"go.uber.org/goleak", "go.yaml.in/yaml/v3",
+	}
+	more := map[string][]string{"stress/sessiontest": {"github.com/anishathalye/porcupine"}}
+	for _, kit := range kits {
+		t.Run(path.Base(kit), func(t *testing.T) {
+			t.Parallel()
+			list := exec.Command("go", "list", "-deps", "-f", "{{with .Module}}{{.Path}}{{end}} {{.ImportPath}}", "./"+kit)
+			out, err := list.Output()
+			require.NoError(t, err)
+			modules := make(map[string]bool)
+			for line := range strings.Lines(string(out)) {
+				from, name, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
+				switch name, ours := strings.CutPrefix(name, module+"/"); {
+				case ours:
+					assert.True(t, name == kit || mayKnow(kit, name, false) || name == "stress/report/chart", name)
+				case from != "":
+					modules[from] = true
+				}
+			}
+			delete(modules, "golang.org/x/sys") // not on every system
+			assert.ElementsMatch(t, append(more[kit], all...), slices.Collect(maps.Keys(modules)))
+		})
 	}
 }
 
@@ -153,6 +229,9 @@ func mayKnow(from, to string, test bool) bool {
 	}
 	if to == from && test {
 		return true
+	}
+	if slices.Contains(kits, from) {
+		return slices.Contains(kitMayImport, to) || strings.HasPrefix(to, "stress/internal/")
 	}
 	if allowed, ok := mayImport[from]; ok {
 		return slices.Contains(allowed, to)

@@ -1,8 +1,20 @@
 // Package stress takes an implementation through a scenario at 100,000 in
 // flight and says precisely what broke.
 //
-// Each kit is one function for a test and one for a benchmark, over an
-// interface as small as the scenario needs:
+// Each kit is a package, with one function for a test and one for a benchmark
+// over an interface as small as the scenario needs:
+//
+//   - clustertest: nodes that form a cluster
+//   - pooltest: a pool of connections
+//   - routertest: a router of messages to names
+//   - queuetest: a message broker, in memory or on disk
+//   - conntest: a server that holds connections
+//   - balancertest: a balancer
+//   - sessiontest: a session store
+//   - transporttest: calls between nodes
+//   - chaostest: an engine that injects faults, supervised workers, and nodes under both
+//
+// A test calls the kit and nothing else:
 //
 //	func TestStressPool(t *testing.T) {
 //		pooltest.TestPool(t, func(tb testing.TB, cfg pooltest.Config) pooltest.Pool {
