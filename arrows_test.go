@@ -50,6 +50,7 @@ var mayImport = map[string][]string{
 	"stress/internal/pipe":    {},
 	"stress/internal/rpc":     {},
 	"stress/internal/links":   {},
+	"stress/internal/disk":    {"stress/internal/seccomp", "stress/internal/proc"}, // proc: in its tests
 	"stress/internal/settings": {
 		"stress/load", "stress/validate", "stress/internal/schedule",
 	},
