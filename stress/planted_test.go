@@ -102,11 +102,33 @@ func nothingButSlow(t *testing.T, r *report.Run) {
 	for _, s := range r.Scenarios {
 		slow := 0
 		for _, c := range validate.FailedOf(s.Checks) {
-			assert.Equal(t, validate.WithShare, c.Scaling, c.String())
+			assert.True(t, c.InTime(), c.String())
 			slow++
 		}
 		assert.Len(t, s.Failures, slow, "%q", s.Failures)
 	}
+}
+
+// mustBeSlow shows that a figure in time was missed, or was found far behind the
+// control's. Where the control is as slow, or all is in doubt, there is nothing to be
+// caught.
+func mustBeSlow(t *testing.T, s *report.Scenario, criterion, said string, err error) {
+	t.Helper()
+	find := func(name string) validate.Check {
+		at := slices.IndexFunc(s.Checks, func(c validate.Check) bool { return c.ID == s.ID+"."+name })
+		require.GreaterOrEqual(t, at, 0, name)
+		return s.Checks[at]
+	}
+	check, slowness := find(criterion), find(validate.Slowness)
+	if check.Verdict == validate.NotMeasured && slowness.Verdict == validate.Failed {
+		check = slowness
+	}
+	if check.Verdict == validate.NotMeasured && check.Beside != nil {
+		t.Skip(check.Note)
+	}
+	assert.Equal(t, validate.Failed, check.Verdict, said)
+	assert.Error(t, err)
+	assert.Contains(t, said, check.String())
 }
 
 // runKit runs a test of this binary in a process of its own, with -short, and

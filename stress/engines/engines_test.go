@@ -70,7 +70,7 @@ func sound(t *testing.T, subject, at string, exceptions map[string]string) {
 			switch why, known := exceptions[c.ID]; {
 			case known:
 				t.Logf("%s: %s (%s)", subject, c, why)
-			case c.Scaling == validate.WithShare:
+			case c.InTime():
 				t.Logf("%s: %s", subject, c)
 			default:
 				t.Errorf("%s: %s\n%s", subject, c, said)

@@ -73,6 +73,18 @@ func (r *Recorder) Import(b []byte, later int64) {
 	}
 }
 
+// Append adds the operations of another recorder, as if it had begun when the last
+// of those recorded so far ended.
+func (r *Recorder) Append(other *Recorder) {
+	later := r.Took()
+	for _, o := range other.slots {
+		if o.ended > 0 {
+			o.ended += later
+		}
+		r.slots = append(r.slots, o)
+	}
+}
+
 // Latency sums up the samples of a recorder. All times are in ns.
 type Latency struct {
 	N      int     `json:"n"`      // operations that succeeded: one sample each

@@ -151,7 +151,9 @@ func (k *kit) start(t testing.TB, cfg Config) (Pool, *dialler) {
 	k.diallers = append(k.diallers, d)
 	k.mu.Unlock()
 	p := k.open(t, cfg)
-	k.Subject(p)
+	if !k.plain {
+		k.Subject(p)
+	}
 	return p, d
 }
 

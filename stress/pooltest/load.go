@@ -20,27 +20,24 @@ func (k *kit) load() {
 	n := k.N
 	pools := max(1, poolsAtBase*n/validate.BaseScale)
 	if limit := k.Environment().DescriptorLimit; limit != nil {
-		if fit := (int(*limit) - scenario.SpareFiles) / connsPerPool; fit < 1 {
-			k.Fail("pooling: the descriptor limit is %d, accepted is %d or more", *limit, scenario.SpareFiles+connsPerPool)
+		if fit := (int(*limit) - scenario.SpareFiles) / (2 * connsPerPool); fit < 1 { // the control has as many
+			k.Fail("pooling: the descriptor limit is %d, must be %d or more", *limit, scenario.SpareFiles+2*connsPerPool)
 			return
 		} else if fit < pools {
 			k.Note("Pools cut from %d to %d: the descriptor limit is %d.", pools, fit, *limit)
 			pools = fit
 		}
 	}
-	k.Phase("machine", func(ctx context.Context, _ *testing.T) {
-		k.Unrecorded(func() { k.bound = k.machine(ctx, pools*connsPerPool) })
-	})
 	subjects := make([]Pool, pools)
 	rate := 0.0
 	k.Phase("burst", func(ctx context.Context, t *testing.T) {
 		for i := range subjects {
 			subjects[i], _ = k.start(t, Config{Size: connsPerPool})
 		}
-		rate = k.burst(ctx, n, subjects)
+		rate = k.burst(ctx, t, n, subjects)
 	})
 	if rate > 0 && !k.Failed() {
-		k.Phase("steady", func(ctx context.Context, t *testing.T) { k.steady(ctx, n, rate, subjects) })
+		k.Phase("steady", func(ctx context.Context, t *testing.T) { k.steady(ctx, t, n, rate, subjects) })
 	}
 	if !k.Failed() {
 		k.Phase("faults", func(ctx context.Context, t *testing.T) { k.faults(ctx, max(n/10, 1), subjects) })
@@ -107,23 +104,21 @@ func (k *kit) offerSteady(ctx context.Context, n int, rate float64, subjects []P
 	defer stalled.Release()
 	rec = measure.NewRecorder(n)
 	var firstErr atomic.Pointer[error]
-	k.UnderLoad(func() {
-		out = load.Steady(stalled, load.Plan{Rate: rate, Count: n, Arrivals: k.Settings().Arrivals, Seed: k.Seed},
-			func(began time.Time, f *load.InFlight) {
-				k.Follow(n, f.Ended, f.Now)
-				rec.Begin(began)
-				stalled.Watch(f.Ended)
-			}, func(i int, due int64) {
-				defer k.Recovered("steady")
-				if err := k.operate(stalled, subjects[i%len(subjects)], i, nil); err != nil {
-					rec.Failed(i)
-					firstErr.CompareAndSwap(nil, &err)
-					return
-				}
-				rec.Done(i, due)
-			})
-		stalled.Stop()
-	})
+	out = load.Steady(stalled, load.Plan{Rate: rate, Count: n, Arrivals: k.Settings().Arrivals, Seed: k.Seed},
+		func(began time.Time, f *load.InFlight) {
+			k.Follow(n, f.Ended, f.Now)
+			rec.Begin(began)
+			stalled.Watch(f.Ended)
+		}, func(i int, due int64) {
+			defer k.Recovered("steady")
+			if err := k.operate(stalled, subjects[i%len(subjects)], i, nil); err != nil {
+				rec.Failed(i)
+				firstErr.CompareAndSwap(nil, &err)
+				return
+			}
+			rec.Done(i, due)
+		})
+	stalled.Stop()
 	return rec, out, firstError(&firstErr, stalled)
 }
 
@@ -135,24 +130,17 @@ func firstError(first *atomic.Pointer[error], ctx context.Context) error {
 	return context.Cause(ctx)
 }
 
-func (k *kit) burst(ctx context.Context, n int, subjects []Pool) float64 {
+// burst has n operations in flight at once, and returns the rate of the slower of
+// subject and control.
+func (k *kit) burst(ctx context.Context, t *testing.T, n int, subjects []Pool) float64 {
 	before := k.closed.Load()
-	var rec *measure.Recorder // of the first burst
+	var rec *measure.Recorder
 	var out load.Closed
 	var err error
-	bursts, took := 0, time.Duration(0)
 	// The flight recorder takes a tenth of what the pools have, as it looks at every
 	// call of the kernel.
 	k.Unrecorded(func() {
-		k.UnderLoad(func() {
-			for took < scenario.EnoughBurst && out.Unfinished == 0 && err == nil {
-				r, o, e := k.offerBurst(ctx, n, subjects)
-				if bursts++; bursts == 1 || o.Unfinished > 0 || e != nil {
-					rec, out, err = r, o, e
-				}
-				took += time.Duration(r.Took())
-			}
-		})
+		k.UnderLoad(func() { rec, out, err = k.offerBurst(ctx, n, subjects) })
 	})
 	if k.Unfinished("served", out.Unfinished, n, out.Took, err) {
 		return 0
@@ -162,45 +150,84 @@ func (k *kit) burst(ctx context.Context, n int, subjects []Pool) float64 {
 		k.Fail("pooling.served: %d of %d operations were not served, the first with: %v", l.Failed, n, err)
 	}
 	rate := rec.Throughput()
-	if bursts > 1 && l.Failed == 0 {
-		rate = float64(bursts*n) / took.Seconds()
-		k.Note("The throughput is that of %d bursts, which lasted %v together.", bursts, took.Round(time.Millisecond))
-	}
 	k.Record(func(r *report.Scenario) {
-		r.Operations += bursts * n
+		r.Operations += n
 		r.Burst = &report.Burst{N: n, Peak: out.Peak, Seconds: out.Took.Seconds(), Throughput: rate, Latency: &l,
-			Machine: k.bound, Little: report.Little(n, rate), Series: rec.Series()}
+			Little: report.Little(n, rate), Series: rec.Series()}
 	})
 	k.Measured("served", float64(l.Failed))
 	k.Measured("in_flight", float64(out.Peak))
-	if rate < k.Target("throughput") && l.Failed == 0 {
-		_, _, _ = k.offerBurst(ctx, n, subjects) // for the recorder: it shows why
-	}
-	where := k.Conditions()
-	where.Machine = k.bound
-	k.TimedUnder("throughput", rate, where)
-	k.Timed("throughput_reach", rate)
 	if opened := k.opened.Load(); opened > 0 {
 		k.Measured("survival", 100*(1-float64(k.closed.Load()-before)/float64(opened)))
 	}
-	return rate
+	k.Timed("throughput_reach", rate)
+	if k.elsewhere.Load() {
+		k.NotCompared(elsewhere, "throughput")
+		return rate
+	}
+	if l.Failed > 0 {
+		return 0
+	}
+	var c measure.Paired
+	ok := false
+	k.Unrecorded(func() { c, ok = k.compareBursts(ctx, t, n, rate, subjects) })
+	if !ok {
+		return 0
+	}
+	if rate < k.Target("throughput") {
+		_, _, _ = k.offerBurst(ctx, n, subjects) // for the recorder: it shows why
+	}
+	k.Compared("throughput", c)
+	return min(c.Subject, c.Control)
 }
 
-func (k *kit) steady(ctx context.Context, n int, rate float64, subjects []Pool) {
+// compareBursts has the subject and the control do bursts by turns.
+func (k *kit) compareBursts(ctx context.Context, t *testing.T, n int, rate float64, subjects []Pool) (c measure.Paired, ok bool) {
+	k.beside(t, len(subjects), func(control *kit, controls []Pool) {
+		turn := func(k *kit, pools []Pool) func(n int) (float64, bool) {
+			return func(n int) (float64, bool) {
+				rec, out, err := k.offerBurst(ctx, n, pools)
+				if k.Unfinished("served", out.Unfinished, n, out.Took, err) {
+					return 0, false
+				}
+				if err != nil {
+					k.Fail("pooling.served: not all of %d operations were served, the first with: %v", n, err)
+				}
+				return rec.Throughput(), err == nil
+			}
+		}
+		if _, ok = turn(control, controls)(len(controls) * connsPerPool); !ok { // so that it has dialled
+			return
+		}
+		c, ok = k.CompareRate(ctx, "throughput", n, rate, turn(k, subjects), turn(control, controls))
+	})
+	return c, ok
+}
+
+func (k *kit) steady(ctx context.Context, t *testing.T, n int, rate float64, subjects []Pool) {
 	rate = k.SteadyRate(rate)
 	n = scenario.SteadyCount(n, rate)
-	rec, out, err := k.offerSteady(ctx, n, rate, subjects)
-	if k.Unfinished("served", out.Unfinished, n, out.Took, err) {
+	turn := func(k *kit, pools []Pool) scenario.SteadyLoad {
+		return func(ctx context.Context, n int, rate float64) (turn scenario.SteadyTurn, ok bool) {
+			rec, out, err := k.offerSteady(ctx, n, rate, pools)
+			if k.Unfinished("served", out.Unfinished, n, out.Took, err) {
+				return turn, false
+			}
+			if err != nil {
+				k.Fail("pooling: not all of %d steady operations succeeded, the first error is: %v", n, err)
+			}
+			return scenario.SteadyTurn{Out: out, Rec: rec}, err == nil
+		}
+	}
+	if k.elsewhere.Load() {
+		k.SteadyAlone(ctx, elsewhere, n, rate, turn(k, subjects))
 		return
 	}
-	l := rec.Latency()
-	if l.Failed > 0 {
-		k.Fail("pooling: %d of %d steady operations failed, the first with: %v", l.Failed, n, err)
-	}
-	if k.Saturated(out) {
-		return
-	}
-	k.SteadyResult(out, l, rec.Series())
+	k.beside(t, len(subjects), func(control *kit, controls []Pool) {
+		if _, ok := turn(control, controls)(ctx, len(controls)*connsPerPool, rate); ok { // so that it has dialled
+			k.CompareSteady(ctx, n, rate, turn(k, subjects), turn(control, controls))
+		}
+	})
 }
 
 // faults cuts connections under load: who meets one gets an error and nobody a

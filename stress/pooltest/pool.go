@@ -141,7 +141,7 @@ type kit struct {
 	open           func(testing.TB, Config) Pool
 	server         *echo.Server
 	opened, closed atomic.Int64
-	bound          float64     // round trips a second without a pool; 0 if that is not known
+	plain          bool        // of the control: nobody is told what it is
 	elsewhere      atomic.Bool // connections lead to a server of the subject
 
 	mu       sync.Mutex

@@ -74,7 +74,11 @@ func Compare(b *Baseline, r *Run, bound *float64) *Comparison {
 	for _, s := range now.all {
 		ran[s.scenario] = true
 		if before := b.figures.index[s.scenario+"."+s.name]; before != nil {
-			c.Figures = append(c.Figures, difference(before, s, bound))
+			d := difference(before, s, bound)
+			if ratio := s.scenario + "." + ratioOf(s.name); d.Regressed && b.figures.index[ratio] != nil && now.index[ratio] != nil {
+				d.Regressed, d.Note = false, "not judged: its ratio to the control's is"
+			}
+			c.Figures = append(c.Figures, d)
 		}
 	}
 	for _, s := range b.figures.all {

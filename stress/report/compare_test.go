@@ -198,14 +198,14 @@ func TestBaselineThatIsNone(t *testing.T) {
 	write(t, filepath.Join(dir, "mixed", "b", resultName), other, asJSON)
 	require.NoError(t, os.Mkdir(filepath.Join(dir, "empty"), 0o755))
 	for name, text := range map[string]string{
-		"schema.json": `{"schema": 99}`, "broken.json": `{"schema": 1`, "nobody.json": `{"schema": 1, "scenarios": []}`,
-		"null.json": `{"schema": 1, "scenarios": [null]}`, "other.txt": "PASS\nok  tensile 1s\n", "empty.txt": "",
+		"schema.json": `{"schema": 99}`, "broken.json": `{"schema": 2`, "nobody.json": `{"schema": 2, "scenarios": []}`,
+		"null.json": `{"schema": 2, "scenarios": [null]}`, "other.txt": "PASS\nok  tensile 1s\n", "empty.txt": "",
 		"number.txt": "BenchmarkPooling/phase=burst-2\t10\tmany ops/s\n", "scale.txt": "scale: few\n",
 	} {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644))
 	}
 	for name, says := range map[string]string{
-		"schema.json": "schema 99, accepted is 1", "broken.json": "unexpected end", "nobody.json": "no scenario has passed",
+		"schema.json": "schema 99, accepted is 2", "broken.json": "unexpected end", "nobody.json": "no scenario has passed",
 		"null.json": "scenario 1 has no id", "other.txt": "neither a results.json nor a bench.txt", "empty.txt": "neither",
 		"number.txt": `"many" is no number`, "scale.txt": "scale is", "missing": "no such file", "empty": "has no results.json",
 		"mixed": "it has N = 5, the one before N = 100000",

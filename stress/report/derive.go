@@ -45,6 +45,9 @@ func wholeRun(scenarios []*Scenario, e measure.Environment) []validate.Check {
 	list := validate.NewChecklist(validate.Of(validate.WholeRun))
 	worst := make(map[string]validate.Check)
 	consider := func(id string, c validate.Check) {
+		if c.Measured == nil && c.Beside != nil {
+			c.Measured = &c.Beside.Subject // the control decides about it, as it did
+		}
 		if c.Measured == nil {
 			return
 		}
@@ -54,13 +57,10 @@ func wholeRun(scenarios []*Scenario, e measure.Environment) []validate.Check {
 			worst[id] = c
 		}
 	}
-	share, machine := 1.0, make(map[string]float64)
+	share := 1.0
 	for _, s := range scenarios {
 		if s.Share != nil {
 			share = min(share, *s.Share)
-		}
-		if s.Burst != nil {
-			machine[s.ID] = s.Burst.Machine
 		}
 		for _, c := range s.Checks {
 			id, ok := partOf[c.ID]
@@ -77,8 +77,11 @@ func wholeRun(scenarios []*Scenario, e measure.Environment) []validate.Check {
 		}
 	}
 	for id, c := range worst {
-		list.Measure(validate.WholeRun+"."+id, *c.Measured,
-			validate.Conditions{Scale: e.Scale, Share: share, Machine: machine[c.Scenario]})
+		if c.Beside != nil {
+			list.Compare(validate.WholeRun+"."+id, *c.Beside)
+			continue
+		}
+		list.Measure(validate.WholeRun+"."+id, *c.Measured, validate.Conditions{Scale: e.Scale, Share: share})
 	}
 	if e.Race {
 		for _, id := range slowedByRace {

@@ -319,12 +319,12 @@ func TestLoadRefuses(t *testing.T) {
 		"":                                   "unexpected end",
 		"{":                                  "unexpected end",
 		"[]":                                 "cannot unmarshal",
-		"{}":                                 "it has schema 0, accepted is 1",
-		`{"schema": 2}`:                      "it has schema 2, accepted is 1",
-		`{"schema": 1} {}`:                   "after top-level value",
-		`{"schema": 1, "scenarios": [null]}`: "scenario 1 has no id",
-		`{"schema": 1, "scenarios": [{}]}`:   "scenario 1 has no id",
-		`{"schema": 1, "seconds": "x"}`:      "cannot unmarshal",
+		"{}":                                 "it has schema 0, accepted is 2",
+		`{"schema": 1}`:                      "it has schema 1, accepted is 2",
+		`{"schema": 2} {}`:                   "after top-level value",
+		`{"schema": 2, "scenarios": [null]}`: "scenario 1 has no id",
+		`{"schema": 2, "scenarios": [{}]}`:   "scenario 1 has no id",
+		`{"schema": 2, "seconds": "x"}`:      "cannot unmarshal",
 	} {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, resultName), []byte(text), 0o600))
 		_, err := Load(dir)
@@ -350,8 +350,8 @@ func FuzzLoad(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(text.Bytes())
-	f.Add([]byte(`{"schema": 1, "scenarios": [{"id": "x", "steady": {}, "checks": [{}], "balances": [{}], "charts": [{}], "knee": {}}]}`))
-	f.Add([]byte(`{"schema": 1, "charts": [{"x": {"log": true}, "lines": [{"points": [[-1, 0]]}]}]}`))
+	f.Add([]byte(`{"schema": 2, "scenarios": [{"id": "x", "steady": {}, "checks": [{}], "balances": [{}], "charts": [{}], "knee": {}}]}`))
+	f.Add([]byte(`{"schema": 2, "charts": [{"x": {"log": true}, "lines": [{"points": [[-1, 0]]}]}]}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		r, err := parse(text)
 		if err != nil {

@@ -184,8 +184,9 @@ func (s *Scenario) facts() []fact {
 		if b.Throughput > 0 {
 			add("throughput, ops/s", "%s", validate.Number(b.Throughput))
 		}
-		if b.Machine > 0 {
-			add("without a subject, ops/s", "%s", validate.Number(b.Machine))
+		if c := s.beside("throughput"); c != nil {
+			add("the control's throughput", "%s", validate.With(c.Beside.Control, c.Unit))
+			add("ratio to the control's", "%s", validate.Ratio(c.Beside.Ratio))
 		}
 		if b.Latency != nil && b.Latency.N > 0 && b.Little > 0 {
 			add("burst p50", "%s", duration(float64(b.Latency.P50)))

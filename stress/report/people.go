@@ -101,9 +101,6 @@ func (s *Scenario) markdown(w io.Writer) {
 			validate.Number(st.Offered)}, times(&st.Latency)...)...)
 	}
 	if b := s.Burst; b != nil && b.Latency != nil {
-		if b.Machine > 0 {
-			fmt.Fprintf(w, "\nWithout a subject the machine did %s ops/s just before.\n", validate.Number(b.Machine))
-		}
 		fmt.Fprintf(w, "\nN / X of the burst is %s: by Little's law its median wait is about half of that, whatever the subject.\n",
 			duration(b.Little))
 	}
@@ -171,15 +168,15 @@ func times(l *measure.Latency) []string {
 }
 
 func checkTable(w io.Writer, checks []validate.Check) {
-	head(w, "check", "criterion", "target", "measured", "verdict", "")
+	head(w, "check", "criterion", "target", "measured", "control", "ratio", "verdict", "")
 	for _, c := range checkRows(checks) {
-		row(w, c.ID, c.Name, c.Target, c.Measured, c.Verdict, c.Note)
+		row(w, c.ID, c.Name, c.Target, c.Measured, c.Control, c.Ratio, c.Verdict, c.Note)
 	}
 }
 
 // checkRow is a check in words.
 type checkRow struct {
-	ID, Name, Target, Measured, Verdict, Note string
+	ID, Name, Target, Measured, Control, Ratio, Verdict, Note string
 }
 
 // What a figure to aim for is, which is never failed.
@@ -193,6 +190,9 @@ func checkRows(checks []validate.Check) []checkRow {
 	for _, c := range checks {
 		r := checkRow{ID: c.ID, Name: c.Name, Target: fmt.Sprintf("%s %s", c.Comparison, validate.With(c.Target, c.Unit)),
 			Measured: c.Figure(), Verdict: string(c.Verdict), Note: c.Note}
+		if b := c.Beside; b != nil {
+			r.Measured, r.Control, r.Ratio = validate.With(b.Subject, c.Unit), validate.With(b.Control, c.Unit), validate.Ratio(b.Ratio)
+		}
 		if c.Kind == validate.Reach {
 			switch c.Verdict {
 			case validate.Passed:

@@ -9,7 +9,7 @@ import (
 
 // Schema is the version of results.json. It changes when a field changes its
 // meaning or goes away; new fields do not change it.
-const Schema = 1
+const Schema = 2
 
 // State is how far a run or a scenario has come.
 type State string
@@ -91,14 +91,11 @@ type Scenario struct {
 
 // Burst is what came of a closed load.
 type Burst struct {
-	N          int     `json:"n"`
-	Peak       int     `json:"peak_in_flight"` // counted
-	Seconds    float64 `json:"seconds"`
-	Throughput float64 `json:"ops_per_s"`
-	// Machine is the throughput of the machine without a subject, where that was
-	// measured, just before.
-	Machine float64          `json:"machine_ops_per_s,omitempty"`
-	Latency *measure.Latency `json:"latency"` // nil where operations have no end of their own
+	N          int              `json:"n"`
+	Peak       int              `json:"peak_in_flight"` // counted
+	Seconds    float64          `json:"seconds"`
+	Throughput float64          `json:"ops_per_s"`
+	Latency    *measure.Latency `json:"latency"` // nil where operations have no end of their own
 	// Little is N / throughput in ns, by which a burst's latencies are read:
 	// the median wait is about half of it, whatever the subject.
 	Little float64       `json:"n_over_x_ns"`

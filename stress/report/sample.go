@@ -57,6 +57,12 @@ func (s *samples) addRun(r *Run, keep func(*Scenario) bool) {
 			continue
 		}
 		disturbed := r.Environment.Race || one.Share != nil && *one.Share < 1
+		for _, c := range one.Checks {
+			if c.Beside != nil {
+				s.add(sample{scenario: names[i], name: strings.TrimPrefix(c.ID, c.Scenario+".") + ratioSuffix, better: betterOf(c), judged: true},
+					c.Beside.Ratio.Median, false)
+			}
+		}
 		for _, m := range one.metrics() {
 			if m.better != neither {
 				s.add(sample{scenario: names[i], name: m.name, unit: m.unit, better: m.better, judged: m.judged},
@@ -67,10 +73,23 @@ func (s *samples) addRun(r *Run, keep func(*Scenario) bool) {
 			name := strings.TrimPrefix(c.ID, c.Scenario+".")
 			if better := betterOf(c); better != neither && c.Measured != nil && !alsoMetric[name] {
 				s.add(sample{scenario: names[i], name: name, unit: c.Unit, better: better, judged: true},
-					*c.Measured, c.Scaling == validate.WithShare && disturbed)
+					*c.Measured, c.InTime() && disturbed)
 			}
 		}
 	}
+}
+
+// ratioSuffix is how the ratio of a figure to the control's is called. It is what
+// two machines can compare.
+const ratioSuffix = ".ratio"
+
+// ratioOf is the name of the ratio of a figure, where that has one.
+func ratioOf(figure string) string {
+	_, name, nested := strings.Cut(figure, ".")
+	if nested && alsoMetric[name] {
+		return name + ratioSuffix
+	}
+	return figure + ratioSuffix
 }
 
 // alsoMetric are checks of figures that are metrics too.

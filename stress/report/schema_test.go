@@ -182,7 +182,7 @@ func TestEveryWordIsDocumented(t *testing.T) {
 		{"Check", "verdict", []string{string(validate.Passed), string(validate.Failed), string(validate.NotMeasured), string(validate.NotOffered)}},
 		{"Check", "comparison", []string{string(validate.AtLeast), string(validate.AtMost), string(validate.Below), string(validate.Equal)}},
 		{"Check", "kind", []string{string(validate.Must), string(validate.Reach)}},
-		{"Check", "scaling", []string{string(validate.WithN), string(validate.WithShare)}},
+		{"Check", "scaling", []string{string(validate.WithN), string(validate.WithShare), string(validate.WithControl)}},
 		{"Difference", "verdict", []string{string(Better), string(Worse), string(Same), string(Unknown)}},
 		{"Event", "kind", []string{string(Fault), string(Detected), string(Undone), string(Recovered), string(Remark)}},
 	} {

@@ -41,15 +41,34 @@ func (s *Scenario) cells() []string {
 func (s *Scenario) Line() string {
 	parts := []string{fmt.Sprintf("stress %d/9 %-26s %-11s", s.Number, s.Title, s.State)}
 	if s.Burst != nil {
-		parts = append(parts, "peak "+validate.Number(float64(s.Burst.Peak)), validate.Number(s.Burst.Throughput)+" ops/s")
+		parts = append(parts, "peak "+validate.Number(float64(s.Burst.Peak)), validate.Number(s.Burst.Throughput)+" ops/s"+s.ratio("throughput"))
 	}
 	if s.Steady != nil && s.Steady.Latency.N > 0 {
-		parts = append(parts, "p50 "+duration(float64(s.Steady.Latency.P50)), "p99 "+duration(float64(s.Steady.Latency.P99)))
+		parts = append(parts, "p50 "+duration(float64(s.Steady.Latency.P50)), "p99 "+duration(float64(s.Steady.Latency.P99))+s.ratio("p99"))
 	}
 	if s.Ledger != nil {
 		parts = append(parts, fmt.Sprintf("%d faults", s.Ledger.Faults()))
 	}
 	return strings.Join(append(parts, fmt.Sprintf("%.1f s", s.Seconds)), "  ")
+}
+
+// beside is the check of a figure that was judged beside a control, or nil.
+func (s *Scenario) beside(criterion string) *validate.Check {
+	for i, c := range s.Checks {
+		if c.ID == s.ID+"."+criterion && c.Beside != nil {
+			return &s.Checks[i]
+		}
+	}
+	return nil
+}
+
+// ratio says how a figure relates to that of the control, where there was one.
+func (s *Scenario) ratio(criterion string) string {
+	c := s.beside(criterion)
+	if c == nil {
+		return ""
+	}
+	return " (" + validate.Number(c.Beside.Ratio.Median) + " of the control)"
 }
 
 // WriteTable writes the summary of a run as text in aligned columns.

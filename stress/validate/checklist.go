@@ -8,6 +8,8 @@ import (
 	"sync"
 
 	"github.com/stretchr/testify/assert"
+
+	"tensile/stress/measure"
 )
 
 // Verdict is the outcome of one check.
@@ -27,6 +29,8 @@ type Check struct {
 	Measured *float64 `json:"measured"` // nil where there is no figure
 	Verdict  Verdict  `json:"verdict"`
 	Note     string   `json:"note,omitempty"` // why not measured, or how the target was adjusted
+	// Beside is the figure beside that of a control; nil where there was none.
+	Beside *measure.Paired `json:"beside,omitempty"`
 }
 
 // String is the check as a sentence.

@@ -24,7 +24,7 @@ func TestCriteriaAreWellFormed(t *testing.T) {
 		assert.NotEmpty(t, c.Unit, c.ID)
 		assert.Contains(t, []Comparison{AtLeast, AtMost, Below, Equal}, c.Comparison, c.ID)
 		assert.Contains(t, []Kind{Must, Reach}, c.Kind, c.ID)
-		assert.Contains(t, []Scaling{Fixed, WithN, UpToBase, WithShare}, c.Scaling, c.ID)
+		assert.Contains(t, []Scaling{Fixed, WithN, UpToBase, WithShare, WithControl}, c.Scaling, c.ID)
 		if c.Unit == "violations" || strings.HasSuffix(c.ID, ".leaks") {
 			assert.Equal(t, 0.0, c.Target, c.ID)
 		}

@@ -70,7 +70,13 @@ const (
 	// next to nothing was left the figure says nothing, and counts as not
 	// measured.
 	WithShare Scaling = "share"
+	// WithControl targets are rates and times. A figure misses one only where a
+	// control that did the same work at the same moments met it.
+	WithControl Scaling = "control"
 )
+
+// InTime tells whether c is for a rate or a time, which a machine has part in.
+func (c Criterion) InTime() bool { return c.Scaling == WithShare || c.Scaling == WithControl }
 
 // BaseScale is the N for which the specification gives its targets.
 const BaseScale = 100_000
@@ -95,14 +101,7 @@ type Criterion struct {
 type Conditions struct {
 	Scale int     // N
 	Share float64 // of the processors that other work left, 0 to 1
-	// Machine is the throughput of the machine without a subject, in the unit of
-	// the figure; 0 where that is not known.
-	Machine float64
 }
-
-// ofMachine is the part of the throughput of the machine that a subject must
-// reach where the machine is so slow that it can not reach the target itself.
-const ofMachine = 0.7
 
 // leastShare is the share of the processors below which a figure in time tells
 // of the other work and no longer of the subject.
@@ -137,10 +136,6 @@ func (c Criterion) at(w Conditions) (Criterion, string) {
 		}
 		c.Target = fixed + (c.Target-fixed)*float64(w.Scale)/BaseScale
 		return c, fmt.Sprintf("target %s scaled to N = %d", Number(full), w.Scale)
-	case c.Scaling == WithShare && c.Comparison == AtLeast && w.Machine > 0 && ofMachine*w.Machine < c.Target*usable(w.Share):
-		full := c.Target
-		c.Target = ofMachine * w.Machine
-		return c, fmt.Sprintf("target %s adjusted: without a subject the machine does %s", Number(full), With(w.Machine, c.Unit))
 	case c.Scaling == WithShare && w.Share < 1:
 		full := c.Target
 		if c.Comparison == AtLeast {

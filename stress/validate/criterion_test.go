@@ -39,26 +39,23 @@ func TestTargetsScale(t *testing.T) {
 		want      float64
 		note      string
 	}{
-		{rate, Conditions{100_000, 1, 0}, 50_000, ""},
-		{rate, Conditions{10_000, 1, 0}, 50_000, ""}, // a rate does not depend on N
-		{rate, Conditions{100_000, 0.5, 0}, 12_500, "target 50,000 adjusted: other work held 50 % of the processors"},
-		{rate, Conditions{100_000, 1, 60_000}, 42_000, "target 50,000 adjusted: without a subject the machine does 60,000 ops/s"},
-		{rate, Conditions{100_000, 1, 80_000}, 50_000, ""},
-		{rate, Conditions{100_000, 0.5, 60_000}, 12_500, "target 50,000 adjusted: other work held 50 % of the processors"},
-		{took, Conditions{100_000, 0.25, 0}, 1_600, "target 100 adjusted: other work held 75 % of the processors"},
-		{took, Conditions{100_000, 1, 0}, 100, ""},
-		{count, Conditions{100_000, 0.5, 0}, 100_000, ""}, // a count does not depend on the machine
-		{count, Conditions{10_000, 1, 0}, 10_000, "target 100,000 scaled to N = 10000"},
-		{count, Conditions{7, 1, 0}, 7, "target 100,000 scaled to N = 7"},
-		{count, Conditions{1_000_000, 1, 0}, 1_000_000, "target 100,000 scaled to N = 1000000"},
-		{kills, Conditions{100_000, 0.5, 0}, 20, ""},
-		{kills, Conditions{10_000, 1, 0}, 2, "target 20 scaled to N = 10000"},
-		{kills, Conditions{1_000_000, 1, 0}, 20, ""}, // and no more beyond
-		{size, Conditions{100_000, 1, 0}, 500, ""},
-		{size, Conditions{10_000, 1, 0}, 230, "target 500 scaled to N = 10000"},        // 200 stay
-		{size, Conditions{1_000_000, 1, 0}, 5_000, "target 500 scaled to N = 1000000"}, // all of it
-		{size, Conditions{1, 1, 0}, 200.003, "target 500 scaled to N = 1"},
-		{fixed, Conditions{10_000, 0.5, 0}, 0, ""},
+		{rate, Conditions{100_000, 1}, 50_000, ""},
+		{rate, Conditions{10_000, 1}, 50_000, ""}, // a rate does not depend on N
+		{rate, Conditions{100_000, 0.5}, 12_500, "target 50,000 adjusted: other work held 50 % of the processors"},
+		{took, Conditions{100_000, 0.25}, 1_600, "target 100 adjusted: other work held 75 % of the processors"},
+		{took, Conditions{100_000, 1}, 100, ""},
+		{count, Conditions{100_000, 0.5}, 100_000, ""}, // a count does not depend on the machine
+		{count, Conditions{10_000, 1}, 10_000, "target 100,000 scaled to N = 10000"},
+		{count, Conditions{7, 1}, 7, "target 100,000 scaled to N = 7"},
+		{count, Conditions{1_000_000, 1}, 1_000_000, "target 100,000 scaled to N = 1000000"},
+		{kills, Conditions{100_000, 0.5}, 20, ""},
+		{kills, Conditions{10_000, 1}, 2, "target 20 scaled to N = 10000"},
+		{kills, Conditions{1_000_000, 1}, 20, ""}, // and no more beyond
+		{size, Conditions{100_000, 1}, 500, ""},
+		{size, Conditions{10_000, 1}, 230, "target 500 scaled to N = 10000"},        // 200 stay
+		{size, Conditions{1_000_000, 1}, 5_000, "target 500 scaled to N = 1000000"}, // all of it
+		{size, Conditions{1, 1}, 200.003, "target 500 scaled to N = 1"},
+		{fixed, Conditions{10_000, 0.5}, 0, ""},
 	} {
 		got, note := c.criterion.at(c.w)
 		assert.InDelta(t, c.want, got.Target, 1e-9, "%s at %+v", c.criterion.ID, c.w)

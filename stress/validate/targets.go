@@ -9,7 +9,7 @@ import (
 // for c: for rates, times and memory of a scenario, as subjects differ there. What
 // is right or wrong has no other target.
 func (c Criterion) Settable() bool {
-	return c.Scenario != WholeRun && (c.Scaling == WithShare || c.Unit == "bytes")
+	return c.Scenario != WholeRun && (c.InTime() || c.Unit == "bytes")
 }
 
 // WithTargets returns criteria with the targets set, by ID, in place of their own.

@@ -13,9 +13,6 @@ func TestATargetThatIsSetIsJudgedAndSaid(t *testing.T) {
 	c := list.Measure("pooling.throughput", 30_000, quiet)
 	assert.Equal(t, Passed, c.Verdict)
 	assert.Contains(t, c.String(), "at least 20,000 ops/s, measured was 30,000 ops/s (target set, the specification has 50,000)")
-	c = list.Measure("pooling.throughput", 4_000, Conditions{Scale: BaseScale, Share: 0.5})
-	assert.Equal(t, Failed, c.Verdict)
-	assert.Contains(t, c.Note, "the specification has 50,000; target 20,000 adjusted: other work held 50 %")
 	c = list.Measure("pooling.p99", 1, quiet)
 	assert.Empty(t, c.Note, "it is as specified")
 }

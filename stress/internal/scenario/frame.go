@@ -28,6 +28,9 @@ func Begin(t *testing.T, id string) *Scenario {
 		T: t, Run: r, ID: id, N: r.Settings.Scale, Seed: r.Settings.Seed, Began: time.Now(), place: run.Caller(), Shares: undisturbed,
 		list: validate.NewChecklist(r.Criteria(id)), violations: make(map[string]int),
 	}
+	if s.list.Has(id + "." + validate.Slowness) {
+		s.slowness = s.criterion(validate.Slowness)
+	}
 	if !r.Busy.CompareAndSwap(false, true) {
 		t.Fatalf("stress: another kit is at work in this process, accepted is one at a time: each counts what is left behind")
 	}

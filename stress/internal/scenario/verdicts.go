@@ -74,7 +74,11 @@ func (s *Scenario) Measured(criterion string, figure float64) {
 }
 
 func (s *Scenario) Judge(criterion string, figure float64, where validate.Conditions) {
-	c := s.list.Measure(s.ID+"."+criterion, figure, where)
+	s.evidence(s.list.Measure(s.ID+"."+criterion, figure, where))
+}
+
+// evidence keeps what there is where a check that must hold does not.
+func (s *Scenario) evidence(c validate.Check) {
 	if c.Kind == validate.Must && c.Verdict == validate.Failed {
 		s.evident.Do(func() { s.kept = s.keepEvidence() })
 	}

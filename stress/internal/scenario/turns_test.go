@@ -1,0 +1,56 @@
+package scenario
+
+import (
+	"context"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+
+	"tensile/stress/measure"
+)
+
+func TestTurns(t *testing.T) {
+	for _, c := range []struct {
+		what    string
+		doubts  int // how often there is doubt
+		fails   int // the turn of the control that fails, from 1; 0 for none
+		want    int // turns of each
+		through bool
+	}{
+		{"no doubt", 0, 0, measure.LeastPairs, true},
+		{"doubt once", 1, 0, 2 * measure.LeastPairs, true},
+		{"doubt for ever", 100, 0, mostPairs, true},
+		{"the control fails", 0, 3, 3, false},
+	} {
+		s, order, controls := &Scenario{}, "", 0
+		doubt := func() bool { c.doubts--; return c.doubts >= 0 }
+		ok := s.turns(context.Background(), doubt, func() bool {
+			order += "A"
+			return true
+		}, func() bool {
+			order += "B"
+			controls++
+			return controls != c.fails
+		})
+		assert.Equal(t, c.through, ok, c.what)
+		assert.Equal(t, c.want, controls, c.what)
+		assert.Equal(t, "ABBA", order[:4], c.what)
+	}
+	over, cancel := context.WithCancel(context.Background())
+	cancel()
+	assert.True(t, (&Scenario{}).turns(over, nil, nil, nil), "no turn was taken")
+}
+
+func TestTurnCount(t *testing.T) {
+	for _, c := range []struct {
+		n    int
+		rate float64
+		want int
+	}{
+		{100_000, 50_000, 12_500}, // an eighth
+		{10_000, 3e6, 120_000},    // for 40 ms
+		{5, 10, 1},
+	} {
+		assert.Equal(t, c.want, TurnCount(c.n, c.rate))
+	}
+}

@@ -1,0 +1,11 @@
+package pooltest
+
+import "testing"
+
+// TestTheControlIsSound: what subjects are judged by passes the kit itself, and is
+// level with itself.
+func TestTheControlIsSound(t *testing.T) {
+	t.Setenv("STRESS_OUT", t.TempDir())
+	t.Setenv("STRESS_SCALE", "2000")
+	TestPool(t, openControl)
+}
