@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"tensile/stress/internal/powercut"
 	"tensile/stress/internal/proc"
 	"tensile/stress/internal/scenario"
 	"tensile/stress/validate"
@@ -123,11 +124,13 @@ const (
 // them.
 func TestBroker(t *testing.T, open func(testing.TB, Config) Broker) {
 	site := proc.At(t, brokerRole)
-	if site.Child() {
-		site.Serve(func(l *proc.Link) error { return serveBroker(t, l, open) })
+	site.Serve(func(l *proc.Link) error { return serveBroker(t, l, open) })
+	power := proc.At(t, powercut.Role)
+	if power.Child() {
+		power.Serve(servePower(t, open).Serve)
 		return
 	}
-	k := &kit{Scenario: scenario.Begin(t, validate.Queueing), open: open, site: site}
+	k := &kit{Scenario: scenario.Begin(t, validate.Queueing), tb: t, open: open, site: site, powerSite: power}
 	ok := k.Phase("order", k.order)
 	ok = k.Phase("redelivery", k.redelivery) && ok
 	ok = k.Phase("waiters", k.waiters) && ok
@@ -155,9 +158,12 @@ func TestBroker(t *testing.T, open func(testing.TB, Config) Broker) {
 
 type kit struct {
 	*scenario.Scenario
-	open func(testing.TB, Config) Broker
-	site *proc.Site
-	rate float64
+	tb        testing.TB
+	open      func(testing.TB, Config) Broker
+	site      *proc.Site
+	powerSite *proc.Site
+	abilities optionAbilities // of the durable broker
+	rate      float64
 }
 
 // start opens a broker of the subject.

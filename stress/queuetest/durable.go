@@ -29,15 +29,13 @@ const (
 
 // durableCriteria are those of the durable part.
 var durableCriteria = []string{"kills", "durable_lost", "durable_redelivered", "durable_reordered", "durable_phantom",
-	"durable_throughput", "lock", "torn", "disk"}
+	"durable_throughput", "lock", "torn", "disk", "power_cut"}
 
 // durablePhases takes the broker through what only one on disk can show. It
 // returns false if something was wrong.
 func (k *kit) durablePhases(t *testing.T) bool {
-	b := k.start(t, Config{Queues: 1})
-	_, offered := b.(Durable)
-	abilities := brokerAbilities(b)
-	k.close(b)
+	abilities, offered := k.durable(t)
+	k.abilities = abilities
 	if !offered {
 		for _, c := range slices.Concat(durableCriteria, optionCriteria) {
 			k.NotOffered(c, "the subject keeps messages in memory only")
@@ -56,13 +54,31 @@ func (k *kit) durablePhases(t *testing.T) bool {
 		for _, c := range optionCriteria {
 			k.NotOffered(c, "the subject has neither dead-letter queues nor bounds")
 		}
-		return ok
+		return ok && k.powerPhase()
 	}
-	// Last, as it takes the longest. A life waits for leases that end, and for a disk
+	// As it takes the longest, it comes late. A life waits for leases that end, and for a disk
 	// that is made slow, which a busy machine stretches.
 	return ok && k.LongPhase("kills with every option", 4*bound, func(ctx context.Context, t *testing.T) {
 		k.optionKills(ctx, t, abilities, kills)
-	})
+	}) && k.powerPhase()
+}
+
+// durable tells whether the broker is durable, and what it offers besides. Users
+// may have one type in memory and another on disk: the one that is asked for a folder
+// counts.
+func (k *kit) durable(t *testing.T) (a optionAbilities, offered bool) {
+	b, said := k.tryOpen(t, Config{Queues: 1, Visibility: longVisibility, Dir: filepath.Join(t.TempDir(), "queues")})
+	if b == nil { // or it has no use for a folder
+		b = k.start(t, Config{Queues: 1})
+		defer k.close(b)
+		if _, offered = b.(Durable); offered {
+			k.Fail("queueing: a durable broker does not open in a folder that is not there: %s", said)
+		}
+		return brokerAbilities(b), offered
+	}
+	defer k.close(b)
+	_, offered = b.(Durable)
+	return brokerAbilities(b), offered
 }
 
 // killCount is how often the durable broker is killed.

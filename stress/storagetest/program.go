@@ -1,11 +1,12 @@
 package storagetest
 
 import (
-	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strings"
+
+	"tensile/stress/internal/powercut"
 )
 
 // verb is what an operation does.
@@ -43,21 +44,6 @@ func (p program) goroutines() int {
 	return n
 }
 
-// value is what operation number n writes: no two write the same, and one can be
-// told from a part of it.
-func value(n, size int) []byte {
-	head := fmt.Sprintf("<%d:%d>", n, size)
-	if size <= len(head)+2 {
-		return []byte(head + "/>")
-	}
-	v := append(make([]byte, 0, size), head...)
-	random := rand.NewPCG(uint64(n), uint64(size))
-	for len(v) < size-2 {
-		v = append(v, 'a'+byte(random.Uint64()%26))
-	}
-	return append(v, "/>"...)
-}
-
 // extra is the number of what is written after a cut.
 const extra = 1_000_000
 
@@ -66,31 +52,19 @@ const extraSize = 40
 // valueOf is the value of an operation of the program, or extra.
 func (p program) valueOf(n int) []byte {
 	if n >= extra {
-		return value(n, extraSize)
+		return powercut.Value(n, extraSize)
 	}
-	return value(n, p.Operations[n].Size)
+	return powercut.Value(n, p.Operations[n].Size)
 }
 
 // name says which value of the program some bytes are: its number, or -1 and what
 // is wrong with them.
 func (p program) name(b []byte) (int, string) {
-	var n, size int
-	if _, err := fmt.Sscanf(string(b[:min(len(b), 40)]), "<%d:%d>", &n, &size); err == nil {
-		known := n >= extra || n >= 0 && n < len(p.Operations)
-		switch {
-		case known && bytes.Equal(b, p.valueOf(n)):
-			return n, ""
-		case known:
-			return -1, fmt.Sprintf("a part of what operation %d wrote: %d of its %d bytes, or others among them", n, len(b), len(p.valueOf(n)))
-		}
+	n, wrong := powercut.ReadValue(b)
+	if wrong == "" && (n < 0 || n >= len(p.Operations) && n < extra) {
+		return -1, fmt.Sprintf("the value of an operation %d, which there is not", n)
 	}
-	if len(b) == 0 {
-		return -1, "nothing, which nobody wrote"
-	}
-	if len(bytes.Trim(b, "\x00")) == 0 {
-		return -1, fmt.Sprintf("%d bytes that are all zero", len(b))
-	}
-	return -1, fmt.Sprintf("%d bytes that nobody wrote: %.32q", len(b), b)
+	return n, wrong
 }
 
 // words are the operations in words.

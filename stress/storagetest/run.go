@@ -154,7 +154,7 @@ func (o *opener) again(dir string, s subject) (subject, error) {
 }
 
 // look opens what is left, reads it, uses it, and looks whether it stays.
-func (o *opener) look(dir string, p program) (found looked, err error) {
+func (o *opener) look(dir string, p program, _ bool) (found looked, err error) {
 	s, err := o.open(dir)
 	if err != nil {
 		return found, fmt.Errorf("after the cut open returned %w", err)

@@ -111,6 +111,12 @@ func try(t *testing.T, op *opener, o Options) (out Outcome) {
 		}
 		fresh = make(named)
 	}
+	counts := func() powercut.Counts {
+		if fresh == settled {
+			return settled.Counts()
+		}
+		return settled.Counts().And(fresh.Counts())
+	}
 	random := rand.New(rand.NewPCG(o.Seed, 21))
 	var found *powercut.Finding[program, looked]
 	for n := 0; found == nil; n++ {
@@ -136,18 +142,12 @@ func try(t *testing.T, op *opener, o Options) (out Outcome) {
 				t.Fatalf("storagetest: %v", err)
 			}
 		}
-		if settled.Counts().States+others(settled, fresh).States >= o.States {
+		if counts().States >= o.States {
 			break
 		}
 	}
-	a, b := settled.Counts(), others(settled, fresh)
-	out.Programs, out.Calls, out.States = a.Programs+b.Programs, a.Calls+b.Calls, a.States+b.States
-	out.Notes = a.Notes
-	for _, n := range b.Notes {
-		if !strings.Contains(strings.Join(out.Notes, "\n"), n) {
-			out.Notes = append(out.Notes, n)
-		}
-	}
+	c := counts()
+	out.Programs, out.Calls, out.States, out.Notes = c.Programs, c.Calls, c.States, c.Notes
 	out.Took = time.Since(began)
 	if found != nil {
 		out.Kind, out.Report, out.FileSystem = found.Why.Kind, found.String(), FileSystem(found.Model())
@@ -161,11 +161,3 @@ func try(t *testing.T, op *opener, o Options) (out Outcome) {
 
 // linger is how long a sync takes at most where others go on meanwhile.
 const linger = time.Millisecond
-
-// others are the counts of a tester that is not the first.
-func others(first, second *powercut.Tester[program, looked]) powercut.Counts {
-	if first == second {
-		return powercut.Counts{}
-	}
-	return second.Counts()
-}

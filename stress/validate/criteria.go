@@ -176,6 +176,7 @@ var queueing = []Criterion{
 	shown(Queueing, "durable_bounded", "bounds exceeded over all kills"),
 	shown(Queueing, "torn", "torn last records not dropped, or damage elsewhere not reported"),
 	shown(Queueing, "disk", "publishes confirmed that could not be written"),
+	shown(Queueing, "power_cut", "ways to lose, double or invent a message by a power cut"),
 	shown(Queueing, "lock", "logs that two processes had open at once"),
 	must(Queueing, "leaks", "goroutines, descriptors and processes left behind", Equal, 0, "leaks"),
 	reach(Queueing, "throughput_reach", "throughput in memory", AtLeast, 1_000_000, "msgs/s"),

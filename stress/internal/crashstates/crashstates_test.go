@@ -42,7 +42,7 @@ func fdatasync(node int) Event { return Event{Kind: Datasync, Node: node} }
 // on is a record over a folder in which log holds some content.
 func on(content string, events ...Event) *Record {
 	return &Record{
-		Base:   []Node{{Folder: true, Names: map[string]int{"log": old}}, {Data: []byte(content)}},
+		Base:   []Node{{Folder: true, Names: map[string]int{"log": old}}, {Data: []byte(content), Size: int64(len(content))}},
 		Events: events,
 	}
 }
@@ -187,7 +187,7 @@ func TestStates(t *testing.T) {
 		}},
 		{"into another folder", &Record{
 			Base: []Node{{Folder: true, Names: map[string]int{"a": 1, "b": 2}}, {Folder: true, Names: map[string]int{"f": 3}},
-				{Folder: true, Names: map[string]int{}}, {Data: []byte("x")}},
+				{Folder: true, Names: map[string]int{}}, {Data: []byte("x"), Size: 1}},
 			Events: []Event{{Kind: Rename, Node: 3, Dir: 1, Name: "f", ToDir: 2, ToName: "f"}},
 		}, map[string]string{
 			"posix": "a/ a/f=x b/ | a/ a/f=x b/ b/f=x | a/ b/ | a/ b/ b/f=x",

@@ -59,3 +59,48 @@ func (s *Space) Fate(vector []int, i int) string {
 	}
 	return fmt.Sprintf("cut: %d of %d bytes", free+rest, len(e.Data))
 }
+
+// Cause says why an event is not whole on the disk: which sync is missing. It is ""
+// for one that is.
+func (s *Space) Cause(vector []int, i int) string {
+	e := &s.a.r.Events[i]
+	what := s.a.r.Describe(i)
+	switch fate := s.Fate(vector, i); {
+	case fate == "" || fate == "durable" || fate == "there, not synced" || fate == "not yet":
+		return ""
+	case e.names():
+		folder := e.Dir
+		if e.Kind == Rename {
+			folder = e.ToDir
+		}
+		if s.a.syncedFile(e, i, s.cut) {
+			return fmt.Sprintf("%s: %s; the file was synced after that, and its folder %s was not", what, fate, s.a.r.path(folder, s.cut))
+		}
+		return fmt.Sprintf("%s: %s; no sync of its folder %s came after that", what, fate, s.a.r.path(folder, s.cut))
+	default:
+		if s.a.failedSync(e, i, s.cut) {
+			return fmt.Sprintf("%s: %s; a sync failed after that, and it was not written again", what, fate)
+		}
+		return fmt.Sprintf("%s: %s; no sync of the file came after that", what, fate)
+	}
+}
+
+// syncedFile tells whether the node of an event was synced between it and a cut.
+func (a *Analysis) syncedFile(e *Event, i, cut int) bool {
+	for _, s := range a.r.Events[i:cut] {
+		if (s.Kind == Sync || s.Kind == Datasync) && s.Node == e.Node && !s.Failed {
+			return true
+		}
+	}
+	return false
+}
+
+// failedSync tells whether a sync of the node of an event failed before a cut.
+func (a *Analysis) failedSync(e *Event, i, cut int) bool {
+	for _, s := range a.r.Events[i:cut] {
+		if (s.Kind == Sync || s.Kind == Datasync) && s.Node == e.Node && s.Failed {
+			return true
+		}
+	}
+	return false
+}

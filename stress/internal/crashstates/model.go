@@ -77,7 +77,7 @@ func (a *Analysis) place() {
 	seen := make(map[int]int64)   // sizes as the program sees them
 	synced := make(map[int]int64) // and those that have their blocks for sure
 	for i, n := range a.r.Base {
-		seen[i], synced[i] = int64(len(n.Data)), int64(len(n.Data))
+		seen[i], synced[i] = n.Size, n.Size
 	}
 	names := a.r.baseNames()
 	for i := range a.r.Events {

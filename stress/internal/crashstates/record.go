@@ -45,7 +45,8 @@ type Event struct {
 // Node is a file or a folder, whatever names it has.
 type Node struct {
 	Folder bool           `json:",omitempty"`
-	Data   []byte         `json:",omitempty"`
+	Data   []byte         `json:",omitempty"` // without zeros at the end
+	Size   int64          `json:",omitempty"`
 	Names  map[string]int `json:",omitempty"` // of a folder: its nodes by name
 }
 

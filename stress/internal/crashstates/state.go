@@ -109,10 +109,10 @@ func (s *Space) content(node int, fates []fate) *Content {
 func (s *Space) build(node int, fates []fate) *Content {
 	a := s.a
 	var data []byte
+	var size int64
 	if node < len(a.r.Base) {
-		data = slices.Clone(a.r.Base[node].Data)
+		data, size = slices.Clone(a.r.Base[node].Data), a.r.Base[node].Size
 	}
-	size := int64(len(data))
 	// put writes into the file, whatever its size.
 	put := func(from, to int64, with []byte) {
 		if from >= to {

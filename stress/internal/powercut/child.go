@@ -19,6 +19,7 @@ type request struct {
 	Op      string
 	Dir     string          `json:",omitempty"`
 	Program json.RawMessage `json:",omitempty"`
+	Patient bool            `json:",omitempty"`
 }
 
 const (
@@ -52,7 +53,7 @@ func (k *Kit[P, F]) Serve(l *proc.Link) error {
 		case askCareless:
 			return nil, recorder.WithoutSyncs()
 		case askLook:
-			f, err := k.Look(r.Dir, program)
+			f, err := k.Look(r.Dir, program, r.Patient)
 			if err != nil {
 				return found{Refused: err.Error()}, nil
 			}
@@ -102,9 +103,17 @@ func (c *child) end() {
 	_ = os.Remove(c.output.Name())
 }
 
+// morePatience is by how much longer a child may take that looks patiently: a
+// machine that is busy must not be taken for a subject that hangs.
+const morePatience = 4
+
 // ask asks within the patience.
 func (t *Tester[P, F]) ask(ctx context.Context, c *child, r request, into any) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, t.o.Patience, errLate)
+	bound := t.o.Patience
+	if r.Patient {
+		bound *= morePatience
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, bound, errLate)
 	defer cancel()
 	return c.Ask(ctx, r, into)
 }

@@ -12,6 +12,7 @@ package powercut
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,8 +27,9 @@ type Kit[P, F any] struct {
 	// Run runs a program in a child. An operation that fails does not end it.
 	Run func(dir string, program P, say Say) error
 	// Look opens what is left in a folder, in a child, and uses it. An error says
-	// that it can not be used.
-	Look func(dir string, program P) (F, error)
+	// that it can not be used. Where something was wrong with what was found, it is
+	// done once more, patiently: what may take its time is waited for then.
+	Look func(dir string, program P, patient bool) (F, error)
 	// Judge says what is wrong with what was found; nil where nothing is. The
 	// ledger holds the operations by number.
 	Judge func(program P, l Ledger, found F) *Violation
@@ -35,6 +37,10 @@ type Kit[P, F any] struct {
 	Smaller func(program P) []P
 	// Concurrent tells whether a program has several goroutines.
 	Concurrent func(program P) bool
+	// Heavy, if set, tells whether a program writes so much that the power is only cut
+	// at its end, and only two states looked at by each model: what is there where nothing is
+	// lost, and where all is that may be.
+	Heavy func(program P) bool
 	// Operations are what a program does, in words, by number.
 	Operations func(program P) []string
 	// Print says in a line or two what was found, and what should have been.
@@ -54,11 +60,14 @@ const (
 // Say is what a program in the child says of its operations, by number.
 type Say struct{ mark func(string) }
 
+// confirmed begins the mark of an operation that succeeded.
+const confirmed = "confirmed"
+
 // Begins says that an operation is called now.
 func (s Say) Begins(op int) { s.mark(fmt.Sprintf("begins %d", op)) }
 
 // Confirmed says that it returned without an error. The result is for the ledger.
-func (s Say) Confirmed(op int, result string) { s.mark(fmt.Sprintf("confirmed %d %s", op, result)) }
+func (s Say) Confirmed(op int, result string) { s.mark(fmt.Sprintf("%s %d %s", confirmed, op, result)) }
 
 // Failed says that it returned an error.
 func (s Say) Failed(op int, err error) { s.mark(fmt.Sprintf("failed %d %v", op, err)) }
@@ -108,7 +117,7 @@ func (l Ledger) note(i int, text string) {
 	switch verb {
 	case "begins":
 		l[op].Began = i
-	case "confirmed":
+	case confirmed:
 		l[op].Ended, l[op].Result = i, rest
 	case "failed":
 		l[op].Ended, l[op].Error = i, rest
@@ -137,6 +146,13 @@ type Counts struct {
 	Notes                 []string
 }
 
+// And is the sum of both.
+func (c Counts) And(d Counts) Counts {
+	c.Notes = slices.Clone(c.Notes)
+	c.add(d)
+	return c
+}
+
 func (c *Counts) add(d Counts) {
 	c.Programs += d.Programs
 	c.Calls += d.Calls
@@ -144,7 +160,7 @@ func (c *Counts) add(d Counts) {
 	c.States += d.States
 	c.Judged += d.Judged
 	for _, n := range d.Notes {
-		if !strings.Contains(strings.Join(c.Notes, "\n"), n) {
+		if !slices.Contains(c.Notes, n) {
 			c.Notes = append(c.Notes, n)
 		}
 	}

@@ -82,7 +82,7 @@ func (t *Tester[P, F]) loseLess(ctx context.Context, f *Finding[P, F]) error {
 			state := space.State(vector)
 			var found F
 			var v *Violation
-			if c, found, v, err = e.open(ctx, c, state); err != nil {
+			if c, found, v, err = e.open(ctx, c, state, true); err != nil {
 				return err
 			}
 			if v == nil {
@@ -135,11 +135,30 @@ func (f *Finding[P, F]) String() string {
 	for _, r := range rows {
 		fmt.Fprintf(&b, "  | %s\n", strings.TrimRight(fmt.Sprintf("%-*s  %s", width, r[0], r[1]), " "))
 	}
+	for _, why := range f.causes(space) {
+		fmt.Fprintf(&b, "  %s\n", why)
+	}
 	fmt.Fprintf(&b, "  left: %s\n", strings.Join(f.State.Files(), "; "))
 	if f.print != "" {
 		fmt.Fprintf(&b, "  %s\n", strings.ReplaceAll(f.print, "\n", "\n  "))
 	}
 	return b.String()
+}
+
+// mostCauses is how many sentences say what was lost.
+const mostCauses = 3
+
+// causes say which syncs would have kept what is not there.
+func (f *Finding[P, F]) causes(space *crashstates.Space) (all []string) {
+	for i := range f.cut {
+		if why := space.Cause(f.vector, i); why != "" {
+			all = append(all, why)
+		}
+	}
+	if len(all) > mostCauses {
+		all = append(all[:mostCauses], fmt.Sprintf("and %d more", len(all)-mostCauses))
+	}
+	return all
 }
 
 // mostRows is how many rows of a table are printed.
@@ -176,7 +195,7 @@ func (f *Finding[P, F]) said(text string) string {
 	switch verb {
 	case "begins":
 		return f.operation[op] + " ..."
-	case "confirmed":
+	case confirmed:
 		return "... " + f.operation[op] + ": confirmed"
 	}
 	return "... " + f.operation[op] + ": " + rest

@@ -32,6 +32,10 @@ type Tester[P, F any] struct {
 	counts Counts
 }
 
+// inMemory is where Linux has files that no disk is asked for: thousands of states
+// are written, opened and removed.
+const inMemory = "/dev/shm"
+
 const defaultPatience = 10 * time.Second
 
 // New makes a tester whose children are those of the site. It must be closed.
@@ -42,11 +46,13 @@ func New[P, F any](kit *Kit[P, F], site *proc.Site, o Options) (*Tester[P, F], e
 	if o.Patience == 0 {
 		o.Patience = defaultPatience
 	}
-	dir, err := os.MkdirTemp("", "powercut-")
+	dir, err := os.MkdirTemp(inMemory, "powercut-")
 	if err != nil {
-		return nil, err
+		if dir, err = os.MkdirTemp("", "powercut-"); err != nil {
+			return nil, err
+		}
 	}
-	t := &Tester[P, F]{kit: kit, site: site, o: o, dir: dir, idle: make(chan *child, runtime.GOMAXPROCS(0))}
+	t := &Tester[P, F]{kit: kit, site: site, o: o, dir: dir, idle: make(chan *child, 2*runtime.GOMAXPROCS(0))}
 	for range cap(t.idle) {
 		t.idle <- nil
 	}
@@ -90,7 +96,7 @@ func (t *Tester[P, F]) try(ctx context.Context, program P) (*Finding[P, F], Coun
 	e := &exploration[P, F]{Tester: t, program: program, text: text, record: record}
 	e.collect()
 	f, err := e.look(ctx)
-	counts := Counts{Programs: 1, Calls: len(record.Events), Cuts: len(record.Events) + 1, States: len(e.list), Judged: e.judged}
+	counts := Counts{Programs: 1, Calls: len(record.Events), Cuts: len(record.Events) + 1, States: e.looked, Judged: e.judged}
 	for _, event := range record.Events {
 		switch event.Kind {
 		case crashstates.Note:
@@ -143,7 +149,7 @@ func (t *Tester[P, F]) record(ctx context.Context, p P, program json.RawMessage)
 // violation is that a child could not do what it was asked.
 func (c *child) violation(err error) *Violation {
 	switch {
-	case errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, errLate):
 		return &Violation{Hangs, errLate.Error()}
 	case errors.Is(err, proc.ErrEnded):
 		c.Kill()
@@ -162,6 +168,7 @@ type exploration[P, F any] struct {
 	list    []*distinct
 
 	mu     sync.Mutex
+	looked int
 	judged int
 	best   *Finding[P, F]
 	err    error
@@ -189,9 +196,16 @@ func (e *exploration[P, F]) collect() {
 	seen := make(map[crashstates.Hash]*distinct)
 	cuts := len(e.record.Events) + 1
 	each := max(e.o.States/(cuts*len(e.o.Models)), leastPerCut)
+	heavy := e.kit.Heavy != nil && e.kit.Heavy(e.program)
+	if heavy {
+		each = 2
+	}
 	for _, m := range e.o.Models {
 		a := e.record.Under(m)
 		for cut := range cuts {
+			if heavy && cut < cuts-1 {
+				continue
+			}
 			space := a.At(cut)
 			space.Vectors(each, e.o.Seed, func(vector []int) bool {
 				state := space.State(vector)
@@ -261,11 +275,12 @@ const mostLooks = 1000
 // lookAt looks at one state and judges it by each of its ledgers. It returns the
 // child that looks at the next.
 func (e *exploration[P, F]) lookAt(ctx context.Context, c *child, d *distinct) (*child, error) {
-	c, f, v, err := e.open(ctx, c, d.state)
+	c, f, v, err := e.open(ctx, c, d.state, false)
 	if err != nil {
 		return c, err
 	}
 	e.mu.Lock()
+	e.looked++
 	e.judged += len(d.ways)
 	e.mu.Unlock()
 	for _, w := range d.ways {
@@ -278,7 +293,7 @@ func (e *exploration[P, F]) lookAt(ctx context.Context, c *child, d *distinct) (
 			c.end()
 			c = nil
 		}
-		if c, f, v, err = e.open(ctx, nil, d.state); err != nil {
+		if c, f, v, err = e.open(ctx, nil, d.state, true); err != nil {
 			return c, err
 		}
 		if wrong = e.judge(w, f, v); wrong == nil {
@@ -309,7 +324,7 @@ func (e *exploration[P, F]) keep(f *Finding[P, F]) {
 
 // open has a child look at a state: c, or a fresh one if that is nil or worn out.
 // The child is nil where it has not survived that.
-func (e *exploration[P, F]) open(ctx context.Context, c *child, s *crashstates.State) (*child, F, *Violation, error) {
+func (e *exploration[P, F]) open(ctx context.Context, c *child, s *crashstates.State, patient bool) (*child, F, *Violation, error) {
 	var f F
 	if c != nil && c.looked >= mostLooks {
 		c.end()
@@ -335,7 +350,7 @@ func (e *exploration[P, F]) open(ctx context.Context, c *child, s *crashstates.S
 		return c, f, nil, err
 	}
 	var got found
-	if err := e.ask(ctx, c, request{Op: askLook, Dir: dir, Program: e.text}, &got); err != nil {
+	if err := e.ask(ctx, c, request{Op: askLook, Dir: dir, Program: e.text, Patient: patient}, &got); err != nil {
 		if ctx.Err() != nil {
 			c.end()
 			return nil, f, nil, context.Cause(ctx)

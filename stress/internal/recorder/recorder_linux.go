@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 	"unsafe"
 
@@ -99,8 +100,13 @@ func (r *Recorder) snapshot(dir string) error {
 		node := crashstates.Node{Folder: entry.IsDir()}
 		if node.Folder {
 			node.Names = make(map[string]int)
-		} else if node.Data, err = os.ReadFile(path); err != nil {
-			return err
+		} else {
+			data, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			node.Size = int64(len(data))
+			node.Data = slices.Clone(bytes.TrimRight(data, "\x00")) // files may be allocated well ahead
 		}
 		id, known, err := r.enter(path)
 		if err != nil {

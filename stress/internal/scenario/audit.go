@@ -27,7 +27,7 @@ func (s *Scenario) overMemory() string {
 func (s *Scenario) Audit(more int) {
 	ctx, cancel := context.WithTimeout(context.Background(), Settle)
 	defer cancel()
-	s.stopMemory()
+	s.StopMemory()
 	s.closeLogs()
 	runtime.GC()
 	leaks := s.baseline.Leaks(ctx)
@@ -68,8 +68,8 @@ func (s *Scenario) closeLogs() {
 	s.logs = nil
 }
 
-// stopMemory ends the account of memory, unless that was done before.
-func (s *Scenario) stopMemory() {
+// StopMemory ends the account of memory, unless that was done before.
+func (s *Scenario) StopMemory() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.memory != nil {

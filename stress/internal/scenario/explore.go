@@ -31,7 +31,7 @@ func (s *Scenario) Explore(throughput float64, p Loads) {
 	if !s.Settings().Knee && !s.Settings().Scaling {
 		return
 	}
-	s.stopMemory() // the budget is for the scenario
+	s.StopMemory() // the budget is for the scenario
 	if s.Settings().Knee {
 		s.LongPhase("knee", exploreBound, func(ctx context.Context, _ *testing.T) { s.knee(ctx, throughput, p) })
 	}

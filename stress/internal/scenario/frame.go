@@ -88,7 +88,7 @@ func (s *Scenario) chosen() (text string) {
 // end judges the scenario, leaves it in the report and prints its line. It is
 // called when the test is over, also by a panic.
 func (s *Scenario) end() {
-	s.stopMemory()
+	s.StopMemory()
 	s.mu.Lock()
 	checks := s.list.Checks()
 	s.result.Checks = checks

@@ -1,0 +1,290 @@
+package queuetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"tensile/stress/internal/crashstates"
+	"tensile/stress/internal/powercut"
+	"tensile/stress/internal/scenario"
+	"tensile/stress/report"
+	"tensile/stress/validate"
+)
+
+const (
+	powerQueues     = 2
+	powerVisibility = 250 * time.Millisecond
+	powerStates     = 10_000 // different from each other, at N = 100,000
+	leastPower      = 1_000
+	powerPrograms   = 8 // at least: so many share the states
+	powerLinger     = time.Millisecond
+)
+
+// powerProgram is what is done to a broker before the power goes. Each queue has a
+// goroutine of its own, or one does all.
+type powerProgram struct {
+	Config Config
+	Fresh  bool // the folder is not there before
+	Serial bool
+	Ops    []powerOp
+}
+
+type powerVerb string
+
+const (
+	powerPublish powerVerb = "publish"
+	powerReceive powerVerb = "receive"
+	powerAck     powerVerb = "ack"
+	powerNack    powerVerb = "nack"
+)
+
+// powerOp is one call. The messages of operation n have the numbers from
+// n*powerBatch on.
+type powerOp struct {
+	Verb  powerVerb
+	Queue int
+	Count int  `json:",omitempty"` // messages
+	Size  int  `json:",omitempty"` // of each, in bytes
+	Batch bool `json:",omitempty"`
+	Of    int  `json:",omitempty"` // the receive whose messages these are
+}
+
+const powerBatch = 16
+
+// One program publishes so much that a log of which nobody asked for short files
+// begins a new one.
+const (
+	powerHeavy     = 3 // its number
+	powerHeavySize = 512 << 10
+	powerHeavyOps  = 36 // 18 MB
+)
+
+// powerSizes of messages, in bytes: within a sector, beyond one, and several pages,
+// of which a few fill a segment.
+var powerSizes = []int{20, 100, 600, 3_000, 6_000}
+
+// drawPower makes a program. The first are short.
+func drawPower(random *rand.Rand, number int, a optionAbilities) powerProgram {
+	p := powerProgram{Fresh: random.IntN(3) == 0, Serial: random.IntN(2) == 0,
+		Config: Config{Queues: powerQueues, Visibility: powerVisibility, SegmentSize: optionSegment}}
+	if a.dead {
+		p.Config.MaxAttempts = []int{0, 1, queueDeadLetters}[random.IntN(3)]
+	}
+	if a.bounded && random.IntN(2) == 0 {
+		p.Config.MaxLen, p.Config.Reject = queueBound, true
+	}
+	if number == powerHeavy {
+		for range powerHeavyOps {
+			p.Ops = append(p.Ops, powerOp{Verb: powerPublish, Count: 1, Size: powerHeavySize})
+		}
+		p.Config.MaxLen, p.Serial = 0, true
+		return p
+	}
+	var ready [powerQueues]int
+	var held [powerQueues][]int // receives that were not ended
+	size := powerSizes[random.IntN(len(powerSizes))]
+	for range 2 + random.IntN(min(3+2*number, 20)) {
+		q := random.IntN(powerQueues)
+		op := powerOp{Queue: q, Count: 1}
+		if a.batches && random.IntN(3) == 0 {
+			op.Batch, op.Count = true, 1+random.IntN(4)
+		}
+		switch roll := random.IntN(10); {
+		case roll < 2 && ready[q] >= op.Count:
+			op.Verb = powerReceive
+			ready[q] -= op.Count
+			held[q] = append(held[q], len(p.Ops))
+		case roll < 5 && len(held[q]) > 0:
+			i := random.IntN(len(held[q]))
+			op.Verb, op.Of, op.Count = powerAck, held[q][i], 0
+			if roll == 4 {
+				op.Verb, op.Batch = powerNack, false
+			}
+			held[q] = append(held[q][:i:i], held[q][i+1:]...)
+		default:
+			op.Verb, op.Size = powerPublish, size
+			if random.IntN(3) == 0 {
+				op.Size = powerSizes[random.IntN(len(powerSizes))]
+			}
+			ready[q] += op.Count
+		}
+		p.Ops = append(p.Ops, op)
+	}
+	return p
+}
+
+func (p powerProgram) words() (all []string) {
+	for n, op := range p.Ops {
+		text := fmt.Sprintf("%d %s", n, op.Verb)
+		switch op.Verb {
+		case powerPublish:
+			text += fmt.Sprintf(" %d of %d bytes to", op.Count, op.Size)
+		case powerReceive:
+			text += fmt.Sprintf(" %d from", op.Count)
+		default:
+			text += fmt.Sprintf(" what %d received from", op.Of)
+		}
+		text += fmt.Sprintf(" queue %d", op.Queue)
+		if op.Batch {
+			text += ", in one call"
+		}
+		all = append(all, text)
+	}
+	return all
+}
+
+// heavy tells whether the program writes very much.
+func (p powerProgram) heavy() bool {
+	bytes := 0
+	for _, op := range p.Ops {
+		bytes += op.Count * op.Size
+	}
+	return bytes > 8*powerHeavySize
+}
+
+// smaller leaves operations out, and what refers to them.
+func (p powerProgram) smaller() (all []powerProgram) {
+	without := func(from, to int) {
+		less := p
+		less.Ops = nil
+		place := make(map[int]int)
+		for n, op := range p.Ops {
+			if n >= from && n < to {
+				continue
+			}
+			if op.Verb == powerAck || op.Verb == powerNack {
+				at, there := place[op.Of]
+				if !there {
+					continue
+				}
+				op.Of = at
+			}
+			place[n] = len(less.Ops)
+			less.Ops = append(less.Ops, op)
+		}
+		if len(less.Ops) > 0 {
+			all = append(all, less)
+		}
+	}
+	if half := len(p.Ops) / 2; half > 1 {
+		without(half, len(p.Ops))
+		without(0, half)
+	}
+	for n := range p.Ops {
+		without(n, n+1)
+	}
+	if !p.Serial {
+		less := p
+		less.Serial = true
+		all = append(all, less)
+	}
+	return all
+}
+
+// powerTime is how long the broker is taken through power cuts, at most: beyond that
+// there is only the search for the smallest program that goes wrong.
+var powerTime = scenario.PhaseBound / 2
+
+// powerPhase comes last: what it holds in memory to build states is not the
+// broker's.
+func (k *kit) powerPhase() bool {
+	k.StopMemory()
+	return k.LongPhase("power cut", 2*scenario.PhaseBound, k.power)
+}
+
+// power takes the broker through power cuts.
+func (k *kit) power(ctx context.Context, _ *testing.T) {
+	a := k.abilities
+	states := min(max(powerStates*k.N/validate.BaseScale, leastPower), powerStates)
+	saved, err := k.evidenceFolder("power-cut")
+	if err != nil {
+		k.Fail("queueing, power cut: %v", err)
+		return
+	}
+	cuts := k.powerKit()
+	var journals []crashstates.Model
+	for _, m := range crashstates.Models() {
+		if m.Journal {
+			journals = append(journals, m)
+		}
+	}
+	var testers []*powercut.Tester[powerProgram, powerFound]
+	for _, models := range [][]crashstates.Model{nil, journals} {
+		t, err := powercut.New(cuts, k.powerSite, powercut.Options{Models: models, States: states / powerPrograms, Seed: k.Seed,
+			Linger: powerLinger, Patience: scenario.Settle})
+		if err != nil {
+			k.Fail("queueing, power cut: %v", err)
+			return
+		}
+		defer func() {
+			if err := t.Close(); err != nil {
+				k.Fail("queueing, power cut: %v", err)
+			}
+		}()
+		testers = append(testers, t)
+	}
+	counts := func() powercut.Counts { return testers[0].Counts().And(testers[1].Counts()) }
+	random := rand.New(rand.NewPCG(k.Seed, 21))
+	began := time.Now()
+	// A slow machine tries as many as it can in the time there is.
+	within, cancel := context.WithTimeout(ctx, powerTime)
+	defer cancel()
+	for n := 0; counts().States < states; n++ {
+		p := drawPower(random, n, a)
+		t := testers[0]
+		if p.Fresh { // whose folder it is to see to the name of the folder is not said
+			t = testers[1]
+		}
+		f, err := t.Try(within, p)
+		if within.Err() != nil && f == nil {
+			break
+		}
+		if errors.Is(err, powercut.ErrUnsupported) {
+			k.NotOffered("power_cut", err.Error())
+			return
+		}
+		if err == nil && f != nil {
+			if f, err = t.Shrink(ctx, f); err == nil {
+				k.Violate("power_cut", "%s%s", f, k.keptIn(saved, f.Save(saved)))
+				return
+			}
+		}
+		if err != nil {
+			k.Fail("queueing, power cut: %v", err)
+			return
+		}
+	}
+	c := counts()
+	k.Note("The power was cut after each of %s calls on files in %d programs: the broker was opened on %s states of the disk that "+
+		"differ from each other, as ext4, xfs and a file system that only keeps to POSIX may leave them, in %v.",
+		validate.Number(float64(c.Calls)), c.Programs, validate.Number(float64(c.States)), time.Since(began).Round(time.Millisecond))
+	for _, n := range c.Notes {
+		k.Note("Power cuts: %s.", n)
+	}
+	if c.States == 0 {
+		k.NotMeasured("power_cut", "no state could be looked at in the time there was")
+		return
+	}
+	k.Record(func(r *report.Scenario) { r.Operations += c.States })
+	k.Shown("power_cut")
+}
+
+// keptIn says where a finding is.
+func (k *kit) keptIn(dir string, err error) string {
+	if err != nil {
+		return fmt.Sprintf("it could not be saved: %v", err)
+	}
+	return "saved in " + dir
+}
+
+// evidenceFolder is a folder for a finding, which is not there yet.
+func (k *kit) evidenceFolder(name string) (string, error) {
+	path, err := filepath.Abs(filepath.Join(k.Settings().Out, strings.Join([]string{k.ID, name, fmt.Sprint(k.Seed)}, "-")))
+	return path, err
+}
