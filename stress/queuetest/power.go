@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -83,7 +82,7 @@ func drawPower(random *rand.Rand, number int, a optionAbilities) powerProgram {
 		for range powerHeavyOps {
 			p.Ops = append(p.Ops, powerOp{Verb: powerPublish, Count: 1, Size: powerHeavySize})
 		}
-		p.Config.MaxLen, p.Serial = 0, true
+		p.Config.MaxLen, p.Config.Reject, p.Serial = 0, false, true
 		return p
 	}
 	var ready [powerQueues]int
@@ -189,7 +188,7 @@ func (p powerProgram) smaller() (all []powerProgram) {
 
 // powerTime is how long the broker is taken through power cuts, at most: beyond that
 // there is only the search for the smallest program that goes wrong.
-var powerTime = scenario.PhaseBound / 2
+var powerTime = scenario.PhaseBound
 
 // powerPhase comes last: what it holds in memory to build states is not the
 // broker's.
@@ -202,11 +201,7 @@ func (k *kit) powerPhase() bool {
 func (k *kit) power(ctx context.Context, _ *testing.T) {
 	a := k.abilities
 	states := min(max(powerStates*k.N/validate.BaseScale, leastPower), powerStates)
-	saved, err := k.evidenceFolder("power-cut")
-	if err != nil {
-		k.Fail("queueing, power cut: %v", err)
-		return
-	}
+	saved := filepath.Join(k.Settings().Out, fmt.Sprintf("%s-power-cut-%d", k.ID, k.Seed))
 	cuts := k.powerKit()
 	var journals []crashstates.Model
 	for _, m := range crashstates.Models() {
@@ -281,10 +276,4 @@ func (k *kit) keptIn(dir string, err error) string {
 		return fmt.Sprintf("it could not be saved: %v", err)
 	}
 	return "saved in " + dir
-}
-
-// evidenceFolder is a folder for a finding, which is not there yet.
-func (k *kit) evidenceFolder(name string) (string, error) {
-	path, err := filepath.Abs(filepath.Join(k.Settings().Out, strings.Join([]string{k.ID, name, fmt.Sprint(k.Seed)}, "-")))
-	return path, err
 }

@@ -71,12 +71,12 @@ type child struct {
 	looked int
 }
 
-func (t *Tester[P, F]) start() (*child, error) {
+func (t *Tester[P, F]) start(environment ...string) (*child, error) {
 	output, err := os.CreateTemp(t.dir, "output-")
 	if err != nil {
 		return nil, err
 	}
-	p, err := t.site.Start(nil, proc.Options{Output: output})
+	p, err := t.site.Start(nil, proc.Options{Output: output, Env: environment})
 	if err != nil {
 		return nil, fmt.Errorf("%w (%v)", err, output.Close())
 	}

@@ -332,7 +332,9 @@ func (e *exploration[P, F]) open(ctx context.Context, c *child, s *crashstates.S
 	}
 	if c == nil {
 		var err error
-		if c, err = e.start(); err != nil {
+		// There is a child for each processor: one that has all of them only has them
+		// wait for each other.
+		if c, err = e.start("GOMAXPROCS=1"); err != nil {
 			return nil, f, nil, err
 		}
 		if err := e.ask(ctx, c, request{Op: askCareless}, nil); err != nil {
