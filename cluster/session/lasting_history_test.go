@@ -1,6 +1,7 @@
 package session
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -78,9 +79,15 @@ func endured(t *testing.T, seed uint64, plant func(*world)) (h *history, refused
 	if wrong = w.unserved(servedWithin); wrong != "" {
 		return h, 0, wrong + "\n" + w.describe()
 	}
+	until := time.Now().Add(servedWithin)
 	for _, name := range w.up() {
 		for key := range simKeys {
-			if _, err := get(w.store(name), h, simClients, fmt.Sprint(key)); err != nil {
+			_, err := get(w.store(name), h, simClients, fmt.Sprint(key))
+			// Members that were left out are still coming back.
+			for errors.Is(err, ErrNoQuorum) && time.Now().Before(until) {
+				_, err = get(w.store(name), h, simClients, fmt.Sprint(key))
+			}
+			if err != nil {
 				assert.ErrorIs(t, err, ErrLost, "seed %d", seed)
 				refused++
 			}

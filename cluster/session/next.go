@@ -1,6 +1,9 @@
 package session
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // wanted returns the members that the view after this one should have, or nil
 // if this one will do, if it is too early to tell, or if it is for another node
@@ -16,16 +19,33 @@ func (s *Store) wanted(st *state, now time.Time) []member {
 	if s.wanting.IsZero() {
 		s.wanting = now
 	}
-	before := 0
-	for _, m := range st.view.members[:max(st.self, 0)] {
-		if s.alive(m.name) {
-			before++
-		}
-	}
-	if st.self < 0 || now.Sub(s.wanting) < time.Duration(before)*turn {
+	if now.Sub(s.wanting) < time.Duration(s.before(st))*turn {
 		return nil
 	}
 	return members
+}
+
+// before is how many nodes may propose the next view ahead of this one: the members
+// by name, then the others. Those have no vote. But where the link between two members
+// is broken, which are all that is left, only another node can ask both.
+func (s *Store) before(st *state) (n int) {
+	for i, m := range st.view.members {
+		if i == st.self {
+			return n
+		}
+		if s.alive(m.name) {
+			n++
+		}
+	}
+	for _, name := range s.cfg.Nodes {
+		if name == s.cfg.Name {
+			break
+		}
+		if s.alive(name) && !slices.ContainsFunc(st.view.members, func(m member) bool { return m.name == name }) {
+			n++
+		}
+	}
+	return n
 }
 
 // present asks those who are to become members whether they still are who they
@@ -80,6 +100,9 @@ func (s *Store) next(st *state, now time.Time) []member {
 		// Who knows this view and that it is not in it wants to be in the next, and
 		// is let in if most hear of it: or it would soon be left out again.
 		about := s.heard[name]
+		if name == s.cfg.Name {
+			about = standing{instance: s.instance, epoch: st.view.epoch}
+		}
 		waits := about.epoch == st.view.epoch && st.view.index(about.instance) < 0
 		if joins && waits && s.alive(name) && s.down[name].IsZero() {
 			return st.view.with(member{name, about.instance})
