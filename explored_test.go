@@ -22,7 +22,8 @@ import (
 // long run sets STRESS_SCHEDULES.
 func exploredBy() []explore.Option {
 	return []explore.Option{explore.Schedules(300),
-		explore.Memory("tensile/pool", "tensile/registry", "tensile/queue", "tensile/cluster/balance")}
+		explore.Memory("tensile/pool", "tensile/registry", "tensile/queue", "tensile/cluster/balance", "tensile/chaos",
+			"tensile/stress/load", "tensile/stress/measure")}
 }
 
 // places is a pool, with the leases that it has lent.
