@@ -2,18 +2,22 @@ package explore
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"tensile/stress/explore/internal/overlay"
 )
@@ -64,6 +68,17 @@ func build(o options) (name string, err error) {
 	if err := os.MkdirAll(place, 0o755); err != nil {
 		return "", err
 	}
+	own, err := ownSum()
+	if err != nil {
+		return "", err
+	}
+	name = filepath.Join(place, own+".test")
+	if runtime.GOOS == "windows" {
+		name += ".exe"
+	}
+	if _, err := os.Stat(name); err == nil {
+		return name, nil // it was built from the same sources as this process
+	}
 	compiled := filepath.Join(filepath.Dir(index), "compiled") // once there, the go command has most in its cache
 	if _, err := os.Stat(compiled); err != nil {
 		unlock, err := lockFile(filepath.Join(filepath.Dir(index), "lock"))
@@ -74,14 +89,8 @@ func build(o options) (name string, err error) {
 	}
 	made := filepath.Join(place, fmt.Sprintf("%d.test", os.Getpid()))
 	flags = append(flags, "-o", made, ".")
-	name = filepath.Join(place, "explore.test")
-	if runtime.GOOS == "windows" {
-		name += ".exe"
-	}
-	if _, err := os.Stat(name); err != nil {
-		fmt.Fprintf(os.Stderr, "explore: building %s with a controlled runtime; the first time takes about a minute\n",
-			ownPackage())
-	}
+	fmt.Fprintf(os.Stderr, "explore: building %s with a controlled runtime; the first time takes about a minute\n",
+		ownPackage())
 	text, err := tree.run(flags...).CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("%w: go %s: %w: %s", overlay.ErrNotOffered, strings.Join(flags, " "), err,
@@ -90,7 +99,46 @@ func build(o options) (name string, err error) {
 	if err := os.WriteFile(compiled, nil, 0o644); err != nil {
 		return "", err
 	}
+	prune(place)
 	return name, os.Rename(made, name)
+}
+
+// ownSum names the contents of this process's binary.
+func ownSum() (string, error) {
+	name, err := os.Executable()
+	if err != nil {
+		return "", err
+	}
+	file, err := os.Open(name)
+	if err != nil {
+		return "", err
+	}
+	defer file.Close()
+	sum := sha256.New()
+	if _, err := io.Copy(sum, file); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(sum.Sum(nil)[:12]), nil
+}
+
+// mostBinaries is how many binaries of a package are kept: of earlier sources, and
+// of processes that have not begun yet.
+const mostBinaries = 8
+
+// prune removes the oldest binaries of a package.
+func prune(place string) {
+	entries, _ := os.ReadDir(place)
+	age := func(e os.DirEntry) time.Duration {
+		info, err := e.Info()
+		if err != nil {
+			return 0 // somebody else has removed it
+		}
+		return time.Since(info.ModTime())
+	}
+	slices.SortFunc(entries, func(a, b os.DirEntry) int { return cmp.Compare(age(a), age(b)) })
+	for _, e := range entries[min(mostBinaries, len(entries)):] {
+		_ = os.Remove(filepath.Join(place, e.Name()))
+	}
 }
 
 // buildFlags are those that this binary was built with, and those asked for.

@@ -41,12 +41,12 @@ func TestCountsAndDescribes(t *testing.T) {
 // Within ends an exploration of any number of schedules.
 func TestWithin(t *testing.T) {
 	const within = 50 * time.Millisecond
-	out := try(t, lostAddition(true), Schedules(1<<30), Within(within))
+	out := try(t, lostAddition(true), Schedules(1<<30), Within(within, 0))
 	require.Nil(t, out.Failure)
 	assert.Greater(t, out.Schedules, 10)
 	stopped := stock(t, lostAddition(true), options{Schedules: 1 << 30, Within: time.Nanosecond}, "because")
 	assert.Equal(t, 1, stopped.Schedules)
-	_, err := newOptions([]Option{Within(-1)})
+	_, err := newOptions([]Option{Within(-1, 0)})
 	assert.ErrorContains(t, err, "must not be negative")
 }
 

@@ -28,9 +28,6 @@ func newExplorer(f func(*Run), o options) *explorer {
 		out: Outcome{Controlled: true, Seed: o.Seed, Depth: o.Depth}}
 }
 
-// learning is how many schedules find the places in memory that are shared.
-const learning = 16
-
 // explore runs schedules until one fails.
 func (x *explorer) explore() Outcome {
 	x.warmUp()
@@ -45,7 +42,7 @@ func (x *explorer) explore() Outcome {
 	seed, began := x.o.Seed, time.Now()
 	for i := range x.o.Schedules {
 		short := mix(&seed) >> 32 // to be typed
-		if !x.try(x.next(i, short)) || x.o.over(began) {
+		if !x.try(x.next(i, short)) || x.o.over(began, i+1) {
 			break
 		}
 	}
@@ -64,7 +61,7 @@ func (x *explorer) warmUp() {
 		return
 	}
 	x.sites = &control.Sites{Learn: true}
-	for i := range learning {
+	for i := range x.o.Learning {
 		x.run(schedule.Schedule{Strategy: schedule.Random, Seed: uint64(i)}, nil)
 	}
 	x.sites.Learn = false

@@ -17,6 +17,8 @@ type Option func(*options)
 type options struct {
 	Schedules  int
 	Within     time.Duration // 0: as long as Schedules take
+	Least      int           // schedules, whatever Within
+	Learning   int           // schedules to find the places in memory that are shared
 	Seed       uint64
 	Depth      int
 	Strategies []Strategy
@@ -60,6 +62,7 @@ func (s Strategy) String() string {
 
 const (
 	defaultSchedules = 1000
+	defaultLearning  = 16
 	defaultDepth     = 3
 	defaultPoints    = 20_000
 	defaultPass      = 0.03
@@ -72,8 +75,11 @@ const (
 func Schedules(n int) Option { return func(o *options) { o.Schedules = n } }
 
 // Within sets for how long schedules are begun, in real time, if there are not
-// Schedules of them before. Which schedule comes when does not depend on it.
-func Within(d time.Duration) Option { return func(o *options) { o.Within = d } }
+// Schedules of them before; at least so many are run. Which schedule comes when does
+// not depend on it.
+func Within(d time.Duration, least int) Option {
+	return func(o *options) { o.Within, o.Least = d, least }
+}
 
 // Seed sets what everything drawn comes from, 1 by default: the same seed gives the
 // same schedules. The environment's STRESS_SEED goes before it.
@@ -98,6 +104,11 @@ func Memory(packages ...string) Option {
 	}
 }
 
+// Learning sets in how many schedules the places are found, before the first that
+// counts, where goroutines share memory, 16 by default: fewer for a function that
+// takes long. A schedule repeats only with the number it was found with.
+func Learning(n int) Option { return func(o *options) { o.Learning = n } }
+
 // Race has the race detector watch the schedules, as under go test -race. There are
 // no points at plain memory then.
 func Race() Option { return func(o *options) { o.Race = true } }
@@ -120,13 +131,16 @@ func Grace(d time.Duration) Option { return func(o *options) { o.Grace = d } }
 // AllowLeft accepts goroutines that are left over.
 func AllowLeft() Option { return func(o *options) { o.AllowLeft = true } }
 
-// over reports whether no more schedules shall begin.
-func (o *options) over(began time.Time) bool { return o.Within > 0 && time.Since(began) >= o.Within }
+// over reports whether no more schedules shall begin after n.
+func (o *options) over(began time.Time, n int) bool {
+	return o.Within > 0 && n >= o.Least && time.Since(began) >= o.Within
+}
 
 // newOptions has the options as given, and what the environment says.
 func newOptions(given []Option) (options, error) {
 	o := options{Schedules: defaultSchedules, Seed: 1, Depth: defaultDepth, Strategies: []Strategy{POS, POS, POS, PCT},
-		Points: defaultPoints, Pass: defaultPass, Ahead: defaultAhead, Grace: defaultGrace, Race: builtWithRace}
+		Points: defaultPoints, Pass: defaultPass, Ahead: defaultAhead, Grace: defaultGrace, Race: builtWithRace,
+		Learning: defaultLearning}
 	for _, option := range given {
 		option(&o)
 	}
@@ -159,8 +173,9 @@ func (o *options) check() error {
 	switch {
 	case o.Schedules < 1:
 		return fmt.Errorf("explore: %d schedules, must be at least 1", o.Schedules)
-	case o.Within < 0:
-		return fmt.Errorf("explore: schedules within %v, must not be negative", o.Within)
+	case o.Within < 0 || o.Least < 0 || o.Learning < 0:
+		return fmt.Errorf("explore: at least %d schedules within %v, learning in %d: must not be negative",
+			o.Least, o.Within, o.Learning)
 	case o.Depth < 1 || o.Depth > 16:
 		return fmt.Errorf("explore: depth %d, must be from 1 to 16", o.Depth)
 	case o.Points < 1 || o.Points > 1<<40:

@@ -63,7 +63,7 @@ func stock(t *testing.T, f func(*Run), o options, reason string) Outcome {
 			out.Failure.After, out.Failure.Program = out.Schedules, e.described()
 			break
 		}
-		if o.over(began) {
+		if o.over(began, out.Schedules) {
 			break
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"tensile/stress/internal/echo"
+	"tensile/stress/internal/programs"
 	"tensile/stress/internal/scenario"
 	"tensile/stress/validate"
 )
@@ -95,44 +96,62 @@ const (
 
 // TestPool takes the pools that open returns through the pooling scenario.
 func TestPool(t *testing.T, open func(testing.TB, Config) Pool) {
-	s := scenario.Begin(t, validate.Pooling)
-	k := &kit{Scenario: s, open: open}
-	s.Phase("server", func(context.Context, *testing.T) {
-		server, err := echo.Start()
-		if err != nil {
-			s.Fail("%v", err)
-			return
-		}
-		k.server = server
-		s.OnInterrupt(func() { _ = server.Close() })
-	})
+	parts := explorations(open)
+	if programs.Alone(t, parts, func(t *testing.T) []string { return lookAt(t, open).packages }) {
+		return
+	}
+	k := &kit{Scenario: scenario.Begin(t, validate.Pooling), open: open}
+	explored := k.prepare(parts)
+	ok := explored.Run(programs.Soon)
+	if k.serve() {
+		defer func() { _ = k.server.Close() }()
+		ok = k.correct() && ok
+	}
+	ok = explored.Run(programs.Whenever) && ok
 	if k.server == nil {
 		return
 	}
-	defer func() { _ = k.server.Close() }()
-	ok := s.Phase("order", k.Within(scenario.Stall, k.order))
-	ok = ok && s.LongPhase("line", lineTries*scenario.PhaseBound/2, k.line)
-	ok = s.Phase("deadline", k.Within(scenario.Stall, k.deadline)) && ok
-	ok = s.Phase("broken", k.Within(scenario.Stall, k.broken)) && ok
-	ok = s.Phase("failing dials", k.Within(scenario.Stall, k.failingDials)) && ok
-	ok = s.Phase("overflow", k.Within(scenario.Stall, k.overflow)) && ok
-	ok = s.Phase("limits", k.Within(scenario.Stall, k.limits)) && ok
-	ok = s.Phase("close", k.Within(scenario.Stall, k.close)) && ok
 	if ok {
 		k.load()
 	} else {
-		s.Note("No load was offered, as correctness failed at small contention.")
+		k.Note("No load was offered, as correctness failed at small contention.")
 	}
-	if !s.Aborted {
+	if !k.Aborted {
 		if err := k.server.Close(); err != nil {
-			s.Fail("%v", err)
+			k.Fail("%v", err)
 		}
 		left := int(k.opened.Load() - k.closed.Load())
 		if left > 0 {
-			s.Fail("pooling.leaks: %d connections are open after every pool was closed", left)
+			k.Fail("pooling.leaks: %d connections are open after every pool was closed", left)
 		}
-		s.Audit(left)
+		k.Audit(left)
 	}
+}
+
+// serve starts the server that connections lead to.
+func (k *kit) serve() bool {
+	k.Phase("server", func(context.Context, *testing.T) {
+		server, err := echo.Start()
+		if err != nil {
+			k.Fail("%v", err)
+			return
+		}
+		k.server = server
+		k.OnInterrupt(func() { _ = server.Close() })
+	})
+	return k.server != nil
+}
+
+// correct tries each promise by itself, over real connections.
+func (k *kit) correct() bool {
+	ok := k.Phase("order", k.Within(scenario.Stall, k.order))
+	ok = ok && k.LongPhase("line", lineTries*scenario.PhaseBound/2, k.line)
+	ok = k.Phase("deadline", k.Within(scenario.Stall, k.deadline)) && ok
+	ok = k.Phase("broken", k.Within(scenario.Stall, k.broken)) && ok
+	ok = k.Phase("failing dials", k.Within(scenario.Stall, k.failingDials)) && ok
+	ok = k.Phase("overflow", k.Within(scenario.Stall, k.overflow)) && ok
+	ok = k.Phase("limits", k.Within(scenario.Stall, k.limits)) && ok
+	return k.Phase("close", k.Within(scenario.Stall, k.close)) && ok
 }
 
 // kit is the scenario with its server and what was counted at the dial.

@@ -112,6 +112,7 @@ var pooling = []Criterion{
 	shown(Pooling, "lifetime", "lifetime limits not kept"),
 	shown(Pooling, "health", "unhealthy connections lent in spite of a health check"),
 	shown(Pooling, "close", "ways in which Close did not wait, refuse and close everything"),
+	shown(Pooling, "explored", "explorations in which a program of the vocabulary broke a promise"),
 	must(Pooling, "survival", "connections that survived, no faults", Equal, 100, "%"),
 	must(Pooling, "leaks", "connections, goroutines, descriptors and processes left behind", Equal, 0, "leaks"),
 	reach(Pooling, "throughput_reach", "throughput of the burst", AtLeast, 100_000, "ops/s"),

@@ -1,0 +1,165 @@
+package programs
+
+import (
+	"fmt"
+	"strings"
+
+	"tensile/stress/explore"
+)
+
+// Program is one program under one schedule.
+type Program struct {
+	*explore.Run
+	words *words
+
+	mu     Lock
+	lines  []line
+	stages int
+	active []int  // acts under way, by word
+	met    []bool // pairs of words
+	shown  map[string]bool
+}
+
+// line is one line of a failing program.
+type line struct {
+	title string
+	acts  []*Act
+}
+
+// pending is an act with the number of its operation.
+type pending struct {
+	*Act
+	op int
+}
+
+func newProgram(e *explore.Run, w *words) *Program {
+	p := &Program{Run: e, words: w, active: make([]int, len(w.names)), met: make([]bool, len(w.pairs))}
+	e.Describe(p.String)
+	return p
+}
+
+// stage does acts beside each other, and then one after the other what they go on
+// with.
+func (p *Program) stage(acts []pending, rest func()) {
+	p.stages++
+	l := line{title: fmt.Sprintf("%2d", p.stages)}
+	for _, a := range acts {
+		l.acts = append(l.acts, a.Act)
+	}
+	p.lines = append(p.lines, l)
+	nexts := make([]Next, len(acts))
+	for i, a := range acts {
+		p.Go(p.words.names[a.op], func() {
+			p.begin(a.op)
+			defer p.end(a.op)
+			nexts[i] = a.Do()
+		})
+	}
+	rest()
+	for i, a := range acts {
+		for next := nexts[i]; next != nil; {
+			do := next
+			next = nil
+			p.Go(p.words.names[a.op], func() {
+				p.begin(a.op)
+				defer p.end(a.op)
+				next = do()
+			})
+			rest()
+		}
+	}
+}
+
+// Step adds a line to the program, of what a world does itself.
+func (p *Program) Step(text string) {
+	p.lines = append(p.lines, line{title: "  ", acts: []*Act{{Text: text}}})
+}
+
+// begin and end note that an act is under way.
+func (p *Program) begin(word int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.meet(word)
+	p.active[word]++
+}
+
+func (p *Program) end(word int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.active[word]--
+}
+
+// meet notes that a word met the acts that are under way.
+func (p *Program) meet(word int) {
+	for other, n := range p.active[:p.words.ops] {
+		if n > 0 {
+			p.met[p.words.pair(word, other)] = true
+		}
+	}
+}
+
+// Event notes that one of the vocabulary's events has happened.
+func (p *Program) Event(name string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.meet(p.words.index[name])
+}
+
+// Tried notes that a promise was put to the test.
+func (p *Program) Tried(criterion string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.shown == nil {
+		p.shown = make(map[string]bool)
+	}
+	p.shown[criterion] = true
+}
+
+// Violate ends the program: what a criterion asks for does not hold.
+func (p *Program) Violate(criterion, format string, args ...any) {
+	p.Check(false, criterion+": "+format, args...)
+}
+
+// count hands what was met to the exploration.
+func (p *Program) count() {
+	for i, met := range p.met {
+		if met {
+			p.Count(p.words.pairs[i])
+		}
+	}
+	for name := range p.shown {
+		p.Count(triedPrefix + name)
+	}
+}
+
+const (
+	mostLines = 11
+	headLines = 3
+)
+
+// String is the program in at most mostLines lines, and what came of each act.
+func (p *Program) String() string {
+	var lines []string
+	for i, l := range p.lines {
+		if over := len(p.lines) - mostLines; over > 0 && i >= headLines && i <= headLines+over {
+			if i == headLines {
+				lines = append(lines, fmt.Sprintf("    ... %d more", over+1))
+			}
+			continue
+		}
+		lines = append(lines, l.String())
+	}
+	return strings.Join(lines, "\n")
+}
+
+func (l line) String() string {
+	var parts []string
+	for _, a := range l.acts {
+		text := a.Text
+		if a.Result != nil {
+			text += ": " + a.Result()
+		}
+		parts = append(parts, text)
+	}
+	return strings.TrimRight("  "+l.title+"  "+strings.Join(parts, "  |  "), " ")
+}

@@ -1,0 +1,121 @@
+package programs
+
+import (
+	"testing"
+
+	"tensile/stress/explore"
+)
+
+// World is a subject with the seams around it, for one program. The program's own
+// goroutine calls it, at rest.
+type World interface {
+	// Rest waits until nothing goes on any more, and judges what must hold then.
+	Rest()
+	// Finish ends every program alike: it gives everything back, uses the subject
+	// once more as a whole, and closes it.
+	Finish()
+}
+
+// Vocabulary is what the programs of a kit are made of.
+type Vocabulary[W World] struct {
+	// New draws how the subject is to be, and makes it. What tb is told ends the
+	// program; what its Cleanup is given is called at the end of it.
+	New func(p *Program, tb testing.TB) W
+	// Ops are drawn, unless Script says what is done.
+	Ops    []Op[W]
+	Script func(p *Program, w W)
+	// Events are what operations can meet: those that the seams bring about, as
+	// [Program.Event] is told, in addition to the operations themselves.
+	Events []string
+	// Apart are pairs of operations and events that can not meet.
+	Apart []Pair
+}
+
+// Op is an operation of the interface, or an event that the kit brings about.
+type Op[W World] struct {
+	Name   string
+	Weight int  // how often it is drawn, compared with others
+	Always bool // part of every program's vocabulary
+	// Begin picks, at rest, what the operation is applied to, by a number from 0.
+	// It returns nil if there is nothing to apply it to.
+	Begin func(w W, choice int) *Act
+}
+
+// Act is an operation about to be done.
+type Act struct {
+	Text string // as a failing program shows it
+	// Do is called beside the other acts of the stage, and, if it returns another
+	// function, that one when all has come to rest, and so on.
+	Do func() Next
+	// Result, if it is not nil, says what came of it.
+	Result func() string
+}
+
+// Next is what an act does when what it did before has come to rest; nil for
+// nothing.
+type Next func() Next
+
+const (
+	mostStages = 10
+	choices    = 64 // of an operation
+)
+
+// beside are how many acts a stage may have. Each but the first is there in one of
+// so many stages.
+var beside = [...]int{1, 2, 4, 10}
+
+// Body is the function to explore: a program of up to mostStages stages.
+func (v *Vocabulary[W]) Body(t *testing.T) func(*explore.Run) {
+	words := v.words()
+	return func(e *explore.Run) {
+		p := newProgram(e, words)
+		tb := newTB(t, e)
+		w := v.New(p, tb)
+		if v.Script != nil {
+			v.Script(p, w)
+		} else {
+			v.stages(p, w)
+		}
+		w.Finish()
+		tb.end()
+		p.count()
+	}
+}
+
+func (v *Vocabulary[W]) stages(p *Program, w W) {
+	ops := v.swarm(p.Run)
+	for range 1 + p.Draw(mostStages) {
+		var acts []pending
+		for _, oneIn := range beside {
+			n := p.Draw(len(ops)*choices*oneIn + 1)
+			if n == 0 || n > len(ops)*choices {
+				continue
+			}
+			op := ops[(n-1)/choices]
+			if act := v.Ops[op].Begin(w, (n-1)%choices); act != nil {
+				acts = append(acts, pending{act, op})
+			}
+		}
+		if len(acts) > 0 {
+			p.stage(acts, w.Rest)
+		}
+	}
+}
+
+// swarm draws which operations the program is made of, each as often as it weighs.
+func (v *Vocabulary[W]) swarm(e *explore.Run) (ops []int) {
+	for i, op := range v.Ops {
+		times := op.Weight
+		switch d := e.Draw(8); {
+		case op.Always || d < 4:
+		case d < 7:
+			times = 0
+		default:
+			times *= 4
+		}
+		for range times {
+			ops = append(ops, i)
+		}
+	}
+	return ops
+}
