@@ -85,36 +85,56 @@ func (k *kit) throughput(ctx context.Context, t *testing.T) {
 	n := k.messages()
 	rec := measure.NewRecorder(n + senders)
 	k.UnderLoad(func() { k.traffic(ctx, t, "throughput", k.N, n, rec) })
-	k.rate = rec.Throughput()
-	k.Timed("throughput", k.rate)
-	k.Timed("throughput_reach", k.rate)
+	if k.Failed() {
+		return
+	}
+	rate := rec.Throughput()
+	k.Timed("throughput_reach", rate)
 	k.Record(func(r *report.Scenario) {
 		r.Operations += n
 		b := r.Burst
-		b.Seconds, b.Throughput, b.Little = float64(rec.Took())/1e9, k.rate, report.Little(k.N, k.rate)
+		b.Seconds, b.Throughput, b.Little = float64(rec.Took())/1e9, rate, report.Little(k.N, rate)
 		b.Series = rec.Series()
 	})
+	turn := func(k *kit) func(n int) (float64, bool) {
+		return func(n int) (float64, bool) {
+			rec := measure.NewRecorder(n + senders)
+			k.traffic(ctx, t, "turns", k.namesOf(n), n, rec)
+			return rec.Throughput(), !k.Failed()
+		}
+	}
+	if c, ok := k.CompareRate(ctx, "throughput", n, rate, turn(k), turn(k.beside())); ok {
+		k.rate = min(c.Subject, c.Control)
+		k.Compared("throughput", c)
+	}
+}
+
+// namesOf is how many names go with n messages: as many as in the whole load, in
+// proportion.
+func (k *kit) namesOf(n int) int {
+	return min(max(int(float64(k.N)*float64(n)/float64(k.messages())), 1), k.N)
 }
 
 func (k *kit) steady(ctx context.Context, t *testing.T) {
 	// Generators that look at the clock for each message offer less than senders
 	// that do not: the load is sized by what these can offer.
-	most, _, _, ok := k.offerSteady(ctx, t, k.messages()/4, k.rate)
+	most, ok := k.offerSteady(ctx, t, k.messages()/4, k.rate)
 	if !ok {
 		return
 	}
-	rate := k.SteadyRate(min(k.rate, most.Offered))
-	out, latency, series, ok := k.offerSteady(ctx, t, scenario.SteadyCount(2*k.messages(), rate), rate)
-	if !ok || k.Saturated(out) {
-		return
+	rate := k.SteadyRate(min(k.rate, most.Out.Offered))
+	turn := func(k *kit) scenario.SteadyLoad {
+		return func(ctx context.Context, n int, rate float64) (scenario.SteadyTurn, bool) {
+			return k.offerSteady(ctx, t, n, rate)
+		}
 	}
-	k.SteadyResult(out, latency, series)
-	k.Delayed("mean", latency.Mean)
+	k.CompareSteady(ctx, scenario.SteadyCount(k.messages(), rate), rate, turn(k), turn(k.beside()))
 }
 
 // offerSteady offers n messages at a rate, and keeps their ledger.
-func (k *kit) offerSteady(ctx context.Context, t *testing.T, n int, rate float64) (out load.Open, l measure.Latency, series []measure.Bin, ok bool) {
-	each, names := n/scenario.Generators, k.N
+func (k *kit) offerSteady(ctx context.Context, t *testing.T, n int, rate float64) (turn scenario.SteadyTurn, ok bool) {
+	names := k.namesOf(n)
+	each := max(n/scenario.Generators, 1)
 	n = each * scenario.Generators
 	r := k.start(t)
 	ledger := measure.NewLedger(n, each, names)
@@ -132,24 +152,23 @@ func (k *kit) offerSteady(ctx context.Context, t *testing.T, n int, rate float64
 		return
 	}
 	full := r.Errors().Full
-	k.UnderLoad(func() {
-		out = load.Steady(ctx, load.Plan{Rate: rate, Count: n, Arrivals: k.Settings().Arrivals, Seed: k.Seed, Generators: scenario.Generators, Inline: true},
-			func(began time.Time, _ *load.InFlight) {
-				k.Follow(n, wait.Counter(&arrived), nil)
-				rec.Begin(began)
-			},
-			func(i int, at int64) {
-				// Generators take turns; a sender's messages are numbered in a row.
-				id := i%scenario.Generators*each + i/scenario.Generators
-				due[id] = at
-				to := (id / inARow * 7919) % names
-				k.send(ctx, r, full, ledger, uint64(id), to, table[to])
-			})
-		k.settle(ctx, &arrived, n, wait.Pause)
-	})
+	turn.Out = load.Steady(ctx, load.Plan{Rate: rate, Count: n, Arrivals: k.Settings().Arrivals, Seed: k.Seed, Generators: scenario.Generators, Inline: true},
+		func(began time.Time, _ *load.InFlight) {
+			k.Follow(n, wait.Counter(&arrived), nil)
+			rec.Begin(began)
+		},
+		func(i int, at int64) {
+			// Generators take turns; a sender's messages are numbered in a row.
+			id := i%scenario.Generators*each + i/scenario.Generators
+			due[id] = at
+			to := (id / inARow * 7919) % names
+			k.send(ctx, r, full, ledger, uint64(id), to, table[to])
+		})
+	k.settle(ctx, &arrived, n, wait.Pause)
 	k.close(r)
-	k.Book("steady", ledger.Audit(true))
-	return out, rec.Latency(), rec.Series(), true
+	k.book("steady", ledger.Audit(true))
+	turn.Rec = rec
+	return turn, !k.Failed()
 }
 
 // explored lets the router be taken beyond the scenario.
@@ -161,8 +180,11 @@ func (k *kit) explored(t *testing.T) {
 			return rec.Throughput(), ctx.Err()
 		},
 		Steady: func(ctx context.Context, n int, rate float64) (load.Open, measure.Latency, error) {
-			out, l, _, _ := k.offerSteady(ctx, t, n, rate)
-			return out, l, ctx.Err()
+			turn, ok := k.offerSteady(ctx, t, n, rate)
+			if !ok {
+				return turn.Out, measure.Latency{}, errors.Join(ctx.Err(), errors.New("messages were not handled as they should"))
+			}
+			return turn.Out, turn.Rec.Latency(), nil
 		},
 	})
 }

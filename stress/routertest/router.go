@@ -11,6 +11,7 @@ import (
 
 	"tensile/stress/internal/payload"
 	"tensile/stress/internal/scenario"
+	"tensile/stress/measure"
 	"tensile/stress/validate"
 )
 
@@ -89,14 +90,29 @@ func TestRouter(t *testing.T, open func(testing.TB, Config) Router) {
 
 type kit struct {
 	*scenario.Scenario
-	open func(testing.TB, Config) Router
-	rate float64
+	open  func(testing.TB, Config) Router
+	rate  float64 // of the slower of subject and control
+	plain bool    // it is the control: the report does not name it, nor count its messages
 }
+
+// beside is the kit at work on the control.
+func (k *kit) beside() *kit { return &kit{Scenario: k.Scenario, open: openControl, plain: true} }
 
 func (k *kit) start(t testing.TB) Router {
 	r := k.open(t, Config{Mailbox: mailbox})
-	k.Subject(r)
+	if !k.plain {
+		k.Subject(r)
+	}
 	return r
+}
+
+// book keeps the account of a phase.
+func (k *kit) book(phase string, a measure.Account) {
+	if !k.plain {
+		k.Book(phase, a)
+	} else if !a.Clean() {
+		k.Fail("routing: the control, %s: %s", phase, a)
+	}
 }
 
 // close closes a router, which may have a lot to deliver yet.

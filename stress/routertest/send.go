@@ -91,5 +91,5 @@ func (k *kit) traffic(ctx context.Context, t *testing.T, phase string, names, n 
 	if !k.close(r) { // and that alone must deliver what is on the way
 		return
 	}
-	k.Book(phase, l.Audit(true))
+	k.book(phase, l.Audit(true))
 }
