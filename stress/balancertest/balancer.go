@@ -114,8 +114,10 @@ func TestBalancer(t *testing.T, open func(testing.TB, Config) Balancer) {
 type kit struct {
 	*scenario.Scenario
 	open     func(testing.TB, Config) Balancer
+	plain    bool    // it is the control, which the report does not name
 	worst    float64 // deviation from a share, of all strategies, in connections of N
 	keyed    float64 // that of keyed strategies at ten times N, in percent
+	hashes   bool    // the default strategy does: chance has part in its spread
 	heldPeak int     // most picks held at once
 	room     [pickerCount]held
 }
@@ -138,7 +140,9 @@ func (k *kit) start(t testing.TB, s Strategy, names []string, weights ...int) Ba
 		}
 		return nil
 	}
-	k.Subject(b)
+	if !k.plain {
+		k.Subject(b)
+	}
 	return b
 }
 
@@ -217,9 +221,9 @@ func (k *kit) even(s Strategy, when string, counts map[string]int, names []strin
 		total += n
 	}
 	share, widest := float64(total)/float64(len(names)), 0.0
-	if limit := float64(total) * spreadAtBase / validate.BaseScale; s == DefaultStrategy {
+	if limit := float64(total) * spreadAtBase / validate.BaseScale; s == DefaultStrategy && !k.hashes {
 		k.balance(s, when, counts, names, share*tightPercent/100)
-	} else if when == nHeld {
+	} else if s == DefaultStrategy || when == nHeld {
 		k.balance(s, when, counts, names, limit)
 	}
 	for _, name := range names {
@@ -239,6 +243,40 @@ func (k *kit) even(s Strategy, when string, counts map[string]int, names []strin
 		}
 	}
 	return widest
+}
+
+// tight measures a spread that the default strategy has to keep, unless it hashes.
+func (k *kit) tight(criterion string, percent float64) {
+	if k.hashes {
+		k.NotOffered(criterion, "the default strategy hashes: chance has part in its spread")
+		return
+	}
+	k.Measured(criterion, percent)
+}
+
+// isKeyed tells whether a balancer of which nothing is held gives the same node for
+// the same key, however much of it is held, and not the same for all.
+func (k *kit) isKeyed(b Balancer) bool {
+	const keys, times = 64, 3
+	nodes, same := make(map[string]bool), true
+	var held []Pick
+	for i := range keys {
+		first := ""
+		for range times {
+			p, err := b.Pick(k.key(i))
+			if err != nil {
+				return false // who picks next will say so
+			}
+			held = append(held, p)
+			same = same && (first == "" || p.Node() == first)
+			first = p.Node()
+			nodes[first] = true
+		}
+	}
+	for _, p := range held {
+		p.Done()
+	}
+	return same && len(nodes) > 1
 }
 
 // balance keeps for the report how picks were spread.

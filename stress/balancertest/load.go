@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"tensile/stress/internal/proc"
 	"tensile/stress/report"
 	"tensile/stress/validate"
 )
@@ -18,12 +19,15 @@ import (
 func (k *kit) spread(ctx context.Context, t *testing.T) {
 	k.offered(ctx, t, func(s Strategy, b Balancer, names []string) {
 		n, h := k.picks(), &k.room[0]
+		if s == DefaultStrategy {
+			k.hashes = k.isKeyed(b)
+		}
 		if !k.pick(s, b, h, 0, n) {
 			return
 		}
 		even := k.even(s, nHeld, h.counts, names)
 		if s == DefaultStrategy {
-			k.Measured("default_spread", even)
+			k.tight("default_spread", even)
 		}
 		failed, ok := k.failure(s, b, h, names)
 		h.release()
@@ -32,8 +36,8 @@ func (k *kit) spread(ctx context.Context, t *testing.T) {
 			return
 		}
 		if s == DefaultStrategy {
-			k.Measured("failure_spread", failed)
-			k.Measured("join_spread", joined)
+			k.tight("failure_spread", failed)
+			k.tight("join_spread", joined)
 		}
 		// With fewer chance alone would exceed the figure.
 		if widest := k.tenfold(s, b, names); s.keyed() && k.N >= validate.BaseScale {
@@ -136,7 +140,7 @@ func (k *kit) tenfold(s Strategy, b Balancer, names []string) (widest float64) {
 // concurrent has nodes come and go under picks, and measures how many picks
 // there are a second while nothing changes.
 func (k *kit) concurrent(ctx context.Context, t *testing.T) {
-	slowest, took := math.Inf(1), time.Duration(0)
+	slowest, took, strategy := math.Inf(1), time.Duration(0), DefaultStrategy
 	n := min(max(10*k.N, validate.BaseScale), mostPicks)
 	k.UnderLoad(func() {
 		k.offered(ctx, t, func(s Strategy, b Balancer, names []string) {
@@ -145,7 +149,7 @@ func (k *kit) concurrent(ctx context.Context, t *testing.T) {
 				return
 			}
 			if d := time.Since(began); float64(n)/d.Seconds() < slowest {
-				slowest, took = float64(n)/d.Seconds(), d
+				slowest, took, strategy = float64(n)/d.Seconds(), d, s
 			}
 			k.churn(ctx, s, b, names)
 		})
@@ -155,11 +159,22 @@ func (k *kit) concurrent(ctx context.Context, t *testing.T) {
 		return
 	}
 	k.Measured("in_flight", float64(k.heldPeak))
-	k.Timed("throughput", slowest)
 	k.Record(func(r *report.Scenario) {
 		r.Operations += n
 		r.Burst = &report.Burst{N: n, Peak: k.heldPeak, Seconds: took.Seconds(), Throughput: slowest, Little: report.Little(n, slowest)}
 	})
+	turn := func(k *kit) func(n int) (float64, bool) {
+		b := k.start(t, strategy, proc.NodeNames(nodeCount))
+		return func(n int) (float64, bool) {
+			began := time.Now()
+			ok := k.race(strategy, b, n)
+			return float64(n) / time.Since(began).Seconds(), ok
+		}
+	}
+	control := &kit{Scenario: k.Scenario, open: openControl, plain: true}
+	if c, ok := k.CompareRate(ctx, "throughput", n, slowest, turn(k), turn(control)); ok {
+		k.Compared("throughput", c)
+	}
 }
 
 // race makes n picks from several goroutines, each given back at once.

@@ -13,6 +13,7 @@ import (
 	"tensile/stress/internal/echo"
 	"tensile/stress/internal/proc"
 	"tensile/stress/internal/scenario"
+	"tensile/stress/validate"
 )
 
 // connections opens N real ones over four node processes by the default
@@ -251,16 +252,20 @@ func (c *nodeConnections) even(when string, counts map[string]int, names []strin
 		total += counts[name]
 	}
 	share := float64(total) / float64(len(names))
-	c.balance(DefaultStrategy, "real connections, "+when, counts, names, share*tightPercent/100)
+	allowed := share * tightPercent / 100
+	if c.hashes {
+		allowed = float64(total) * spreadAtBase / validate.BaseScale
+	}
+	c.balance(DefaultStrategy, "real connections, "+when, counts, names, allowed)
 	for _, name := range names {
 		off := max(math.Abs(float64(counts[name])-share)-diallers, 0)
 		c.spread = max(c.spread, 100*off/share)
-		if 100*off/share > tightPercent {
+		if off > allowed {
 			c.Violate("uneven", "%s, real connections, %s: %s counted %d of %d, its share is %.0f",
 				DefaultStrategy, when, name, counts[name], total, share)
 		}
 	}
-	c.Measured("connections_spread", c.spread)
+	c.tight("connections_spread", c.spread)
 }
 
 func (c *nodeConnections) close() {

@@ -211,7 +211,8 @@ var memory = []Criterion{
 
 var balancing = []Criterion{
 	must(Balancing, "in_flight", "peak connections held at once in memory, counted", AtLeast, BaseScale, "connections", WithN),
-	must(Balancing, "throughput", "picks of the slowest strategy", AtLeast, 50_000, "ops/s", WithShare),
+	must(Balancing, "throughput", "picks of the slowest strategy", AtLeast, 50_000, "ops/s", WithControl),
+	slowness(Balancing),
 	must(Balancing, "spread", "largest deviation of a node, any strategy", AtMost, 2000, "connections", WithN),
 	must(Balancing, "default_spread", "largest deviation of a node, default strategy", AtMost, 0.6, "%"),
 	must(Balancing, "join_spread", "largest deviation after a join, default strategy", AtMost, 0.6, "%"),
