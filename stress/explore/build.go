@@ -93,8 +93,8 @@ func build(o options) (name string, err error) {
 		ownPackage())
 	text, err := tree.run(flags...).CombinedOutput()
 	if err != nil {
-		return "", fmt.Errorf("%w: go %s: %w: %s", overlay.ErrNotOffered, strings.Join(flags, " "), err,
-			bytes.TrimSpace(text))
+		return "", fmt.Errorf("%w: go test: %w: %s: go %s", overlay.ErrNotOffered, err, bytes.TrimSpace(text),
+			strings.Join(flags, " ")) // what is cut off is the command
 	}
 	if err := os.WriteFile(compiled, nil, 0o644); err != nil {
 		return "", err

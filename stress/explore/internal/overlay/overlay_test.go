@@ -1,6 +1,7 @@
 package overlay
 
 import (
+	"context"
 	"io/fs"
 	"maps"
 	"os"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -39,6 +41,42 @@ func TestEditsFitThisTree(t *testing.T) {
 	assert.NotContains(t, plain["sync/atomic/asm.s"], "·AddInt32(SB),")
 	assert.Contains(t, plain["sync/atomic/asm.s"], "·SwapUintptr(SB),", "which the runtime calls amid a write barrier")
 	assert.NotContains(t, race, "sync/atomic/doc.go", "the race detector has these itself")
+}
+
+// The trees come from the module proxy, which may not be reached.
+func TestEditsFitOtherVersions(t *testing.T) {
+	if testing.Short() {
+		t.Skip("downloads Go trees")
+	}
+	for _, version := range []string{"go1.25.14", "go1.27.4"} {
+		t.Run(version, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+			defer cancel()
+			cmd := exec.CommandContext(ctx, "go", "env", "GOROOT")
+			cmd.Dir = t.TempDir() // where no go.mod asks for another version
+			cmd.Env = append(os.Environ(), "GOTOOLCHAIN="+version, "GOFLAGS=")
+			text, err := cmd.Output()
+			if err != nil {
+				t.Skipf("%s cannot be had: %v", version, err)
+			}
+			for _, race := range []bool{false, true} {
+				_, err := Files(os.DirFS(filepath.Join(strings.TrimSpace(string(text)), "src")), race)
+				assert.NoError(t, err)
+			}
+		})
+	}
+}
+
+func TestTheEditedTreeBuildsForARM64(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds the standard library")
+	}
+	index, err := Write(goroot(t), t.TempDir(), false)
+	require.NoError(t, err)
+	cmd := exec.Command("go", "build", "-overlay", index, "sync", "time", "testing/synctest", "os/exec")
+	cmd.Env = append(os.Environ(), "GOARCH=arm64", "CGO_ENABLED=0", "GOTOOLCHAIN=local")
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s", out)
 }
 
 // edited is a tree with one file changed.
