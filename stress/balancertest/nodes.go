@@ -254,7 +254,10 @@ func (c *nodeConnections) even(when string, counts map[string]int, names []strin
 	share := float64(total) / float64(len(names))
 	allowed := share * tightPercent / 100
 	if c.hashes {
-		allowed = float64(total) * spreadAtBase / validate.BaseScale
+		// At a small N chance alone exceeds the figure: five standard deviations are
+		// left to it.
+		p := 1 / float64(len(names))
+		allowed = max(float64(total)*spreadAtBase/validate.BaseScale, 5*math.Sqrt(float64(total)*p*(1-p)))
 	}
 	c.balance(DefaultStrategy, "real connections, "+when, counts, names, allowed)
 	for _, name := range names {

@@ -9,6 +9,7 @@ import (
 	"tensile/stress/internal/powercut"
 	"tensile/stress/internal/proc"
 	"tensile/stress/internal/scenario"
+	"tensile/stress/measure"
 	"tensile/stress/validate"
 )
 
@@ -163,7 +164,22 @@ type kit struct {
 	site      *proc.Site
 	powerSite *proc.Site
 	abilities optionAbilities // of the durable broker
-	rate      float64
+	rate      float64         // of the slower of subject and control
+	plain     bool            // it is the control: the report does not name it, nor count its messages
+}
+
+// beside is the kit at work on the control.
+func (k *kit) beside() *kit {
+	return &kit{Scenario: k.Scenario, tb: k.tb, open: openControl, plain: true}
+}
+
+// book keeps the account of a phase.
+func (k *kit) book(phase string, a measure.Account) {
+	if !k.plain {
+		k.Book(phase, a)
+	} else if !a.Clean() {
+		k.Fail("queueing: the control, %s: %s", phase, a)
+	}
 }
 
 // start opens a broker of the subject.
@@ -172,7 +188,9 @@ func (k *kit) start(t testing.TB, cfg Config) Broker {
 		cfg.Visibility = longVisibility
 	}
 	b := k.open(t, cfg)
-	k.Subject(b)
+	if !k.plain {
+		k.Subject(b)
+	}
 	return b
 }
 

@@ -214,7 +214,7 @@ func (k *kit) traffic(ctx context.Context, t *testing.T, phase string, tr queueT
 		return false
 	}
 	k.close(b)
-	k.Book(phase, book.ledger.Audit(true))
+	k.book(phase, book.ledger.Audit(true))
 	return !k.Failed()
 }
 
@@ -298,19 +298,35 @@ func (k *kit) messages() int {
 }
 
 func (k *kit) throughput(ctx context.Context, t *testing.T) {
-	rec, err := k.full(ctx, t, "throughput", k.N, k.messages())
+	n := k.messages()
+	var rec *measure.Recorder
+	var err error
+	k.UnderLoad(func() { rec, err = k.full(ctx, t, "throughput", k.N, n) })
 	if err != nil {
 		return
 	}
-	k.rate = rec.Throughput()
-	k.Timed("throughput", k.rate)
-	k.Timed("throughput_reach", k.rate)
+	rate := rec.Throughput()
+	k.Timed("throughput_reach", rate)
 	k.Record(func(r *report.Scenario) {
-		r.Operations += k.messages()
+		r.Operations += n
 		b := r.Burst
-		b.Seconds, b.Throughput, b.Little = float64(rec.Took())/1e9, k.rate, report.Little(k.N, k.rate)
+		b.Seconds, b.Throughput, b.Little = float64(rec.Took())/1e9, rate, report.Little(k.N, rate)
 		b.Series = rec.Series()
 	})
+	turn := func(k *kit) func(n int) (float64, bool) {
+		return func(n int) (float64, bool) {
+			held := int(float64(k.N) * float64(n) / float64(k.messages()))
+			rec, err := k.full(ctx, t, "turns", min(max(held, queueWorkers), k.N), n)
+			if err != nil {
+				return 0, false
+			}
+			return rec.Throughput(), true
+		}
+	}
+	if c, ok := k.CompareRate(ctx, "throughput", n, rate, turn(k), turn(k.beside())); ok {
+		k.rate = min(c.Subject, c.Control)
+		k.Compared("throughput", c)
+	}
 }
 
 // full takes messages from publish to acknowledgement as fast as that goes,
@@ -320,11 +336,7 @@ func (k *kit) full(ctx context.Context, t *testing.T, phase string, n, messages 
 	tr.hold = n / tr.queues
 	rec := measure.NewRecorder(messages)
 	tr.acked = func(id uint64) { rec.Done(int(id), 0) }
-	ok := false
-	k.UnderLoad(func() {
-		ok = k.traffic(ctx, t, phase, tr, func() { rec.Begin(time.Now()) })
-	})
-	if !ok {
+	if !k.traffic(ctx, t, phase, tr, func() { rec.Begin(time.Now()) }) {
 		return nil, errors.New("messages were not handled as they should")
 	}
 	return rec, ctx.Err()
@@ -332,16 +344,17 @@ func (k *kit) full(ctx context.Context, t *testing.T, phase string, n, messages 
 
 func (k *kit) steady(ctx context.Context, t *testing.T) {
 	rate := k.SteadyRate(k.rate)
-	out, latency, series, ok := k.offerSteady(ctx, t, scenario.SteadyCount(k.messages(), rate), rate)
-	if !ok || k.Saturated(out) {
-		return
+	turn := func(k *kit) scenario.SteadyLoad {
+		return func(ctx context.Context, n int, rate float64) (scenario.SteadyTurn, bool) {
+			return k.offerSteady(ctx, t, n, rate)
+		}
 	}
-	k.SteadyResult(out, latency, series)
+	k.CompareSteady(ctx, scenario.SteadyCount(k.messages(), rate), rate, turn(k), turn(k.beside()))
 }
 
 // offerSteady publishes n messages at a rate; a message's latency ends with its
 // acknowledgement.
-func (k *kit) offerSteady(ctx context.Context, t *testing.T, n int, rate float64) (out load.Open, l measure.Latency, series []measure.Bin, ok bool) {
+func (k *kit) offerSteady(ctx context.Context, t *testing.T, n int, rate float64) (turn scenario.SteadyTurn, ok bool) {
 	tr := queueTraffic{queues: min(queueCount, max(k.N, queueWorkers)), n: max(n/queueWorkers, 1) * queueWorkers}
 	rec, due := measure.NewRecorder(tr.n), make([]int64, tr.n)
 	tr.acked = func(id uint64) { rec.Done(int(id), due[id]) }
@@ -354,34 +367,31 @@ func (k *kit) offerSteady(ctx context.Context, t *testing.T, n int, rate float64
 	ctx = stall
 	stall.Watch(book.steps)
 	began, ended := time.Now(), false
-	k.UnderLoad(func() {
-		var consuming sync.WaitGroup
-		consuming.Add(1)
-		go func() {
-			defer consuming.Done()
-			ended = wait.AllWithin(ctx, scenario.Settle, len(consumers), func(w int) { consumers[w].run(ctx, b) })
-		}()
-		out = load.Steady(ctx, load.Plan{Rate: rate, Count: tr.n, Arrivals: k.Run.Settings.Arrivals, Seed: k.Seed, Generators: scenario.Generators, Inline: true},
-			func(began time.Time, _ *load.InFlight) { rec.Begin(began) },
-			func(i int, at int64) {
-				// Workers take turns, so that each generator has some of its own.
-				w, i := i%queueWorkers, i/queueWorkers
-				id := w*tr.each() + i
-				due[id] = at
-				book.publish(ctx, b, uint64(id), tr.queueOf(w, i), body(id))
-			})
-		for q := range tr.queues {
-			book.end(ctx, b, q)
-		}
-		consuming.Wait()
+	var consuming sync.WaitGroup
+	consuming.Go(func() {
+		ended = wait.AllWithin(ctx, scenario.Settle, len(consumers), func(w int) { consumers[w].run(ctx, b) })
 	})
+	turn.Out = load.Steady(ctx, load.Plan{Rate: rate, Count: tr.n, Arrivals: k.Run.Settings.Arrivals, Seed: k.Seed, Generators: scenario.Generators, Inline: true},
+		func(began time.Time, _ *load.InFlight) { rec.Begin(began) },
+		func(i int, at int64) {
+			// Workers take turns, so that each generator has some of its own.
+			w, i := i%queueWorkers, i/queueWorkers
+			id := w*tr.each() + i
+			due[id] = at
+			book.publish(ctx, b, uint64(id), tr.queueOf(w, i), body(id))
+		})
+	for q := range tr.queues {
+		book.end(ctx, b, q)
+	}
+	consuming.Wait()
 	stall.Stop()
 	if !book.finished(ctx, began, ended) {
-		return out, l, nil, false
+		return turn, false
 	}
 	k.close(b)
-	k.Book("steady", book.ledger.Audit(true))
-	return out, rec.Latency(), rec.Series(), !k.Failed()
+	k.book("steady", book.ledger.Audit(true))
+	turn.Rec = rec
+	return turn, !k.Failed()
 }
 
 // explored lets the broker be taken beyond the scenario.
@@ -395,11 +405,11 @@ func (k *kit) explored(t *testing.T) {
 			return rec.Throughput(), nil
 		},
 		Steady: func(ctx context.Context, n int, rate float64) (load.Open, measure.Latency, error) {
-			out, l, _, ok := k.offerSteady(ctx, t, n, rate)
+			turn, ok := k.offerSteady(ctx, t, n, rate)
 			if !ok {
-				return out, l, errors.New("messages were not handled as they should")
+				return turn.Out, measure.Latency{}, errors.New("messages were not handled as they should")
 			}
-			return out, l, ctx.Err()
+			return turn.Out, turn.Rec.Latency(), ctx.Err()
 		},
 	})
 }
