@@ -210,9 +210,9 @@ func (k *kit) power(ctx context.Context, _ *testing.T) {
 		}
 	}
 	var testers []*powercut.Tester[powerProgram, powerFound]
-	for _, models := range [][]crashstates.Model{nil, journals} {
+	for i, models := range [][]crashstates.Model{nil, journals} {
 		t, err := powercut.New(cuts, k.powerSite, powercut.Options{Models: models, States: states / powerPrograms, Seed: k.Seed,
-			Linger: powerLinger, Patience: scenario.Settle})
+			Linger: powerLinger, AfterOpen: i > 0, Patience: scenario.Settle})
 		if err != nil {
 			k.Fail("queueing, power cut: %v", err)
 			return

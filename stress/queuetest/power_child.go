@@ -258,7 +258,7 @@ func (l *powerLook) empty(q, end int) (all, dead []powerMessage, err error) {
 			break
 		}
 		if b, ok := l.b.(Bounded); !ok || !errors.Is(err, b.Full()) {
-			return nil, nil, fmt.Errorf("Publish returned %w", err)
+			return nil, nil, fmt.Errorf("publish returned %w", err)
 		}
 		m, err := take(l.b.Receive, long)
 		if err != nil {

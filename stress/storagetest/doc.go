@@ -38,9 +38,9 @@
 // Which states a file system leaves is a matter of its model: [Ext4], [Ext4Ordered],
 // [XFS], and [POSIX], which promises nothing that the standard does not. By default
 // all four are tried on a store that was opened and closed once before, long
-// ago; one that begins in an empty folder is tried on the first three alone, as many
-// leave it to whoever installs them to see to the names of the first files.
-// [Options.FromNothing] asks for that too.
+// ago. One that begins in an empty folder is tried on the first three alone, and once
+// it is open, as many leave it to whoever installs them to see to the first files.
+// [Options.FromNothing] asks for all of that too.
 //
 // # What it takes
 //

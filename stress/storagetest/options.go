@@ -16,7 +16,8 @@ import (
 type Options struct {
 	// FileSystems are those on which the subject keeps its promise; nil for all.
 	FileSystems []FileSystem
-	// FromNothing has POSIX also tried from an empty folder on.
+	// FromNothing has the power also cut while the subject opens in an empty folder,
+	// and on POSIX as on the others.
 	FromNothing bool
 	// States is how many different states are looked at before the test ends; 0 for
 	// 10,000, or 2,000 with -short.

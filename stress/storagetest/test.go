@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -77,9 +78,9 @@ func try(t *testing.T, op *opener, o Options) (out Outcome) {
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(context.Background(), o.Within)
 	defer cancel()
-	make := func(models []crashstates.Model) *powercut.Tester[program, looked] {
+	make := func(models []crashstates.Model, afterOpen bool) *powercut.Tester[program, looked] {
 		tester, err := powercut.New(kit, site, powercut.Options{Models: models, States: o.States / 8, Seed: o.Seed,
-			Patience: o.Patience, Linger: linger})
+			Patience: o.Patience, Linger: linger, AfterOpen: afterOpen})
 		if err != nil {
 			t.Fatalf("storagetest: %v", err)
 		}
@@ -90,7 +91,7 @@ func try(t *testing.T, op *opener, o Options) (out Outcome) {
 		})
 		return tester
 	}
-	settled := make(models)
+	settled := make(models, false)
 	if from := os.Getenv("STRESS_CUT"); from != "" {
 		f, err := settled.Replay(context.Background(), from)
 		if err != nil {
@@ -109,7 +110,7 @@ func try(t *testing.T, op *opener, o Options) (out Outcome) {
 				named = append(named, m)
 			}
 		}
-		fresh = make(named)
+		fresh = make(named, true)
 	}
 	counts := func() powercut.Counts {
 		if fresh == settled {
@@ -122,6 +123,9 @@ func try(t *testing.T, op *opener, o Options) (out Outcome) {
 	for n := 0; found == nil; n++ {
 		p := draw(random, n, o.Goroutines, op.verbs)
 		tester := settled
+		if p.Fresh && !o.FromNothing && !slices.ContainsFunc(models, func(m crashstates.Model) bool { return m.Journal }) {
+			p.Fresh = false
+		}
 		if p.Fresh {
 			tester = fresh
 		}

@@ -1,6 +1,7 @@
 package powercut
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -83,17 +84,20 @@ func (t *Tester[P, F]) start(environment ...string) (*child, error) {
 	return &child{Process: p, output: output}, nil
 }
 
-// said is the end of what a child has printed.
+// said is what a child has printed of its end, as far as that is short.
 func (c *child) said() string {
 	const most = 400
 	text, err := os.ReadFile(c.output.Name())
 	if err != nil {
 		return ""
 	}
-	for len(text) > most {
-		text = text[len(text)-most:]
+	for _, sign := range []string{"panic: ", "fatal error: ", "unexpected fault address", "SIG"} {
+		if at := bytes.Index(text, []byte(sign)); at >= 0 {
+			text = text[at:]
+			return string(text[:min(most, len(text))])
+		}
 	}
-	return string(text)
+	return string(text[max(len(text)-most, 0):])
 }
 
 // end kills a child whatever it does.

@@ -130,6 +130,8 @@ type Options struct {
 	// States bounds the states that are looked at for one program.
 	States int
 	Seed   uint64
+	// AfterOpen has the power only go once the first operation was called.
+	AfterOpen bool
 	// Linger is how long syncs take at most in programs that are concurrent.
 	Linger time.Duration
 	// Patience is how long a child may take to run a program, or to look.

@@ -203,7 +203,7 @@ func (e *exploration[P, F]) collect() {
 	for _, m := range e.o.Models {
 		a := e.record.Under(m)
 		for cut := range cuts {
-			if heavy && cut < cuts-1 {
+			if heavy && cut < cuts-1 || e.o.AfterOpen && at[cut] == 0 {
 				continue
 			}
 			space := a.At(cut)
