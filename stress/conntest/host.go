@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
-	"runtime/debug"
 	"sync"
 	"testing"
 	"time"
@@ -14,6 +13,7 @@ import (
 	"tensile/stress/internal/pipe"
 	"tensile/stress/internal/proc"
 	"tensile/stress/internal/scenario"
+	"tensile/stress/internal/wait"
 	"tensile/stress/measure"
 )
 
@@ -165,7 +165,7 @@ func (h *hostState) begin() error {
 	}
 	h.pauses = measure.StartPauses()
 	h.reply.Fresh = measure.ReadHolding()
-	rehearse(int(float64(h.N)*h.Goroutines) + ownGoroutines)
+	wait.Rehearse(int(float64(h.N)*h.Goroutines) + ownGoroutines)
 	if _, err := json.Marshal(h.reply); err != nil { // what the encoder learns it keeps too
 		return err
 	}
@@ -210,20 +210,6 @@ func listenTCP() (net.Listener, error) {
 
 // ownGoroutines is more than the kit itself has in a host at any time.
 const ownGoroutines = 200
-
-// rehearse runs n goroutines at once. The runtime keeps the descriptor of a
-// goroutine that has ended, for the next one, and never gives it back: a heap that
-// is to return to its baseline must have them in the baseline.
-func rehearse(n int) {
-	var all sync.WaitGroup
-	end := make(chan struct{})
-	for range n {
-		all.Go(func() { <-end })
-	}
-	close(end)
-	all.Wait()
-	debug.FreeOSMemory()
-}
 
 // dialler opens connections to the server: in memory, or over TCP from as many
 // addresses of the loopback as it takes, of which no two hosts share one.

@@ -1,0 +1,31 @@
+package scenario
+
+import (
+	"context"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+)
+
+// TestPiledUpGoroutinesAreNotKept: a subject starts a goroutine each time, and in
+// one round all of them wait for the processor at once. The descriptors that the
+// runtime keeps then are none of its memory.
+func TestPiledUpGoroutinesAreNotKept(t *testing.T) {
+	const n = 20_000
+	s := &Scenario{violations: make(map[string]int)}
+	assert.True(t, s.Retains(context.Background(), "goroutine", n, 16, func(round int) bool {
+		if round == 0 {
+			return true
+		}
+		var all sync.WaitGroup
+		start := make(chan struct{})
+		for range n {
+			all.Go(func() { <-start })
+		}
+		close(start)
+		all.Wait()
+		return true
+	}))
+	assert.Empty(t, s.violations)
+}
