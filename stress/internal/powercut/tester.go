@@ -86,7 +86,10 @@ func (t *Tester[P, F]) try(ctx context.Context, program P) (*Finding[P, F], Coun
 	if err != nil {
 		return nil, Counts{}, err
 	}
-	record, v, err := t.record(ctx, program, text)
+	record, v, err := t.record(ctx, program, text, false)
+	if v != nil && v.Kind == Hangs { // unless it is the machine that is slow
+		record, v, err = t.record(ctx, program, text, true)
+	}
 	if err != nil {
 		return nil, Counts{}, err
 	}
@@ -108,8 +111,9 @@ func (t *Tester[P, F]) try(ctx context.Context, program P) (*Finding[P, F], Coun
 	return f, counts, err
 }
 
-// record has a child run a program and writes down what it does.
-func (t *Tester[P, F]) record(ctx context.Context, p P, program json.RawMessage) (*crashstates.Record, *Violation, error) {
+// record has a child run a program and writes down what it does. A violation says
+// that the child could not.
+func (t *Tester[P, F]) record(ctx context.Context, p P, program json.RawMessage, patient bool) (*crashstates.Record, *Violation, error) {
 	dir, err := t.folder()
 	if err != nil {
 		return nil, nil, err
@@ -121,12 +125,20 @@ func (t *Tester[P, F]) record(ctx context.Context, p P, program json.RawMessage)
 	}
 	defer c.end()
 	if t.kit.Prepare != nil {
-		if err := t.ask(ctx, c, request{Op: askPrepare, Dir: dir, Program: program}, nil); err != nil {
+		err := t.ask(ctx, c, request{Op: askPrepare, Dir: dir, Program: program, Patient: patient}, nil)
+		if ctx.Err() != nil {
+			return nil, nil, context.Cause(ctx)
+		}
+		if err != nil {
 			return new(crashstates.Record), c.violation(err), nil
 		}
 	}
 	var descriptor int
-	if err := t.ask(ctx, c, request{Op: askEnter}, &descriptor); err != nil {
+	if err := t.ask(ctx, c, request{Op: askEnter}, &descriptor); ctx.Err() != nil {
+		return nil, nil, context.Cause(ctx)
+	} else if errors.Is(err, errLate) {
+		return nil, nil, err
+	} else if err != nil {
 		return nil, nil, fmt.Errorf("%w: %w", ErrUnsupported, err)
 	}
 	var o recorder.Options
@@ -137,9 +149,12 @@ func (t *Tester[P, F]) record(ctx context.Context, p P, program json.RawMessage)
 	if err != nil {
 		return nil, nil, err
 	}
-	ran := t.ask(ctx, c, request{Op: askRun, Dir: dir, Program: program}, nil)
+	ran := t.ask(ctx, c, request{Op: askRun, Dir: dir, Program: program, Patient: patient}, nil)
 	c.Kill() // what it has done is done
 	record, err := r.Wait()
+	if ctx.Err() != nil {
+		return nil, nil, context.Cause(ctx)
+	}
 	if err == nil && ran != nil {
 		return record, c.violation(ran), nil
 	}
