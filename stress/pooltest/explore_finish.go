@@ -3,6 +3,7 @@ package pooltest
 import (
 	"context"
 	"fmt"
+	"time"
 )
 
 // Finish gives everything back, takes the pool as a whole, and closes it.
@@ -62,6 +63,10 @@ const mostRounds = 24
 // wait up to the bound, one leave and another take its place, and all be served in
 // order.
 func (m *model) whole() {
+	if m.cfg.MaxIdleTime > 0 || m.cfg.MaxLifetime > 0 || m.cfg.Check != nil {
+		m.Step(fmt.Sprintf("%v pass", lateness*exploredLifetime))
+		time.Sleep(lateness * exploredLifetime)
+	}
 	m.Step(fmt.Sprintf("%d callers Acquire and hold", m.cfg.Size))
 	for round := 0; m.lent() < m.cfg.Size; round++ {
 		if round == mostRounds {

@@ -13,7 +13,7 @@ import (
 
 // caller makes a caller who has not called yet.
 func (m *model) caller(ctx context.Context, cancel context.CancelFunc) *caller {
-	c := &caller{name: callerName(len(m.callers)), ctx: ctx, cancel: cancel, stage: m.stage}
+	c := &caller{name: callerName(len(m.callers)), ctx: ctx, cancel: cancel}
 	m.callers = append(m.callers, c)
 	return c
 }
@@ -53,7 +53,7 @@ func (c *caller) over() bool {
 func (m *model) acquire(c *caller) bool {
 	m.mu.Lock()
 	m.moves++
-	c.asked, c.late = time.Now(), m.closed
+	c.asked, c.stage, c.late = time.Now(), m.stage, m.closed
 	if m.overflow != nil {
 		now := m.in(waiting)
 		for _, other := range now {

@@ -12,6 +12,7 @@ import (
 // Events that operations of a pool can meet.
 const (
 	failedDial     = "dial fails"
+	slowDialling   = "dial hangs"
 	deadDial       = "dial leads to a dead peer"
 	lateDial       = "dial arrives when its caller has left"
 	dialAfterClose = "dial arrives after Close"
@@ -22,6 +23,9 @@ const (
 	failedCheck    = "check fails"
 	limitPassed    = "limit in time passes"
 )
+
+// inLine is the operation of several callers who come one after the other.
+const inLine = "line"
 
 // vocabulary is what programs for a pool are made of.
 func vocabulary(open func(testing.TB, Config) Pool) *programs.Vocabulary[*model] {
@@ -34,20 +38,25 @@ func vocabulary(open func(testing.TB, Config) Pool) *programs.Vocabulary[*model]
 			{Name: "Acquire within", Weight: 3, Begin: (*model).beginAcquireWithin},
 			{Name: "Acquire and Release", Weight: 3, Begin: (*model).beginVisit},
 			{Name: "Release and Acquire", Weight: 3, Begin: (*model).beginReturn},
-			{Name: "line", Weight: 3, Begin: (*model).beginLine},
+			{Name: inLine, Weight: 3, Begin: (*model).beginLine},
+			{Name: "Release, later Acquire", Weight: 4, Begin: (*model).beginReturnLater},
 			{Name: "Discard", Weight: 3, Begin: (*model).beginDiscard},
-			{Name: "use", Weight: 1, Begin: (*model).beginUse},
+			{Name: "use", Weight: 4, Begin: (*model).beginUse},
 			{Name: "leave", Weight: 6, Begin: (*model).beginLeave},
-			{Name: "Close", Weight: 1, Begin: (*model).beginClose},
+			{Name: "Close", Weight: 3, Begin: (*model).beginClose},
 			{Name: "dials fail", Weight: 2, Begin: (*model).beginDialsFail},
-			{Name: "next dials", Weight: 4, Begin: (*model).beginNextDials},
-			{Name: "dials go on", Weight: 3, Begin: (*model).beginTell},
+			{Name: "next dials", Weight: 4, Instant: true, Begin: (*model).beginNextDials},
+			{Name: "dials go on", Weight: 6, Begin: (*model).beginTell},
 			{Name: "die", Weight: 2, Begin: (*model).beginDie},
-			{Name: "unhealthy", Weight: 2, Begin: (*model).beginUnhealthy},
-			{Name: "time passes", Weight: 2, Begin: (*model).beginTime},
+			{Name: "unhealthy", Weight: 6, Instant: true, Begin: (*model).beginUnhealthy},
+			{Name: "time passes", Weight: 4, Begin: (*model).beginTime},
 		},
-		Events: []string{failedDial, deadDial, lateDial, dialAfterClose, abandoned, leaves, dies, slowCheck, failedCheck,
+		Events: []string{failedDial, slowDialling, deadDial, lateDial, dialAfterClose, abandoned, leaves, dies, slowCheck, failedCheck,
 			limitPassed},
+		Apart: []programs.Pair{
+			{"Close", "Close"},     // there is one in a program
+			{"Close", limitPassed}, // a pool that closes has its own reason
+		},
 	}
 }
 
@@ -145,6 +154,30 @@ func (m *model) beginReturn(choice int) *programs.Act {
 		}}
 }
 
+// beginReturnLater gives back, and acquires when time has passed: near a limit, if
+// there is one.
+func (m *model) beginReturnLater(choice int) *programs.Act {
+	c := m.pick(choice)
+	if c == nil {
+		return nil
+	}
+	d := passing[choice%len(passing)]
+	next := m.caller(context.Background(), func() {})
+	acquires := func() programs.Next {
+		m.acquire(next)
+		return nil
+	}
+	waits := func() programs.Next {
+		m.busy(func() { time.Sleep(d) })
+		return acquires
+	}
+	return &programs.Act{Text: fmt.Sprintf("%s: Release, and %v later as %s Acquire", c.name, d, next.name), Result: next.is,
+		Do: func() programs.Next {
+			m.giveBack(c, false)
+			return waits
+		}}
+}
+
 // beginLine has several come one after the other.
 func (m *model) beginLine(choice int) *programs.Act {
 	first := m.caller(context.WithCancel(context.Background()))
@@ -162,11 +195,11 @@ func (m *model) beginLine(choice int) *programs.Act {
 		last = m.caller(context.WithCancel(context.Background()))
 		c := last
 		m.mu.Unlock()
-		go m.acquire(c)
+		go m.During(inLine, func() { m.acquire(c) })
 		return next
 	}
 	act.Do = func() programs.Next {
-		go m.acquire(first)
+		go m.During(inLine, func() { m.acquire(first) })
 		return next
 	}
 	return act
@@ -245,11 +278,12 @@ func (m *model) visit() {
 	}
 }
 
+// dialPlans are how dials go; those that hang are what most events need.
 var dialPlans = [...]struct {
 	plan dialPlan
 	text string
-}{{dialFails, "fail"}, {dialSlow, "are slow"}, {dialHangs, "hang"}, {dialLate, "hang, and heed no context"},
-	{dialDead, "lead to a dead peer"}}
+}{{dialFails, "fail"}, {dialHangs, "hang"}, {dialLate, "hang, and heed no context"}, {dialDead, "lead to a dead peer"},
+	{dialSlow, "are slow"}, {dialHangs, "hang"}, {dialLate, "hang, and heed no context"}}
 
 // beginNextDials says how the next dials go.
 func (m *model) beginNextDials(choice int) *programs.Act {
@@ -257,7 +291,7 @@ func (m *model) beginNextDials(choice int) *programs.Act {
 	for range n {
 		m.plans = append(m.plans, kind.plan)
 	}
-	return &programs.Act{Text: fmt.Sprintf("the next %d dials %s", n, kind.text), Do: func() programs.Next { return nil }}
+	return &programs.Act{Text: fmt.Sprintf("the next %d dials %s", n, kind.text)}
 }
 
 // beginTell has dials and checks that hang go on.
@@ -298,12 +332,12 @@ func (m *model) beginUnhealthy(choice int) *programs.Act {
 	}
 	if choice%2 == 1 {
 		m.hangs = 1 + choice/2%2
-		return &programs.Act{Text: fmt.Sprintf("the next %d checks hang", m.hangs), Do: func() programs.Next { return nil }}
+		return &programs.Act{Text: fmt.Sprintf("the next %d checks hang", m.hangs)}
 	}
 	for _, w := range m.wires {
 		w.sick = !w.closed
 	}
-	return &programs.Act{Text: "checks of what is open will fail", Do: func() programs.Next { return nil }}
+	return &programs.Act{Text: "checks of what is open will fail"}
 }
 
 // passing are how long time passes: short of a limit, at it, past what is given to

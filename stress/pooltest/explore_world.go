@@ -117,7 +117,7 @@ var (
 const (
 	exploredIdle     = 2 * time.Second
 	exploredLifetime = 3 * time.Second
-	exploredCheck    = 2 * time.Second
+	exploredCheck    = 500 * time.Millisecond
 	lateness         = 2 // times the limit
 	slowDial         = 10 * time.Millisecond
 )
@@ -129,7 +129,7 @@ var sizes = [...]int{1, 1, 2, 2, 8}
 func newModel(p *programs.Program, tb testing.TB, open func(testing.TB, Config) Pool) *model {
 	m := &model{Program: p}
 	m.cfg = Config{Size: sizes[p.Draw(len(sizes))], MaxWaiters: p.Draw(4)}
-	if limits := p.Draw(16); limits < 8 {
+	if limits := p.Draw(10); limits < 8 {
 		if limits&1 != 0 {
 			m.cfg.MaxIdleTime = exploredIdle
 		}
@@ -226,7 +226,9 @@ func (m *model) wait(ctx context.Context, plan dialPlan) error {
 	case dialSlow:
 		time.Sleep(slowDial)
 	case dialHangs, dialLate:
-		return m.hang(ctx, plan == dialLate, &m.dials)
+		var err error
+		m.During(slowDialling, func() { err = m.hang(ctx, plan == dialLate, &m.dials) })
+		return err
 	}
 	return ctx.Err()
 }
@@ -293,8 +295,9 @@ func (m *model) check(ctx context.Context, c net.Conn) error {
 	}
 	m.mu.Unlock()
 	if hangs {
-		m.Event(slowCheck)
-		if err := m.hang(ctx, false, &m.checks); err != nil {
+		var err error
+		m.During(slowCheck, func() { err = m.hang(ctx, false, &m.checks) })
+		if err != nil {
 			return err
 		}
 	}

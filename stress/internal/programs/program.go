@@ -2,6 +2,7 @@ package programs
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"tensile/stress/explore"
@@ -16,6 +17,7 @@ type Program struct {
 	lines  []line
 	stages int
 	active []int  // acts under way, by word
+	seen   []bool // words of this stage: acts under way in it, and events
 	met    []bool // pairs of words
 	shown  map[string]bool
 }
@@ -33,7 +35,8 @@ type pending struct {
 }
 
 func newProgram(e *explore.Run, w *words) *Program {
-	p := &Program{Run: e, words: w, active: make([]int, len(w.names)), met: make([]bool, len(w.pairs))}
+	p := &Program{Run: e, words: w, active: make([]int, len(w.names)), seen: make([]bool, len(w.names)),
+		met: make([]bool, len(w.pairs))}
 	e.Describe(p.String)
 	return p
 }
@@ -47,6 +50,11 @@ func (p *Program) stage(acts []pending, rest func()) {
 		l.acts = append(l.acts, a.Act)
 	}
 	p.lines = append(p.lines, l)
+	acts = slices.DeleteFunc(acts, func(a pending) bool { return a.Do == nil })
+	if len(acts) == 0 {
+		return
+	}
+	defer p.meet()
 	nexts := make([]Next, len(acts))
 	for i, a := range acts {
 		p.Go(p.words.names[a.op], func() {
@@ -79,8 +87,13 @@ func (p *Program) Step(text string) {
 func (p *Program) begin(word int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.meet(word)
+	for other, n := range p.active {
+		if n > 0 && min(word, other) < p.words.ops {
+			p.met[p.words.pair(word, other)] = true
+		}
+	}
 	p.active[word]++
+	p.seen[word] = true
 }
 
 func (p *Program) end(word int) {
@@ -89,20 +102,36 @@ func (p *Program) end(word int) {
 	p.active[word]--
 }
 
-// meet notes that a word met the acts that are under way.
-func (p *Program) meet(word int) {
-	for other, n := range p.active[:p.words.ops] {
-		if n > 0 {
-			p.met[p.words.pair(word, other)] = true
-		}
-	}
-}
-
-// Event notes that one of the vocabulary's events has happened.
+// Event notes that one of the vocabulary's events has happened: it meets the acts
+// that are under way in this stage.
 func (p *Program) Event(name string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.meet(p.words.index[name])
+	p.seen[p.words.index[name]] = true
+}
+
+// During is an event, or an operation, that lasts as long as f does.
+func (p *Program) During(name string, f func()) {
+	word := p.words.index[name]
+	p.begin(word)
+	defer p.end(word)
+	f()
+}
+
+// meet notes which acts of the stage that is over met which of its events.
+func (p *Program) meet() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for event := p.words.ops; event < len(p.seen); event++ {
+		for op := range p.words.ops {
+			if p.seen[event] && p.seen[op] {
+				p.met[p.words.pair(op, event)] = true
+			}
+		}
+	}
+	for word := range p.seen {
+		p.seen[word] = p.active[word] > 0
+	}
 }
 
 // Tried notes that a promise was put to the test.

@@ -76,7 +76,7 @@ func TestFindsWhatOverlaps(t *testing.T) {
 	f := try(t, counters(false)).Failure
 	require.NotNil(t, f)
 	assert.Contains(t, f.Sentence, "counted: ")
-	assert.Contains(t, f.Program, "   1  add  |  add")
+	assert.Contains(t, f.Program, "add  |  add")
 	assert.NotContains(t, f.Program, "wait", "it is shrunk")
 }
 
@@ -86,7 +86,7 @@ func TestCountsWhatWasReached(t *testing.T) {
 	require.Nil(t, out.Failure)
 	c := v.Coverage(out.Counts)
 	assert.Equal(t, []string{"wait + nothing"}, c.Never)
-	assert.Equal(t, "pairs that overlapped: 5 of 6; never: wait + nothing", c.String())
+	assert.Equal(t, "pairs that met: 5 of 6; never: wait + nothing", c.String())
 	assert.InDelta(t, out.Schedules, c.Promises["counted"], 50, "all but those without a stage")
 }
 

@@ -36,6 +36,9 @@ type Op[W World] struct {
 	Name   string
 	Weight int  // how often it is drawn, compared with others
 	Always bool // part of every program's vocabulary
+	// Instant is an operation that is over when Begin returns, before its stage: it
+	// changes how a seam will behave, and meets nothing itself.
+	Instant bool
 	// Begin picks, at rest, what the operation is applied to, by a number from 0.
 	// It returns nil if there is nothing to apply it to.
 	Begin func(w W, choice int) *Act
@@ -44,7 +47,7 @@ type Op[W World] struct {
 // Act is an operation about to be done.
 type Act struct {
 	Text string // as a failing program shows it
-	// Do is called beside the other acts of the stage, and, if it returns another
+	// Do, if it is not nil, is called beside the other acts of the stage, and, if it returns another
 	// function, that one when all has come to rest, and so on.
 	Do func() Next
 	// Result, if it is not nil, says what came of it.
@@ -62,7 +65,7 @@ const (
 
 // beside are how many acts a stage may have. Each but the first is there in one of
 // so many stages.
-var beside = [...]int{1, 2, 4, 10}
+var beside = [...]int{1, 2, 3, 6}
 
 // Body is the function to explore: a program of up to mostStages stages.
 func (v *Vocabulary[W]) Body(t *testing.T) func(*explore.Run) {
