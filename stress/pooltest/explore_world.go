@@ -298,6 +298,7 @@ func (m *model) check(ctx context.Context, c net.Conn) error {
 		var err error
 		m.During(slowCheck, func() { err = m.hang(ctx, false, &m.checks) })
 		if err != nil {
+			w.condemn()
 			return err
 		}
 	}
@@ -344,6 +345,15 @@ func (w *wire) answer() {
 		if _, err := w.peer.Write(f[:]); err != nil {
 			return
 		}
+	}
+}
+
+// condemn gives the pool a reason to close the connection.
+func (w *wire) condemn() {
+	if w != nil {
+		w.m.mu.Lock()
+		w.sick = true
+		w.m.mu.Unlock()
 	}
 }
 
