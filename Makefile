@@ -1,4 +1,4 @@
-.PHONY: stress quick bench peers museum explore-bench nats fleet picture test race lint
+.PHONY: stress quick bench peers museum durability explore-bench nats fleet picture test race lint
 
 stress: ## every scenario there is, at N = 100,000
 	go test -count=1 -run Stress ./...
@@ -15,6 +15,9 @@ peers: ## ours beside others, into docs/PEERS.md; downloads the others
 
 museum: ## real bugs of real libraries; downloads them
 	go -C stress/museum test -count=1 -v -run Museum .
+
+durability: ## embedded stores and logs, and JetStream, through power cuts; downloads them
+	go -C stress/durability test -count=1 -v -timeout 60m .
 
 explore-bench: ## how soon explore finds bugs that are known, and whether it accuses sound twins; downloads those of the museum
 	go run ./stress/explorebench
