@@ -9,6 +9,9 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"tensile/stress/measure"
+	"tensile/stress/validate"
 )
 
 func TestSummary(t *testing.T) {
@@ -63,4 +66,26 @@ func TestAppendSummary(t *testing.T) {
 	assert.True(t, strings.HasSuffix(text, "<!-- end of the stress run -->\n"))
 
 	assert.Error(t, AppendSummary(filepath.Join(path, "no folder"), one))
+}
+
+func TestTheTableSaysWhatWasNotJudged(t *testing.T) {
+	slow := measure.ComparePairs([]measure.Pair{{Subject: 38_540, Control: 41_000}})
+	list := validate.NewChecklist(validate.Of(validate.Balancing))
+	for _, c := range validate.Of(validate.Balancing) {
+		list.Measure(c.ID, c.Target, validate.Conditions{Scale: validate.BaseScale, Share: 1})
+	}
+	r := &Run{Environment: measure.Environment{Scale: validate.BaseScale}, Scenarios: []*Scenario{{ID: validate.Balancing, State: Passed, Checks: list.Checks()}, {ID: validate.Pooling, State: NotRun}}}
+	Derive(r)
+	var table strings.Builder
+	WriteTable(&table, r)
+	assert.NotContains(t, table.String(), "not judged")
+	assert.Contains(t, table.String(), "\npassed, 1 of 6 criteria measured\n")
+
+	list.Compare("balancing.throughput", slow)
+	r.Scenarios[0].Checks = list.Checks()
+	Derive(r)
+	table.Reset()
+	WriteTable(&table, r)
+	assert.Contains(t, table.String(), "not judged: balancing.throughput: this machine: the control does 41,000 ops/s where 50,000 are asked; the subject does 0.94 of the control\n"+
+		"passed, 0 of 6 criteria measured\n")
 }

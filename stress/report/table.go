@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -100,4 +101,55 @@ func WriteTable(w io.Writer, r *Run) {
 	if c := r.Comparison; c != nil {
 		fmt.Fprintf(w, "beside %s\n", c.sentence())
 	}
+	if line := r.notJudged(); line != "" {
+		fmt.Fprintln(w, line)
+	}
+	fmt.Fprintln(w, r.outcome())
+}
+
+// notJudged says which checks of the scenarios that ran have no verdict, and why the
+// first has none; "" if all have one.
+func (r *Run) notJudged() string {
+	const named = 6
+	var ids []string
+	why := ""
+	for _, s := range r.Scenarios {
+		if s.State == NotRun {
+			continue
+		}
+		for _, c := range s.Checks {
+			if c.Kind != validate.Must || c.Verdict != validate.NotMeasured {
+				continue
+			}
+			ids = append(ids, c.ID)
+			if why == "" && c.Note != "" {
+				why = c.ID + ": " + c.Note
+			}
+		}
+	}
+	if len(ids) == 0 {
+		return ""
+	}
+	if len(ids) == 1 {
+		return "not judged: " + cmp.Or(why, ids[0])
+	}
+	list := strings.Join(ids[:min(len(ids), named)], ", ")
+	if more := len(ids) - named; more > 0 {
+		list += fmt.Sprintf(" and %d more", more)
+	}
+	if why != "" {
+		list += "; " + why
+	}
+	return "not judged: " + list
+}
+
+// outcome is the state of a run, and how many of the criteria say so.
+func (r *Run) outcome() string {
+	measured := 0
+	for _, a := range r.Acceptance {
+		if a.Verdict == validate.Passed || a.Verdict == validate.Failed {
+			measured++
+		}
+	}
+	return fmt.Sprintf("%s, %d of %d criteria measured", r.State, measured, len(r.Acceptance))
 }
