@@ -184,6 +184,46 @@ func TestPlainMemory(t *testing.T) {
 	assert.Contains(t, out.Failure.Columns, "~ preempted before write explore_test.go:")
 }
 
+// pair is several words long, and has a method of the value.
+type pair struct{ a, b []int }
+
+func (p pair) sum(n int) int { return len(p.a) + len(p.b) + n }
+
+type summing interface{ sum(n int) int }
+
+//go:noinline
+func deep(n int, p summing) int {
+	if n > 0 {
+		return deep(n-1, p)
+	}
+	return p.sum(1)
+}
+
+//go:noinline
+func dirty(n int) (sum int) {
+	var small [16]int
+	for i := range small {
+		small[i] = 1
+	}
+	if n > 0 {
+		sum = dirty(n - 1)
+	}
+	return sum + small[n%16]
+}
+
+// TestPlainMemoryOfACopy: where a method of a value is called by way of a pointer,
+// the value is read before there is the copy, and the stack may grow just then.
+func TestPlainMemoryOfACopy(t *testing.T) {
+	Test(t, func(e *Run) {
+		p := &pair{make([]int, 1), make([]int, 2)}
+		for depth := range 40 {
+			e.Go("dirty", func() { dirty(6) })
+			e.Go("reader", func() { e.Check(deep(depth, p) == 4, "the sum is wrong") })
+		}
+		e.Wait()
+	}, Memory(), Schedules(100))
+}
+
 func TestAProcessThatDiesIsReported(t *testing.T) {
 	out := try(t, func(e *Run) {
 		var n atomic.Int64
