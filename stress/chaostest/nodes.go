@@ -440,8 +440,8 @@ func (e *episode) strike() (undo func() error, err error) {
 			return err
 		}, nil
 	case Pause:
-		e.struck(e.Signal(e.victim, syscall.SIGSTOP, nodes.Stopped))
-		return func() error { e.Signal(e.victim, syscall.SIGCONT, nodes.Running); return nil }, nil
+		e.struck(e.Signal(e.victim, proc.Stop, nodes.Stopped))
+		return func() error { e.Signal(e.victim, proc.Continue, nodes.Running); return nil }, nil
 	}
 	// Datagrams do not go through the links.
 	if err := e.mute(ctx, e.fault == Partition || e.fault == Cut, e.fault == Partition); err != nil {

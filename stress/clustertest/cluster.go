@@ -213,7 +213,7 @@ func (k *kit) hangs(ctx context.Context, rounds int, while string) (took []float
 	for range rounds {
 		name := k.victim()
 		survivors := nodes.Others(k.Names(), name)
-		began := k.Signal(name, syscall.SIGSTOP, nodes.Stopped)
+		began := k.Signal(name, proc.Stop, nodes.Stopped)
 		wrong := k.Lists(ctx, survivors, []string{name}, node.Failed, "")
 		d := time.Since(began)
 		if wrong == "" {
@@ -222,7 +222,7 @@ func (k *kit) hangs(ctx context.Context, rounds int, while string) (took []float
 		} else {
 			k.Violate("hung", "%s was stopped%s, and %s", name, while, wrong)
 		}
-		k.Signal(name, syscall.SIGCONT, nodes.Running)
+		k.Signal(name, proc.Continue, nodes.Running)
 		wrong = k.Lists(ctx, survivors, []string{name}, node.Alive)
 		if wrong == "" {
 			wrong = k.Lists(ctx, []string{name}, survivors, node.Alive)

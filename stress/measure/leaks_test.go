@@ -108,25 +108,6 @@ func TestManyLeakedGoroutines(t *testing.T) {
 	assert.True(t, b.Leaks(t.Context()).None())
 }
 
-// TestGoroutineLeakedInASystemCall, where goleak does not look.
-func TestGoroutineLeakedInASystemCall(t *testing.T) {
-	var pipe [2]int
-	require.NoError(t, syscall.Pipe(pipe[:]))
-	b := TakeBaseline()
-	entered := make(chan struct{})
-	go func() {
-		close(entered)
-		_, _ = syscall.Read(pipe[0], make([]byte, 1))
-	}()
-	<-entered
-	l := leaks(t, b)
-	assert.Equal(t, 1, l.Goroutines)
-	assert.Contains(t, l.String(), "TestGoroutineLeakedInASystemCall")
-	require.NoError(t, syscall.Close(pipe[1]))
-	assert.True(t, b.Leaks(t.Context()).None())
-	require.NoError(t, syscall.Close(pipe[0]))
-}
-
 func TestLeakedDescriptorIsFoundAndNamed(t *testing.T) {
 	if descriptors() == nil {
 		t.Skip("this system does not show descriptors")

@@ -8,7 +8,6 @@ import (
 	"os"
 	"slices"
 	"sync"
-	"syscall"
 	"time"
 
 	"tensile/stress/internal/links"
@@ -135,9 +134,9 @@ func (n *sessionNode) pause(stop bool) error {
 	}
 	n.paused = stop
 	if stop {
-		return n.process.Signal(syscall.SIGSTOP)
+		return n.process.Signal(proc.Stop)
 	}
-	return n.process.Signal(syscall.SIGCONT)
+	return n.process.Signal(proc.Continue)
 }
 
 // ask has the node carry out a command.

@@ -499,7 +499,7 @@ func (k *kit) isolation(ctx context.Context) (p isolated, ok bool) {
 	}
 	var floods map[string]nodes.Flooding
 	k.UnderLoad(func() {
-		k.Signal(victim, syscall.SIGSTOP, nodes.Stopped)
+		k.Signal(victim, proc.Stop, nodes.Stopped)
 		var flooded sync.WaitGroup
 		flooded.Go(func() { floods = k.flood(ctx, rest, victim, stop) })
 		p.during, _ = k.light(ctx, "while a node was stopped", rest, stop)
@@ -509,7 +509,7 @@ func (k *kit) isolation(ctx context.Context) (p isolated, ok bool) {
 	for _, name := range rest {
 		k.judgeFlood(name, victim, floods[name])
 	}
-	k.Signal(victim, syscall.SIGCONT, nodes.Running)
+	k.Signal(victim, proc.Continue, nodes.Running)
 	if wrong := k.callable(ctx, rest, victim); wrong != "" {
 		k.Violate("isolation", "%s was continued, and %s", victim, wrong)
 	}

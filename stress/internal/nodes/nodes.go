@@ -281,14 +281,18 @@ func (k *Nodes) Event(kind report.EventKind, target, what string) {
 	})
 }
 
+var signalNames = map[syscall.Signal]string{
+	syscall.SIGKILL: "SIGKILL", proc.Stop: "SIGSTOP", proc.Continue: "SIGCONT",
+}
+
 // Signal sends a signal to a node, after truth has been set.
 func (k *Nodes) Signal(name string, s syscall.Signal, t Truth) time.Time {
 	kind := report.Fault
-	if s == syscall.SIGCONT {
+	if s == proc.Continue {
 		kind = report.Undone
 	}
 	k.Set(name, t)
-	k.Event(kind, name, map[syscall.Signal]string{syscall.SIGKILL: "SIGKILL", syscall.SIGSTOP: "SIGSTOP", syscall.SIGCONT: "SIGCONT"}[s])
+	k.Event(kind, name, map[syscall.Signal]string{syscall.SIGKILL: "SIGKILL", proc.Stop: "SIGSTOP", proc.Continue: "SIGCONT"}[s])
 	k.Mu.Lock()
 	p := k.all[name].process
 	k.Mu.Unlock()

@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -125,7 +124,7 @@ func TestKilledWhileStopped(t *testing.T) {
 	}
 	p, err := site.Start("hello", proc.Options{Output: devNull(t)})
 	require.NoError(t, err)
-	require.NoError(t, p.Signal(syscall.SIGSTOP))
+	require.NoError(t, p.Signal(proc.Stop))
 	waiting := make(chan error)
 	go func() { waiting <- p.Ask(t.Context(), "this", nil) }()
 	p.Kill()
@@ -171,7 +170,9 @@ func TestAProgramOfAChildOutlivesIt(t *testing.T) {
 			require.NoError(t, err)
 			var pid int
 			require.NoError(t, child.Ask(t.Context(), nil, &pid))
-			t.Cleanup(func() { _ = syscall.Kill(pid, syscall.SIGKILL) })
+			program, err := os.FindProcess(pid)
+			require.NoError(t, err)
+			t.Cleanup(func() { _ = program.Kill() })
 			files, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
 			require.NoError(t, err)
 			inherited := 0

@@ -203,7 +203,7 @@ func (p *Process) forget(id uint64) {
 // Pid is the process number of the child.
 func (p *Process) Pid() int { return p.cmd.Process.Pid }
 
-// Signal sends a signal, such as SIGKILL, SIGSTOP or SIGCONT.
+// Signal sends a signal, such as SIGKILL, Stop or Continue.
 func (p *Process) Signal(s os.Signal) error { return p.wrap(p.cmd.Process.Signal(s)) }
 
 // Ended is closed once the child has ended, was reaped, and all it had said
