@@ -63,6 +63,23 @@ func TestPlantedChaosNodes(t *testing.T) {
 	}, "STRESS_PATIENCE=6s", whole)
 }
 
+// The parts of the scenario, each with the fault that is planted.
+
+func TestChaosOfWorkers(t *testing.T) {
+	skipUnlessPlanted(t)
+	chaostest.TestChaos(t, chaostest.Subjects{Workers: openFaultyWorkers})
+}
+
+func TestChaosOfEngine(t *testing.T) {
+	skipUnlessPlanted(t)
+	chaostest.TestChaos(t, chaostest.Subjects{Engine: func(testing.TB) chaostest.Engine { return faultyEngine{} }})
+}
+
+func TestChaosOfNodes(t *testing.T) {
+	skipUnlessPlanted(t)
+	chaostest.TestChaos(t, chaostest.Subjects{Engine: openEngine, Nodes: startShakyNode, Links: openFaultyLinks})
+}
+
 // faultyWorkers are sound workers with a fault on top.
 type faultyWorkers struct {
 	subjectWorkers
@@ -73,8 +90,15 @@ type faultyWorkers struct {
 	all                sync.RWMutex      // held by what holds up everybody
 }
 
-func plantInWorkers(w subjectWorkers) chaostest.Workers {
-	return &faultyWorkers{subjectWorkers: w, mute: make(map[int]time.Time)}
+func openFaultyWorkers(tb testing.TB, cfg chaostest.WorkersConfig) chaostest.Workers {
+	switch planted {
+	case "restarts a crash loop for ever":
+		cfg.Restarts = 1 << 30
+	case "waits for ever for one that hangs":
+		cfg.Hung = 0
+	}
+	sound := openWorkers(tb, cfg).(subjectWorkers)
+	return &faultyWorkers{subjectWorkers: sound, mute: make(map[int]time.Time)}
 }
 
 var errMute = errors.New("does not serve")
@@ -238,6 +262,30 @@ func (f faultyEngine) unguarded(ctx context.Context, bound int, steps []chaostes
 	return f.subjectEngine.Run(ctx, max(bound, len(allowed)), allowed, world)
 }
 
+// faultyLinks are sound links with a fault on top.
+type faultyLinks struct{ chaostest.Links }
+
+func openFaultyLinks(tb testing.TB, cfg chaostest.LinksConfig) chaostest.Links {
+	if planted == "does not delay" {
+		cfg.Delay = time.Microsecond
+	}
+	return faultyLinks{openLinks(tb, cfg)}
+}
+
+func (l faultyLinks) Inject(fault, node string) (func() error, error) {
+	nothing := func() error { return nil }
+	switch planted {
+	case "cuts nothing":
+		return nothing, nil
+	case "does not heal":
+		_, err := l.Links.Inject(fault, node)
+		return nothing, err
+	case "fails to strike":
+		return nil, errMute
+	}
+	return l.Links.Inject(fault, node)
+}
+
 // shakyNode is a sound node with a fault on top, for the chaos kit.
 type shakyNode struct {
 	node.Node
@@ -247,8 +295,8 @@ type shakyNode struct {
 	last   []byte
 }
 
-func startShakyNode(_ testing.TB, cfg node.Config) (node.Node, error) {
-	n, err := startSubject(cfg)
+func startShakyNode(tb testing.TB, cfg node.Config) (node.Node, error) {
+	n, err := startNode(tb, cfg)
 	if err != nil {
 		return nil, err
 	}

@@ -3,7 +3,6 @@ package stress_test
 import (
 	"context"
 	"testing"
-	"time"
 
 	"tensile/chaos"
 	"tensile/stress/chaostest"
@@ -13,33 +12,12 @@ func TestStressChaos(t *testing.T) {
 	chaostest.TestChaos(t, chaostest.Subjects{Workers: openWorkers, Engine: openEngine, Nodes: startNode, Links: openLinks})
 }
 
-// Parts of the scenario, for planted bugs alone.
-
-func TestChaosOfWorkers(t *testing.T) { part(t, chaostest.Subjects{Workers: openWorkers}) }
-func TestChaosOfEngine(t *testing.T)  { part(t, chaostest.Subjects{Engine: openEngine}) }
-func TestChaosOfNodes(t *testing.T) {
-	part(t, chaostest.Subjects{Engine: func(testing.TB) chaostest.Engine { return subjectEngine{} }, Nodes: startShakyNode, Links: openLinks})
-}
-
-func part(t *testing.T, subjects chaostest.Subjects) {
-	if planted == "" {
-		t.Skip("TestStressChaos has it")
-	}
-	chaostest.TestChaos(t, subjects)
-}
-
 func BenchmarkWorkers(b *testing.B) { chaostest.BenchmarkWorkers(b, openWorkers) }
 
 // subjectWorkers is chaos.Workers behind the interface of the kit.
 type subjectWorkers struct{ *chaos.Workers[uint64] }
 
 func openWorkers(tb testing.TB, cfg chaostest.WorkersConfig) chaostest.Workers {
-	switch planted {
-	case "restarts a crash loop for ever":
-		cfg.Restarts = 1 << 30
-	case "waits for ever for one that hangs":
-		cfg.Hung = 0
-	}
 	w, err := chaos.NewWorkers(chaos.WorkersConfig[uint64]{
 		Workers: cfg.Workers, Restarts: cfg.Restarts, Within: cfg.Within, Hung: cfg.Hung,
 		Start: func(worker int) chaos.Handler[uint64] {
@@ -50,9 +28,6 @@ func openWorkers(tb testing.TB, cfg chaostest.WorkersConfig) chaostest.Workers {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	if planted != "" {
-		return plantInWorkers(subjectWorkers{w})
-	}
 	return subjectWorkers{w}
 }
 
@@ -62,12 +37,7 @@ func (subjectWorkers) Watched() {}
 // kit.
 type subjectEngine struct{}
 
-func openEngine(testing.TB) chaostest.Engine {
-	if planted != "" {
-		return faultyEngine{}
-	}
-	return subjectEngine{}
-}
+func openEngine(testing.TB) chaostest.Engine { return subjectEngine{} }
 
 func (subjectEngine) Plan(s chaostest.Spec) ([]chaostest.Step, error) {
 	spec := chaos.Spec{Targets: make(map[chaos.Fault][]string), Steps: s.Steps, Spread: s.Spread, Min: s.Min, Max: s.Max, Bound: s.Bound}
@@ -114,9 +84,6 @@ type subjectLinks struct {
 
 func openLinks(_ testing.TB, cfg chaostest.LinksConfig) chaostest.Links {
 	n := chaos.NewNetwork(cfg.Seed)
-	if planted == "does not delay" {
-		cfg.Delay = time.Microsecond
-	}
 	return subjectLinks{n, n.Injectors(chaos.Condition{
 		Delay: cfg.Delay, Jitter: cfg.Jitter, Loss: cfg.Loss, Stall: cfg.Stall, Corrupt: cfg.Corrupt,
 	})}
@@ -124,14 +91,5 @@ func openLinks(_ testing.TB, cfg chaostest.LinksConfig) chaostest.Links {
 
 // Inject finds the fault by its name: the kit and the package have the same.
 func (l subjectLinks) Inject(fault, node string) (func() error, error) {
-	switch planted {
-	case "cuts nothing":
-		return func() error { return nil }, nil
-	case "does not heal":
-		_, err := l.injectors[chaos.Fault(fault)](context.Background(), node)
-		return func() error { return nil }, err
-	case "fails to strike":
-		return nil, errMute
-	}
 	return l.injectors[chaos.Fault(fault)](context.Background(), node)
 }

@@ -25,17 +25,17 @@ func TestGitHubIsTold(t *testing.T) {
 	here, err := os.Getwd()
 	require.NoError(t, err)
 	for _, c := range []struct {
-		name, fault, says string
+		name, kit, fault, says string
 	}{
-		{"passes", "", "Nothing failed"},
-		{"fails", "swaps two", "Failed"},
+		{"passes", "TestStressRouter", "", "Nothing failed"},
+		{"fails", "TestFaultyRouter", "swaps two", "Failed"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			summary := filepath.Join(t.TempDir(), "summary.md")
 			require.NoError(t, os.WriteFile(summary, []byte("# Before\n"), 0o644))
-			said, err := runKit("TestStressRouter", small, slow, "STRESS_OUT="+t.TempDir(), plantedVariable+"="+c.fault,
+			said, err := runKit(c.kit, small, slow, "STRESS_OUT="+t.TempDir(), plantedVariable+"="+c.fault,
 				"GITHUB_ACTIONS=true", "GITHUB_STEP_SUMMARY="+summary, "GITHUB_WORKSPACE="+filepath.Dir(here))
-			annotation := regexp.MustCompile(`(?m)^::error file=stress/router_test\.go,line=\d+,title=Stress%3A Registry routing::routing.*reordered.*%0Ato repeat it: STRESS_SEED=\d+ .*$`)
+			annotation := regexp.MustCompile(`(?m)^::error file=stress/router_planted_test\.go,line=\d+,title=Stress%3A Registry routing::routing.*reordered.*%0Ato repeat it: STRESS_SEED=\d+ .*$`)
 			if c.fault == "" {
 				assert.NoError(t, err, said)
 				assert.NotContains(t, said, "::error")
@@ -58,7 +58,7 @@ func TestGitHubIsToldOfACrash(t *testing.T) {
 		t.Skip("a kit is run")
 	}
 	summary := filepath.Join(t.TempDir(), "summary.md")
-	said, err := runKit("TestStressPool", "STRESS_SCALE=1000", "STRESS_OUT="+t.TempDir(), plantedVariable+"=crashes",
+	said, err := runKit("TestFaultyPool", "STRESS_SCALE=1000", "STRESS_OUT="+t.TempDir(), plantedVariable+"=crashes",
 		"GITHUB_ACTIONS=true", "GITHUB_STEP_SUMMARY="+summary)
 	assert.Error(t, err)
 	assert.Regexp(t, `(?m)^::error title=Stress::the process crashed: panic: a goroutine of the subject`, said)
@@ -73,7 +73,7 @@ func TestNoAnnotationElsewhere(t *testing.T) {
 	if testing.Short() {
 		t.Skip("a kit is run")
 	}
-	said, err := runKit("TestStressRouter", small, slow, "STRESS_OUT="+t.TempDir(), plantedVariable+"=swaps two")
+	said, err := runKit("TestFaultyRouter", small, slow, "STRESS_OUT="+t.TempDir(), plantedVariable+"=swaps two")
 	assert.Error(t, err)
 	assert.NotContains(t, said, "::error")
 }
@@ -84,7 +84,7 @@ func TestGoTestJSON(t *testing.T) {
 	if testing.Short() {
 		t.Skip("runs go test")
 	}
-	cmd := exec.Command("go", "test", "-json", "-count=1", "-run=^TestStressRouter$", ".")
+	cmd := exec.Command("go", "test", "-json", "-count=1", "-run=^TestFaultyRouter$", ".")
 	cmd.Env = append(os.Environ(), small, slow, "STRESS_OUT="+t.TempDir(), plantedVariable+"=swaps two", "GITHUB_ACTIONS=true",
 		"GITHUB_STEP_SUMMARY=", targetsVariable+"=")
 	var said strings.Builder
@@ -101,9 +101,9 @@ func TestGoTestJSON(t *testing.T) {
 			ended[event.Test] = event.Action
 		}
 	}
-	assert.Equal(t, "fail", ended["TestStressRouter"])
-	assert.Equal(t, "pass", ended["TestStressRouter/errors"])
-	assert.Equal(t, "fail", ended["TestStressRouter/order"], "the phase that found it")
+	assert.Equal(t, "fail", ended["TestFaultyRouter"])
+	assert.Equal(t, "pass", ended["TestFaultyRouter/errors"])
+	assert.Equal(t, "fail", ended["TestFaultyRouter/order"], "the phase that found it")
 	if _, err := os.Stat("/proc/self/fd"); err == nil {
 		assert.Contains(t, said.String(), "::error file=")
 	}

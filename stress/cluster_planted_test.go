@@ -13,13 +13,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"tensile/cluster"
+	"tensile/stress/clustertest"
 	"tensile/stress/node"
 	"tensile/stress/report"
 )
 
 func TestPlantedClusters(t *testing.T) {
 	t.Parallel()
-	mustBeCaught(t, "TestStressCluster", []fault{
+	mustBeCaught(t, "TestFaultyCluster", []fault{
 		{"takes nobody back", "was started again under its name, and"},
 		{"leaves a goroutine", "left behind: 1 goroutines"},
 		{"answers nobody", "the call never ended"},
@@ -33,7 +34,7 @@ func TestPlantedClusters(t *testing.T) {
 		{"another name will do", "with a name that is taken was started without an error"},
 		{"one error for all", "is not the one for that"},
 	}, "STRESS_BURN=1s", processes)
-	mustBeCaught(t, "TestStressCluster", []fault{
+	mustBeCaught(t, "TestFaultyCluster", []fault{
 		{"never again", "was stopped while every processor was busy, and after 6s"},
 	}, "STRESS_BURN=1s", processes, whole)
 }
@@ -45,7 +46,7 @@ func TestPlantedSlowCluster(t *testing.T) {
 		t.Skip("takes a process of its own")
 	}
 	out := t.TempDir()
-	said, err := runKit("TestStressCluster", plantedVariable+"=slow to notice", "STRESS_BURN=1s", "STRESS_OUT="+out)
+	said, err := runKit("TestFaultyCluster", plantedVariable+"=slow to notice", "STRESS_BURN=1s", "STRESS_OUT="+out)
 	r, loadErr := report.Load(out)
 	require.NoError(t, loadErr)
 	for _, c := range r.Scenarios[0].Checks {
@@ -60,8 +61,14 @@ func TestPlantedSlowCluster(t *testing.T) {
 	assert.Contains(t, said, "median time until a killed node is known dead to all must be below")
 }
 
-// plantInStart starts nodes with a fault.
-func plantInStart(cfg node.Config) (node.Node, error) {
+// TestFaultyCluster is the kit over nodes with the fault that is planted.
+func TestFaultyCluster(t *testing.T) {
+	skipUnlessPlanted(t)
+	clustertest.TestCluster(t, startFaultyNode)
+}
+
+func startFaultyNode(tb testing.TB, cfg node.Config) (node.Node, error) {
+	plantInHandler(&cfg)
 	switch planted {
 	case "accepts any secret":
 		cfg.Secret = []byte("the same for everybody, and long enough")
@@ -72,11 +79,11 @@ func plantInStart(cfg node.Config) (node.Node, error) {
 			_ = taken.Close()
 		}
 	}
-	n, err := startSubject(cfg)
+	n, err := startNode(tb, cfg)
 	switch {
 	case planted == "another name will do" && errors.Is(err, cluster.ErrNameTaken):
 		cfg.Name += "0"
-		n, err = startSubject(cfg)
+		n, err = startNode(tb, cfg)
 	case planted == "one error for all" && err != nil:
 		err = fmt.Errorf("%w, or something: %v", cluster.ErrUnreachable, err)
 	}

@@ -17,14 +17,6 @@ func TestStressCluster(t *testing.T) { clustertest.TestCluster(t, startNode) }
 type subjectNode struct{ *cluster.Node }
 
 func startNode(_ testing.TB, cfg node.Config) (node.Node, error) {
-	if planted != "" {
-		plantInHandler(&cfg)
-		return plantInStart(cfg)
-	}
-	return startSubject(cfg)
-}
-
-func startSubject(cfg node.Config) (node.Node, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	n, err := cluster.Start(ctx, cluster.Config{

@@ -18,7 +18,7 @@ import (
 
 func TestPlantedConnections(t *testing.T) {
 	t.Parallel()
-	mustBeCaught(t, "TestStressConnections", []fault{
+	mustBeCaught(t, "TestFaultyConnections", []fault{
 		{"leaks 64 bytes a request", "most at tensile/stress_test.leak64"},
 		{"leaks 64 bytes a request over TCP", "most at tensile/stress_test.leak64"},
 		{"grows a map", "most at tensile/stress_test.(*plantedServer).remember"},
@@ -62,7 +62,7 @@ func TestOtherSoundConnections(t *testing.T) {
 			if sound == "idle over TCP" && openIdleTCP == nil {
 				t.Skip("there is no such server for this system")
 			}
-			said, err := runKit("TestStressConnections", plantedVariable+"="+sound, "STRESS_HOLD=1s", "STRESS_SCALE=2000", "STRESS_OUT="+t.TempDir())
+			said, err := runKit("TestFaultyConnections", plantedVariable+"="+sound, "STRESS_HOLD=1s", "STRESS_SCALE=2000", "STRESS_OUT="+t.TempDir())
 			assert.NoError(t, err, said)
 		})
 	}
@@ -119,21 +119,9 @@ var plantedConnections = map[string]func() conntest.Server{
 		reply[20] ^= 1
 		return c.send(reply)
 	}),
-	"hangs up": onReply(700, 2, func(c *plantedConn, _ []byte) error { return errors.Join(io.EOF, c.Conn.Close()) }),
-	"forgets a session": func() conntest.Server {
-		return &plantedServer{goroutineEach: goroutineEach{before: func(c *heldConn) {
-			if c.Conn.(*plantedConn).is(700, 2) {
-				c.session = conntest.State{}
-			}
-		}}}
-	},
-	"mixes up sessions": func() conntest.Server {
-		return &plantedServer{goroutineEach: goroutineEach{before: func(c *heldConn) {
-			if c.Conn.(*plantedConn).is(700, 2) {
-				c.session = c.prev.session
-			}
-		}}}
-	},
+	"hangs up":          onReply(700, 2, func(c *plantedConn, _ []byte) error { return errors.Join(io.EOF, c.Conn.Close()) }),
+	"forgets a session": onState(700, 2, func(c *heldConn) { c.session = conntest.State{} }),
+	"mixes up sessions": onState(700, 2, func(c *heldConn) { c.session = c.prev.session }),
 	"takes a piece for a request": onRead(func(c *plantedConn, b []byte) (int, error) {
 		n, err := c.Conn.Read(b)
 		return len(b) * min(n, 1), err
@@ -175,10 +163,15 @@ var plantedConnections = map[string]func() conntest.Server{
 	}),
 }
 
-// openPlanted opens the server with the fault that is planted, if that belongs
-// here.
-func openPlanted(cfg conntest.Config) (s conntest.Server, ok bool) {
-	open, ok := plantedConnections[planted]
+// TestFaultyConnections is the kit over the server that is planted.
+func TestFaultyConnections(t *testing.T) {
+	skipUnlessPlanted(t)
+	conntest.TestServer(t, openPlantedConnections)
+}
+
+// openPlantedConnections offers what its fault takes, and no other server.
+func openPlantedConnections(_ testing.TB, cfg conntest.Config) conntest.Server {
+	open := plantedConnections[planted]
 	asked := conntest.Config{Network: "memory"}
 	switch planted {
 	case "leaks 64 bytes a request over TCP":
@@ -189,9 +182,9 @@ func openPlanted(cfg conntest.Config) (s conntest.Server, ok bool) {
 		asked = conntest.Config{Network: "tcp", Idle: true}
 	}
 	if open == nil || cfg != asked {
-		return nil, ok
+		return nil
 	}
-	return open(), true
+	return open()
 }
 
 // plantedServer is a sound server whose connections are not.
@@ -241,6 +234,17 @@ func onReply(caller uint64, n int64, send func(*plantedConn, []byte) error) func
 	}
 }
 
+// onState has the state of one connection changed before a request is answered.
+func onState(caller uint64, n int64, change func(*heldConn)) func() conntest.Server {
+	return onRead(func(c *plantedConn, b []byte) (int, error) {
+		got, err := c.Conn.Read(b)
+		if c.is(caller, n) && err == nil {
+			change(c.server.held(c))
+		}
+		return got, err
+	})
+}
+
 func onClose(end func(*plantedServer) error) func() conntest.Server {
 	return func() conntest.Server { return &plantedServer{close: end} }
 }
@@ -261,6 +265,17 @@ func (s *plantedServer) Close() error {
 		end()
 	}
 	return err
+}
+
+// held is the connection as the sound server has it.
+func (s *plantedServer) held(c *plantedConn) *heldConn {
+	s.goroutineEach.mu.Lock()
+	defer s.goroutineEach.mu.Unlock()
+	h := s.open.next
+	for h.Conn != net.Conn(c) {
+		h = h.next
+	}
+	return h
 }
 
 // keep has end called by Close.
@@ -370,10 +385,11 @@ func (c *plantedConn) send(reply []byte) error {
 }
 
 func (c *plantedConn) Read(b []byte) (int, error) {
-	if c.server.read != nil {
-		return c.server.read(c, b)
+	read := c.server.read
+	if read == nil {
+		read = func(c *plantedConn, b []byte) (int, error) { return c.Conn.Read(b) }
 	}
-	n, err := c.Conn.Read(b)
+	n, err := read(c, b)
 	if n == conntest.FrameSize {
 		c.caller = binary.LittleEndian.Uint64(b)
 	}

@@ -15,9 +15,6 @@ func TestStressConnections(t *testing.T) { conntest.TestServer(t, openConnection
 func BenchmarkConnections(b *testing.B) { conntest.BenchmarkServer(b, openConnections) }
 
 func openConnections(tb testing.TB, cfg conntest.Config) conntest.Server {
-	if s, ok := openPlanted(cfg); ok {
-		return s
-	}
 	switch {
 	case !cfg.Idle:
 		return &goroutineEach{}
@@ -40,7 +37,6 @@ type goroutineEach struct {
 	open     heldConn // ring of all
 	closed   bool
 	done     sync.WaitGroup
-	before   func(*heldConn) // what a fault does before a request is answered
 }
 
 // heldConn is a connection with its state, in a ring: a map would take more.
@@ -93,9 +89,6 @@ func (s *goroutineEach) answer(c *heldConn) {
 	for {
 		if _, err := io.ReadFull(c.Conn, frame[:]); err != nil {
 			return
-		}
-		if s.before != nil {
-			s.before(c)
 		}
 		c.session.Answer(&frame)
 		if _, err := c.Conn.Write(frame[:]); err != nil {

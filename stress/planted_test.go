@@ -21,6 +21,14 @@ const plantedVariable = "TENSILE_PLANTED"
 
 var planted = os.Getenv(plantedVariable)
 
+// skipUnlessPlanted is for tests that are a kit over a planted subject: they are run
+// by mustBeCaught and the like, in a process of their own each.
+func skipUnlessPlanted(t *testing.T) {
+	if planted == "" {
+		t.Skip("no fault is planted")
+	}
+}
+
 // fault is a planted bug, and the words by which its kit must name it.
 type fault struct{ name, says string }
 
@@ -41,7 +49,7 @@ const whole = "TENSILE_WHOLE=1"
 
 // mustBeCaught shows that a kit can fail: each fault, in a process of its own,
 // must fail it with a message that names the fault, with -short already. kit is the
-// name of its test, or that of a phase ("TestStressX$/^phase") where an earlier one
+// name of its test, or that of a phase ("TestFaultyX$/^phase") where an earlier one
 // fails first and has other words for the fault. env is added to the environment of each.
 func mustBeCaught(t *testing.T, kit string, faults []fault, env ...string) {
 	mustBeCaughtInTurns(t, turns, kit, faults, env...)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -13,7 +14,7 @@ import (
 
 func TestPlantedPools(t *testing.T) {
 	t.Parallel()
-	mustBeCaught(t, "TestStressPool", []fault{
+	mustBeCaught(t, "TestFaultyPool", []fault{
 		{"one too many", "connections are open in a pool of size"},
 		{"two users", "hold the same connection"},
 		{"leaks on time-out", "capacity has leaked"},
@@ -31,8 +32,37 @@ func TestPlantedPools(t *testing.T) {
 	})
 }
 
+// TestFaultyPool is the kit over a pool with the fault that is planted.
+func TestFaultyPool(t *testing.T) {
+	skipUnlessPlanted(t)
+	pooltest.TestPool(t, openFaultyPool)
+}
+
+func openFaultyPool(tb testing.TB, cfg pooltest.Config) pooltest.Pool {
+	if strings.HasPrefix(planted, sneaky) {
+		return newSneakyPool(cfg)
+	}
+	switch planted {
+	case "one too many":
+		cfg.Size++
+	case "ignores idle time":
+		cfg.MaxIdleTime = 0
+	case "closes what is in use":
+		cfg.MaxIdleTime /= 10
+	case "ignores lifetime":
+		cfg.MaxLifetime = 0
+	case "ignores health":
+		cfg.Check, cfg.CheckAfter = nil, 0
+	}
+	sound := openPool(tb, cfg)
+	if plant := plantedPools[planted]; plant != nil {
+		return plant(sound.(subjectPool), cfg)
+	}
+	return sound
+}
+
 // plantedPools make a faulty pool of a sound one; those that are missing here
-// are configurations of it, in openPool.
+// are configurations of it, in openFaultyPool.
 var plantedPools = map[string]func(sound subjectPool, cfg pooltest.Config) pooltest.Pool{
 	"two users":         func(p subjectPool, _ pooltest.Config) pooltest.Pool { return &sharingPool{subjectPool: p} },
 	"leaks on time-out": func(p subjectPool, _ pooltest.Config) pooltest.Pool { return leakingPool{p} },

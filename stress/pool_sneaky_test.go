@@ -20,7 +20,7 @@ import (
 // planted in a small pool that is sound otherwise.
 func TestSneakyPools(t *testing.T) {
 	t.Parallel()
-	mustBeCaught(t, "TestStressPool", []fault{
+	mustBeCaught(t, "TestFaultyPool", []fault{
 		{"sneaky: lends twice beside a long line", "hold the same connection"},
 		{"sneaky: last come, first served beyond 100", "were served before others that had come earlier"},
 		{"sneaky: last come, first served beyond 200", "were served before others that had come earlier"},
@@ -69,7 +69,7 @@ func TestSlowPools(t *testing.T) {
 	} {
 		t.Run(c.fault, func(t *testing.T) {
 			out := t.TempDir()
-			said, err := runKit("TestStressPool", plantedVariable+"="+sneaky+c.fault, "STRESS_SCALE=500", "STRESS_OUT="+out)
+			said, err := runKit("TestFaultyPool", plantedVariable+"="+sneaky+c.fault, "STRESS_SCALE=500", "STRESS_OUT="+out)
 			r, loaded := report.Load(out)
 			require.NoError(t, loaded, said)
 			mustBeSlow(t, r.Scenarios[1], c.criterion, said, err)
@@ -78,7 +78,7 @@ func TestSlowPools(t *testing.T) {
 }
 
 // TestSneakyPoolWithoutFault: it is the fault that is caught, and not the pool.
-func TestSneakyPoolWithoutFault(t *testing.T) { mustPass(t, "TestStressPool", sneaky+"sound") }
+func TestSneakyPoolWithoutFault(t *testing.T) { mustPass(t, "TestFaultyPool", sneaky+"sound") }
 
 // sneaky is how the names of these faults begin.
 const sneaky = "sneaky: "

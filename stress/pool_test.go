@@ -5,7 +5,6 @@ import (
 	"flag"
 	"net"
 	"os"
-	"strings"
 	"testing"
 
 	"tensile/pool"
@@ -33,31 +32,12 @@ func BenchmarkPool(b *testing.B) { pooltest.BenchmarkPool(b, openPool) }
 type subjectPool struct{ *pool.Pool[net.Conn] }
 
 func openPool(tb testing.TB, cfg pooltest.Config) pooltest.Pool {
-	if strings.HasPrefix(planted, sneaky) {
-		return newSneakyPool(cfg)
-	}
-	size := cfg.Size
-	switch planted {
-	case "one too many":
-		size++
-	case "ignores idle time":
-		cfg.MaxIdleTime = 0
-	case "closes what is in use":
-		cfg.MaxIdleTime /= 10
-	case "ignores lifetime":
-		cfg.MaxLifetime = 0
-	case "ignores health":
-		cfg.Check, cfg.CheckAfter = nil, 0
-	}
 	p, err := pool.New(pool.Config[net.Conn]{
-		Dial: cfg.Dial, Close: net.Conn.Close, MaxSize: size, MaxWaiters: cfg.MaxWaiters,
+		Dial: cfg.Dial, Close: net.Conn.Close, MaxSize: cfg.Size, MaxWaiters: cfg.MaxWaiters,
 		MaxIdleTime: cfg.MaxIdleTime, MaxLifetime: cfg.MaxLifetime, Check: cfg.Check, CheckAfter: cfg.CheckAfter,
 	})
 	if err != nil {
 		tb.Fatal(err)
-	}
-	if plant := plantedPools[planted]; plant != nil {
-		return plant(subjectPool{p}, cfg)
 	}
 	return subjectPool{p}
 }

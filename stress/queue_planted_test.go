@@ -23,7 +23,7 @@ import (
 
 func TestPlantedBrokers(t *testing.T) {
 	t.Parallel()
-	mustBeCaught(t, "TestStressQueue", []fault{
+	mustBeCaught(t, "TestFaultyQueue", []fault{
 		{"loses one in 100,000", "lost"},
 		{"doubles one", "duplicated"},
 		{"invents one", "phantom"},
@@ -44,7 +44,7 @@ func TestPlantedBrokers(t *testing.T) {
 
 func TestPlantedBrokersThatNeverAnswer(t *testing.T) {
 	t.Parallel()
-	mustBeCaughtWaiting(t, "TestStressQueue", []fault{
+	mustBeCaughtWaiting(t, "TestFaultyQueue", []fault{
 		{"swaps two messages", "reordered"}, // and has a consumer wait for the end of its queue
 		{"forgets time-outs", "the visibility time-out has ended: message 1 did not come"},
 		{"ack does nothing", "message 2 came instead of message"},
@@ -60,14 +60,14 @@ func TestPlantedBrokersThatNeverAnswer(t *testing.T) {
 		{"close loses what is left", "after Close and opening again message"},
 		{"confirms before the write", "was confirmed and is gone"},
 	})
-	mustBeCaughtWaiting(t, "TestStressQueue$/^disk", []fault{
+	mustBeCaughtWaiting(t, "TestFaultyQueue$/^disk", []fault{
 		{"confirms on a full disk", "queueing.disk: message"},
 	}, processes)
 }
 
 func TestPlantedDurableBrokers(t *testing.T) {
 	t.Parallel()
-	mustBeCaught(t, "TestStressQueue", []fault{
+	mustBeCaught(t, "TestFaultyQueue", []fault{
 		{"loses confirmed acks", "though its acknowledgement had been confirmed"},
 		{"comes back as new", "it came back as new"},
 		{"swaps two on the disk", "queueing.durable_reordered"},
@@ -87,7 +87,7 @@ func TestPlantedDurableBrokers(t *testing.T) {
 
 func TestPlantedOptionsOfDurableBrokers(t *testing.T) {
 	t.Parallel()
-	mustBeCaught(t, "TestStressQueue", []fault{
+	mustBeCaught(t, "TestFaultyQueue", []fault{
 		{"delivers once too often after a restart", "it must be a dead letter after 1"},
 		{"brings the dead back", "again after it had come as a dead letter"},
 		{"has no bound on the disk", "were held at once, it is bounded to 8"},
@@ -95,7 +95,7 @@ func TestPlantedOptionsOfDurableBrokers(t *testing.T) {
 		{"acknowledges one of a batch", "though its acknowledgement had been confirmed"},
 		{"reverses a batch", "queueing.durable_reordered"},
 	})
-	mustBeCaughtWaiting(t, "TestStressQueue", []fault{
+	mustBeCaughtWaiting(t, "TestFaultyQueue", []fault{
 		{"buries before it is on the disk", "neither in its queue nor in the dead-letter queue"},
 		{"drops the last of a batch", "neither in its queue nor in the dead-letter queue"},
 	})
@@ -108,7 +108,7 @@ func TestBrokerWithoutOptions(t *testing.T) {
 		t.Skip("takes a process of its own")
 	}
 	out := t.TempDir()
-	said, _ := runKit("TestStressQueue", plantedVariable+"=offers no options", "STRESS_SCALE=2000", "STRESS_OUT="+out)
+	said, _ := runKit("TestFaultyQueue", plantedVariable+"=offers no options", "STRESS_SCALE=2000", "STRESS_OUT="+out)
 	r, err := report.Load(out)
 	require.NoError(t, err, said)
 	nothingButSlow(t, r)
@@ -122,6 +122,15 @@ func TestBrokerWithoutOptions(t *testing.T) {
 		assert.Equal(t, validate.NotOffered, left["queueing."+id], id)
 	}
 	assert.Equal(t, validate.Passed, left["queueing.kills"])
+}
+
+// TestFaultyQueue is the kit over a broker with the fault that is planted.
+func TestFaultyQueue(t *testing.T) {
+	skipUnlessPlanted(t)
+	queuetest.TestBroker(t, func(tb testing.TB, cfg queuetest.Config) queuetest.Broker {
+		plantInConfig(&cfg)
+		return plantInBroker(tb, openBrokerOn(tb, cfg, faultyDisk()), cfg)
+	})
 }
 
 // faultyBroker is a sound broker with a fault on top.
@@ -173,8 +182,8 @@ func reopened(cfg queuetest.Config) bool {
 	return err == nil && len(left) > 0
 }
 
-// plantInDisk is for faults that lie below the log.
-func plantInDisk() wal.FS {
+// faultyDisk is for faults that lie below the log; nil where the fault is elsewhere.
+func faultyDisk() wal.FS {
 	switch planted {
 	case "no lock", "never syncs", "confirms after a failed sync", "tries a failed sync again", "confirms on a full disk":
 		return faultySystem{}

@@ -22,12 +22,17 @@ type subjectBroker struct {
 }
 
 func openBroker(tb testing.TB, cfg queuetest.Config) queuetest.Broker {
-	plantInConfig(&cfg)
+	return openBrokerOn(tb, cfg, nil)
+}
+
+// openBrokerOn opens a broker whose files are those of disk; nil for the operating
+// system's.
+func openBrokerOn(tb testing.TB, cfg queuetest.Config, disk wal.FS) subjectBroker {
 	size := int64(1 << 20) // small: so that there are many segments under load
 	if cfg.SegmentSize > 0 {
 		size = max(int64(cfg.SegmentSize), wal.MinSegmentSize)
 	}
-	b, err := queue.Open(queue.Options{Dir: cfg.Dir, SegmentSize: size, FS: plantInDisk()})
+	b, err := queue.Open(queue.Options{Dir: cfg.Dir, SegmentSize: size, FS: disk})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -49,9 +54,6 @@ func openBroker(tb testing.TB, cfg queuetest.Config) queuetest.Broker {
 			s.dead = append(s.dead, declare(own.DeadLetter, queue.Config{Visibility: cfg.Visibility}))
 		}
 		s.queues = append(s.queues, declare(fmt.Sprintf("queue-%d", i), own))
-	}
-	if planted != "" {
-		return plantInBroker(tb, s, cfg)
 	}
 	return s
 }

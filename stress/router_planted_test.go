@@ -2,6 +2,7 @@ package stress_test
 
 import (
 	"errors"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -12,7 +13,7 @@ import (
 
 func TestPlantedRouters(t *testing.T) {
 	t.Parallel()
-	mustBeCaught(t, "TestStressRouter", []fault{
+	mustBeCaught(t, "TestFaultyRouter", []fault{
 		{"drops one in 100,000", "lost"},
 		{"doubles one", "duplicated"},
 		{"swaps two", "reordered"},
@@ -22,6 +23,19 @@ func TestPlantedRouters(t *testing.T) {
 		{"panic loses what waits", "other names got nothing"},
 		{"loses a registration", "of 8 registrations of one name at the same time succeeded"},
 	})
+}
+
+// TestFaultyRouter is the kit over a router with the fault that is planted.
+func TestFaultyRouter(t *testing.T) {
+	skipUnlessPlanted(t)
+	routertest.TestRouter(t, openFaultyRouter)
+}
+
+func openFaultyRouter(tb testing.TB, cfg routertest.Config) routertest.Router {
+	if strings.HasPrefix(planted, sneaky) {
+		return newSneakyRouter(cfg)
+	}
+	return &faultyRouter{Router: openRouter(tb, cfg)}
 }
 
 // faultyRouter is a sound router with a fault on top.

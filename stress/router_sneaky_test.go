@@ -16,7 +16,7 @@ import (
 // planted in a small router that is sound otherwise.
 func TestSneakyRouters(t *testing.T) {
 	t.Parallel()
-	mustBeCaught(t, "TestStressRouter", []fault{
+	mustBeCaught(t, "TestFaultyRouter", []fault{
 		{"sneaky: loses the first message of a name", "lost"},
 		{"sneaky: loses the 1,000th message of a name", "lost"},
 		{"sneaky: loses the 1,500th name", "lost"},
@@ -46,10 +46,10 @@ func TestSneakyRouters(t *testing.T) {
 		{"sneaky: leaves a goroutine at each panic", "left behind"},
 		{"sneaky: leaves a goroutine for each router", "left behind"},
 	})
-	mustBeCaught(t, "TestStressRouter$/^names", []fault{
+	mustBeCaught(t, "TestFaultyRouter$/^names", []fault{
 		{"sneaky: lets two have a name", "of 8 registrations of one name at the same time succeeded"},
 	})
-	mustBeCaught(t, "TestStressRouter$/^close", []fault{
+	mustBeCaught(t, "TestFaultyRouter$/^close", []fault{
 		{"sneaky: Close returns before the last message", "Close returned while 400 messages had not been delivered"},
 		{"sneaky: Close drops all but one that wait", "messages that were taken had not been delivered"},
 	})
@@ -57,7 +57,7 @@ func TestSneakyRouters(t *testing.T) {
 
 func TestSneakyRoutersThatNeverAnswer(t *testing.T) {
 	t.Parallel()
-	mustBeCaughtWaiting(t, "TestStressRouter", []fault{
+	mustBeCaughtWaiting(t, "TestFaultyRouter", []fault{
 		{"sneaky: loses room at each refusal", "it has lost room"},
 		{"sneaky: Send waits when full", "Send to a name whose handler is held has not returned"},
 		{"sneaky: handles under a lock", "has not returned"},
@@ -73,7 +73,7 @@ func TestSneakyRoutersThatNeverAnswer(t *testing.T) {
 
 // TestSneakyRouterWithoutFault: it is the fault that is caught, and not the
 // router.
-func TestSneakyRouterWithoutFault(t *testing.T) { mustPass(t, "TestStressRouter", sneaky+"sound") }
+func TestSneakyRouterWithoutFault(t *testing.T) { mustPass(t, "TestFaultyRouter", sneaky+"sound") }
 
 var errSneakyRouter = routertest.Errors{
 	Unknown: errors.New("nobody of that name"), Taken: errors.New("somebody has that name"),

@@ -27,13 +27,13 @@ func TestPlantedBugsInSessions(t *testing.T) {
 	t.Parallel()
 	// Each has several clusters of processes.
 	turns := make(chan struct{}, 2)
-	mustBeCaughtInTurns(t, turns, "TestStressSessions", []fault{
+	mustBeCaughtInTurns(t, turns, "TestFaultySessions", []fault{
 		{"never makes up for a loss", "sessions are not fully replicated"},
 		{"claims to have made up for a loss", "read at node-"},
 		{"stops when a node is lost", "no node acknowledged a write"},
 		{"leaves a process behind", "did not end when it was told to"},
 	}, processes)
-	mustBeCaughtInTurns(t, turns, "TestStressSessions", []fault{
+	mustBeCaughtInTurns(t, turns, "TestFaultySessions", []fault{
 		// In a sound store.
 		{"ignores the time to live", "and was to live for"},
 		{"lets sessions expire early", "is gone at"},
@@ -61,7 +61,7 @@ func TestPlantedSlowSessions(t *testing.T) {
 		t.Skip("recovery takes seven seconds")
 	}
 	out := t.TempDir()
-	said, err := runKit("TestStressSessions", plantedVariable+"=takes long to recover", "STRESS_SCALE=2000", "STRESS_OUT="+out)
+	said, err := runKit("TestFaultySessions", plantedVariable+"=takes long to recover", "STRESS_SCALE=2000", "STRESS_OUT="+out)
 	r, loadErr := report.Load(out)
 	require.NoError(t, loadErr)
 	for _, c := range r.Scenarios[6].Checks {
@@ -73,11 +73,33 @@ func TestPlantedSlowSessions(t *testing.T) {
 	assert.Contains(t, said, "time to recover must be below")
 }
 
-// plantInSessions puts a fault on top of a sound store.
-func plantInSessions(s subjectSessions, cfg sessiontest.Config) sessiontest.Store {
-	return &faultySessions{subjectSessions: s, cfg: cfg, seen: make(map[string][]byte)}
+// TestFaultySessions is the kit over a store with the fault that is planted.
+func TestFaultySessions(t *testing.T) {
+	skipUnlessPlanted(t)
+	sessiontest.TestStore(t, startFaultySessions)
 }
 
+func startFaultySessions(tb testing.TB, cfg sessiontest.Config) sessiontest.Store {
+	switch planted {
+	case "has members that are fixed":
+		return withoutReplicated{startMajorities(tb, cfg)}
+	case "answers reads from one replica", "acknowledges before a majority has it", "skips the write-back", "votes after it has forgotten":
+		return startMajorities(tb, cfg)
+	case "only says that it shares":
+		return onlySays{startSessions(tb, cfg)}
+	}
+	if strings.HasPrefix(planted, "shares a server") {
+		return dialShelves(tb, cfg)
+	}
+	repairAfter := 250 * time.Millisecond
+	if planted == "never makes up for a loss" || planted == "claims to have made up for a loss" {
+		repairAfter = time.Hour
+	}
+	sound := startStore(tb, cfg, repairAfter)
+	return &faultySessions{subjectSessions: sound, cfg: cfg, seen: make(map[string][]byte)}
+}
+
+// faultySessions is a sound store with a fault on top.
 type faultySessions struct {
 	subjectSessions
 	cfg  sessiontest.Config

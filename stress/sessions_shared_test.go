@@ -35,7 +35,7 @@ func TestSharedSessions(t *testing.T) {
 				t.Skip("takes a process of its own")
 			}
 			out := t.TempDir()
-			said, _ := runKit("TestStressSessions", plantedVariable+"="+name, server, "STRESS_SCALE=2000", processes, "STRESS_OUT="+out)
+			said, _ := runKit("TestFaultySessions", plantedVariable+"="+name, server, "STRESS_SCALE=2000", processes, "STRESS_OUT="+out)
 			r, err := report.Load(out)
 			require.NoError(t, err, said)
 			nothingButSlow(t, r)
@@ -54,7 +54,7 @@ func TestSharedSessions(t *testing.T) {
 
 func TestPlantedBugsInSharedSessions(t *testing.T) {
 	t.Parallel()
-	mustBeCaught(t, "TestStressSessions", []fault{
+	mustBeCaught(t, "TestFaultySessions", []fault{
 		{"shares a server, and loses one of a thousand", "was acknowledged"},
 		{"shares a server, and serves what it has read before", "sessions.latest"},
 		{"shares a server, and serves what it has written itself", "sessions.latest"},

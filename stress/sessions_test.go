@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net"
-	"strings"
 	"testing"
 	"time"
 
@@ -25,20 +24,14 @@ type subjectSessions struct {
 }
 
 func startSessions(tb testing.TB, cfg sessiontest.Config) sessiontest.Store {
-	switch planted {
-	case "has members that are fixed":
-		return withoutReplicated{startMajorities(tb, cfg)}
-	case "answers reads from one replica", "acknowledges before a majority has it", "skips the write-back", "votes after it has forgotten":
-		return startMajorities(tb, cfg)
-	}
-	if strings.HasPrefix(planted, "shares a server") {
-		return dialShelves(tb, cfg)
-	}
-	own := session.Config{Name: cfg.Name, Nodes: cfg.Nodes, Timeout: 10 * time.Second, RepairAfter: 250 * time.Millisecond}
-	if planted == "never makes up for a loss" || planted == "claims to have made up for a loss" {
-		own.RepairAfter = time.Hour
-	}
-	store, err := session.New(own)
+	return startStore(tb, cfg, 250*time.Millisecond)
+}
+
+// startStore starts a node that makes up for one that is lost after repairAfter.
+func startStore(tb testing.TB, cfg sessiontest.Config, repairAfter time.Duration) subjectSessions {
+	store, err := session.New(session.Config{
+		Name: cfg.Name, Nodes: cfg.Nodes, Timeout: 10 * time.Second, RepairAfter: repairAfter,
+	})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -59,12 +52,6 @@ func startSessions(tb testing.TB, cfg sessiontest.Config) sessiontest.Store {
 		tb.Fatal(err)
 	}
 	store.Start(session.Over(node))
-	if planted == "only says that it shares" {
-		return onlySays{subjectSessions{node, store}}
-	}
-	if planted != "" {
-		return plantInSessions(subjectSessions{node, store}, cfg)
-	}
 	return subjectSessions{node, store}
 }
 

@@ -12,18 +12,19 @@ import (
 	"time"
 
 	"tensile/stress/node"
+	"tensile/stress/transporttest"
 )
 
 func TestPlantedTransports(t *testing.T) {
 	t.Parallel()
-	mustBeCaughtWaiting(t, "TestStressTransport", []fault{
+	mustBeCaughtWaiting(t, "TestFaultyTransport", []fault{
 		{"the wrong caller", "was given the reply to"},
 		{"drops one in 100,000", "calls never ended"},
 		{"loses one-way messages", "one-way: of"},
 		{"forgets calls to the dead", "never ended"},
 		{"gives up late", "its deadline was 2s"},
 	}, processes)
-	mustBeCaught(t, "TestStressTransport", []fault{
+	mustBeCaught(t, "TestFaultyTransport", []fault{
 		{"doubles one", "came again"},
 		{"handles one twice", "arrived 2 times"},
 		{"damages one", "that are no reply to any"},
@@ -38,6 +39,12 @@ func TestPlantedTransports(t *testing.T) {
 		{"one break breaks all", "was garbled, and other calls failed"},
 		{"accepts any secret", "messaging.secret: "},
 	}, processes)
+}
+
+// TestFaultyTransport is the kit over nodes with the fault that is planted.
+func TestFaultyTransport(t *testing.T) {
+	skipUnlessPlanted(t)
+	transporttest.TestTransport(t, startFaultyNode)
 }
 
 // faultyCalls is the part of a faultyNode that concerns calls.
