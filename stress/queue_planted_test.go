@@ -85,6 +85,17 @@ func TestPlantedDurableBrokers(t *testing.T) {
 	})
 }
 
+// TestPowerCutsOfPlantedBrokers: what is only lost by a power cut, and not by
+// SIGKILL, is found where the power is cut.
+func TestPowerCutsOfPlantedBrokers(t *testing.T) {
+	t.Parallel()
+	mustBeCaught(t, "TestStressQueue$/^power_cut$", []fault{
+		{"syncs no folder", "its folder queues"},
+		{"syncs a file once", "no sync of the file came after that"},
+		{"two types, and never syncs", "no sync of the file came after that"},
+	})
+}
+
 func TestPlantedOptionsOfDurableBrokers(t *testing.T) {
 	t.Parallel()
 	mustBeCaught(t, "TestFaultyQueue", []fault{
@@ -185,7 +196,8 @@ func reopened(cfg queuetest.Config) bool {
 // faultyDisk is for faults that lie below the log; nil where the fault is elsewhere.
 func faultyDisk() wal.FS {
 	switch planted {
-	case "no lock", "never syncs", "confirms after a failed sync", "tries a failed sync again", "confirms on a full disk":
+	case "no lock", "never syncs", "confirms after a failed sync", "tries a failed sync again", "confirms on a full disk",
+		"syncs no folder", "syncs a file once", "two types, and never syncs":
 		return faultySystem{}
 	}
 	return nil
@@ -193,6 +205,12 @@ func faultyDisk() wal.FS {
 
 func plantInBroker(tb testing.TB, s subjectBroker, cfg queuetest.Config) queuetest.Broker {
 	if planted == "offers no options" {
+		return plainBroker{s}
+	}
+	if planted == "two types, and never syncs" {
+		if cfg.Dir == "" {
+			return inMemory{s}
+		}
 		return plainBroker{s}
 	}
 	b := &faultyBroker{subjectBroker: s, cfg: cfg, last: make(map[int]*faultyDelivery)}
@@ -519,12 +537,22 @@ func (p plainBroker) Receive(ctx context.Context, queue int) (queuetest.Delivery
 func (p plainBroker) Close() error { return p.broker.Close() }
 func (plainBroker) Durable()       {}
 
+// inMemory is a broker without any ability.
+type inMemory struct{ queuetest.Broker }
+
 // faultySystem is the file system of the operating system with a fault on top.
 type faultySystem struct{ wal.System }
 
 func (s faultySystem) Create(path string) (wal.File, error) {
 	f, err := s.System.Create(path)
-	return faultyFile{f}, err
+	return faultyFile{f, new(atomic.Int32)}, err
+}
+
+func (s faultySystem) SyncDir(dir string) error {
+	if planted == "syncs no folder" {
+		return nil
+	}
+	return s.System.SyncDir(dir)
 }
 
 func (s faultySystem) Lock(path string) (io.Closer, error) {
@@ -534,10 +562,15 @@ func (s faultySystem) Lock(path string) (io.Closer, error) {
 	return s.System.Lock(path)
 }
 
-type faultyFile struct{ wal.File }
+type faultyFile struct {
+	wal.File
+	syncs *atomic.Int32
+}
 
 func (f faultyFile) Datasync() error {
-	if planted == "never syncs" {
+	switch {
+	case planted == "never syncs", planted == "two types, and never syncs",
+		planted == "syncs a file once" && f.syncs.Add(1) > 1:
 		return nil
 	}
 	err := f.File.Datasync()
