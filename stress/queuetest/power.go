@@ -194,7 +194,7 @@ var powerTime = scenario.PhaseBound
 // broker's.
 func (k *kit) powerPhase() bool {
 	k.StopMemory()
-	return k.LongPhase("power cut", 2*scenario.PhaseBound, k.power)
+	return k.LongPhase("power cut", 2*scenario.PhaseBound+2*powercut.ShrinkTime, k.power)
 }
 
 // power takes the broker through power cuts.

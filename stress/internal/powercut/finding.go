@@ -31,13 +31,14 @@ type Finding[P, F any] struct {
 	print     string
 }
 
-// shrinkTime bounds the search for a smaller program.
-const shrinkTime = 20 * time.Second
+// ShrinkTime bounds the search for a smaller program and for less that is lost; one
+// more program may be under way then.
+const ShrinkTime = 20 * time.Second
 
 // Shrink returns a finding of the same kind with as few operations as can be found
 // in a while, of which as little as possible is lost.
 func (t *Tester[P, F]) Shrink(ctx context.Context, f *Finding[P, F]) (*Finding[P, F], error) {
-	until := time.Now().Add(shrinkTime)
+	until := time.Now().Add(ShrinkTime)
 	for smaller := true; smaller; {
 		smaller = false
 		for _, p := range t.kit.Smaller(f.Program) {
@@ -45,6 +46,9 @@ func (t *Tester[P, F]) Shrink(ctx context.Context, f *Finding[P, F]) (*Finding[P
 				break
 			}
 			g, _, err := t.try(ctx, p)
+			if ctx.Err() != nil {
+				break // what was found is found
+			}
 			if err != nil {
 				return f, err
 			}
@@ -54,7 +58,10 @@ func (t *Tester[P, F]) Shrink(ctx context.Context, f *Finding[P, F]) (*Finding[P
 			}
 		}
 	}
-	err := t.loseLess(ctx, f)
+	err := t.loseLess(ctx, f, until)
+	if ctx.Err() != nil {
+		err = nil
+	}
 	f.operation, f.print = t.kit.Operations(f.Program), ""
 	if f.State != nil && f.Why.Kind != Refused && f.Why.Kind != Died && f.Why.Kind != Hangs {
 		f.print = t.kit.Print(f.Program, f.Ledger, f.Found)
@@ -63,7 +70,7 @@ func (t *Tester[P, F]) Shrink(ctx context.Context, f *Finding[P, F]) (*Finding[P
 }
 
 // loseLess takes losses away that the violation does not need.
-func (t *Tester[P, F]) loseLess(ctx context.Context, f *Finding[P, F]) error {
+func (t *Tester[P, F]) loseLess(ctx context.Context, f *Finding[P, F], until time.Time) error {
 	if f.unstarted {
 		return nil
 	}
@@ -77,6 +84,9 @@ func (t *Tester[P, F]) loseLess(ctx context.Context, f *Finding[P, F]) error {
 	defer func() { t.idle <- c }()
 	for i := range f.vector {
 		for value := range f.vector[i] {
+			if time.Now().After(until) {
+				return nil
+			}
 			vector := append([]int(nil), f.vector...)
 			vector[i] = value
 			state := space.State(vector)
