@@ -18,16 +18,16 @@ var leaving = [...]int{0, 40, 3, 12}
 // crowd is the vocabulary of programs in which very many wait in line, one after
 // the other, and some leave it.
 func crowd(open func(testing.TB, Config) Pool) *programs.Vocabulary[*model] {
-	return &programs.Vocabulary[*model]{
-		New: func(p *programs.Program, tb testing.TB) *model {
-			m := &model{Program: p, cfg: Config{Size: 1 + p.Draw(2)}}
-			m.make(tb, open)
-			return m
-		},
-		Script: func(p *programs.Program, m *model) {
-			m.crowd(crowds[p.Draw(len(crowds))], leaving[p.Draw(len(leaving))])
-		},
+	v := vocabulary(open)
+	v.New = func(p *programs.Program, tb testing.TB) *model {
+		m := &model{Program: p, cfg: Config{Size: 1 + p.Draw(2)}}
+		m.make(tb, open)
+		return m
 	}
+	v.Script = func(p *programs.Program, m *model) {
+		m.crowd(crowds[p.Draw(len(crowds))], leaving[p.Draw(len(leaving))])
+	}
+	return v
 }
 
 // crowd has n callers come, of whom one in oneIn leaves, unless that is 0.

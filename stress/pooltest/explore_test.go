@@ -73,6 +73,24 @@ func lines(text string) (n int) {
 	return n + 1
 }
 
+// TestExploredCrowd has very many wait: a pool that changes its ways beyond a thousand
+// is found, and a sound one is left alone.
+func TestExploredCrowd(t *testing.T) {
+	for _, fault := range []string{"", "last first beyond a thousand"} {
+		v := crowd(func(_ testing.TB, cfg Config) Pool { return &faultyPool{cfg: cfg, fault: fault} })
+		out := explore.Try(t, v.Body(t), explore.Schedules(4), explore.Points(2_000_000))
+		if !out.Controlled {
+			t.Skip(out.Reason)
+		}
+		if fault == "" {
+			require.Nil(t, out.Failure, "%v", out)
+			continue
+		}
+		require.NotNil(t, out.Failure)
+		assert.Contains(t, out.Failure.Sentence, "order: ")
+	}
+}
+
 // So many schedules reach nearly all pairs: some are of two things that are over in
 // an instant.
 const (
@@ -266,7 +284,7 @@ func (p *faultyPool) give(h *held) {
 	}
 	if n := len(p.line); n > 0 && p.fault != "wakes nobody" && (!p.shut || p.fault != "leaves waiters alone") {
 		at := 0
-		if p.fault == "last first" {
+		if p.fault == "last first" || n > 1000 && p.fault == "last first beyond a thousand" {
 			at = n - 1
 		}
 		turn := p.line[at]
