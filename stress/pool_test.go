@@ -4,7 +4,6 @@ import (
 	"context"
 	"flag"
 	"net"
-	"os"
 	"testing"
 
 	"tensile/pool"
@@ -13,9 +12,6 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if os.Getenv("STRESS_ENGINE") == "nats" {
-		os.Exit(overNATS())
-	}
 	// What takes part in parallel waits for kits in other processes, of which there
 	// are never more than turns.
 	if err := flag.Set("test.parallel", "32"); err != nil {
