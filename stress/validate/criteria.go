@@ -156,7 +156,6 @@ var queueing = []Criterion{
 	must(Queueing, "p95", "steady latency p95", Below, 75, "ms", WithControl),
 	must(Queueing, "p99", "steady latency p99", Below, 100, "ms", WithControl),
 	slowness(Queueing),
-	slowness(Queueing),
 	must(Queueing, "lost", "messages lost in memory", Equal, 0, "messages"),
 	must(Queueing, "duplicated", "messages that came back after their acknowledgement", Equal, 0, "messages"),
 	must(Queueing, "reordered", "messages out of order in their queue", Equal, 0, "messages"),
