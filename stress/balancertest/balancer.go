@@ -9,6 +9,7 @@ import (
 
 	"tensile/stress/internal/payload"
 	"tensile/stress/internal/proc"
+	"tensile/stress/internal/programs"
 	"tensile/stress/internal/scenario"
 	"tensile/stress/report"
 	"tensile/stress/validate"
@@ -72,7 +73,9 @@ const (
 	mostPicks   = 2_000_000 // held at once in memory
 )
 
-// keyed strategies give the same node for the same key.
+// keyed strategies give the same node for the same key. While nothing is held it
+// follows from the key and the nodes alone: it is the same in every instance and
+// process, in whatever order nodes came.
 func (s Strategy) keyed() bool { return s == RendezvousHashing || s == BoundedLoadHashing }
 
 // exact strategies take turns or count, and leave nothing to chance.
@@ -93,12 +96,29 @@ type Config struct {
 // scenario. open returns nil for a strategy that is not offered; there must be
 // a default.
 func TestBalancer(t *testing.T, open func(testing.TB, Config) Balancer) {
-	k := &kit{Scenario: scenario.Begin(t, validate.Balancing), open: open}
-	ok := k.Phase("empty", k.empty)
+	site := proc.At(t, "placement")
+	if site.Child() {
+		site.Serve(place(t, open))
+		return
+	}
+	offered := kinds(t, open)
+	parts := explorations(open, offered)
+	if programs.Alone(t, parts, func(t *testing.T) []string { return packages(t, open, offered) }) {
+		return
+	}
+	k := &kit{Scenario: scenario.Begin(t, validate.Balancing), open: open, site: site, kinds: offered}
+	var explored *programs.Phase
+	if len(offered) > 0 {
+		explored = programs.Prepare(k.Scenario, parts, packages(t, open, offered))
+	}
+	ok := explored.Run(programs.Soon)
+	ok = k.Phase("empty", k.empty) && ok
 	ok = k.Phase("weights", k.weights) && ok
 	ok = k.Phase("keys", k.keys) && ok
+	ok = k.Phase("placement", k.placements) && ok
 	ok = k.Phase("skew", k.skew) && ok
 	ok = k.Phase("spread", k.spread) && ok
+	ok = explored.Run(programs.Whenever) && ok
 	if ok {
 		ok = k.Phase("concurrent", k.concurrent)
 		ok = ok && k.Phase("cost", k.cost)
@@ -114,10 +134,11 @@ func TestBalancer(t *testing.T, open func(testing.TB, Config) Balancer) {
 type kit struct {
 	*scenario.Scenario
 	open     func(testing.TB, Config) Balancer
+	site     *proc.Site // of another process
+	kinds    map[Strategy]kind
 	plain    bool    // it is the control, which the report does not name
 	worst    float64 // deviation from a share, of all strategies, in connections of N
 	keyed    float64 // that of keyed strategies at ten times N, in percent
-	hashes   bool    // the default strategy does: chance has part in its spread
 	heldPeak int     // most picks held at once
 	room     [pickerCount]held
 }
@@ -221,7 +242,7 @@ func (k *kit) even(s Strategy, when string, counts map[string]int, names []strin
 		total += n
 	}
 	share, widest := float64(total)/float64(len(names)), 0.0
-	if limit := float64(total) * spreadAtBase / validate.BaseScale; s == DefaultStrategy && !k.hashes {
+	if limit := float64(total) * spreadAtBase / validate.BaseScale; s == DefaultStrategy && !k.hashes() {
 		k.balance(s, when, counts, names, share*tightPercent/100)
 	} else if s == DefaultStrategy || when == nHeld {
 		k.balance(s, when, counts, names, limit)
@@ -247,37 +268,15 @@ func (k *kit) even(s Strategy, when string, counts map[string]int, names []strin
 
 // tight measures a spread that the default strategy has to keep, unless it hashes.
 func (k *kit) tight(criterion string, percent float64) {
-	if k.hashes {
+	if k.hashes() {
 		k.NotOffered(criterion, "the default strategy hashes: chance has part in its spread")
 		return
 	}
 	k.Measured(criterion, percent)
 }
 
-// isKeyed tells whether a balancer of which nothing is held gives the same node for
-// the same key, however much of it is held, and not the same for all.
-func (k *kit) isKeyed(b Balancer) bool {
-	const keys, times = 64, 3
-	nodes, same := make(map[string]bool), true
-	var held []Pick
-	for i := range keys {
-		first := ""
-		for range times {
-			p, err := b.Pick(k.key(i))
-			if err != nil {
-				return false // who picks next will say so
-			}
-			held = append(held, p)
-			same = same && (first == "" || p.Node() == first)
-			first = p.Node()
-			nodes[first] = true
-		}
-	}
-	for _, p := range held {
-		p.Done()
-	}
-	return same && len(nodes) > 1
-}
+// hashes tells whether the default strategy does: chance has part in its spread.
+func (k *kit) hashes() bool { return k.kinds[DefaultStrategy].keyed() }
 
 // balance keeps for the report how picks were spread.
 func (k *kit) balance(s Strategy, when string, counts map[string]int, names []string, allowed float64) {

@@ -19,9 +19,6 @@ import (
 func (k *kit) spread(ctx context.Context, t *testing.T) {
 	k.offered(ctx, t, func(s Strategy, b Balancer, names []string) {
 		n, h := k.picks(), &k.room[0]
-		if s == DefaultStrategy {
-			k.hashes = k.isKeyed(b)
-		}
 		if !k.pick(s, b, h, 0, n) {
 			return
 		}

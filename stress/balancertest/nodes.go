@@ -253,7 +253,7 @@ func (c *nodeConnections) even(when string, counts map[string]int, names []strin
 	}
 	share := float64(total) / float64(len(names))
 	allowed := share * tightPercent / 100
-	if c.hashes {
+	if c.hashes() {
 		// At a small N chance alone exceeds the figure: five standard deviations are
 		// left to it.
 		p := 1 / float64(len(names))
