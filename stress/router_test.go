@@ -27,6 +27,9 @@ func openRouter(tb testing.TB, cfg routertest.Config) routertest.Router {
 	return subjectRouter{r}
 }
 
+// Outlasts says that a handler may call runtime.Goexit.
+func (subjectRouter) Outlasts() {}
+
 func (subjectRouter) Errors() routertest.Errors {
 	return routertest.Errors{
 		Unknown: registry.ErrUnknown, Taken: registry.ErrTaken, Full: registry.ErrFull, Closed: registry.ErrClosed,

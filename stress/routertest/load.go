@@ -171,8 +171,8 @@ func (k *kit) offerSteady(ctx context.Context, t *testing.T, n int, rate float64
 	return turn, !k.Failed()
 }
 
-// explored lets the router be taken beyond the scenario.
-func (k *kit) explored(t *testing.T) {
+// beyond lets the router be taken beyond the scenario.
+func (k *kit) beyond(t *testing.T) {
 	k.Explore(k.rate, scenario.Loads{
 		Burst: func(ctx context.Context, n int) (float64, error) {
 			rec := measure.NewRecorder(n + senders)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"tensile/stress/internal/payload"
+	"tensile/stress/internal/programs"
 	"tensile/stress/internal/scenario"
 	"tensile/stress/measure"
 	"tensile/stress/validate"
@@ -31,6 +32,14 @@ type Router interface {
 	Close() error
 	// Errors are those that the other methods return, for errors.Is.
 	Errors() Errors
+}
+
+// Outlasting is a Router that outlasts a handler which calls runtime.Goexit, as
+// testing.T.FailNow does: the message counts as delivered, and the name goes on with
+// the next.
+type Outlasting interface {
+	Router
+	Outlasts()
 }
 
 // Errors are the distinct errors of a Router.
@@ -58,8 +67,14 @@ const (
 
 // TestRouter takes the routers that open returns through the routing scenario.
 func TestRouter(t *testing.T, open func(testing.TB, Config) Router) {
+	parts := explorations(open)
+	if programs.Alone(t, parts, func(t *testing.T) []string { packages, _ := look(t, open); return packages }) {
+		return
+	}
 	k := &kit{Scenario: scenario.Begin(t, validate.Routing), open: open}
-	ok := k.Phase("errors", k.errors)
+	explored := k.prepare(parts)
+	soon := explored.Run(programs.Soon)
+	ok := k.Phase("errors", k.errors) && soon
 	ok = k.Phase("full", k.full) && ok
 	ok = k.Phase("order", k.order) && ok
 	ok = k.Phase("names", k.names) && ok
@@ -70,6 +85,7 @@ func TestRouter(t *testing.T, open func(testing.TB, Config) Router) {
 	ok = k.Phase("fair", k.fair) && ok
 	ok = k.Phase("panic", k.panics) && ok
 	ok = k.Phase("close", k.closing) && ok
+	ok = explored.Run(programs.Whenever) && ok
 	if ok {
 		ok = k.Phase("idle", k.idle)
 		ok = ok && k.Phase("kept", k.kept)
@@ -77,7 +93,7 @@ func TestRouter(t *testing.T, open func(testing.TB, Config) Router) {
 		ok = ok && k.Phase("throughput", k.throughput)
 		ok = ok && k.Phase("steady", k.steady)
 		if ok && k.Phase("churn", k.churn) {
-			k.explored(t)
+			k.beyond(t)
 		}
 	} else {
 		k.Note("No load was offered, as correctness failed at small contention.")

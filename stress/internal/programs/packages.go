@@ -24,6 +24,19 @@ func Packages(open any, subjects ...any) []string {
 	return found.paths
 }
 
+// Networked reports whether a subject is made of a type of package net: then it
+// reaches beyond what virtual time and a schedule control.
+func Networked(subject any) bool {
+	found := packageFinder{seen: make(map[reflect.Type]bool)}
+	found.walk(reflect.TypeOf(subject))
+	for t := range found.seen {
+		if t.PkgPath() == "net" {
+			return true
+		}
+	}
+	return false
+}
+
 // packageOf is the import path in the name of a function.
 func packageOf(function string) string {
 	slash := strings.LastIndex(function, "/") + 1
