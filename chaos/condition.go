@@ -51,7 +51,7 @@ func (c Condition) Validate() error {
 		at   float64
 	}{{"Loss", c.Loss}, {"Drop", c.Drop}, {"Corrupt", c.Corrupt}, {"Duplicate", c.Duplicate}} {
 		if !(p.at >= 0 && p.at <= 1) {
-			return fmt.Errorf("%w: %s is %v, accepted is 0 to 1", ErrPlan, p.name, p.at)
+			return fmt.Errorf("%w: %s is %v, must be 0 to 1", ErrPlan, p.name, p.at)
 		}
 	}
 	for _, d := range []struct {
@@ -59,11 +59,11 @@ func (c Condition) Validate() error {
 		at   time.Duration
 	}{{"Delay", c.Delay}, {"Jitter", c.Jitter}, {"Stall", c.Stall}} {
 		if d.at < 0 || d.at > MaxTime {
-			return fmt.Errorf("%w: %s is %v, accepted is 0 to %v", ErrPlan, d.name, d.at, MaxTime)
+			return fmt.Errorf("%w: %s is %v, must be 0 to %v", ErrPlan, d.name, d.at, MaxTime)
 		}
 	}
 	if c.Bandwidth < 0 {
-		return fmt.Errorf("%w: Bandwidth is %d, accepted is 0 for no limit, or more", ErrPlan, c.Bandwidth)
+		return fmt.Errorf("%w: Bandwidth is %d, must be 0 for no limit, or more", ErrPlan, c.Bandwidth)
 	}
 	return nil
 }

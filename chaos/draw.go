@@ -19,7 +19,7 @@ type Spec struct {
 
 func (s Spec) validate() error {
 	bad := func(name string, value any, accepted string) error {
-		return fmt.Errorf("%w: %s is %v, accepted is %s", ErrPlan, name, value, accepted)
+		return fmt.Errorf("%w: %s is %v, must be %s", ErrPlan, name, value, accepted)
 	}
 	switch {
 	case s.Steps < 0 || s.Steps > MaxSteps:

@@ -62,7 +62,7 @@ func (e *Experiment) validate() error {
 		zero time.Duration
 	}{{"Every", &e.Every, DefaultEvery}, {"Settle", &e.Settle, DefaultSettle}, {"Hold", &e.Hold, DefaultHold}} {
 		if *d.at < 0 || *d.at > MaxTime {
-			return fmt.Errorf("%w: %s is %v, accepted is 0 for %v, or up to %v", ErrPlan, d.name, *d.at, d.zero, MaxTime)
+			return fmt.Errorf("%w: %s is %v, must be 0 for %v, or up to %v", ErrPlan, d.name, *d.at, d.zero, MaxTime)
 		}
 		if *d.at == 0 {
 			*d.at = d.zero
@@ -274,7 +274,7 @@ func (r *running) settle(ctx context.Context) error {
 				return context.Cause(ctx)
 			}
 			if err == nil {
-				err = fmt.Errorf("it has held for %v, accepted is %v", r.log.steadyFor(), r.Hold)
+				err = fmt.Errorf("it has held for %v, must be %v", r.log.steadyFor(), r.Hold)
 			}
 			return fmt.Errorf("%w %v after the last fault: %s: %w", ErrUnsteady, r.Settle, r.Hypothesis.Name, err)
 		}

@@ -20,7 +20,7 @@ type Guard struct {
 // error wraps ErrPlan.
 func NewGuard(bound int) (*Guard, error) {
 	if bound < 1 {
-		return nil, fmt.Errorf("%w: the bound of a guard is %d, accepted is 1 or more", ErrPlan, bound)
+		return nil, fmt.Errorf("%w: the bound of a guard is %d, must be 1 or more", ErrPlan, bound)
 	}
 	return &Guard{bound: bound, hit: make(map[string]int)}, nil
 }

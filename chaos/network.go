@@ -33,7 +33,7 @@ func NewNetwork(seed uint64) *Network {
 func (n *Network) Link(from, to, addr string) (string, error) {
 	for _, name := range []string{from, to} {
 		if name == "" || strings.Contains(name, arrow) {
-			return "", fmt.Errorf("%w: the name of a node is %q, accepted is any that is not empty and has no %q", ErrPlan, name, arrow)
+			return "", fmt.Errorf("%w: the name of a node is %q, must not be empty and must have no %q", ErrPlan, name, arrow)
 		}
 	}
 	n.mu.Lock()
@@ -101,7 +101,7 @@ func (n *Network) ways(target string, leaving bool) ([]way, error) {
 		}
 	}
 	if len(all) == 0 {
-		return nil, fmt.Errorf("%w: target is %q, accepted is a node that has links, or two with %q between them", ErrPlan, target, arrow)
+		return nil, fmt.Errorf("%w: target is %q, must be a node that has links, or two with %q between them", ErrPlan, target, arrow)
 	}
 	return all, nil
 }
@@ -118,7 +118,7 @@ func (n *Network) Injectors(severity Condition) map[Fault]Injector {
 	inject := func(fault Fault, c Condition) Injector {
 		return func(_ context.Context, target string) (func() error, error) {
 			if c == none {
-				return nil, fmt.Errorf("%w: the severity of %q is 0, accepted is more", ErrPlan, fault)
+				return nil, fmt.Errorf("%w: the severity of %q is 0, must be above 0", ErrPlan, fault)
 			}
 			ways, err := n.ways(target, fault == Cut)
 			if err != nil {

@@ -77,10 +77,10 @@ const (
 // out, and ErrBlastRadius as well if that is because it would hit more than Bound targets at once.
 func (p Plan) Validate() error {
 	if p.Bound < 1 {
-		return fmt.Errorf("%w: Bound is %d, accepted is 1 or more", ErrPlan, p.Bound)
+		return fmt.Errorf("%w: Bound is %d, must be 1 or more", ErrPlan, p.Bound)
 	}
 	if len(p.Steps) > MaxSteps {
-		return fmt.Errorf("%w: %d steps, accepted are up to %d", ErrPlan, len(p.Steps), MaxSteps)
+		return fmt.Errorf("%w: %d steps, must be up to %d", ErrPlan, len(p.Steps), MaxSteps)
 	}
 	last := time.Duration(0)
 	for i, s := range p.Steps {
@@ -88,12 +88,12 @@ func (p Plan) Validate() error {
 			return fmt.Errorf("%w: step %d: %w", ErrPlan, i, err)
 		}
 		if s.At < last {
-			return fmt.Errorf("%w: step %d is at %v, accepted is %v or later, after the step before it", ErrPlan, i, s.At, last)
+			return fmt.Errorf("%w: step %d is at %v, must be %v or later, after the step before it", ErrPlan, i, s.At, last)
 		}
 		last = s.At
 	}
 	if at, n := p.widest(); n > p.Bound {
-		return fmt.Errorf("%w: %w: %d targets are hit at %v, accepted are up to %d", ErrPlan, ErrBlastRadius, n, at, p.Bound)
+		return fmt.Errorf("%w: %w: %d targets are hit at %v, must be up to %d", ErrPlan, ErrBlastRadius, n, at, p.Bound)
 	}
 	return nil
 }
@@ -102,14 +102,14 @@ func (s Step) validate() error {
 	for _, name := range []struct{ what, value string }{{"Fault", string(s.Fault)}, {"Target", s.Target}} {
 		if name.value == "" || len(name.value) > maxName || !utf8.ValidString(name.value) ||
 			strings.ContainsFunc(name.value, func(r rune) bool { return !unicode.IsPrint(r) }) {
-			return fmt.Errorf("its %s is %.40q, accepted are 1 to %d printable bytes", name.what, name.value, maxName)
+			return fmt.Errorf("its %s is %.40q, must be 1 to %d printable bytes", name.what, name.value, maxName)
 		}
 	}
 	if s.At < 0 || s.At > MaxTime {
-		return fmt.Errorf("its At is %v, accepted is 0 to %v", s.At, MaxTime)
+		return fmt.Errorf("its At is %v, must be 0 to %v", s.At, MaxTime)
 	}
 	if s.For <= 0 || s.For > MaxTime {
-		return fmt.Errorf("its For is %v, accepted is above 0 and up to %v", s.For, MaxTime)
+		return fmt.Errorf("its For is %v, must be above 0 and up to %v", s.For, MaxTime)
 	}
 	return nil
 }

@@ -121,7 +121,7 @@ func TestPlanErrors(t *testing.T) {
 		{nil, 0, "Bound is 0"},
 		{with(func(s *Step) { s.Fault = "" }), 1, `Fault is ""`},
 		{with(func(s *Step) { s.Target = "\x1b[2J" }), 1, `Target is "\x1b[2J"`},
-		{with(func(s *Step) { s.Target = strings.Repeat("x", 257) }), 1, "accepted are 1 to 256"},
+		{with(func(s *Step) { s.Target = strings.Repeat("x", 257) }), 1, "must be 1 to 256"},
 		{with(func(s *Step) { s.Target = "\xff" }), 1, "Target is"},
 		{with(func(s *Step) { s.At = -1 }), 1, "At is -1ns"},
 		{with(func(s *Step) { s.At = MaxTime + 1 }), 1, "At is 24h"},

@@ -73,7 +73,7 @@ type WorkersConfig[T any] struct {
 
 func (c *WorkersConfig[T]) validate() error {
 	bad := func(name string, value any, accepted string) error {
-		return fmt.Errorf("chaos: %w: %s is %v, accepted is %s", ErrWorkers, name, value, accepted)
+		return fmt.Errorf("chaos: %w: %s is %v, must be %s", ErrWorkers, name, value, accepted)
 	}
 	switch {
 	case c.Workers < 1:
@@ -201,7 +201,7 @@ func (w *Workers[T]) finished(c *call[T], err error) error {
 
 func (w *Workers[T]) exists(worker int) error {
 	if worker < 0 || worker >= len(w.workers) {
-		return fmt.Errorf("chaos: %w: there is no worker %d, accepted is 0 to %d", ErrWorkers, worker, len(w.workers)-1)
+		return fmt.Errorf("chaos: %w: there is no worker %d, must be 0 to %d", ErrWorkers, worker, len(w.workers)-1)
 	}
 	return nil
 }
@@ -294,7 +294,7 @@ func (w *Workers[T]) Injectors() map[Fault]Injector {
 		return func(ctx context.Context, target string) (func() error, error) {
 			i, err := strconv.Atoi(target)
 			if err != nil {
-				return nil, fmt.Errorf("chaos: %w: target is %q, accepted is the number of a worker", ErrWorkers, target)
+				return nil, fmt.Errorf("chaos: %w: target is %q, must be the number of a worker", ErrWorkers, target)
 			}
 			if err := w.exists(i); err != nil {
 				return nil, err

@@ -55,7 +55,7 @@ func TestWorkersHandle(t *testing.T) {
 	for _, worker := range []int{-1, 3} {
 		err := w.Do(t.Context(), worker, 2)
 		assert.ErrorIs(t, err, ErrWorkers)
-		assert.ErrorContains(t, err, "accepted is 0 to 2")
+		assert.ErrorContains(t, err, "must be 0 to 2")
 	}
 	require.NoError(t, w.Close())
 	require.NoError(t, w.Close())

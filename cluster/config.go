@@ -77,36 +77,36 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	bind, err := netip.ParseAddrPort(c.Bind)
 	if err != nil {
-		return c, fmt.Errorf("%w: Bind %q, accepted is an IP address with a port, such as 127.0.0.1:0", ErrConfig, c.Bind)
+		return c, fmt.Errorf("%w: Bind %q, must be an IP address with a port, such as 127.0.0.1:0", ErrConfig, c.Bind)
 	}
 	switch advertise, err := netip.ParseAddrPort(c.Advertise); {
 	case c.Advertise == "" && bind.Addr().IsUnspecified():
 		return c, fmt.Errorf("%w: Advertise is required where Bind %q is no address of its own", ErrConfig, c.Bind)
 	case c.Advertise != "" && (err != nil || advertise.Port() == 0 || advertise.Addr().IsUnspecified()):
-		return c, fmt.Errorf("%w: Advertise %q, accepted is an IP address with a port", ErrConfig, c.Advertise)
+		return c, fmt.Errorf("%w: Advertise %q, must be an IP address with a port", ErrConfig, c.Advertise)
 	}
 	for _, s := range c.Seeds {
 		if _, _, err := net.SplitHostPort(s); err != nil {
-			return c, fmt.Errorf("%w: seed %q, accepted is host:port", ErrConfig, s)
+			return c, fmt.Errorf("%w: seed %q, must be host:port", ErrConfig, s)
 		}
 	}
 	if c.MaxMessage == 0 {
 		c.MaxMessage = defaultMaxMessage
 	}
 	if c.MaxMessage < 1 || c.MaxMessage > mostMaxMessage {
-		return c, fmt.Errorf("%w: MaxMessage %d, accepted is 1 to %d", ErrConfig, c.MaxMessage, mostMaxMessage)
+		return c, fmt.Errorf("%w: MaxMessage %d, must be 1 to %d", ErrConfig, c.MaxMessage, mostMaxMessage)
 	}
 	if c.Window == 0 {
 		c.Window = max(defaultWindow, c.MaxMessage)
 	}
 	if c.Window < c.MaxMessage {
-		return c, fmt.Errorf("%w: Window %d, accepted is MaxMessage (%d) or more", ErrConfig, c.Window, c.MaxMessage)
+		return c, fmt.Errorf("%w: Window %d, must be MaxMessage (%d) or more", ErrConfig, c.Window, c.MaxMessage)
 	}
 	if c.CallTimeout == 0 {
 		c.CallTimeout = defaultCallTimeout
 	}
 	if c.CallTimeout < 0 {
-		return c, fmt.Errorf("%w: CallTimeout %v, accepted is above 0", ErrConfig, c.CallTimeout)
+		return c, fmt.Errorf("%w: CallTimeout %v, must be above 0", ErrConfig, c.CallTimeout)
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
@@ -122,7 +122,7 @@ func (c Config) withDefaults() (Config, error) {
 func checkName(name string) error {
 	bad := func(r rune) bool { return !unicode.IsPrint(r) || unicode.IsSpace(r) || r == '#' || r == '/' }
 	if name == "" || len(name) > maxName || strings.ContainsFunc(name, bad) {
-		return fmt.Errorf("%w: Name %q, accepted are 1 to %d printable characters without space, '#' and '/'",
+		return fmt.Errorf("%w: Name %q, must be 1 to %d printable characters without space, '#' and '/'",
 			ErrConfig, name, maxName)
 	}
 	return nil

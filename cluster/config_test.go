@@ -17,7 +17,7 @@ func TestConfigIsChecked(t *testing.T) {
 		{func(c *Config) { c.Name = "a b" }, `Name "a b"`},
 		{func(c *Config) { c.Name = "a#1" }, `Name "a#1"`},
 		{func(c *Config) { c.Name = "a/1" }, `Name "a/1"`},
-		{func(c *Config) { c.Name = strings.Repeat("x", 65) }, "accepted are 1 to 64"},
+		{func(c *Config) { c.Name = strings.Repeat("x", 65) }, "must be 1 to 64"},
 		{func(c *Config) { c.Secret = []byte("short") }, "a secret of 5 bytes, must be 32 random bytes or more"},
 		{func(c *Config) { c.AcceptedSecrets = [][]byte{nil} }, "a secret of 0 bytes"},
 		{func(c *Config) { c.Bind = "localhost" }, `Bind "localhost"`},

@@ -90,7 +90,7 @@ func (r Request) Reply(body []byte) error {
 }
 
 func (n *Node) tooLarge(body []byte) error {
-	return fmt.Errorf("%w: %d bytes, accepted are up to %d", ErrTooLarge, len(body), n.cfg.MaxMessage)
+	return fmt.Errorf("%w: %d bytes, must be up to %d", ErrTooLarge, len(body), n.cfg.MaxMessage)
 }
 
 func (n *Node) serve(r Request) {

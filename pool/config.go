@@ -60,7 +60,7 @@ const NoWaiters = -1
 
 func (c *Config[C]) validate() error {
 	bad := func(name string, value any, accepted string) error {
-		return fmt.Errorf("%w: %s is %v, accepted is %s", ErrConfig, name, value, accepted)
+		return fmt.Errorf("%w: %s is %v, must be %s", ErrConfig, name, value, accepted)
 	}
 	switch {
 	case c.Dial == nil:

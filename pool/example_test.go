@@ -184,5 +184,5 @@ func ExampleNew_error() {
 	fmt.Println(err)
 	// Output:
 	// true
-	// pool: bad configuration: MinIdle is 9, accepted is 0 to MaxSize (8)
+	// pool: bad configuration: MinIdle is 9, must be 0 to MaxSize (8)
 }

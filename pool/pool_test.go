@@ -67,7 +67,7 @@ func TestConfigIsChecked(t *testing.T) {
 		_, err := pool.New(cfg)
 		assert.ErrorIs(t, err, pool.ErrConfig, name)
 		assert.ErrorContains(t, err, name)
-		assert.ErrorContains(t, err, "accepted is")
+		assert.ErrorContains(t, err, "must be")
 	}
 }
 

@@ -48,7 +48,7 @@ type Config struct {
 
 func (c *Config) validate() error {
 	if c.Mailbox < 0 || c.Mailbox > math.MaxInt32 {
-		return fmt.Errorf("%w: Mailbox is %d, accepted is 0 for %d, or 1 to %d",
+		return fmt.Errorf("%w: Mailbox is %d, must be 0 for %d, or 1 to %d",
 			ErrConfig, c.Mailbox, DefaultMailbox, math.MaxInt32)
 	}
 	return nil

@@ -53,8 +53,8 @@ func TestRegressionFailsTheRun(t *testing.T) {
 			"regression beyond 50 %: routing.memory.rss_peak: lower is better, it was ", true},
 		{"no bound", []string{"STRESS_BASELINE=" + baseline}, true, "", true},
 		{"another scale", []string{"STRESS_BASELINE=" + baseline, "STRESS_SCALE=2000"}, false,
-			"accepted is the results.json or bench.txt of a run at the same scale", false},
-		{"no baseline there", []string{"STRESS_BASELINE=/nowhere"}, false, `STRESS_BASELINE="/nowhere", accepted is`, false},
+			"must be the results.json or bench.txt of a run at the same scale", false},
+		{"no baseline there", []string{"STRESS_BASELINE=/nowhere"}, false, `STRESS_BASELINE="/nowhere", must be`, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			out := t.TempDir()

@@ -27,14 +27,14 @@ func TestBadSettingsAreRefused(t *testing.T) {
 		{"STRESS_RATE", "0", "a number of operations a second above 0"},
 		{"STRESS_ARRIVALS", "sometimes", "constant or poisson"},
 		{"STRESS_HOLD", "forever", "a duration from 1s to 24h"},
-		{"STRESS_ENGINE", "steam", "accepted is memory"},
-		{"STRESS_KNEE", "perhaps", "accepted is 1 or 0"},
+		{"STRESS_ENGINE", "steam", "must be memory"},
+		{"STRESS_KNEE", "perhaps", "must be 1 or 0"},
 		{"STRESS_REGRESSION", "10%", "together with STRESS_BASELINE"},
 		{"STRESS_BASELINE", "/no/such/folder", "/no/such/folder"},
-		{"STRESS_FOO", "1", "accepted are "},
-		{"STRESS_OUT", file, "accepted is a folder that can be written"},
-		{"STRESS_OUT", filepath.Join(file, "below"), "accepted is a folder that can be written"},
-		{"STRESS_OUT", "/proc/none", "accepted is a folder that can be written"},
+		{"STRESS_FOO", "1", "must be "},
+		{"STRESS_OUT", file, "must be a folder that can be written"},
+		{"STRESS_OUT", filepath.Join(file, "below"), "must be a folder that can be written"},
+		{"STRESS_OUT", "/proc/none", "must be a folder that can be written"},
 	} {
 		t.Run(c.variable+"="+filepath.Base(c.value), func(t *testing.T) {
 			out := filepath.Join(t.TempDir(), "out")
@@ -93,9 +93,9 @@ func TestFewDescriptors(t *testing.T) {
 		passes           bool
 	}{
 		{"88", "TestStressPool", "Pools cut from 5 to 3: the descriptor limit is 88.", true},
-		{"71", "TestStressPool", "the descriptor limit is 71, accepted is 72 or more", false},
+		{"71", "TestStressPool", "the descriptor limit is 71, must be 72 or more", false},
 		{"128", "TestStressBalancer", "the descriptor limit is 128.", true},
-		{"66", "TestStressBalancer", "the descriptor limit is 66, accepted is 68 or more", false},
+		{"66", "TestStressBalancer", "the descriptor limit is 66, must be 68 or more", false},
 	} {
 		t.Run(c.kit+" with "+c.limit, func(t *testing.T) {
 			out := t.TempDir()

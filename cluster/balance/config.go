@@ -84,10 +84,10 @@ type Node struct {
 
 func (n *Node) validate() error {
 	if n.Name == "" {
-		return fmt.Errorf("%w: Name is %q, accepted is any that is not empty", ErrConfig, n.Name)
+		return fmt.Errorf("%w: Name is %q, must not be empty", ErrConfig, n.Name)
 	}
 	if n.Weight < 0 || n.Weight > MaxWeight {
-		return fmt.Errorf("%w: Weight of node %q is %d, accepted is 0 for 1, or 1 to %d", ErrConfig, n.Name, n.Weight, MaxWeight)
+		return fmt.Errorf("%w: Weight of node %q is %d, must be 0 for 1, or 1 to %d", ErrConfig, n.Name, n.Weight, MaxWeight)
 	}
 	n.Weight = max(n.Weight, 1)
 	return nil
@@ -110,13 +110,13 @@ type Config struct {
 
 func (c *Config) validate() error {
 	if !c.Strategy.known() {
-		return fmt.Errorf("%w: Strategy is %v, accepted is %v to %v", ErrConfig, c.Strategy, RoundRobin, BoundedLoad)
+		return fmt.Errorf("%w: Strategy is %v, must be %v to %v", ErrConfig, c.Strategy, RoundRobin, BoundedLoad)
 	}
 	if c.Load == 0 {
 		c.Load = DefaultLoad
 	}
 	if !(c.Load > 1) || math.IsInf(c.Load, 0) {
-		return fmt.Errorf("%w: Load is %v, accepted is 0 for %v, or a number above 1", ErrConfig, c.Load, DefaultLoad)
+		return fmt.Errorf("%w: Load is %v, must be 0 for %v, or a number above 1", ErrConfig, c.Load, DefaultLoad)
 	}
 	return nil
 }

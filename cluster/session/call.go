@@ -120,7 +120,7 @@ var errAnew = errors.New("the partition has begun anew")
 // begin checks the key and sets the deadline.
 func (s *Store) begin(ctx context.Context, name, key string) (*operation, error) {
 	if len(key) > MaxKey || key == "" {
-		return nil, fmt.Errorf("%w: %s: key of %d bytes, accepted are 1 to %d", ErrTooLarge, name, len(key), MaxKey)
+		return nil, fmt.Errorf("%w: %s: key of %d bytes, must be 1 to %d", ErrTooLarge, name, len(key), MaxKey)
 	}
 	o := &operation{store: s, ctx: ctx, name: name, key: key, wire: appendKey(nil, key), part: partitionOf(key)}
 	o.until = time.Now().Add(s.cfg.Timeout)

@@ -97,15 +97,15 @@ func (c Config) withDefaults() (Config, error) {
 	c.Nodes = slices.Sorted(slices.Values(c.Nodes))
 	switch {
 	case len(c.Nodes) < minNodes || len(c.Nodes) > maxNodes:
-		return c, fmt.Errorf("%w: %d Nodes, accepted are %d to %d", ErrConfig, len(c.Nodes), minNodes, maxNodes)
+		return c, fmt.Errorf("%w: %d Nodes, must be %d to %d", ErrConfig, len(c.Nodes), minNodes, maxNodes)
 	case len(slices.Compact(slices.Clone(c.Nodes))) != len(c.Nodes):
-		return c, fmt.Errorf("%w: Nodes %q, accepted are names that differ", ErrConfig, c.Nodes)
+		return c, fmt.Errorf("%w: Nodes %q, must be names that differ", ErrConfig, c.Nodes)
 	case !slices.Contains(c.Nodes, c.Name):
-		return c, fmt.Errorf("%w: Name %q, accepted is one of Nodes %q", ErrConfig, c.Name, c.Nodes)
+		return c, fmt.Errorf("%w: Name %q, must be one of Nodes %q", ErrConfig, c.Name, c.Nodes)
 	}
 	for _, name := range c.Nodes {
 		if name == "" || len(name) > maxName {
-			return c, fmt.Errorf("%w: node %q, accepted is a name of 1 to %d bytes", ErrConfig, name, maxName)
+			return c, fmt.Errorf("%w: node %q, must be a name of 1 to %d bytes", ErrConfig, name, maxName)
 		}
 	}
 	for _, d := range []struct {
@@ -119,14 +119,14 @@ func (c Config) withDefaults() (Config, error) {
 		{"TombstoneLife", &c.TombstoneLife, defaultTombstoneLife},
 	} {
 		if *d.value < 0 {
-			return c, fmt.Errorf("%w: %s %v, accepted is 0 for %v, or more", ErrConfig, d.name, *d.value, d.unless)
+			return c, fmt.Errorf("%w: %s %v, must be 0 for %v, or more", ErrConfig, d.name, *d.value, d.unless)
 		}
 		if *d.value == 0 {
 			*d.value = d.unless
 		}
 	}
 	if c.TombstoneLife < 2*c.Timeout {
-		return c, fmt.Errorf("%w: TombstoneLife %v, accepted is twice Timeout (%v) or more", ErrConfig, c.TombstoneLife, c.Timeout)
+		return c, fmt.Errorf("%w: TombstoneLife %v, must be twice Timeout (%v) or more", ErrConfig, c.TombstoneLife, c.Timeout)
 	}
 	if c.Clock == nil {
 		c.Clock = time.Now

@@ -124,9 +124,9 @@ type Session struct {
 func (s *Store) Put(ctx context.Context, key string, value []byte, ttl time.Duration) (Version, error) {
 	switch {
 	case len(value) > MaxValue:
-		return Version{}, fmt.Errorf("%w: put %q: value of %d bytes, accepted are up to %d", ErrTooLarge, key, len(value), MaxValue)
+		return Version{}, fmt.Errorf("%w: put %q: value of %d bytes, must be up to %d", ErrTooLarge, key, len(value), MaxValue)
 	case ttl < 0:
-		return Version{}, fmt.Errorf("%w: put %q: ttl %v, accepted is 0 for never, or more", ErrConfig, key, ttl)
+		return Version{}, fmt.Errorf("%w: put %q: ttl %v, must be 0 for never, or more", ErrConfig, key, ttl)
 	}
 	return s.write(ctx, "put", key, func(now int64) record {
 		return record{expires: expiry(now, ttl), value: value}

@@ -293,15 +293,15 @@ func TestConfig(t *testing.T) {
 		cfg  Config
 		says string
 	}{
-		{Config{Name: "a", Nodes: four[:2]}, "2 Nodes, accepted are 3 to 64"},
+		{Config{Name: "a", Nodes: four[:2]}, "2 Nodes, must be 3 to 64"},
 		{Config{Name: "a", Nodes: make([]string, 65)}, "65 Nodes"},
 		{Config{Name: "a", Nodes: []string{"a", "b", "a"}}, "names that differ"},
-		{Config{Name: "e", Nodes: four}, `Name "e", accepted is one of`},
+		{Config{Name: "e", Nodes: four}, `Name "e", must be one of`},
 		{Config{Name: "a", Nodes: []string{"a", "b", ""}}, `node ""`},
 		{Config{Name: "a", Nodes: four, Timeout: -1}, "Timeout -1ns"},
 		{Config{Name: "a", Nodes: four, RepairAfter: -1}, "RepairAfter -1ns"},
 		{Config{Name: "a", Nodes: four, SyncEvery: -1}, "SyncEvery -1ns"},
-		{Config{Name: "a", Nodes: four, TombstoneLife: time.Second}, "TombstoneLife 1s, accepted is twice Timeout (2s) or more"},
+		{Config{Name: "a", Nodes: four, TombstoneLife: time.Second}, "TombstoneLife 1s, must be twice Timeout (2s) or more"},
 	} {
 		_, err := New(c.cfg)
 		assert.ErrorIs(t, err, ErrConfig)

@@ -157,7 +157,7 @@ func (k *kit) start(t testing.TB, s Strategy, names []string, weights ...int) Ba
 	b := k.open(t, cfg)
 	if b == nil {
 		if s == DefaultStrategy {
-			k.Fail("balancing: there is no balancer for the strategy %q, accepted is any", s)
+			k.Fail("balancing: there is no balancer for the strategy %q, there must be one", s)
 		}
 		return nil
 	}

@@ -24,7 +24,7 @@ func (k *kit) empty(ctx context.Context, t *testing.T) {
 			case err == nil:
 				k.Violate("empty", "%s: with %s Pick gave %q and no error", s, when, p.Node())
 			case !errors.Is(err, b.NoNodes()):
-				k.Violate("empty", "%s: with %s Pick returned %q, accepted is %q", s, when, err, b.NoNodes())
+				k.Violate("empty", "%s: with %s Pick returned %q, must be %q", s, when, err, b.NoNodes())
 			}
 		}
 		served := func(when string) {

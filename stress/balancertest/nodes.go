@@ -35,7 +35,7 @@ func (k *kit) connections(ctx context.Context, t *testing.T) {
 	wave := k.N
 	if limit := k.Environment().DescriptorLimit; limit != nil {
 		if fit := int(*limit) - scenario.SpareFiles; fit < nodeCount {
-			k.Fail("balancing: the descriptor limit is %d, accepted is %d or more", *limit, scenario.SpareFiles+nodeCount)
+			k.Fail("balancing: the descriptor limit is %d, must be %d or more", *limit, scenario.SpareFiles+nodeCount)
 			return
 		} else if fit < wave {
 			// Waves of the same size, each a multiple of the nodes.

@@ -270,7 +270,7 @@ func (k *engineKit) undone(ctx context.Context, t *testing.T) {
 			k.Violate("undone", "%s: Run returned no error", c.when)
 		}
 		if a.injected < 2 {
-			k.Fail("chaos: %s: %d faults were injected, accepted is 2 or more: the run returned %v", c.when, a.injected, err)
+			k.Fail("chaos: %s: %d faults were injected, must be 2 or more: the run returned %v", c.when, a.injected, err)
 		}
 		k.clean(&a, c.when)
 	}

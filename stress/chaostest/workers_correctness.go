@@ -23,7 +23,7 @@ func (k *workersKit) death(ctx context.Context, t *testing.T) {
 		}
 	}
 	if err := c.Do(ctx, victim, opFail); !errors.Is(err, errHandler) {
-		k.Violate("answers", "Do returned %v, accepted is the handler's error %q", err, errHandler)
+		k.Violate("answers", "Do returned %v, must be the handler's error %q", err, errHandler)
 	}
 
 	// The worker is held, so that work stands in line when it dies.
@@ -100,7 +100,7 @@ func (k *workersKit) crashLoop(ctx context.Context, t *testing.T) {
 			over = true
 		}
 		if n := int(c.lives[victim].Load()) - 1; n > restarts {
-			k.Violate("intensity", "a worker that can not start was restarted %d times within %v, accepted is %d within %v: nothing stops the crash loop",
+			k.Violate("intensity", "a worker that can not start was restarted %d times within %v, must be %d within %v: nothing stops the crash loop",
 				n, watched, restarts, crewWithin)
 			break
 		}

@@ -49,7 +49,7 @@ func connect(ctx context.Context, server, name string) (*nats.Conn, error) {
 	}
 	if most := nc.MaxPayload(); most < leastPayload {
 		nc.Close()
-		return nil, fmt.Errorf("%w at %s: it takes messages of %d bytes, accepted are %d or more",
+		return nil, fmt.Errorf("%w at %s: it takes messages of %d bytes, must be %d or more",
 			ErrServer, withoutSecrets(server), most, leastPayload)
 	}
 	return nc, nil

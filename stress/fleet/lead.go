@@ -82,7 +82,7 @@ func (l *lead) called(ctx context.Context, msg *nats.Msg) {
 	case err != nil:
 		r.Refused = err.Error()
 	case c.Protocol != protocol:
-		r.Refused = fmt.Sprintf("it speaks version %d of the protocol, accepted is %d", c.Protocol, protocol)
+		r.Refused = fmt.Sprintf("it speaks version %d of the protocol, must be %d", c.Protocol, protocol)
 	case c.Kind == callJoin:
 		l.join(ctx, c, &r)
 	case c.Kind == callLeave:

@@ -47,17 +47,17 @@ func (l Load) check(agents int) error {
 	case l.Do == nil:
 		return wrong("it has no Do")
 	case !(l.Rate > 0) || math.IsInf(l.Rate, 0):
-		return wrong("Rate is %g, accepted is a number of operations a second above 0", l.Rate)
+		return wrong("Rate is %g, must be a number of operations a second above 0", l.Rate)
 	case l.For <= 0 || l.For > longest:
-		return wrong("For is %v, accepted is up to %v", l.For, longest)
+		return wrong("For is %v, must be up to %v", l.For, longest)
 	case l.Wait < 0 || l.Wait > longest:
-		return wrong("Wait is %v, accepted is up to %v", l.Wait, longest)
+		return wrong("Wait is %v, must be up to %v", l.Wait, longest)
 	case l.Arrivals != load.Constant && l.Arrivals != load.Poisson:
-		return wrong("Arrivals is %v, accepted is constant or poisson", l.Arrivals)
+		return wrong("Arrivals is %v, must be constant or poisson", l.Arrivals)
 	case l.Rate*l.For.Seconds() > mostOperations:
-		return wrong("Rate and For make %.0f operations, accepted are up to %d", l.Rate*l.For.Seconds(), mostOperations)
+		return wrong("Rate and For make %.0f operations, must be up to %d", l.Rate*l.For.Seconds(), mostOperations)
 	case l.count() < agents:
-		return wrong("Rate and For make %d operations, accepted is one or more for each of %d agents", l.count(), agents)
+		return wrong("Rate and For make %d operations, must be one or more for each of %d agents", l.count(), agents)
 	}
 	for _, c := range l.Criteria {
 		if !known(c) {

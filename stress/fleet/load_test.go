@@ -23,7 +23,7 @@ func TestLoadsThatAreRefused(t *testing.T) {
 		"For is 25h":             func(l *Load) { l.For = 25 * time.Hour },
 		"Wait is -1ns":           func(l *Load) { l.Wait = -1 },
 		"Arrivals is Arrivals(9": func(l *Load) { l.Arrivals = load.Arrivals(9) },
-		"accepted are up to":     func(l *Load) { l.Rate = 1e300 },
+		"must be up to":          func(l *Load) { l.Rate = 1e300 },
 		"for each of 100 agents": func(l *Load) { l.Rate = 990 },
 		`"fleet.joy"`:            func(l *Load) { l.Criteria = []validate.Criterion{{ID: "fleet.joy"}} },
 	} {
@@ -37,7 +37,7 @@ func TestLoadsThatAreRefused(t *testing.T) {
 	}
 	_, err := Run(t.Context(), Options{Role: "boss"}, quick())
 	assert.ErrorIs(t, err, ErrLoad)
-	assert.ErrorContains(t, err, "accepted is lead or agent")
+	assert.ErrorContains(t, err, "must be lead or agent")
 }
 
 // TestSplit: every operation belongs to one agent, and all take as long.

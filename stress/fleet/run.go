@@ -60,7 +60,7 @@ func Run(ctx context.Context, o Options, l Load) (*Result, error) {
 	case Agent:
 		return nil, newAgent(o, l).run(ctx)
 	}
-	return nil, fmt.Errorf("%w: its role is %q, accepted is lead or agent", ErrLoad, o.Role)
+	return nil, fmt.Errorf("%w: its role is %q, must be lead or agent", ErrLoad, o.Role)
 }
 
 // alone is a fleet of one, all in this process.

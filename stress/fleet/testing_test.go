@@ -88,7 +88,7 @@ func TestTestIsToldWhatIsWrong(t *testing.T) {
 	t.Setenv("STRESS_FLEET", "nats://me:secret@"+natsServer(t).Addr().String())
 	said, _ := observe(t, quick())
 	require.Len(t, said.fatal, 1)
-	assert.Contains(t, said.fatal[0], "without STRESS_FLEET_ROLE, accepted there is lead or agent")
+	assert.Contains(t, said.fatal[0], "without STRESS_FLEET_ROLE, which must be lead or agent")
 	t.Setenv("STRESS_FLEET_ROLE", "agent")
 	said, _ = observe(t, quick())
 	require.Len(t, said.fatal, 1)
@@ -101,7 +101,7 @@ func TestTestIsToldWhatIsWrong(t *testing.T) {
 	t.Setenv("STRESS_OUT", file)
 	said, _ = observe(t, quick())
 	require.Len(t, said.errors, 1)
-	assert.Contains(t, said.errors[0], "accepted is a folder that can be written")
+	assert.Contains(t, said.errors[0], "must be a folder that can be written")
 }
 
 // limited is a test with a time limit.

@@ -36,7 +36,7 @@ const never = 1 << 62
 // above 0: there is no such schedule.
 func (a Arrivals) Schedule(n int, rate float64, seed uint64) []int64 {
 	if !(rate > 0) {
-		panic(fmt.Sprintf("load: %g arrivals a second, accepted is a rate above 0", rate))
+		panic(fmt.Sprintf("load: %g arrivals a second, must be a rate above 0", rate))
 	}
 	due := make([]int64, n)
 	gap := float64(time.Second) / rate

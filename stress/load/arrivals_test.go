@@ -66,7 +66,7 @@ func TestScheduleOfExtremeRates(t *testing.T) {
 			assert.GreaterOrEqual(t, due[0], int64(0))
 		}
 		for _, rate := range []float64{0, -1, math.NaN(), math.Inf(-1)} {
-			assert.PanicsWithValue(t, fmt.Sprintf("load: %g arrivals a second, accepted is a rate above 0", rate),
+			assert.PanicsWithValue(t, fmt.Sprintf("load: %g arrivals a second, must be a rate above 0", rate),
 				func() { a.Schedule(1, rate, 1) })
 		}
 	}

@@ -43,7 +43,7 @@ func chosen(t *testing.T) {
 	case "", "memory":
 		t.Skip("STRESS_ENGINE=nats has the kits run over NATS")
 	default:
-		t.Fatalf("stress: STRESS_ENGINE=%q, accepted is memory or nats", set)
+		t.Fatalf("stress: STRESS_ENGINE=%q, must be memory or nats", set)
 	}
 }
 

@@ -164,7 +164,7 @@ func (s *sessions) Get(ctx context.Context, key string) ([]byte, error) {
 	}
 	value := e.Value()
 	if len(value) < expirySize {
-		return nil, fmt.Errorf("nats: %q has %d bytes, accepted are %d and more", key, len(value), expirySize)
+		return nil, fmt.Errorf("nats: %q has %d bytes, must be %d and more", key, len(value), expirySize)
 	}
 	if at := int64(binary.LittleEndian.Uint64(value)); at > 0 && time.Now().UnixNano() >= at {
 		return nil, errNotFound

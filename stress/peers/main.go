@@ -51,10 +51,10 @@ func run(args []string) error {
 	}
 	chosen, err := regexp.Compile(*only)
 	if err != nil {
-		return fmt.Errorf("-only=%q, accepted is a regular expression: %w", *only, err)
+		return fmt.Errorf("-only=%q, must be a regular expression: %w", *only, err)
 	}
 	if *rounds < minRounds {
-		return fmt.Errorf("-rounds=%d, accepted is %d or more: fewer have no confidence interval", *rounds, minRounds)
+		return fmt.Errorf("-rounds=%d, must be %d or more: fewer have no confidence interval", *rounds, minRounds)
 	}
 	var picked []comparison
 	for _, list := range scenarios {

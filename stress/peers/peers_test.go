@@ -111,9 +111,9 @@ func TestFigure(t *testing.T) {
 
 func TestArguments(t *testing.T) {
 	for says, args := range map[string][]string{
-		"accepted is 6 or more":            {"-rounds", "3"},
-		"accepted is a regular expression": {"-only", "("},
-		"matches no comparison":            {"-only", "no such thing"},
+		"must be 6 or more":            {"-rounds", "3"},
+		"must be a regular expression": {"-only", "("},
+		"matches no comparison":        {"-only", "no such thing"},
 	} {
 		assert.ErrorContains(t, run(args), says)
 	}

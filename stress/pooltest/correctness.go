@@ -131,7 +131,7 @@ func (k *kit) deadline(ctx context.Context, t *testing.T) {
 				} else if waiting.Err() == nil {
 					k.Violate("deadline", "a waiter whose context had not ended got %v", err)
 				} else if ended := waiting.Err(); !errors.Is(err, ended) {
-					k.Violate("deadline", "a waiter whose context had ended got %v, accepted is %v", err, ended)
+					k.Violate("deadline", "a waiter whose context had ended got %v, must be %v", err, ended)
 				}
 			})
 		}
@@ -163,7 +163,7 @@ func (k *kit) deadline(ctx context.Context, t *testing.T) {
 		k.Violate("bound", "a pool of %d lent one more", size)
 		extra.Release()
 	} else if !errors.Is(err, context.DeadlineExceeded) {
-		k.Violate("deadline", "a deadline while waiting gave %v, accepted is context.DeadlineExceeded", err)
+		k.Violate("deadline", "a deadline while waiting gave %v, must be context.DeadlineExceeded", err)
 	}
 	l.Release()
 	l2.Release()
@@ -238,10 +238,10 @@ func (k *kit) overflow(ctx context.Context, t *testing.T) {
 	short, stop := context.WithTimeout(ctx, scenario.Settle)
 	defer stop()
 	if extra, err := k.acquire(short, p); err == nil {
-		k.Violate("overflow", "waiter %d was served, accepted is %d", bound+1, bound)
+		k.Violate("overflow", "waiter %d was served, the bound is %d", bound+1, bound)
 		extra.Release()
 	} else if errors.Is(err, context.DeadlineExceeded) {
-		k.Violate("overflow", "waiter %d waited until its deadline, accepted are %d waiters and %q for the next", bound+1, bound, b.Overflow())
+		k.Violate("overflow", "waiter %d waited until its deadline, beyond the bound of %d waiters it must get %q", bound+1, bound, b.Overflow())
 	} else if !errors.Is(err, b.Overflow()) {
 		k.Violate("overflow", "waiter %d got %T %q, which is not %T %q by errors.Is", bound+1, err, err, b.Overflow(), b.Overflow())
 	}

@@ -369,7 +369,7 @@ func (k *kit) refusing(ctx context.Context, b Broker, full error) {
 			if err == nil {
 				accepted.Add(1)
 			} else if !errors.Is(err, full) {
-				k.Violate("bounded", "a full queue that is to refuse returned %v, accepted is %v", err, full)
+				k.Violate("bounded", "a full queue that is to refuse returned %v, must be %v", err, full)
 			}
 		})
 		if n := accepted.Load(); n != queueBound {

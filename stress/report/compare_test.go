@@ -205,7 +205,7 @@ func TestBaselineThatIsNone(t *testing.T) {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644))
 	}
 	for name, says := range map[string]string{
-		"schema.json": "schema 99, accepted is 2", "broken.json": "unexpected end", "nobody.json": "no scenario has passed",
+		"schema.json": "schema 99, must be 2", "broken.json": "unexpected end", "nobody.json": "no scenario has passed",
 		"null.json": "scenario 1 has no id", "other.txt": "neither a results.json nor a bench.txt", "empty.txt": "neither",
 		"number.txt": `"many" is no number`, "scale.txt": "scale is", "missing": "no such file", "empty": "has no results.json",
 		"mixed": "it has N = 5, the one before N = 100000",

@@ -221,7 +221,7 @@ func parse(text []byte) (*Run, error) {
 		return nil, err
 	}
 	if r.Schema != Schema {
-		return nil, fmt.Errorf("it has schema %d, accepted is %d", r.Schema, Schema)
+		return nil, fmt.Errorf("it has schema %d, must be %d", r.Schema, Schema)
 	}
 	for i, s := range r.Scenarios {
 		if s == nil || s.ID == "" {

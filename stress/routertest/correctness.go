@@ -29,7 +29,7 @@ func (k *kit) errors(ctx context.Context, t *testing.T) {
 	}
 	expect := func(what string, got, want error) {
 		if !errors.Is(got, want) {
-			k.Violate("errors", "%s gave %v, accepted is %v", what, got, want)
+			k.Violate("errors", "%s gave %v, must be %v", what, got, want)
 		}
 		for _, other := range []error{e.Unknown, e.Taken, e.Full, e.Closed} {
 			if other != want && errors.Is(got, other) {

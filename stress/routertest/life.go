@@ -79,11 +79,11 @@ func (k *kit) names(ctx context.Context, t *testing.T) {
 					won.Add(1)
 					winner.Store(int64(to))
 				case !errors.Is(err, e.Taken):
-					k.Violate("errors", "Register of a name that others register at the same time gave %v, accepted is %v", err, e.Taken)
+					k.Violate("errors", "Register of a name that others register at the same time gave %v, must be %v", err, e.Taken)
 				}
 			})
 			if won.Load() != 1 {
-				k.Violate("errors", "%d of %d registrations of one name at the same time succeeded, accepted is 1", won.Load(), senders)
+				k.Violate("errors", "%d of %d registrations of one name at the same time succeeded, must be 1", won.Load(), senders)
 				return
 			}
 			to := int(winner.Load())
@@ -97,11 +97,11 @@ func (k *kit) names(ctx context.Context, t *testing.T) {
 				case err == nil:
 					gone.Add(1)
 				case !errors.Is(err, e.Unknown):
-					k.Violate("errors", "Unregister of a name that others unregister at the same time gave %v, accepted is %v", err, e.Unknown)
+					k.Violate("errors", "Unregister of a name that others unregister at the same time gave %v, must be %v", err, e.Unknown)
 				}
 			})
 			if gone.Load() != 1 {
-				k.Violate("errors", "%d of %d that unregistered one name at the same time succeeded, accepted is 1", gone.Load(), senders)
+				k.Violate("errors", "%d of %d that unregistered one name at the same time succeeded, must be 1", gone.Load(), senders)
 				return
 			}
 		}
@@ -180,7 +180,7 @@ func (k *kit) lives(ctx context.Context, t *testing.T) {
 					return
 				}
 				if err := r.Send(name, message(0)); !errors.Is(err, e.Unknown) {
-					k.Violate("errors", "Send to a name that was unregistered gave %v, accepted is %v", err, e.Unknown)
+					k.Violate("errors", "Send to a name that was unregistered gave %v, must be %v", err, e.Unknown)
 					return
 				}
 			}
@@ -266,7 +266,7 @@ func (k *kit) full(ctx context.Context, t *testing.T) {
 		}
 		for range refusals {
 			if !errors.Is(err, e.Full) {
-				k.Violate("errors", "Send to a full mailbox gave %v, accepted is %v", err, e.Full)
+				k.Violate("errors", "Send to a full mailbox gave %v, must be %v", err, e.Full)
 				return
 			}
 			err = send(id, 0, "fills")
@@ -342,7 +342,7 @@ func (k *kit) closingHeld(ctx context.Context, t *testing.T) bool {
 			if err := r.Send(table[id%names], message(id)); err != nil {
 				l.Refused(id)
 				if !errors.Is(err, e.Closed) {
-					k.Violate("close", "Send during Close gave %v, accepted is %v", err, e.Closed)
+					k.Violate("close", "Send during Close gave %v, must be %v", err, e.Closed)
 				}
 			}
 		}
@@ -393,7 +393,7 @@ func (k *kit) closingBusy(ctx context.Context, t *testing.T) bool {
 					return
 				}
 				if !errors.Is(err, e.Full) {
-					k.Violate("close", "Send during Close gave %v, accepted is %v", err, e.Closed)
+					k.Violate("close", "Send during Close gave %v, must be %v", err, e.Closed)
 					return
 				}
 				runtime.Gosched()

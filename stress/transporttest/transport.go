@@ -622,7 +622,7 @@ func (k *kit) deadPeer(ctx context.Context, _ *testing.T) {
 		case !r.Unreachable:
 			k.Violate("dead_peer", "a call of %s to %s, which is dead, ended with an error that is not the one for that: %s", name, victim, r.Err)
 		case share > 0 && float64(r.Slowest) > float64(atOnceBound)/share && !k.Environment().Race:
-			k.Violate("dead_peer", "a call of %s to %s, which is dead, took %v to end, accepted is %v", name, victim, r.Slowest, atOnceBound)
+			k.Violate("dead_peer", "a call of %s to %s, which is dead, took %v to end, must be %v", name, victim, r.Slowest, atOnceBound)
 		}
 		return err
 	})

@@ -141,7 +141,7 @@ func within(bound int, drill []Step) error {
 			delete(hit, target)
 		}
 		if len(hit) > bound {
-			return fmt.Errorf("%w: %d at %v, accepted are %d", ErrBound, len(hit), t.at, bound)
+			return fmt.Errorf("%w: %d at %v, must be %d at most", ErrBound, len(hit), t.at, bound)
 		}
 	}
 	return nil

@@ -82,7 +82,7 @@ func (c *conn) read() (k kind, id uint64, body []byte, err error) {
 	}
 	size := binary.BigEndian.Uint32(head[:])
 	if size > mostFrame {
-		return 0, 0, nil, fmt.Errorf("mesh: a frame of %d bytes, accepted are %d", size, mostFrame)
+		return 0, 0, nil, fmt.Errorf("mesh: a frame of %d bytes, must be %d at most", size, mostFrame)
 	}
 	if int(size) > cap(c.buf) {
 		c.buf = make([]byte, size)
@@ -167,7 +167,7 @@ func (c *conn) put(k kind, v any) error {
 func (c *conn) get(want kind, v any) error {
 	k, _, body, err := c.read()
 	if err == nil && k != want {
-		err = fmt.Errorf("mesh: a frame of kind %d, accepted is %d", k, want)
+		err = fmt.Errorf("mesh: a frame of kind %d, must be %d", k, want)
 	}
 	if err != nil {
 		return err

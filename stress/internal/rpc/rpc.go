@@ -88,7 +88,7 @@ func read(conn net.Conn, take func(id uint64, body []byte)) error {
 		}
 		n := binary.LittleEndian.Uint32(head[:])
 		if n > MaxBody {
-			return fmt.Errorf("a frame of %d bytes, accepted are up to %d", n, MaxBody)
+			return fmt.Errorf("a frame of %d bytes, must be up to %d", n, MaxBody)
 		}
 		if cap(body) < int(n) {
 			body = make([]byte, n)

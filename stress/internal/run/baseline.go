@@ -21,7 +21,7 @@ func loadBaseline(set settings.Settings) (*report.Baseline, error) {
 		err = b.Fits(set.Scale)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("STRESS_BASELINE=%q, accepted is the results.json or bench.txt of a run at the same scale, "+
+		return nil, fmt.Errorf("STRESS_BASELINE=%q, must be the results.json or bench.txt of a run at the same scale, "+
 			"or a folder of such runs: %w", set.Baseline, err)
 	}
 	return b, nil

@@ -64,7 +64,7 @@ func newRun() (*Run, error) {
 	}
 	folder, err := report.Open(set.Out)
 	if err != nil {
-		return nil, fmt.Errorf("STRESS_OUT=%q, accepted is a folder that can be written: %w", set.Out, err)
+		return nil, fmt.Errorf("STRESS_OUT=%q, must be a folder that can be written: %w", set.Out, err)
 	}
 	r := &Run{Settings: set, baseline: baseline, Folder: folder, Console: newConsole()}
 	r.Progress = newProgress(r.Console)

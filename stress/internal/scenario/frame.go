@@ -32,7 +32,7 @@ func Begin(t *testing.T, id string) *Scenario {
 		s.slowness = s.criterion(validate.Slowness)
 	}
 	if !r.Busy.CompareAndSwap(false, true) {
-		t.Fatalf("stress: another kit is at work in this process, accepted is one at a time: each counts what is left behind")
+		t.Fatalf("stress: another kit is at work in this process, they must run one at a time: each counts what is left behind")
 	}
 	t.Cleanup(func() { r.Busy.Store(false) })
 	t.Cleanup(r.CatchSignals())

@@ -40,7 +40,7 @@ func (s *Scenario) Retains(ctx context.Context, what string, n int, limit float6
 		each = float64(LiveMemory()-before) / float64(KeptRounds*n)
 		return each <= limit
 	}) {
-		s.Violate("kept", "for each %s %.0f bytes stay in memory, accepted are %.0f", what, each, limit)
+		s.Violate("kept", "for each %s %.0f bytes stay in memory, it must be at most %.0f", what, each, limit)
 	}
 	return true
 }

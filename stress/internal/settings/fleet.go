@@ -80,7 +80,7 @@ func init() {
 // wholeFleet tells what a fleet lacks, by the variables that have a value.
 func wholeFleet(values map[string]string) error {
 	lacks := func(has, other, accepted string) error {
-		return fmt.Errorf("%w: %s=%q without %s, accepted there is %s", ErrSetting, has, hide(values[has]), other, accepted)
+		return fmt.Errorf("%w: %s=%q without %s, which must be %s", ErrSetting, has, hide(values[has]), other, accepted)
 	}
 	if values[fleetURL] == "" {
 		var wrong []error

@@ -22,7 +22,7 @@ import (
 )
 
 // ErrSetting is wrapped by every error of this package; the message names the
-// variable, its value and what is accepted.
+// variable, its value and what it must be.
 var ErrSetting = errors.New("bad setting")
 
 // Settings are what a run is asked to do.
@@ -280,17 +280,17 @@ func Parse(environ []string, b Build) (Settings, error) {
 		parse, known := parsers[name]
 		switch {
 		case !known:
-			wrong = append(wrong, fmt.Errorf("%w: %s=%q is unknown, accepted are %s",
+			wrong = append(wrong, fmt.Errorf("%w: %s=%q is unknown, must be one of %s",
 				ErrSetting, name, hide(value), strings.Join(Names(), ", ")))
 		case value != "":
 			if accepted := parse(&s, value, b); accepted != "" {
-				wrong = append(wrong, fmt.Errorf("%w: %s=%q, accepted is %s", ErrSetting, name, hide(value), accepted))
+				wrong = append(wrong, fmt.Errorf("%w: %s=%q, must be %s", ErrSetting, name, hide(value), accepted))
 			}
 			values[name] = value
 		}
 	}
 	if s.Regression != nil && s.Baseline == "" {
-		wrong = append(wrong, fmt.Errorf("%w: STRESS_REGRESSION=\"%g%%\" without a baseline, accepted is %s",
+		wrong = append(wrong, fmt.Errorf("%w: STRESS_REGRESSION=\"%g%%\" without a baseline, must be %s",
 			ErrSetting, *s.Regression, acceptedPercent))
 	}
 	if err := wholeFleet(values); err != nil {

@@ -121,14 +121,14 @@ func TestRejected(t *testing.T) {
 		{"STRESS_FLEET=nats://", "nats://user"},
 		{"STRESS_FLEET=nats://host/path", "nats://user"},
 		{"STRESS_FLEET=nats://host:port", "nats://user"},
-		{"STRESS_FLEET=nats://host", "without STRESS_FLEET_ROLE, accepted there is lead or agent"},
-		{"STRESS_FLEET_ROLE=boss", "accepted is lead or agent"},
-		{"STRESS_FLEET_ROLE=agent", "without STRESS_FLEET, accepted there is the URL"},
+		{"STRESS_FLEET=nats://host", "without STRESS_FLEET_ROLE, which must be lead or agent"},
+		{"STRESS_FLEET_ROLE=boss", "must be lead or agent"},
+		{"STRESS_FLEET_ROLE=agent", "without STRESS_FLEET, which must be the URL"},
 		{"STRESS_FLEET_AGENTS=0", "from 1 to 1000"},
 		{"STRESS_FLEET_AGENTS=1001", "from 1 to 1000"},
-		{"STRESS_FLEET_AGENTS=3", "without STRESS_FLEET, accepted there is the URL"},
+		{"STRESS_FLEET_AGENTS=3", "without STRESS_FLEET, which must be the URL"},
 		{"STRESS_FLEET_NAME=two words", "letters, digits, hyphens and underscores"},
-		{"STRESS_FLEET_NAME=nightly", "without STRESS_FLEET, accepted there is the URL"},
+		{"STRESS_FLEET_NAME=nightly", "without STRESS_FLEET, which must be the URL"},
 		{"STRESS_FOO=1", "STRESS_SCALE, STRESS_SCALING, STRESS_SCHEDULE"},
 		{"STRESS_FOO=", "STRESS_SCALE, STRESS_SCALING, STRESS_SCHEDULE"},
 	} {
@@ -152,7 +152,7 @@ func TestFleet(t *testing.T) {
 	require.NoError(t, err, "only the lead has to know how many agents there are")
 	assert.Equal(t, Agent, s.Fleet.Role)
 	_, err = Parse(at("STRESS_FLEET_ROLE=lead"), Build{})
-	assert.ErrorContains(t, err, "without STRESS_FLEET_AGENTS, accepted there is a whole number from 1 to 1000")
+	assert.ErrorContains(t, err, "without STRESS_FLEET_AGENTS, which must be a whole number from 1 to 1000")
 	s, err = Parse(nil, Build{})
 	require.NoError(t, err)
 	assert.Equal(t, Alone, s.Fleet.Role)
