@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"tensile/stress/explore/internal/overlay"
+	"tensile/stress/internal/proc"
 )
 
 // tree is the Go tree that this binary was built by.
@@ -226,5 +227,6 @@ func (t tree) run(args ...string) *exec.Cmd {
 	cmd := exec.Command(filepath.Join(t.root, "bin", "go"), args...)
 	cmd.Dir = folder
 	cmd.Env = append(os.Environ(), "GOROOT="+t.root, "GOTOOLCHAIN=local", "PWD="+folder)
+	cmd.SysProcAttr = proc.DieWithParent() // or a build would go on alone
 	return cmd
 }

@@ -2,7 +2,7 @@ package proc
 
 import "syscall"
 
-// dieWithParent has the kernel kill a child whose parent is gone.
-func dieWithParent() *syscall.SysProcAttr {
+// DieWithParent has the kernel kill a child whose parent is gone.
+func DieWithParent() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 }

@@ -4,5 +4,5 @@ package proc
 
 import "syscall"
 
-// dieWithParent has nothing to add here: a child notices that its input ends.
-func dieWithParent() *syscall.SysProcAttr { return nil }
+// DieWithParent has nothing to add here: a child notices that its input ends.
+func DieWithParent() *syscall.SysProcAttr { return nil }

@@ -74,7 +74,7 @@ func start(role string, config any, o Options, arguments []string) (*Process, er
 	if o.Output != nil {
 		p.cmd.Stdout, p.cmd.Stderr = o.Output, o.Output
 	}
-	p.cmd.SysProcAttr = dieWithParent()
+	p.cmd.SysProcAttr = DieWithParent()
 	started := make(chan error)
 	go p.live(started)
 	err = <-started
