@@ -1,4 +1,4 @@
-.PHONY: stress quick bench peers museum durability explore-bench nats fleet picture test race lint
+.PHONY: stress quick bench peers museum durability explore-bench alarms nats fleet picture test race lint
 
 stress: ## every scenario there is, at N = 100,000
 	go test -count=1 -run Stress ./...

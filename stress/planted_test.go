@@ -118,6 +118,24 @@ func nothingButSlow(t *testing.T, r *report.Run) {
 	}
 }
 
+// mustBeFoundSlow runs a kit on a plant that is slow and nothing else.
+func mustBeFoundSlow(t *testing.T, kit, plant, criterion string) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("takes a process of its own")
+	}
+	out := t.TempDir()
+	said, err := runKit(kit, plantedVariable+"="+plant, "STRESS_SCALE=500", "STRESS_OUT="+out)
+	r, loaded := report.Load(out)
+	require.NoError(t, loaded, said)
+	for _, s := range r.Scenarios {
+		if s.State != report.NotRun {
+			nothingButSlow(t, r)
+			mustBeSlow(t, s, criterion, said, err)
+		}
+	}
+}
+
 // mustBeSlow shows that a figure in time was missed, or was found far behind the
 // control's. Where the control is as slow, or all is in doubt, there is nothing to be
 // caught.

@@ -10,10 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
-
 	"tensile/stress/pooltest"
-	"tensile/stress/report"
 )
 
 // TestSneakyPools: faults that strike seldom, or only in a certain state, each
@@ -60,20 +57,11 @@ func TestSneakyPools(t *testing.T) {
 // TestSlowPools: figures in time. Where the control is as slow, or all is in doubt,
 // there is nothing to be caught.
 func TestSlowPools(t *testing.T) {
-	if testing.Short() {
-		t.Skip("each fault takes a process of its own")
-	}
 	for _, c := range []struct{ fault, criterion string }{
 		{"takes its time", "throughput"},
 		{"takes its time now and then", "p99"},
 	} {
-		t.Run(c.fault, func(t *testing.T) {
-			out := t.TempDir()
-			said, err := runKit("TestFaultyPool", plantedVariable+"="+sneaky+c.fault, "STRESS_SCALE=500", "STRESS_OUT="+out)
-			r, loaded := report.Load(out)
-			require.NoError(t, loaded, said)
-			mustBeSlow(t, r.Scenarios[1], c.criterion, said, err)
-		})
+		t.Run(c.fault, func(t *testing.T) { mustBeFoundSlow(t, slowPhases, sneaky+c.fault, c.criterion) })
 	}
 }
 
