@@ -8,6 +8,7 @@ import (
 
 	"tensile/stress/internal/powercut"
 	"tensile/stress/internal/proc"
+	"tensile/stress/internal/programs"
 	"tensile/stress/internal/scenario"
 	"tensile/stress/measure"
 	"tensile/stress/validate"
@@ -131,14 +132,21 @@ func TestBroker(t *testing.T, open func(testing.TB, Config) Broker) {
 		power.Serve(servePower(t, open).Serve)
 		return
 	}
+	parts := explorations(open)
+	if programs.Alone(t, parts, func(t *testing.T) []string { return lookAt(t, open).packages }) {
+		return
+	}
 	k := &kit{Scenario: scenario.Begin(t, validate.Queueing), tb: t, open: open, site: site, powerSite: power}
-	ok := k.Phase("order", k.order)
+	explored := k.prepare(parts)
+	ok := explored.Run(programs.Soon)
+	ok = k.Phase("order", k.order) && ok
 	ok = k.Phase("redelivery", k.redelivery) && ok
 	ok = k.Phase("waiters", k.waiters) && ok
 	ok = k.Phase("dead letter", k.deadLetter) && ok
 	ok = k.Phase("bounded", k.Within(scenario.PhaseBound/2, k.bounded)) && ok
 	ok = k.Phase("deadline", k.deadline) && ok
 	ok = k.Phase("close", k.Within(scenario.PhaseBound/2, k.closing)) && ok
+	ok = explored.Run(programs.Whenever) && ok // before any load
 	if ok {
 		ok = k.Phase("contention", k.contention)
 		ok = ok && k.Phase("in flight", k.inFlight)

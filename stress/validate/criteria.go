@@ -169,6 +169,7 @@ var queueing = []Criterion{
 	shown(Queueing, "exclusive", "messages held by two consumers at once"),
 	shown(Queueing, "deadline", "consumers that gave up and did not return, or took a message with them"),
 	shown(Queueing, "close", "callers that Close did not turn away"),
+	shown(Queueing, "explored", "explorations in which a program of the vocabulary broke a promise"),
 	shown(Queueing, "kept", "kinds of what is over that stay in memory"),
 	must(Queueing, "kills", "times the durable queue was killed", AtLeast, 20, "kills", UpToBase),
 	must(Queueing, "durable_lost", "confirmed messages lost over all kills", Equal, 0, "messages"),
