@@ -22,6 +22,8 @@ const (
 	// A subject may look only now and then whether something is to be done: what
 	// is wrong must be so for long, in virtual time.
 	restTimes = 8
+	// An act that lets time pass, and has not ended after so long, hangs in a call.
+	longest = time.Hour
 )
 
 // Rest waits until nothing goes on any more, and judges.
@@ -64,7 +66,7 @@ func (m *model) settle(pause time.Duration) {
 		case moved:
 			moves++
 			look = pause
-		case working:
+		case working && look < longest:
 			look *= 2
 		default:
 			return
