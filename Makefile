@@ -1,4 +1,4 @@
-.PHONY: stress quick bench peers museum durability explore-bench alarms nats fleet picture test race lint
+.PHONY: stress quick bench peers museum found newer durability explore-bench alarms nats fleet picture test race lint
 
 stress: ## every scenario there is, at N = 100,000
 	go test -count=1 -run Stress ./...
@@ -15,6 +15,12 @@ peers: ## ours beside others, into docs/PEERS.md; downloads the others
 
 museum: ## real bugs of real libraries; downloads them
 	go -C stress/museum test -count=1 -v -run Museum .
+
+found: ## libraries of others under explore; downloads them
+	go -C stress/museum/found test -count=1 .
+
+newer: ## explore edits the Go tree that it is run by: a later one, from the module proxy
+	GOTOOLCHAIN=go1.27.4 go test -short -count=1 ./stress/explore/...
 
 durability: ## embedded stores and logs, and JetStream, through power cuts; downloads them
 	go -C stress/durability test -count=1 -v -timeout 60m .

@@ -102,7 +102,6 @@ type faultyBalancer struct {
 
 	mu     sync.Mutex
 	nodes  []*faultyNode
-	turn   int
 	joined uint64
 	counts map[string]int // "counts by name"
 	old    map[string]int // weights of those that left

@@ -292,7 +292,7 @@ func (k *Nodes) Signal(name string, s syscall.Signal, t Truth) time.Time {
 		kind = report.Undone
 	}
 	k.Set(name, t)
-	k.Event(kind, name, map[syscall.Signal]string{syscall.SIGKILL: "SIGKILL", proc.Stop: "SIGSTOP", proc.Continue: "SIGCONT"}[s])
+	k.Event(kind, name, signalNames[s])
 	k.Mu.Lock()
 	p := k.all[name].process
 	k.Mu.Unlock()
