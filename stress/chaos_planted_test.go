@@ -63,6 +63,16 @@ func TestPlantedChaosNodes(t *testing.T) {
 	}, "STRESS_PATIENCE=6s", whole)
 }
 
+func TestPlantedLinks(t *testing.T) {
+	t.Parallel()
+	mustBeCaught(t, "TestChaosOfLinks", []fault{
+		{"cuts nothing", "bytes passed from"},
+		{"does not heal", "after it was undone"},
+		{"does not delay", "a piece took"},
+		{"fails to strike", "Inject returned"},
+	})
+}
+
 // The parts of the scenario, each with the fault that is planted.
 
 func TestChaosOfWorkers(t *testing.T) {
@@ -73,6 +83,11 @@ func TestChaosOfWorkers(t *testing.T) {
 func TestChaosOfEngine(t *testing.T) {
 	skipUnlessPlanted(t)
 	chaostest.TestChaos(t, chaostest.Subjects{Engine: func(testing.TB) chaostest.Engine { return faultyEngine{} }})
+}
+
+func TestChaosOfLinks(t *testing.T) {
+	skipUnlessPlanted(t)
+	chaostest.TestChaos(t, chaostest.Subjects{Engine: openEngine, Links: openFaultyLinks})
 }
 
 func TestChaosOfNodes(t *testing.T) {

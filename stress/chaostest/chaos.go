@@ -7,6 +7,7 @@ import (
 
 	"tensile/stress/internal/nodes"
 	"tensile/stress/internal/proc"
+	"tensile/stress/internal/programs"
 	"tensile/stress/internal/scenario"
 	"tensile/stress/node"
 	"tensile/stress/validate"
@@ -71,15 +72,26 @@ func TestChaos(t *testing.T, subjects Subjects) {
 		site.Serve(nodes.Serve(t, subjects.Nodes))
 		return
 	}
+	var parts []programs.Part
+	if subjects.Engine != nil {
+		parts = (&engineKit{open: subjects.Engine}).explorations()
+		observed := func(t *testing.T) []string { return programs.Packages(subjects.Engine, subjects.Engine(t)) }
+		if programs.Alone(t, parts, observed) {
+			return
+		}
+	}
 	s := scenario.Begin(t, validate.Chaos)
 	if subjects.Engine == nil && subjects.Workers == nil && subjects.Nodes == nil {
 		s.Fail("chaos: there is no subject: nothing was handed to the kit")
 	}
 	left := 0 // by node processes
 	if subjects.Engine != nil {
+		explored := programs.Prepare(s, parts, programs.Packages(subjects.Engine, subjects.Engine(t)))
+		explored.Run(programs.Soon)
 		(&engineKit{s, subjects.Engine}).take()
+		explored.Run(programs.Whenever)
 	} else {
-		for _, c := range []string{"plan", "dry_run", "blast_radius", "undone", "gate"} {
+		for _, c := range []string{"explored", "plan", "dry_run", "blast_radius", "undone", "gate"} {
 			s.NotOffered(c, "no engine was handed to the kit")
 		}
 	}
@@ -99,6 +111,11 @@ func TestChaos(t *testing.T, subjects Subjects) {
 		for _, c := range []string{"nodes", "nodes_recovery", "nodes_faults", "nodes_answers"} {
 			s.NotOffered(c, "no nodes, links and engine were handed to the kit")
 		}
+	}
+	if subjects.Links != nil {
+		(&linksKit{s, subjects.Links}).take()
+	} else {
+		s.NotOffered("links", "no links were handed to the kit")
 	}
 	if !s.Aborted {
 		s.Audit(left)

@@ -411,13 +411,40 @@ func (e *episode) inject(fault, target string) (func() error, error) {
 	if err != nil {
 		return nil, err
 	}
+	stop := e.keepLooking()
 	return func() error {
 		e.healing.Store(true)
+		stop()
 		err := undo()
 		e.undone = time.Now()
 		return err
 	}, nil
 }
+
+// keepLooking asks whether the steady state holds until it is told to stop: nobody
+// says that an engine asks while faults are on.
+func (e *episode) keepLooking() (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	looked := make(chan struct{})
+	go func() {
+		defer close(looked)
+		defer e.Recovered("looking at the nodes")
+		for ctx.Err() == nil {
+			_ = e.steady(ctx)
+			select {
+			case <-ctx.Done():
+			case <-time.After(lookPause):
+			}
+		}
+	}()
+	return func() {
+		cancel()
+		<-looked
+	}
+}
+
+// lookPause is between two looks at the nodes.
+const lookPause = 10 * time.Millisecond
 
 func (e *episode) strike() (undo func() error, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), scenario.Settle)

@@ -1,0 +1,135 @@
+package chaostest
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"tensile/stress/explore"
+)
+
+func explored(t *testing.T, fault string, schedules int) explore.Outcome {
+	v := engineVocabulary(func(testing.TB) Engine { return faultyDriller{fault} })
+	out := explore.Try(t, v.Body(t), explore.Schedules(schedules))
+	if !out.Controlled {
+		t.Skip(out.Reason)
+	}
+	return out
+}
+
+// TestExploredEngines plants a fault of each kind in a sound engine.
+func TestExploredEngines(t *testing.T) {
+	if testing.Short() {
+		t.Skip("each fault takes a process of its own")
+	}
+	for _, f := range []struct{ fault, says string }{
+		{"injects after an abort", "undone: "},
+		{"matches by prefix", "plan: "},
+		{"one undo for each target", "undone: "},
+		{"leaves out the last", "plan: "},
+		{"undoes with the next", "plan: "},
+		{"leaves all after a failure", "undone: "},
+	} {
+		t.Run(f.fault, func(t *testing.T) {
+			out := explored(t, f.fault, 2000)
+			require.NotNil(t, out.Failure, "not found")
+			assert.Contains(t, out.Failure.Sentence, f.says, out.Failure.Program)
+			t.Log(out.Failure.Sentence)
+		})
+	}
+	out := explored(t, "", 5000)
+	if out.Failure != nil {
+		t.Fatalf("%s\n%s", out.Failure.Sentence, out.Failure.Program)
+	}
+	for _, criterion := range []string{"plan", "undone"} {
+		assert.Positive(t, engineVocabulary(nil).Coverage(out.Counts).Promises[criterion], criterion)
+	}
+}
+
+// faultyDriller carries out a plan one event after the other, and is sound but for
+// the fault that it is told to have. It draws no plans.
+type faultyDriller struct{ fault string }
+
+func (faultyDriller) Plan(Spec) ([]Step, error) { return nil, errors.ErrUnsupported }
+func (faultyDriller) DryRun([]Step) string      { return "" }
+
+func (f faultyDriller) Run(ctx context.Context, _ int, plan []Step, world World) (err error) {
+	if err := world.Steady(ctx); err != nil {
+		return err
+	}
+	type event struct {
+		at   time.Duration
+		step int
+		ends bool
+	}
+	var events []event
+	for i, s := range plan {
+		if f.fault == "leaves out the last" && i == 2 {
+			break
+		}
+		events = append(events, event{s.At, i, false}, event{s.At + s.For, i, true})
+	}
+	slices.SortStableFunc(events, func(a, b event) int { return cmp.Compare(a.at, b.at) })
+	undos := make(map[any]func() error)
+	id := func(step int) any {
+		if f.fault == "one undo for each target" {
+			return plan[step].Target
+		}
+		return step
+	}
+	undo := func(step int) error {
+		f := undos[id(step)]
+		delete(undos, id(step))
+		if f == nil {
+			return nil
+		}
+		return f()
+	}
+	defer func() {
+		if f.fault == "leaves all after a failure" && err != nil && ctx.Err() == nil {
+			return
+		}
+		for i := range plan {
+			err = errors.Join(err, undo(i))
+		}
+	}()
+	began, over := time.Now(), ctx.Done()
+	if f.fault == "injects after an abort" {
+		over = nil
+	}
+	for _, e := range events {
+		select {
+		case <-time.After(time.Until(began.Add(e.at))):
+		case <-over:
+			return ctx.Err()
+		}
+		if e.ends {
+			if f.fault == "undoes with the next" && len(undos) < 2 {
+				continue
+			}
+			if err := undo(e.step); err != nil {
+				return err
+			}
+			continue
+		}
+		target := plan[e.step].Target
+		for _, s := range plan {
+			if f.fault == "matches by prefix" && strings.HasPrefix(s.Target, target) {
+				target = s.Target
+			}
+		}
+		u, err := world.Inject(plan[e.step].Fault, target)
+		if err != nil {
+			return err
+		}
+		undos[id(e.step)] = u
+	}
+	return ctx.Err()
+}
