@@ -278,6 +278,7 @@ func (d *watchdog[T]) look() {
 		switch seen, seq := &d.seen[i], life.seq.Load(); {
 		case life != seen.life || seq != seen.seq:
 			*seen = sighting[T]{life, seq, 0}
+		case seq&abandoned != 0: // by an earlier look: it has no successor if the worker was stopped
 		case seq&busy != 0:
 			if seen.looks++; seen.looks >= d.most {
 				life.abandon(seq)

@@ -228,6 +228,33 @@ func TestHungWorkerIsReplaced(t *testing.T) {
 	})
 }
 
+// TestStoppedWorkerThatHangs is given up once, however long it hangs, and the watchdog
+// goes on to look after the others.
+func TestStoppedWorkerThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hold := make(chan struct{})
+		w := start(t, WorkersConfig[int]{Workers: 2, Restarts: 1, Within: time.Hour, Hung: time.Second,
+			Start: func(int) Handler[int] {
+				return func(_ context.Context, item int) error {
+					if item == poison {
+						<-hold
+					}
+					return nil
+				}
+			}})
+		for range 2 {
+			assert.ErrorIs(t, w.Do(t.Context(), 0, poison), ErrHung)
+		}
+		time.Sleep(time.Minute)
+		soon, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		assert.ErrorIs(t, w.Do(soon, 1, poison), ErrHung)
+		close(hold)
+		synctest.Wait()
+		assert.NoError(t, w.Close())
+	})
+}
+
 // TestSlowIsNotHung works all the time, on items that each end in time.
 func TestSlowIsNotHung(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
