@@ -167,9 +167,11 @@ func (m *model) arrives(c *caller, given Delivery) {
 	now := time.Now()
 	d := &delivery{Delivery: given, m: s, by: c, at: c.at, attempt: attempt, returned: c.returned, from: s.from,
 		ready: s.ready}
-	start := c.since // a lease begins when its message is handed over, in this stage
+	// A lease begins when its message is handed over: to who waited, in this stage,
+	// or as the time before it ran out.
+	start := c.since
 	if m.began.After(start) {
-		start = m.began
+		start = m.began.Add(-restFor)
 	}
 	d.until = start.Add(m.cfg.Visibility)
 	before, acked, buried, seen := s.latest, s.acked, s.buried, s.attempts
@@ -180,12 +182,11 @@ func (m *model) arrives(c *caller, given Delivery) {
 	}
 	s.latest, s.doubtful, s.absent, s.ready, s.from = d, false, false, 0, 0
 	s.due = now.Add(lateness * m.cfg.Visibility)
-	if c.at.dead {
-		if !s.buried {
-			s.buried, s.buriedAt = true, m.tick
-		}
-	} else {
+	if !c.at.dead {
 		s.attempts++
+		s.mayDie = 0
+	} else if !s.buried {
+		s.buried, s.buriedAt = true, m.tick
 	}
 	c.got = append(c.got, d)
 	m.deliveries = append(m.deliveries, d)
@@ -315,6 +316,9 @@ func (m *model) nack(d *delivery, delay time.Duration) {
 		d.nacking = true
 		if held { // else it may have come back before
 			s.from = m.tick
+			if !d.at.dead {
+				s.mayDie = m.tick
+			}
 		}
 		m.mu.Unlock()
 		var err error
@@ -330,7 +334,7 @@ func (m *model) nack(d *delivery, delay time.Duration) {
 			d.nacked = true
 			s.due = now.Add(lateness * delay)
 			if delay == 0 {
-				s.ready = m.tick
+				m.isReady(s)
 			} else if held && now.Before(d.until) {
 				d.notBefore = began.Add(delay)
 			}

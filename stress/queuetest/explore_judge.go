@@ -137,11 +137,19 @@ func (m *model) look(consumers map[place]*caller) {
 	m.tick++
 	for _, s := range m.messages {
 		if s.there() && s.ready == 0 && s.back(now) {
-			s.ready = m.tick
+			m.isReady(s)
 		}
 		if s.doubtful && s.back(now) && m.awaited(s, consumers) != nil {
 			s.absent = true
 		}
+	}
+}
+
+// isReady notes that a message is ready for sure, and whether it has died.
+func (m *model) isReady(s *message) {
+	s.ready = m.tick
+	if queue, _ := m.home(s); !queue && s.died == 0 {
+		s.died = m.tick
 	}
 }
 
@@ -232,7 +240,7 @@ func (m *model) at(s *message) place {
 // ready. Dead letters come in the order in which they became such; so that of two
 // which died in one stage nothing is known.
 func (m *model) first(s *message, d *delivery) bool {
-	return s != d.m && s.before(d.m) && (!d.at.dead || s.ready < d.from)
+	return s != d.m && s.before(d.m) && (!d.at.dead || s.died > 0 && s.died < d.m.mayDie)
 }
 
 func (m *model) misplaced(s *message, d *delivery) *wrong {

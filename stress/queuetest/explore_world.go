@@ -81,6 +81,8 @@ type message struct {
 	ready    int       // tick since which it is for sure, 0 if it may not be
 	buried   bool      // it was received as a dead letter
 	buriedAt int       // the tick
+	mayDie   int       // tick since which it may be a dead letter, 0 for not known
+	died     int       // tick since which it is for sure
 	acked    bool
 	gone     int  // the tick
 	doubtful bool // it may not be there
