@@ -72,29 +72,30 @@ func TestChaos(t *testing.T, subjects Subjects) {
 		site.Serve(nodes.Serve(t, subjects.Nodes))
 		return
 	}
-	var parts []programs.Part
-	if subjects.Engine != nil {
-		parts = (&engineKit{open: subjects.Engine}).explorations()
-		observed := func(t *testing.T) []string { return programs.Packages(subjects.Engine, subjects.Engine(t)) }
-		if programs.Alone(t, parts, observed) {
-			return
-		}
+	parts := explorations(subjects)
+	if len(parts) > 0 && programs.Alone(t, parts, func(t *testing.T) []string { return packages(t, subjects) }) {
+		return
 	}
 	s := scenario.Begin(t, validate.Chaos)
 	if subjects.Engine == nil && subjects.Workers == nil && subjects.Nodes == nil {
 		s.Fail("chaos: there is no subject: nothing was handed to the kit")
 	}
 	left := 0 // by node processes
-	if subjects.Engine != nil {
-		explored := programs.Prepare(s, parts, programs.Packages(subjects.Engine, subjects.Engine(t)))
+	var explored *programs.Phase
+	if len(parts) > 0 {
+		explored = programs.Prepare(s, parts, packages(t, subjects))
 		explored.Run(programs.Soon)
-		(&engineKit{s, subjects.Engine}).take()
-		explored.Run(programs.Whenever)
 	} else {
-		for _, c := range []string{"explored", "plan", "dry_run", "blast_radius", "undone", "gate"} {
+		s.NotOffered("explored", "neither an engine nor workers were handed to the kit")
+	}
+	if subjects.Engine != nil {
+		(&engineKit{s, subjects.Engine}).take()
+	} else {
+		for _, c := range []string{"plan", "dry_run", "blast_radius", "undone", "gate"} {
 			s.NotOffered(c, "no engine was handed to the kit")
 		}
 	}
+	explored.Run(programs.Whenever)
 	if subjects.Workers != nil {
 		(&workersKit{Scenario: s, open: subjects.Workers, worst: 1}).take()
 	} else {

@@ -301,7 +301,7 @@ var chaos = []Criterion{
 	shown(Chaos, "dry_run", "faults that a dry run does not show"),
 	shown(Chaos, "undone", "faults left behind, however a run ends"),
 	shown(Chaos, "gate", "faults injected, or runs passed, without a steady state"),
-	shown(Chaos, "explored", "explorations in which a plan that was carried out broke a promise"),
+	shown(Chaos, "explored", "explorations in which a plan, or a program for workers, broke a promise"),
 	shown(Chaos, "links", "faults of links that did not do at the link what they are for"),
 	shown(Chaos, "nodes", "faults in the cluster after which its steady state did not return"),
 	must(Chaos, "nodes_recovery", "longest time from a fault in the cluster to its steady state", Below, 2000, "ms", WithShare),
