@@ -1,4 +1,4 @@
-.PHONY: stress quick bench peers museum found newer durability explore-bench alarms nats fleet picture test race lint
+.PHONY: stress quick bench peers museum planted found newer durability explore-bench alarms nats fleet picture test race lint
 
 stress: ## every scenario there is, at N = 100,000
 	go test -count=1 -run Stress ./...
@@ -15,6 +15,9 @@ peers: ## ours beside others, into docs/PEERS.md; downloads the others
 
 museum: ## real bugs of real libraries; downloads them
 	go -C stress/museum test -count=1 -v -run Museum .
+
+planted: ## every planted bug, those with processes and bounds in time too; wants the machine to itself
+	TENSILE_EVERY_PLANT=1 go test -count=1 -timeout 60m -run 'Planted|Sneaky|Slow|Shared|Sound' ./stress
 
 found: ## libraries of others under explore; downloads them
 	go -C stress/museum/found test -count=1 .

@@ -51,6 +51,7 @@ func TestPlantedEngines(t *testing.T) {
 }
 
 func TestPlantedChaosNodes(t *testing.T) {
+	unhurried(t)
 	t.Parallel()
 	mustBeCaughtWaiting(t, "TestChaosOfNodes", []fault{
 		{"cuts nothing", "the fault did nothing"},

@@ -19,6 +19,7 @@ import (
 )
 
 func TestPlantedClusters(t *testing.T) {
+	unhurried(t)
 	t.Parallel()
 	mustBeCaught(t, "TestFaultyCluster", []fault{
 		{"takes nobody back", "was started again under its name, and"},
@@ -42,6 +43,7 @@ func TestPlantedClusters(t *testing.T) {
 // TestPlantedSlowCluster is for a threshold in time, which is not judged on a
 // machine that other work has to itself.
 func TestPlantedSlowCluster(t *testing.T) {
+	unhurried(t)
 	if testing.Short() {
 		t.Skip("takes a process of its own")
 	}

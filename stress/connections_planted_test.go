@@ -17,6 +17,7 @@ import (
 )
 
 func TestPlantedConnections(t *testing.T) {
+	unhurried(t)
 	t.Parallel()
 	mustBeCaught(t, "TestFaultyConnections", []fault{
 		{"leaks 64 bytes a request", "most at tensile/stress_test.leak64"},
@@ -53,6 +54,7 @@ func TestPlantedConnections(t *testing.T) {
 // TestOtherSoundConnections takes servers through the scenario whose memory is
 // not constant, and does not grow for good either, and one without goroutines.
 func TestOtherSoundConnections(t *testing.T) {
+	unhurried(t)
 	if testing.Short() {
 		t.Skip("each server takes a process of its own")
 	}

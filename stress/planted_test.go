@@ -44,6 +44,18 @@ var (
 // beside those of other kits.
 const processes = "STRESS_PATIENCE=6s"
 
+// everyPlant has all planted bugs tried, as "make planted" does.
+const everyPlant = "TENSILE_EVERY_PLANT"
+
+// unhurried skips a test of subjects that are processes or wait for what never comes.
+// Their kits have bounds in time, which a busy or slow machine reaches before the bug
+// strikes, and go test ./... must not depend on that.
+func unhurried(t *testing.T) {
+	if os.Getenv(everyPlant) == "" {
+		t.Skip("make planted")
+	}
+}
+
 // whole has runKit take all of a kit, and not what is left of it with -short.
 const whole = "TENSILE_WHOLE=1"
 

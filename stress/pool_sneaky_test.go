@@ -57,6 +57,7 @@ func TestSneakyPools(t *testing.T) {
 // TestSlowPools: figures in time. Where the control is as slow, or all is in doubt,
 // there is nothing to be caught.
 func TestSlowPools(t *testing.T) {
+	unhurried(t)
 	for _, c := range []struct{ fault, criterion string }{
 		{"takes its time", "throughput"},
 		{"takes its time now and then", "p99"},

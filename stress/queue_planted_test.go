@@ -43,6 +43,7 @@ func TestPlantedBrokers(t *testing.T) {
 }
 
 func TestPlantedBrokersThatNeverAnswer(t *testing.T) {
+	unhurried(t)
 	t.Parallel()
 	mustBeCaughtWaiting(t, "TestFaultyQueue", []fault{
 		{"swaps two messages", "reordered"}, // and has a consumer wait for the end of its queue
@@ -66,6 +67,7 @@ func TestPlantedBrokersThatNeverAnswer(t *testing.T) {
 }
 
 func TestPlantedDurableBrokers(t *testing.T) {
+	unhurried(t)
 	t.Parallel()
 	mustBeCaught(t, "TestFaultyQueue", []fault{
 		{"loses confirmed acks", "though its acknowledgement had been confirmed"},
@@ -88,6 +90,7 @@ func TestPlantedDurableBrokers(t *testing.T) {
 // TestPowerCutsOfPlantedBrokers: what is only lost by a power cut, and not by
 // SIGKILL, is found where the power is cut.
 func TestPowerCutsOfPlantedBrokers(t *testing.T) {
+	unhurried(t)
 	t.Parallel()
 	mustBeCaught(t, "TestStressQueue$/^power_cut$", []fault{
 		{"syncs no folder", "its folder queues"},
@@ -97,6 +100,7 @@ func TestPowerCutsOfPlantedBrokers(t *testing.T) {
 }
 
 func TestPlantedOptionsOfDurableBrokers(t *testing.T) {
+	unhurried(t)
 	t.Parallel()
 	mustBeCaught(t, "TestFaultyQueue", []fault{
 		{"delivers once too often after a restart", "it must be a dead letter after 1"},

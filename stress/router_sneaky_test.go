@@ -56,6 +56,7 @@ func TestSneakyRouters(t *testing.T) {
 }
 
 func TestSneakyRoutersThatNeverAnswer(t *testing.T) {
+	unhurried(t)
 	t.Parallel()
 	mustBeCaughtWaiting(t, "TestFaultyRouter", []fault{
 		{"sneaky: loses room at each refusal", "it has lost room"},

@@ -24,6 +24,7 @@ import (
 )
 
 func TestPlantedBugsInSessions(t *testing.T) {
+	unhurried(t)
 	t.Parallel()
 	// Each has several clusters of processes.
 	turns := make(chan struct{}, 2)
@@ -57,6 +58,7 @@ const slowToRecover = 7 * time.Second
 // TestPlantedSlowSessions is for a threshold in time, which is not judged on a
 // machine that other work has to itself.
 func TestPlantedSlowSessions(t *testing.T) {
+	unhurried(t)
 	if testing.Short() {
 		t.Skip("recovery takes seven seconds")
 	}

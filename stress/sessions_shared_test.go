@@ -24,6 +24,7 @@ const serverVariable = "TENSILE_SERVER"
 // TestSharedSessions: what a subject does not have is "not offered", and all else
 // is judged.
 func TestSharedSessions(t *testing.T) {
+	unhurried(t)
 	t.Parallel()
 	server := serverVariable + "=" + serveShelves(t)
 	for name, lacks := range map[string][]string{
@@ -53,6 +54,7 @@ func TestSharedSessions(t *testing.T) {
 }
 
 func TestPlantedBugsInSharedSessions(t *testing.T) {
+	unhurried(t)
 	t.Parallel()
 	mustBeCaught(t, "TestFaultySessions", []fault{
 		{"shares a server, and loses one of a thousand", "was acknowledged"},

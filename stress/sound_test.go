@@ -46,6 +46,7 @@ var spun int // written without order: nobody reads it
 // TestSoundSubjectsPassOnABusyMachine shows that the kits blame no subject for
 // the work of others, in other processes or in the same one.
 func TestSoundSubjectsPassOnABusyMachine(t *testing.T) {
+	unhurried(t)
 	if testing.Short() {
 		t.Skip("every kit is run twice beside other work")
 	}

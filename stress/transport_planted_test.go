@@ -16,6 +16,7 @@ import (
 )
 
 func TestPlantedTransports(t *testing.T) {
+	unhurried(t)
 	t.Parallel()
 	mustBeCaughtWaiting(t, "TestFaultyTransport", []fault{
 		{"the wrong caller", "was given the reply to"},
