@@ -1,3 +1,5 @@
+//go:build unix
+
 // Command alarms measures how often the kits are wrong: how often they fail subjects
 // that are sound, and how often they miss subjects that are slow, on a machine that is
 // quiet, busy, cut to one processor, stalled at random, or short of memory.
