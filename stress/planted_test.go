@@ -47,9 +47,9 @@ const processes = "STRESS_PATIENCE=6s"
 // everyPlant has all planted bugs tried, as "make planted" does.
 const everyPlant = "TENSILE_EVERY_PLANT"
 
-// unhurried skips a test of subjects that are processes or wait for what never comes.
-// Their kits have bounds in time, which a busy or slow machine reaches before the bug
-// strikes, and go test ./... must not depend on that.
+// unhurried skips a test of many subjects, each in a process of its own, or of subjects
+// that wait for what never comes. Their kits have bounds in time, which a busy or slow
+// machine reaches before the bug strikes, and go test ./... must not depend on that.
 func unhurried(t *testing.T) {
 	if os.Getenv(everyPlant) == "" {
 		t.Skip("make planted")

@@ -13,6 +13,7 @@ import (
 )
 
 func TestPlantedPools(t *testing.T) {
+	unhurried(t)
 	t.Parallel()
 	mustBeCaught(t, "TestFaultyPool", []fault{
 		{"one too many", "connections are open in a pool of size"},

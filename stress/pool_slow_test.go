@@ -13,6 +13,7 @@ import (
 
 // TestPlantedSlowPools: pools with no other fault than that they take their time.
 func TestPlantedSlowPools(t *testing.T) {
+	unhurried(t)
 	for _, c := range []struct{ fault, criterion string }{
 		{"12 times", "throughput"},
 		{"stalls", "p99"},

@@ -16,6 +16,7 @@ import (
 // TestSneakyPools: faults that strike seldom, or only in a certain state, each
 // planted in a small pool that is sound otherwise.
 func TestSneakyPools(t *testing.T) {
+	unhurried(t)
 	t.Parallel()
 	mustBeCaught(t, "TestFaultyPool", []fault{
 		{"sneaky: lends twice beside a long line", "hold the same connection"},

@@ -22,6 +22,7 @@ import (
 )
 
 func TestPlantedBrokers(t *testing.T) {
+	unhurried(t)
 	t.Parallel()
 	mustBeCaught(t, "TestFaultyQueue", []fault{
 		{"loses one in 100,000", "lost"},

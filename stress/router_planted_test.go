@@ -12,6 +12,7 @@ import (
 )
 
 func TestPlantedRouters(t *testing.T) {
+	unhurried(t)
 	t.Parallel()
 	mustBeCaught(t, "TestFaultyRouter", []fault{
 		{"drops one in 100,000", "lost"},

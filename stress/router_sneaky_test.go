@@ -15,6 +15,7 @@ import (
 // TestSneakyRouters: faults that strike seldom, or only in a certain state, each
 // planted in a small router that is sound otherwise.
 func TestSneakyRouters(t *testing.T) {
+	unhurried(t)
 	t.Parallel()
 	mustBeCaught(t, "TestFaultyRouter", []fault{
 		{"sneaky: loses the first message of a name", "lost"},
