@@ -92,8 +92,8 @@ func TestFewDescriptors(t *testing.T) {
 		limit, kit, says string
 		passes           bool
 	}{
-		{"88", "TestStressPool", "Pools cut from 5 to 3: the descriptor limit is 88.", true},
-		{"71", "TestStressPool", "the descriptor limit is 71, must be 72 or more", false},
+		{"112", "TestStressPool", "Pools cut from 5 to 3: the descriptor limit is 112.", true},
+		{"79", "TestStressPool", "the descriptor limit is 79, must be 80 or more", false},
 		{"128", "TestStressBalancer", "the descriptor limit is 128.", true},
 		{"66", "TestStressBalancer", "the descriptor limit is 66, must be 68 or more", false},
 	} {
