@@ -263,16 +263,14 @@ func (s *shift) busy(f func()) {
 
 const (
 	shiftRest  = 60 * time.Millisecond // more than time may pass ahead
-	shiftMoves = 200
 	shiftTries = 8
-	longest    = time.Hour // an act that lets time pass has ended by then
 )
 
 // Rest waits until nothing goes on any more, and judges.
 func (s *shift) Rest() {
 	pause := shiftRest
 	for try := 0; ; try++ {
-		s.settle(pause)
+		programs.Settle(pause, s.seen)
 		wrong := s.wrong()
 		if wrong == nil {
 			return
@@ -284,26 +282,11 @@ func (s *shift) Rest() {
 	}
 }
 
-func (s *shift) settle(pause time.Duration) {
-	look := pause
-	for moves := 0; moves < shiftMoves; {
-		s.mu.Lock()
-		before := s.moves
-		s.mu.Unlock()
-		time.Sleep(look)
-		s.mu.Lock()
-		moved, working := s.moves != before, s.working > 0
-		s.mu.Unlock()
-		switch {
-		case moved:
-			moves++
-			look = pause
-		case working && look < longest:
-			look *= 2
-		default:
-			return
-		}
-	}
+// seen is how much has moved, and how many acts must end before anything is at rest.
+func (s *shift) seen() (moves, working int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.moves, s.working
 }
 
 // wrong returns what says what does not hold at rest.

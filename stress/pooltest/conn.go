@@ -189,7 +189,7 @@ func (k *kit) acquire(ctx context.Context, p Pool) (Lease, error) {
 
 // hold checks what a lease lends, and marks it as held by operation op.
 func (k *kit) hold(l Lease, op int) *conn {
-	c := unwrap(l.Conn())
+	c := unwrap[*conn](l.Conn())
 	if c == nil {
 		k.Violate("exclusive", "a lease holds %T, which the kit did not dial", l.Conn())
 		return nil
@@ -205,10 +205,11 @@ func (k *kit) hold(l Lease, op int) *conn {
 	return c
 }
 
-func unwrap(c net.Conn) *conn {
+// unwrap returns the connection below what a pool may have put around it, or nil.
+func unwrap[T *conn | *wire](c net.Conn) T {
 	for range 10 {
 		switch at := c.(type) {
-		case *conn:
+		case T:
 			return at
 		case interface{ NetConn() net.Conn }:
 			c = at.NetConn()

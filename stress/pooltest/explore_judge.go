@@ -101,7 +101,7 @@ func (m *model) fails(c *caller, err, over error) {
 
 // serves judges what Acquire has lent.
 func (m *model) serves(c *caller, l Lease) bool {
-	w := wireOf(l.Conn())
+	w := unwrap[*wire](l.Conn())
 	if w == nil {
 		m.Violate("exclusive", "%s was lent %T, which the kit did not dial", c.name, l.Conn())
 	}

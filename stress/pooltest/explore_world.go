@@ -287,7 +287,7 @@ func (m *model) tell(outcome error) {
 
 // check is Config.Check.
 func (m *model) check(ctx context.Context, c net.Conn) error {
-	w := wireOf(c)
+	w := unwrap[*wire](c)
 	m.mu.Lock()
 	hangs := m.hangs > 0
 	if hangs {
@@ -312,21 +312,6 @@ func (m *model) check(ctx context.Context, c net.Conn) error {
 	if unfit {
 		m.Event(failedCheck)
 		return errCheck
-	}
-	return nil
-}
-
-// wireOf is the connection below what a pool may have put around it.
-func wireOf(c net.Conn) *wire {
-	for range 10 {
-		switch at := c.(type) {
-		case *wire:
-			return at
-		case interface{ NetConn() net.Conn }:
-			c = at.NetConn()
-		default:
-			return nil
-		}
 	}
 	return nil
 }

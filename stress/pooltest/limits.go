@@ -26,7 +26,7 @@ var errSick = errors.New("the kit has made this connection unhealthy")
 
 // check is the health check that the kit hands to a pool.
 func check(_ context.Context, c net.Conn) error {
-	if at := unwrap(c); at != nil && at.sick.Load() {
+	if at := unwrap[*conn](c); at != nil && at.sick.Load() {
 		return errSick
 	}
 	return nil

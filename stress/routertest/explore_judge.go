@@ -3,6 +3,8 @@ package routertest
 import (
 	"slices"
 	"time"
+
+	"tensile/stress/internal/programs"
 )
 
 // wrong is a promise that does not hold.
@@ -17,20 +19,16 @@ const (
 	// could run. Where nothing has moved for so long, all that came before has got
 	// as far as it can.
 	restFor = 60 * time.Millisecond
-	// A subject may go on by itself, but not for ever.
-	mostMoves = 200
 	// A subject may look only now and then whether something is to be done: what
 	// is wrong must be so for long, in virtual time.
 	restTimes = 8
-	// An act that lets time pass, and has not ended after so long, hangs in a call.
-	longest = time.Hour
 )
 
 // Rest waits until nothing goes on any more, and judges.
 func (m *model) Rest() {
 	pause := restFor
 	for try := 0; ; try++ {
-		m.settle(pause)
+		programs.Settle(pause, m.seen)
 		for _, n := range m.names {
 			if c := m.explain(n); c != nil {
 				m.blame(c)
@@ -50,28 +48,11 @@ func (m *model) Rest() {
 	m.rested, m.acts, m.asleep = m.clock, 0, false
 }
 
-// settle waits until nothing has moved for so long. Where an act has time pass, it
-// waits for that.
-func (m *model) settle(pause time.Duration) {
-	look := pause
-	for moves := 0; moves < mostMoves; {
-		m.mu.Lock()
-		before := m.moves
-		m.mu.Unlock()
-		time.Sleep(look)
-		m.mu.Lock()
-		moved, working := m.moves != before, m.working > 0
-		m.mu.Unlock()
-		switch {
-		case moved:
-			moves++
-			look = pause
-		case working && look < longest:
-			look *= 2
-		default:
-			return
-		}
-	}
+// seen is how much has moved, and how many acts must end before anything is at rest.
+func (m *model) seen() (moves, working int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.moves, m.working
 }
 
 // wrong says what does not hold at rest.
@@ -151,7 +132,7 @@ func (m *model) accuse(w *wrong) {
 	for _, n := range m.names {
 		m.letGo(n, 0)
 	}
-	m.settle(restFor)
+	programs.Settle(restFor, m.seen)
 	if len(others) > 0 && x.life != nil {
 		m.Violate("fair", "message %d to %s did not come while %d handlers of other names were at work, such as that of %s",
 			x.id, x.name.text, len(others), others[0])

@@ -3,6 +3,7 @@ package scenario
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"time"
 
 	"tensile/stress/load"
@@ -47,10 +48,18 @@ func (s *Scenario) turns(ctx context.Context, doubt func() bool, subject, contro
 			if pair%2 == 1 {
 				first, second = control, subject
 			}
-			ok = first() && second()
+			ok = collected(first) && collected(second)
 		}
 	})
 	return ok
+}
+
+// collected takes a turn that begins without the garbage of the one before: so neither
+// side pays for the other's, and the ledgers and samples of many turns, which are the
+// kit's, never stand in memory together.
+func collected(turn func() bool) bool {
+	runtime.GC()
+	return turn()
 }
 
 // CompareRate measures a criterion for the rate of a load of n operations, which
