@@ -1,6 +1,7 @@
 package storagetest_test
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"hash/crc32"
@@ -56,10 +57,12 @@ func writeAndSync(name string, flag int, content []byte) error {
 	return errors.Join(err, f.Sync(), f.Close())
 }
 
-// sealed is a content with its length and a check before it.
+// sealed is a content after its length and a check of both: a check of the content alone
+// is 0 when there is none, and would hold for a file of zeros.
 func sealed(content []byte) []byte {
-	b := binary.LittleEndian.AppendUint32(nil, uint32(len(content)))
-	return append(binary.LittleEndian.AppendUint32(b, crc32.ChecksumIEEE(content)), content...)
+	length := binary.LittleEndian.AppendUint32(nil, uint32(len(content)))
+	check := crc32.Update(crc32.ChecksumIEEE(length), crc32.IEEETable, content)
+	return append(binary.LittleEndian.AppendUint32(length, check), content...)
 }
 
 func (r replaced) Load() ([]byte, error) {
@@ -76,7 +79,7 @@ func (r replaced) Load() ([]byte, error) {
 			return nil, nil
 		}
 		size := int(binary.LittleEndian.Uint32(content))
-		if len(content) < 8+size || crc32.ChecksumIEEE(content[8:8+size]) != binary.LittleEndian.Uint32(content[4:]) {
+		if len(content) < 8+size || !bytes.Equal(sealed(content[8:8+size]), content[:8+size]) {
 			return nil, nil // as if it had never been
 		}
 		content = content[8 : 8+size]
