@@ -13,4 +13,8 @@
 // Which part of the vocabulary a program is made of is drawn too: swarm testing
 // (Groce et al., ISSTA 2012), as programs of everything reach few states of each
 // thing.
+//
+// Where the subject is in processes, which no schedule controls, the same programs are
+// run in real time ([Vocabulary.Try]). They follow from the seed, what happens does not.
+// So a world must judge what comes to pass, however long it takes, and no instant.
 package programs

@@ -150,14 +150,20 @@ func (x *Phase) judge(part Part, out explore.Outcome) bool {
 	return out.Failure == nil
 }
 
+// byCriterion takes the criterion off the beginning of a sentence.
+func byCriterion(s *scenario.Scenario, text string) (criterion, sentence string) {
+	criterion, sentence, ok := strings.Cut(text, ": ")
+	if !ok || math.IsNaN(s.Target(criterion)) {
+		return "explored", text
+	}
+	return criterion, sentence
+}
+
 // fail says what was found: the sentence by its criterion, the program, and what
 // repeats it. The interleaving goes beside the evidence.
 func (x *Phase) fail(part Part, out explore.Outcome) {
 	f := out.Failure
-	criterion, sentence, ok := strings.Cut(f.Sentence, ": ")
-	if !ok || math.IsNaN(x.s.Target(criterion)) {
-		criterion, sentence = "explored", f.Sentence
-	}
+	criterion, sentence := byCriterion(x.s, f.Sentence)
 	if file, err := x.s.Run.Folder.CreateEvidence(x.s.ID + "." + part.Name + ".txt"); err == nil {
 		_, _ = fmt.Fprintln(file, out) // beside what is reported here
 		_ = file.Close()

@@ -1,6 +1,7 @@
 package programs
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -8,9 +9,29 @@ import (
 	"tensile/stress/explore"
 )
 
-// Program is one program under one schedule.
+// Host is what a program runs on: one schedule of an exploration, or real time.
+type Host interface {
+	// Draw is a choice from 0 to n-1.
+	Draw(n int) int
+	// Go calls f beside the program.
+	Go(name string, f func())
+	// Context ends when something has failed, or time is up.
+	Context() context.Context
+	// Check ends the program, on whichever of its goroutines it is called, unless ok.
+	Check(ok bool, format string, args ...any)
+	Errorf(format string, args ...any)
+	FailNow()
+	// Count counts the programs in which something was reached.
+	Count(name string)
+	// Describe has f say what a program that fails was.
+	Describe(f func() string)
+}
+
+var _ Host = (*explore.Run)(nil)
+
+// Program is one program under way.
 type Program struct {
-	*explore.Run
+	Host
 	words *words
 
 	mu     Lock
@@ -34,10 +55,10 @@ type pending struct {
 	op int
 }
 
-func newProgram(e *explore.Run, w *words) *Program {
-	p := &Program{Run: e, words: w, active: make([]int, len(w.names)), seen: make([]bool, len(w.names)),
+func newProgram(h Host, w *words) *Program {
+	p := &Program{Host: h, words: w, active: make([]int, len(w.names)), seen: make([]bool, len(w.names)),
 		met: make([]bool, len(w.pairs))}
-	e.Describe(p.String)
+	h.Describe(p.String)
 	return p
 }
 
@@ -58,24 +79,37 @@ func (p *Program) stage(acts []pending, rest func()) {
 	nexts := make([]Next, len(acts))
 	for i, a := range acts {
 		p.Go(p.words.names[a.op], func() {
-			p.begin(a.op)
-			defer p.end(a.op)
-			nexts[i] = a.Do()
+			p.do(a.op, a.Do, &nexts[i])
 		})
 	}
 	rest()
 	for i, a := range acts {
-		for next := nexts[i]; next != nil; {
-			do := next
-			next = nil
+		for do := p.take(&nexts[i]); do != nil; do = p.take(&nexts[i]) {
 			p.Go(p.words.names[a.op], func() {
-				p.begin(a.op)
-				defer p.end(a.op)
-				next = do()
+				p.do(a.op, do, &nexts[i])
 			})
 			rest()
 		}
 	}
+}
+
+// do does a part of an act, and leaves what it goes on with.
+func (p *Program) do(word int, f func() Next, next *Next) {
+	p.begin(word)
+	defer p.end(word)
+	n := f()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	*next = n
+}
+
+// take is what an act goes on with, once; nil if it has not come so far.
+func (p *Program) take(next *Next) Next {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := *next
+	*next = nil
+	return n
 }
 
 // Step adds a line to the program, of what a world does itself.

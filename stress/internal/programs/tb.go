@@ -4,20 +4,18 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-
-	"tensile/stress/explore"
 )
 
 // programTB is the testing.TB of one program: it fails the schedule, and ends with
 // it.
 type programTB struct {
 	testing.TB
-	e        *explore.Run
+	e        Host
 	mu       Lock
 	cleanups []func()
 }
 
-func newTB(t *testing.T, e *explore.Run) *programTB { return &programTB{TB: t, e: e} }
+func newTB(t *testing.T, e Host) *programTB { return &programTB{TB: t, e: e} }
 
 func (b *programTB) Cleanup(f func()) {
 	b.mu.Lock()

@@ -70,23 +70,26 @@ var beside = [...]int{1, 2, 3, 6}
 // Body is the function to explore: a program of up to mostStages stages.
 func (v *Vocabulary[W]) Body(t *testing.T) func(*explore.Run) {
 	words := v.words()
-	return func(e *explore.Run) {
-		p := newProgram(e, words)
-		tb := newTB(t, e)
-		w := v.New(p, tb)
-		if v.Script != nil {
-			v.Script(p, w)
-		} else {
-			v.stages(p, w)
-		}
-		w.Finish()
-		tb.end()
-		p.count()
+	return func(e *explore.Run) { v.run(t, e, words) }
+}
+
+// run runs one program.
+func (v *Vocabulary[W]) run(t *testing.T, h Host, words *words) {
+	p := newProgram(h, words)
+	tb := newTB(t, h)
+	w := v.New(p, tb)
+	if v.Script != nil {
+		v.Script(p, w)
+	} else {
+		v.stages(p, w)
 	}
+	w.Finish()
+	tb.end()
+	p.count()
 }
 
 func (v *Vocabulary[W]) stages(p *Program, w W) {
-	ops := v.swarm(p.Run)
+	ops := v.swarm(p)
 	for range 1 + p.Draw(mostStages) {
 		var acts []pending
 		for _, oneIn := range beside {
@@ -106,10 +109,10 @@ func (v *Vocabulary[W]) stages(p *Program, w W) {
 }
 
 // swarm draws which operations the program is made of, each as often as it weighs.
-func (v *Vocabulary[W]) swarm(e *explore.Run) (ops []int) {
+func (v *Vocabulary[W]) swarm(p *Program) (ops []int) {
 	for i, op := range v.Ops {
 		times := op.Weight
-		switch d := e.Draw(8); {
+		switch d := p.Draw(8); {
 		case op.Always || d < 4:
 		case d < 7:
 			times = 0

@@ -74,6 +74,9 @@ func (s *Scenario) enter() {
 	s.Run.Folder.Logf("%s begins: %s", s.ID, s.T.Name())
 }
 
+// Replay is the command that repeats the run.
+func (s *Scenario) Replay() string { return s.result.Replay }
+
 // chosen are the settings of what is tried and how it is judged, where any was made.
 func (s *Scenario) chosen() (text string) {
 	if name := s.Settings().Engine; name != settings.InMemory {

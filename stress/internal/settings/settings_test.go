@@ -51,6 +51,7 @@ func TestAccepted(t *testing.T) {
 		"STRESS_BASELINE=last/results.json": func(s Settings) bool { return s.Baseline == filepath.Join("root", "last", "results.json") },
 		"STRESS_NODES=16":                   func(s Settings) bool { return s.Nodes == 16 },
 		"STRESS_SCHEDULE=pos:7":             func(Settings) bool { return true }, // read elsewhere
+		"STRESS_PROGRAM=1.a.":               func(Settings) bool { return true },
 		"STRESS_SCHEDULES=9":                func(Settings) bool { return true },
 		"STRESS_HISTORIES=50":               func(s Settings) bool { return s.Histories == 50 },
 		"STRESS_BURN=1m":                    func(s Settings) bool { return s.Burn == time.Minute },
