@@ -216,7 +216,7 @@ var parsers = map[string]func(s *Settings, value string, b Build) (accepted stri
 		return ""
 	},
 	"STRESS_PROGRAM": func(*Settings, string, Build) string { return "" }, // read by the kits' programs
-	"STRESS_CUT": func(*Settings, string, Build) string { return "" }, // read by storagetest
+	"STRESS_CUT":     func(*Settings, string, Build) string { return "" }, // read by storagetest
 	"STRESS_SCHEDULES": func(_ *Settings, value string, _ Build) string {
 		if n, err := strconv.Atoi(value); err != nil || n < 1 {
 			return acceptedSchedules
