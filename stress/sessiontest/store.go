@@ -195,7 +195,7 @@ func (k *kit) small() bool {
 func (k *kit) load() bool {
 	ok := k.Phase("throughput", k.direct.throughput)
 	ok = ok && k.Phase("steady", k.direct.steady)
-	return ok && k.Phase("kill", k.direct.kill)
+	return ok && k.LongPhase("kill", 2*scenario.PhaseBound*time.Duration(k.Hundreds()), k.direct.kill)
 }
 
 // faults is everything in which nodes or links are at fault and nothing in time
@@ -213,7 +213,7 @@ func (k *kit) faults() bool {
 		name := fmt.Sprintf("histories %d", i+1)
 		lanes = append(lanes, lane{name, func(ctx context.Context) { k.alone(ctx, name, histories.run) }})
 	}
-	bound := scenario.PhaseBound*time.Duration(k.Hundreds()) + time.Duration(k.Settings().Histories)*historyBound
+	bound := 3*scenario.PhaseBound*time.Duration(k.Hundreds()) + time.Duration(k.Settings().Histories)*historyBound
 	ok := k.LongPhase("faults", bound, func(ctx context.Context, _ *testing.T) { k.beside(ctx, lanes) })
 	histories.judge(k.Scenario)
 	return ok
@@ -261,9 +261,10 @@ func (k *kit) disbandAll() {
 // no more than that would make it.
 func (k *kit) brief() bool { return testing.Short() || k.N <= validate.BaseScale/10 }
 
-// fullReplication is how long it may take until a loss is made up for.
+// fullReplication is after what time a loss that is not made up for never will be: far
+// longer than it takes, which is judged by a criterion of its own.
 func (k *kit) fullReplication() time.Duration {
-	return scenario.Settle * time.Duration(k.Hundreds())
+	return 4 * scenario.Settle * time.Duration(k.Hundreds())
 }
 
 // must fails the scenario if err is not nil.

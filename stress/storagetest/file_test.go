@@ -91,7 +91,7 @@ func (r replaced) Close() error { return nil }
 
 func TestSoundFile(t *testing.T) {
 	storagetest.TestFile(t, func(dir string) (storagetest.File, error) { return openFile(dir, "") },
-		storagetest.Options{FromNothing: true, Goroutines: 1})
+		storagetest.Options{States: soundStates, FromNothing: true, Goroutines: 1})
 }
 
 func TestFaultyFiles(t *testing.T) {

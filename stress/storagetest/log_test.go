@@ -192,7 +192,7 @@ func (l *fileLog) Close() error { return l.f.Close() }
 
 func TestSoundLog(t *testing.T) {
 	storagetest.TestLog(t, func(dir string) (storagetest.Log, error) { return openLog(dir, "") },
-		storagetest.Options{FromNothing: true})
+		storagetest.Options{States: soundStates, FromNothing: true})
 }
 
 func TestFaultyLogs(t *testing.T) {
