@@ -39,6 +39,7 @@ const (
 	kindKnown   // the sender is connected to it
 	kindAccuse  // the sender does not hear it
 	kindConfirm // answers an accusation: the sender takes it to be dead
+	kindGone    // it has left
 	kindEnd
 )
 

@@ -417,14 +417,17 @@ func (l *link) requests(body []byte) error {
 		case kindLeave:
 			l.node.left(l)
 			_ = l.reply(kindReply, m.id, nil) // it may be gone already
-		case kindKnown, kindAccuse, kindConfirm:
+		case kindKnown, kindAccuse, kindConfirm, kindGone:
 			who, rest, err := cutIdentity(m.payload)
 			if err != nil || len(rest) != 0 || checkName(who.name) != nil {
 				return fmt.Errorf("%w: %x is no identity", errGarbled, m.payload)
 			}
-			if m.kind == kindKnown {
+			switch m.kind {
+			case kindKnown:
 				l.node.heardOf(who)
-			} else {
+			case kindGone:
+				l.node.goes(who)
+			default:
 				l.node.accused(l.member, who, m.kind == kindAccuse)
 			}
 		default:

@@ -587,6 +587,51 @@ func TestAPartitionAndItsEnd(t *testing.T) {
 	assert.NoError(t, c.Err())
 }
 
+// A node behind a partition takes for dead who leaves meanwhile, and learns better.
+func TestALeaveBehindAPartition(t *testing.T) {
+	var fs []*faults
+	nodes := form(t, 4, func(c *Config) {
+		f := newFaults()
+		fs = append(fs, f)
+		c.Dial = f.dial
+		c.Datagram = func(to Member) bool { return !f.severed(to) }
+	})
+	a, c, d := nodes[0], nodes[2], nodes[3]
+	sever := func(cut bool) {
+		for i, n := range nodes[:3] {
+			fs[i].sever(d, cut)
+			fs[3].sever(n, cut)
+		}
+	}
+	sever(true)
+	awaitMember(t, c, "d", Failed)
+	awaitMember(t, d, "a", Failed)
+	awaitMember(t, d, "c", Failed)
+	require.NoError(t, a.Leave(soon(t)))
+	awaitMember(t, c, "a", Left)
+	awaitMember(t, d, "a", Failed)
+	sever(false)
+	awaitMember(t, d, "a", Left)
+	awaitMember(t, d, "c", Alive)
+	awaitMember(t, c, "a", Left)
+}
+
+// One that can not be reached by who leaves hears it from the others.
+func TestALeaveThatOthersTell(t *testing.T) {
+	var fs []*faults
+	nodes := form(t, 3, func(c *Config) {
+		f := newFaults()
+		fs = append(fs, f)
+		c.Dial = f.dial
+		c.Datagram = func(to Member) bool { return !f.severed(to) }
+	})
+	fs[0].sever(nodes[2], true)
+	fs[2].sever(nodes[0], true)
+	require.NoError(t, nodes[0].Leave(soon(t)))
+	awaitMember(t, nodes[1], "a", Left)
+	awaitMember(t, nodes[2], "a", Left)
+}
+
 func TestStrangersDoNotDisturb(t *testing.T) {
 	nodes := form(t, 2, nil)
 	addr := nodes[1].Addr()

@@ -123,16 +123,40 @@ func (n *Node) left(l *link) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	p := n.peers[l.member]
-	if p == nil || p.in != l || p.state == Left {
+	if p == nil || p.in != l {
+		return
+	}
+	p.in = nil // stays open for a while, for the answer to this very message
+	l.end = n.clock.Load() + int64(farewell)
+	n.hasLeft(p)
+}
+
+// goes takes in from a member that another has left, which this node may have taken to
+// be dead, or have missed behind a partition.
+func (n *Node) goes(who identity) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if p := n.peers[who.name]; p != nil && p.incarnation == who.incarnation {
+		n.hasLeft(p)
+	}
+}
+
+// hasLeft ends the life of a peer, and tells the others, once. It is called with the
+// lock held.
+func (n *Node) hasLeft(p *peer) {
+	if p.state == Left {
 		return
 	}
 	p.state, p.since = Left, n.clock.Load()
 	p.cancel()
-	p.in = nil // stays open for a while, for the answer to this very message
-	l.end = n.clock.Load() + int64(farewell)
 	n.disconnect(p, fmt.Errorf("%w: %q has left", ErrUnreachable, p.name))
 	if !p.joining {
 		n.emit(Event{p.member(), nil})
+	}
+	for _, q := range n.peers {
+		if q.state == Alive && q.out != nil {
+			q.out.signal(kindGone, appendIdentity(nil, p.identity))
+		}
 	}
 }
 
@@ -253,10 +277,15 @@ func (n *Node) connected(p *peer, l *link) bool {
 	p.silence = 0
 	l.run()
 	l.signal(kindBeat, nil) // the other side waits for a first word
-	// Gossip may have missed one of the two: so it is told whom this node knows.
+	// Gossip may have missed one of the two: so it is told whom this node knows. And
+	// nobody may have told it, while it was not to be reached, of those that left.
 	for _, q := range n.peers {
-		if q != p && q.state == Alive && !q.joining {
+		switch {
+		case q == p || q.joining:
+		case q.state == Alive:
 			l.signal(kindKnown, appendIdentity(nil, q.identity))
+		case q.state == Left:
+			l.signal(kindGone, appendIdentity(nil, q.identity))
 		}
 	}
 	n.reroute(p.name, l)

@@ -172,8 +172,8 @@ func (n *Node) serve(raw net.Conn) {
 	if c.get(hello, &g) != nil || g.To != "" && g.To != n.self.Name {
 		return
 	}
-	told := answer{Members: n.members(g.From.Name)}
-	told.Taken = n.admit(g.From) != nil
+	taken := n.admit(g.From) != nil // first: of two that join at a time, one is told of the other
+	told := answer{Taken: taken, Members: n.members(g.From.Name)}
 	if c.put(welcome, told) != nil || told.Taken {
 		return
 	}
