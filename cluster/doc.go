@@ -1,5 +1,5 @@
-// Package cluster makes a process a node: it finds the others, learns at once
-// when one dies, and calls them over authenticated connections.
+// Package cluster makes a process a node. A node finds the others, detects at once when
+// one dies, and calls them over authenticated connections.
 //
 //	node, err := cluster.Start(ctx, cluster.Config{
 //		Name: "a", Bind: "127.0.0.1:0", Seeds: []string{"127.0.0.1:7001"}, Secret: secret,
@@ -9,71 +9,65 @@
 //
 // # Membership
 //
-// Nodes find each other through hashicorp/memberlist: one seed address is
-// enough, and its gossip is encrypted with a key derived from the shared
-// secret. A node is listed as alive once there is a connection to it; so what
-// is listed can be called.
+// Nodes find each other with hashicorp/memberlist. One seed address is enough, and gossip is
+// encrypted with a key derived from the shared secret. A node is listed as alive once there is
+// a connection to it, so a node that is listed can be called.
 //
-// Each life of a node has an incarnation, a number that is higher than those of
-// its earlier lives. What is meant for, or comes from, an earlier life is
-// refused.
+// Each life of a node has an incarnation, a number that is higher than those of its earlier
+// lives. A message that is meant for an earlier life, or comes from one, is refused.
 //
 // # Failure
 //
-// Two things are evidence of death. A connection that drops and a dial that is
-// then refused: the process is gone, and that is known as soon as the kernel
-// has closed its sockets. And silence: nodes send a beat every 50 ms, and one
-// from which nothing came for 350 ms is suspected. A process that hangs can not
-// be told from one that waits for a processor but by time, so silence is counted
-// with care:
+// There are two kinds of evidence that a node is dead. The first is a connection that drops and
+// a dial that is then refused: the process is gone, which is known as soon as the kernel has
+// closed its sockets. The second is silence: nodes send a beat every 50 ms, and a node from which
+// nothing has arrived for 350 ms is suspected. Only time can distinguish a process that hangs from
+// one that waits for a processor, so silence is counted with care:
 //
-//   - Only time in which this node itself listened counts. Of the time between
-//     two looks no more than 100 ms is taken to be such: so a node that was
-//     stopped, or is starved, accuses nobody for that.
-//   - Where this node runs late, or beats came late, in the last seconds, the
-//     limit grows by six times the delay, up to 2 s. The one is the local health
-//     of Lifeguard (Dadgar, Phillips and Currey, DSN Workshops 2018), the other the
-//     estimate of Chen, Toueg and Aguilera (IEEE Transactions on Computers 51,
-//     2002). Time in which this process was stopped is no delay: SIGCONT tells.
-//   - A majority of those that can still be heard must agree. SWIM (Das, Gupta
-//     and Motivala, DSN 2002) asks others to look; here all look anyway, and tell.
+//   - Only time in which this node itself listened counts. Of the time between two checks,
+//     at most 100 ms is taken to be such time. A node that was stopped, or is starved, therefore
+//     accuses no other node.
+//   - If this node has run late, or beats have come late, in the last seconds, the limit grows
+//     by six times the delay, up to 2 s. The former is the local health of Lifeguard (Dadgar,
+//     Phillips and Currey, DSN Workshops 2018), the latter the estimate of Chen, Toueg and
+//     Aguilera (IEEE Transactions on Computers 51, 2002). Time in which this process was stopped
+//     is no delay; SIGCONT reveals it.
+//   - A majority of the nodes that can still be heard must agree. SWIM (Das, Gupta and Motivala,
+//     DSN 2002) asks others to check; here all check anyway, and tell each other.
 //
 // # Connections
 //
-// Each node dials each other, so there are two connections between two nodes,
-// one for the calls of each. A connection begins with a handshake in which both
-// prove that they have the secret, the dialler with its first word. It yields
-// keys for this connection alone (X25519, HKDF with the secret; the pattern NNpsk0
-// of Noise); with TLS they are also bound to the TLS session (RFC 9266). Then come
-// frames, of as many messages as were waiting when the frame was written, each
-// sealed with AES-256-GCM under a nonce that counts. A key is replaced after 64 GiB.
+// Each node dials each other node, so there are two connections between two nodes, one for the
+// calls of each. A connection begins with a handshake in which both sides prove that they have the
+// secret, the dialler with its first message. The handshake yields keys for this connection only
+// (X25519, HKDF with the secret; the pattern NNpsk0 of Noise). With TLS, they are also bound to
+// the TLS session (RFC 9266). Frames follow. A frame carries all messages that were waiting when
+// it was written, and is sealed with AES-256-GCM under a nonce that counts. A key is replaced
+// after 64 GiB.
 //
 // # Promises
 //
-// Time. No call, Send or Reply takes longer than Config.CallTimeout by more than
-// 50 ms in which the process runs: not while it waits for room in the window, and
-// not when its connection fails or the node is closed meanwhile.
+// Time. No call, Send or Reply takes longer than Config.CallTimeout by more than 50 ms in which
+// the process runs. That includes waiting for room in the window, and calls whose connection fails
+// or whose node is closed.
 //
-// The path. Who can read and change what goes between two nodes, but has not the
-// secret, reads nothing, and gets nothing of his own believed: nothing added, left
-// out, repeated or moved within a connection, and no name but that of one who has
-// the secret. What was recorded stays closed if the secret becomes known later. He
-// can delay and cut connections. Streams of gossip are connections too. Packets of
-// gossip are sealed by memberlist, with a key of the whole cluster and a random
-// nonce: they can be repeated, which leads to no more than a dial, and 2^32 of them,
-// two months of 100 nodes, are what should go under one secret.
+// The path. Consider an attacker who can read and change the traffic between two nodes, but does
+// not have the secret. The attacker reads nothing, cannot add, omit, repeat or move a message
+// within a connection, and is believed under no name. What was recorded stays secret if the
+// shared secret becomes known later. The attacker can delay and cut connections. Streams of gossip
+// are connections too. Packets of gossip are sealed by memberlist, with a key of the whole cluster
+// and a random nonce. They can be repeated, which leads only to a dial. At most 2^32 packets should
+// be sent under one secret, which is two months of 100 nodes.
 //
-// Strangers. Who has not the secret holds at most 512 connections of a node, each for
-// at most 1 s and the price of a goroutine and some KB; and 256 more, for 2 s, with
-// the first words of members that he overheard. Beyond that each new one puts out
-// another, of the address from which there are most, at random. So none that comes
-// from elsewhere is put out, and a flood from the very address of a member only makes
-// it dial more than once.
+// Strangers. A peer that does not have the secret holds at most 512 connections of a node, each for
+// at most 1 s, and each costs a goroutine and a few KB. It can hold 256 more, for 2 s, with first
+// messages of members that it overheard. Beyond that, each new connection displaces a random one of
+// the address that has the most. A connection from another address is therefore never displaced,
+// and a flood from the address of a member only makes that member dial more than once.
 //
-// The secret. It is a key of 32 random bytes or more, not a password: the first word
-// of a dialler, and the answer, let one who records them try secrets without asking
-// anybody, and only the number of secrets makes that hopeless. For the same reason
-// it does not matter who proves itself first. All who have it are equal: a member
-// may speak for any name, and is believed in what it says of others. To replace it,
-// see Config.AcceptedSecrets.
+// The secret. It is a key of 32 random bytes or more, not a password. The first message of a
+// dialler and its answer let an attacker who records them test secrets offline, and only the number
+// of possible secrets makes that hopeless. For the same reason, it does not matter which side
+// proves itself first. All nodes that have the secret are equal: a member can speak for any name,
+// and its reports about others are believed. To replace the secret, see Config.AcceptedSecrets.
 package cluster

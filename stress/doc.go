@@ -1,8 +1,8 @@
-// Package stress takes an implementation through a scenario at 100,000 in
-// flight and says precisely what broke.
+// Package stress tests whether an implementation stays correct with 100,000
+// operations in flight, and reports precisely what broke.
 //
-// Each kit is a package, with one function for a test and one for a benchmark
-// over an interface as small as the scenario needs:
+// There are nine kits, one for each scenario. Each is a package with a test function and a
+// benchmark function, over an interface as small as the scenario needs:
 //
 //   - clustertest: nodes that form a cluster
 //   - pooltest: a pool of connections
@@ -12,9 +12,9 @@
 //   - balancertest: a balancer
 //   - sessiontest: a session store
 //   - transporttest: calls between nodes
-//   - chaostest: an engine that injects faults, supervised workers, and nodes under both
+//   - chaostest: an engine that injects faults, supervised workers, and nodes
 //
-// A test calls the kit and nothing else:
+// A test calls the kit and does nothing else:
 //
 //	func TestStressPool(t *testing.T) {
 //		pooltest.TestPool(t, func(tb testing.TB, cfg pooltest.Config) pooltest.Pool {
@@ -22,21 +22,19 @@
 //		})
 //	}
 //
-// A kit asks the world and not the subject: it hands the subject the function
-// that dials or the handler that receives, and counts there. Subtests come in the order in
-// which they explain most: correctness at small contention, then the burst,
-// the steady run, faults, and the audit of what was left behind. A subject
-// that lacks an ability leaves out the optional interface for it; the report
-// then says "not offered".
+// A kit hands the subject the function that dials, or the handler that receives, and counts
+// there. It does not rely on what the subject reports about itself. Subtests go from simple to
+// hard: correctness with few operations, then the burst, the steady run, faults, and the audit
+// of what was left behind. An ability that some subjects lack is an optional interface; if the
+// subject does not implement it, the report says "not offered".
 //
 // # Settings
 //
-// STRESS_SCALE is N (100000, or 10000 with -short), STRESS_SEED repeats a run,
-// STRESS_OUT is the folder of the report (out beside go.mod), STRESS_RATE and
-// STRESS_ARRIVALS shape the steady run, STRESS_HOLD is for how long connections
-// are held (10s, or 1s with -short). An unknown STRESS_ variable or a bad
-// value fails before any load.
+// STRESS_SCALE is N (100000, or 10000 with -short), STRESS_SEED repeats a run, and STRESS_OUT is
+// the folder for the report (out beside go.mod). STRESS_RATE and STRESS_ARRIVALS shape the steady
+// run. STRESS_HOLD is how long connections are held (10s, or 1s with -short). The README lists all
+// settings. An unknown STRESS_ variable, or a bad value, fails before any load.
 //
-// Kits of one process must not run in parallel: each counts the goroutines,
-// descriptors and processes it leaves behind.
+// Kits in one process must not run in parallel, because each counts the goroutines,
+// descriptors and processes that are left behind.
 package stress

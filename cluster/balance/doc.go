@@ -1,7 +1,7 @@
 // Package balance picks one of several nodes for each connection or request.
 //
-// A [Balancer] holds weighted nodes. [Balancer.Pick] chooses one by the
-// [Strategy] it was made with, and [Pick.Done] gives back what was picked.
+// A [Balancer] holds weighted nodes. [Balancer.Pick] chooses one by the [Strategy] that the
+// balancer was made with, and [Pick.Done] gives it back.
 //
 //	b, err := balance.New(balance.Config{Nodes: []balance.Node{{Name: "a"}, {Name: "b", Weight: 2}}})
 //	p, err := b.Pick(balance.Key("user 7"))
@@ -9,24 +9,23 @@
 //	defer p.Done()
 //
 // Nodes come and go with [Balancer.Join], [Balancer.Leave], [Balancer.Down] and
-// [Balancer.Up]. A Pick that begins after Down or Leave has returned does not
-// give that node.
+// [Balancer.Up]. A Pick that begins after Down or Leave has returned does not return that
+// node.
 //
-// # Which strategy
+// # Strategies
 //
-//   - [RoundRobin], the default, gives each node its exact share of the picks, in
-//     turns as even as they can be, whatever the callers do. It is the only one
-//     whose share does not depend on chance or on Done being called in time, and
-//     the cheapest.
-//   - [LeastConnections] evens out what is held rather than what is given. It is
-//     for connections whose lengths differ much. It looks at every node.
-//   - [PowerOfTwo] comes close to that by looking at two nodes only, and does
-//     not send everybody to the same node when counts are out of date.
-//   - [Rendezvous] gives the same node for the same key. A node that joins takes
-//     over only keys of its own share, and a node that goes gives up only its own.
-//   - [BoundedLoad] does the same as long as no node holds more than Config.Load
-//     times its share: so a few hot keys can not overload a node.
+//   - [RoundRobin], the default, gives each node its exact share of the picks, in turns as
+//     even as possible, whatever the callers do. It is the cheapest strategy, and the only
+//     one whose shares depend neither on chance nor on timely calls of Done.
+//   - [LeastConnections] evens out the connections that are held, rather than the picks. It
+//     is for connections whose lengths differ much. It looks at every node.
+//   - [PowerOfTwo] approaches that by looking at only two nodes, and does not send all
+//     callers to the same node if counts are out of date.
+//   - [Rendezvous] gives the same node for the same key. A node that joins takes over only
+//     the keys of its own share, and a node that leaves gives up only its own.
+//   - [BoundedLoad] does the same as long as no node holds more than Config.Load times its
+//     share, so that a few hot keys cannot overload a node.
 //
-// All five honour weights, are safe for concurrent use, and allocate nothing in
-// Pick and Done.
+// All five honour weights, are safe for concurrent use, and allocate nothing in Pick and
+// Done.
 package balance

@@ -1,11 +1,11 @@
-// Package balancertest takes a balancer through a scenario: it shows that each
-// strategy gives a node its share, up to a bound, that keys stay where they are
-// when a node comes or goes, and that nobody is sent to a node that is down.
+// Package balancertest tests a balancer. It checks that each strategy gives every
+// node its share, within a bound, that keys keep their nodes when a node joins or
+// leaves, and that no pick returns a node that is down.
 //
 // # Subject
 //
-// A subject is a [Balancer]. open returns nil for a [Strategy] that is not offered; there
-// must be one for DefaultStrategy. A balancer that honours weights is a [Weighted].
+// A subject implements [Balancer]. For a [Strategy] that it lacks, open returns nil; it
+// must not do so for DefaultStrategy. A balancer that honours weights implements [Weighted].
 //
 // # Use
 //

@@ -1,4 +1,4 @@
-// Package benchstat shows that the bench.txt of two runs goes through benchstat
-// as it is. It is a module of its own, so that users of the suite do not
-// download benchstat.
+// Package benchstat tests that benchstat reads the bench.txt of two runs
+// unchanged. It is a separate module, so that users of tensile do not download
+// benchstat.
 package benchstat

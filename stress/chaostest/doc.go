@@ -1,19 +1,20 @@
-// Package chaostest takes an engine that injects faults, supervised workers, and
-// nodes behind links that can be cut through a scenario: it shows that every
-// fault strikes and is undone, that workers that die or hang are replaced and
-// lose nothing that they took, and that nodes recover from both.
+// Package chaostest tests engines that inject faults, supervised workers, and nodes
+// behind links that can be cut. It checks that every fault takes effect and is
+// undone, that workers that die or hang are replaced and lose nothing that they
+// accepted, and that nodes recover.
 //
 // # Subject
 //
-// [Subjects] has up to four, and what is missing is "not offered" in the report:
+// [Subjects] has up to four of these. For those that are missing, the report says "not
+// offered":
 //
-//   - an [Engine] that plans faults and carries plans out
-//   - [Workers] under supervision, or [Watched] ones, of which those that hang are replaced
+//   - an [Engine], which plans faults and carries plans out
+//   - [Workers] under supervision, or [Watched] ones, which are also replaced if they hang
 //   - nodes of a cluster, each a [node.Node]
-//   - [Links] between the nodes, which also take an Engine
+//   - [Links] between the nodes, which also need an Engine
 //
-// Each node is a child process, which runs the same test function again: what stands
-// before the call of the kit is run there too.
+// Each node is a child process that runs the same test function again, so code before the
+// call of the kit runs there too.
 //
 // # Use
 //

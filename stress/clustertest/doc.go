@@ -1,16 +1,16 @@
-// Package clustertest takes nodes that form a cluster, each in a process of its
-// own, through a scenario: it shows that they find one another, that all lists
-// of members become the same, that a node that fails is noticed and one that
-// lives is not accused, also where the network or the machine is bad.
+// Package clustertest tests nodes that form a cluster, each in a process of its own.
+// It checks that nodes find one another, that all member lists become the same, and
+// that a node that fails is detected while a live one is not accused, even if the
+// network or the machine is bad.
 //
 // # Subject
 //
-// A subject is a [node.Node]. Its Errors must be distinct, as the kit tells a wrong
-// secret from a name or an address that is taken by errors.Is. It dials by Config.Dial
-// and asks Config.MaySend before each datagram: there the kit damages the network.
+// A subject implements [node.Node]. Its Errors must be distinct: with errors.Is, the kit
+// tells a wrong secret from a name or an address in use. The subject dials with Config.Dial
+// and asks Config.MaySend before each datagram, because there the kit damages the network.
 //
-// Each node is a child process, which runs the same test function again: what stands
-// before the call of the kit is run there too.
+// Each node is a child process that runs the same test function again, so code before the
+// call of the kit runs there too.
 //
 // # Use
 //

@@ -1,4 +1,4 @@
-// Package fleet has several machines offer one load to one subject, coordinated
+// Package fleet lets several machines generate one load for one subject, coordinated
 // over NATS.
 //
 //	func TestFleet(t *testing.T) {
@@ -8,14 +8,14 @@
 //			}})
 //	}
 //
-// The same test runs on every machine, and STRESS_FLEET_ROLE says as what: one
-// lead, which offers nothing and puts the figures together, and agents, which
-// offer a share of the rate each. Without STRESS_FLEET the process offers all of
-// it by itself.
+// The same test runs on every machine. STRESS_FLEET_ROLE sets its role: there is one
+// lead, which generates no load and merges the figures, and there are agents, each of
+// which generates a share of the rate. Without STRESS_FLEET, the process generates the
+// whole load itself.
 //
-// Every latency of every agent is sent to the lead, which takes the percentiles
-// over all of them. None is an average of percentiles.
+// Every agent sends every latency to the lead, which computes percentiles over all of
+// them. No figure is an average of percentiles.
 //
-// The part of an agent that dies is "not measured": it is named, and the rest
-// counts. An agent whose lead dies ends with ErrLost.
+// If an agent dies, its part is "not measured": the report names it, and the other agents
+// count. If the lead dies, its agents end with ErrLost.
 package fleet

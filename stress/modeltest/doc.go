@@ -1,6 +1,6 @@
-// Package modeltest tests a concurrent type against a sequential model of it: bring
-// the operations and what each must return, and it makes programs of them, runs
-// them under the schedules of package explore, and reports the smallest program
+// Package modeltest tests a concurrent type against a sequential model of it. You
+// provide the operations and what each must return. The package makes programs of them,
+// runs these under the schedules of package explore, and reports the smallest program
 // whose results no order of its operations explains.
 //
 //	func TestCounter(t *testing.T) {
@@ -14,31 +14,30 @@
 //		})
 //	}
 //
-// A model is a function from a state and arguments to the next state and a result.
-// It must not change the state that it is given: return another slice, or
-// maps.Clone. Where more than one result is right, [Accepts] takes a model that
-// says whether a result is.
+// A model is a function from a state and arguments to the next state and a result. It must
+// not change the state that it is given: return a new slice, or use maps.Clone. If more
+// than one result is right, [Accepts] takes a model that says whether a result is.
 //
 // # Programs
 //
-// A program has a few operations that are done first, 2 to 5 goroutines with up to
-// 10 operations each, and a few operations that are done last. It comes from
-// [explore.Run.Draw], so that the seed of a schedule is the seed of its program
-// too, and whatever shrinks a schedule shrinks its program: an operation is taken
-// away, and an argument made simple, by drawing 0. Short programs come first; as
-// there are few of them, each recurs under many schedules.
+// A program has a few operations that run first, 2 to 5 goroutines with up to 10
+// operations each, and a few operations that run last. It is drawn from
+// [explore.Run.Draw]. The seed of a schedule is therefore also the seed of its program,
+// and shrinking a schedule shrinks its program: drawing 0 removes an operation or
+// simplifies an argument. Short programs come first. There are few of them, so each runs
+// under many schedules.
 //
-// pgregory.net/rapid would give generators as well, and shrinks what they made. It
-// is not used, because it wants to run a property again and again by itself, and
-// calls one flaky that does not fail each time; here a failure takes a program and
-// a schedule, and both must be shrunk together.
+// pgregory.net/rapid also provides generators and shrinks what they made. It is not used
+// here, because it runs a property repeatedly by itself, and calls a property flaky if it
+// does not fail each time. Here a failure needs a program and a schedule, and both must be
+// shrunk together.
 //
 // # Judgement
 //
-// Each operation is noted with the order of its call and its return. [Linearizable]
-// asks for an order in which each operation lies between the two (Herlihy and Wing,
-// 1990); weaker promises leave more orders open. The search (Wing and Gong, 1993,
-// with the memory of Lowe, 2017) takes no goroutine of its own, since it runs within
-// the schedule. For long histories of one type, see package
+// The order of the calls and returns of all operations is recorded. [Linearizable]
+// requires an order in which each operation lies between its call and its return (Herlihy
+// and Wing, 1990). Weaker promises allow more orders. The search (Wing and Gong, 1993, with
+// the memory of Lowe, 2017) uses no goroutine of its own, because it runs within the
+// schedule. For long histories of one type, see package
 // [tensile/stress/modeltest/monitor].
 package modeltest

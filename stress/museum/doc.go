@@ -1,7 +1,6 @@
-// Package museum shows concurrency bugs that public libraries really had, and
-// that the kits of tensile find: the version with the bug fails its kit, the
-// fixed one passes. The exhibits are in museum_test.go, each with the public
-// report.
+// Package museum shows concurrency bugs that public libraries once had, and that the
+// kits of tensile find. The version with the bug fails its kit, and the fixed version
+// passes. museum_test.go has the exhibits, each with its public report.
 //
 //	go test -v .
 package museum

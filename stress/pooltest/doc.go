@@ -1,23 +1,23 @@
-// Package pooltest takes a pool of connections through a scenario: it shows
-// that the pool never holds more than it may, serves those who wait in order,
-// replaces connections that break, and gives back everything it opened.
+// Package pooltest tests a pool of connections. It checks that the pool never holds
+// more connections than its size, serves waiters in order, replaces connections that
+// break, and closes everything that it opened.
 //
-// First it explores the pool by programs of all operations, and of what dials,
-// connections, contexts and time may do, under controlled schedules in virtual time:
-// docs/criteria.md says what is drawn and what is judged. A program that breaks a
-// promise is printed with the command that repeats it.
+// Before the load, the kit explores the pool: it runs programs of all operations, and of what
+// dials, connections, contexts and time may do, under controlled schedules in virtual time.
+// docs/criteria.md says what is drawn and how it is judged. A program that breaks a promise is
+// printed with the command that repeats it.
 //
 // # Subject
 //
-// A subject is a [Pool]. It opens its connections by Config.Dial, where the kit counts
-// what is open. Optional interfaces say what else it can do, and what is missing is "not
-// offered" in the report:
+// A subject implements [Pool]. It opens connections with Config.Dial, where the kit counts
+// them. Optional interfaces declare what else it can do. For those that it does not implement,
+// the report says "not offered":
 //
-//   - [Bounded]: callers that may wait have a bound
+//   - [Bounded]: the number of waiters is limited
 //   - [Limited]: idle time, lifetime and health checks
 //   - [Unordered]: waiters may be served in any order
-//   - [EchoLease]: connections that speak a protocol of their own, to a server that is
-//     dialled by Config.DialTo
+//   - [EchoLease]: connections speak a protocol of their own, to a server that is dialled with
+//     Config.DialTo
 //
 // # Use
 //

@@ -1,22 +1,22 @@
-// Package queuetest takes a message broker, in memory or on disk, through a
-// scenario: it shows that every message that was acknowledged is delivered, at
-// least once and in order, that what cannot be handled becomes a dead letter,
-// and that a broker on disk loses nothing when it is killed.
+// Package queuetest tests a message broker, in memory or on disk. It checks that every
+// message whose Publish succeeded is delivered, at least once and in order, that a
+// message that cannot be handled becomes a dead letter, and that a broker on disk loses
+// nothing when it is killed.
 //
 // # Subject
 //
-// A subject is a [Broker]. Optional interfaces say what else it can do, and what is
-// missing is "not offered" in the report:
+// A subject implements [Broker]. Optional interfaces declare what else it can do. For those
+// that it does not implement, the report says "not offered":
 //
-//   - [DeadLetter]: a message is delivered Config.MaxAttempts times at most
-//   - [Bounded]: a queue holds Config.MaxLen messages at most
-//   - [Batching]: several messages in one call
+//   - [DeadLetter]: a message is delivered at most Config.MaxAttempts times
+//   - [Bounded]: a queue holds at most Config.MaxLen messages
+//   - [Batching]: one call carries several messages
 //   - [DelayedDelivery]: a message can be refused for a while
 //   - [Durable]: what was confirmed is on the disk, in Config.Dir
-//   - [Recovering]: a durable broker tells what it could not read
+//   - [Recovering]: a durable broker reports what it could not read
 //
-// A durable broker is opened in child processes, which run the same test function again:
-// what stands before the call of the kit is run there too.
+// A durable broker is opened in child processes that run the same test function again, so
+// code before the call of the kit runs there too.
 //
 // # Use
 //

@@ -1,12 +1,11 @@
-// Package report leaves behind what a run has shown: for programs
-// (results.json, results.csv, bench.txt), for people (report.html, report.md,
-// summary.md, checklist.md), and for whoever has to find out what happened
-// (execution.log). [Compare] puts it beside earlier runs.
+// Package report writes what a run has shown: for programs (results.json, results.csv,
+// bench.txt), for people (report.html, report.md, summary.md, checklist.md), and for
+// diagnosis (execution.log). [Compare] compares a run with earlier ones.
 //
-// A [Run] is the whole; a [Folder] writes it. The files are written when a run
-// begins, again as each scenario begins and ends, and always each as a whole or
-// not at all: whenever the process ends, by whatever way, the last complete
-// picture is there, and its state says how far the run had come.
+// A [Run] is the whole report, and a [Folder] writes it. The files are written when a run
+// begins, and again when each scenario begins and ends. Each file is replaced as a whole or
+// not at all. However the process ends, the last complete report is there, and its state
+// says how far the run had got.
 //
-// The schema of results.json is described in docs/results.md.
+// docs/results.md describes the schema of results.json.
 package report

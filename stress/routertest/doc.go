@@ -1,12 +1,12 @@
-// Package routertest takes a router of messages to names through a scenario: it
-// shows that every message that was taken arrives once, in order for each pair
-// of sender and name, that a full mailbox and a missing name say so, and that
-// handlers that fail or hang hold up nobody else.
+// Package routertest tests a router of messages to names. It checks that every
+// message that was accepted arrives once, and in order for each pair of sender and
+// name, that a full mailbox and an unknown name give an error, and that a handler
+// that panics or blocks affects no other name.
 //
 // # Subject
 //
-// A subject is a [Router]. Its [Errors] must be distinct, as the kit tells a full mailbox
-// from a name that is unknown, taken or closed by errors.Is.
+// A subject implements [Router]. Its [Errors] must be distinct: with errors.Is, the kit tells
+// a full mailbox from an unknown name, a name in use and a closed router.
 //
 // # Use
 //

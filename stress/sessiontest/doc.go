@@ -1,18 +1,17 @@
-// Package sessiontest takes a session store, replicated or on a server that its
-// nodes share, through a scenario: it shows that what was acknowledged is read,
-// in an order that a single copy could have given, and that it survives nodes
-// that are killed, stopped and cut off.
+// Package sessiontest tests a session store whose nodes replicate sessions or share
+// a server. It checks that acknowledged writes are read, in an order that a single copy
+// could have given, and that they survive nodes that are killed, stopped and cut off.
 //
 // # Subject
 //
-// A subject is a [Store], one node of several. Optional interfaces say more of it, and
-// what is missing is "not offered" in the report:
+// A subject implements [Store], which is one node of several. Optional interfaces declare more
+// about it. For those that it does not implement, the report says "not offered":
 //
-//   - [Replicated]: the store makes up for the loss of a node
-//   - [Shared]: the nodes keep nothing, and share a server that the kit does not see
+//   - [Replicated]: the store repairs the loss of a node
+//   - [Shared]: the nodes keep nothing themselves, and share a server that the kit does not see
 //
-// Each node is a child process, which runs the same test function again: what stands
-// before the call of the kit is run there too.
+// Each node is a child process that runs the same test function again, so code before the
+// call of the kit runs there too.
 //
 // # Use
 //

@@ -1,16 +1,16 @@
-// Package transporttest takes calls between nodes, each in a process of its own,
-// through a scenario: it shows that every call ends once, with its own reply or
-// an error that says why, that calls keep their deadlines, and that a peer that
-// is slow, dead or hostile harms no other.
+// Package transporttest tests calls between nodes, each in a process of its own. It
+// checks that every call ends once, with its own reply or an error that says why, that
+// calls keep their deadlines, and that a peer that is slow, dead or hostile affects no
+// other peer.
 //
 // # Subject
 //
-// A subject is a [node.Node], the same that package clustertest takes. At most
-// Config.Window bytes may be on the way to one member: beyond that Call waits, or gives
-// the error for that at once.
+// A subject implements [node.Node], the same interface that package clustertest uses. At most
+// Config.Window bytes may be in flight to one member. Beyond that, Call waits or returns the
+// Overloaded error at once.
 //
-// Each node is a child process, which runs the same test function again: what stands
-// before the call of the kit is run there too.
+// Each node is a child process that runs the same test function again, so code before the
+// call of the kit runs there too.
 //
 // # Use
 //

@@ -1,16 +1,16 @@
-// Package faultfs is a file system in memory that fails when told to, and that
-// knows what a power failure leaves: what was synced, and of the rest anything.
+// Package faultfs is an in-memory file system that fails when told to, and that simulates
+// a power failure: what was synced remains, and any part of the rest.
 //
-// It is modelled on what Linux promises, and on nothing that it does besides:
+// It models only what Linux promises, not what it also happens to do:
 //
-//   - What is created, renamed and removed in a folder is durable once that very
-//     folder is synced. Of what is not, any part may be, in any order; and a file
-//     is lost with the folder that it is in.
-//   - A sector that was written since the last datasync may hold any of what was
-//     written to it, or a part of that; and the page around it anything at all,
-//     also where it was synced before.
-//   - A datasync that fails leaves the pages concerned clean although the disk
-//     never took them, so that the next one succeeds and proves nothing.
+//   - What is created, renamed and removed in a folder is durable once that folder itself
+//     is synced. Until then, any part of it may be on the disk, in any order. A file is
+//     lost with its folder.
+//   - A sector that was written since the last datasync may hold any of the writes to it,
+//     or a part of one. The page around it may hold anything, even if it was synced
+//     before.
+//   - A datasync that fails leaves the pages clean although the disk never received them,
+//     so the next datasync succeeds and proves nothing.
 package faultfs
 
 import (

@@ -1,7 +1,6 @@
-// Package classics has the classic mistakes of concurrent code, each as a small
-// mechanism beside a sound twin that differs in the one thing that was wrong.
-// They measure what finds such mistakes: it must find every one, and must not
-// accuse a twin.
+// Package classics has the classic mistakes of concurrent code. Each is a small
+// mechanism with a sound twin that differs only in the mistake. They measure tools that
+// find such mistakes: a tool must find every mistake, and must pass every twin.
 package classics
 
 // Case is a mistake and its twin.

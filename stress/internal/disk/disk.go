@@ -1,15 +1,15 @@
-// Package disk has the disk fail for this process, and for it alone, as the
-// kernel would say it: so whatever writes in it, and however, can be put to the
-// test without a file system of its own and without special rights.
+// Package disk makes the disk fail for this process only, with the errors of the
+// kernel. Any code that writes can be tested in this way, without a file system of its
+// own and without special rights.
 //
-//   - [LimitFileSize] stands for a full disk: a write beyond the limit is cut
-//     short and then fails.
-//   - [Intercept] puts every fsync, fdatasync and msync in the hands of the
-//     caller, who may hold it up, have it take longer or fail (seccomp user notification,
-//     seccomp(2); Linux 5.7 and later).
+//   - [LimitFileSize] simulates a full disk: a write beyond the limit is cut short and
+//     then fails.
+//   - [Intercept] passes every fsync, fdatasync and msync to the caller, which may hold it
+//     up, delay it or make it fail (seccomp user notification, seccomp(2); Linux 5.7 and
+//     later).
 //
-// Neither can be undone as a whole: they are for child processes that are
-// killed afterwards.
+// Neither can be undone completely, so they are for child processes that are killed
+// afterwards.
 package disk
 
 import (

@@ -1,7 +1,7 @@
-// Package echo is the server that pooled connections lead to: a process of its
-// own that returns every frame of 64 bytes inverted, so that a reply proves to
-// have been there and back. It counts what it sees and cuts connections when
-// told to.
+// Package echo is the server that pooled connections lead to. It runs in a process of
+// its own and returns every frame of 64 bytes inverted, so that a reply proves that the
+// frame has been there and back. It counts connections and frames, and cuts connections
+// when told to.
 package echo
 
 import (

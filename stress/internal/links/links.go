@@ -1,7 +1,7 @@
-// Package links stands between nodes: every node reaches every other through a
-// link of its own on the loopback, which the harness cuts, in one direction or
-// both, delays and breaks. What TCP has taken it delivers: so a cut holds bytes
-// back, and nothing of a connection is missing afterwards.
+// Package links carries the traffic between nodes. Every node reaches every other through
+// a link of its own on the loopback interface, which the harness cuts (in one direction or
+// both), delays and breaks. A link delivers everything that TCP has accepted: a cut holds
+// bytes back, and no part of a connection is missing afterwards.
 package links
 
 import (

@@ -1,4 +1,4 @@
-// Package nodes has the node processes of a kit: it starts them, asks them, kills
-// them and keeps what each holds of the others beside what is true of each; and
-// it has what a node process itself does, and the calls that it makes.
+// Package nodes manages the node processes of a kit. It starts, asks and kills them, and
+// compares what each lists of the others with what is true. It also has the code that runs in a
+// node process, and the calls that a node makes.
 package nodes

@@ -1,12 +1,13 @@
-// Package powercut takes what keeps bytes under a folder through power cuts. A
-// [Kit] says what a program is, how a child process runs one, what it finds when it
-// opens what was left, and whether that is right. A [Tester] does the rest: it has
-// a program run in a child whose file calls are recorded (package recorder), builds
-// the states that the disk may be in after each call (package crashstates), has
-// each state that is different from all others opened in a process that is not
-// the one that wrote it, with a time limit, and judges what was found by what had
-// been confirmed at that moment. What is wrong is looked at once more in a fresh
-// process, shrunk to the fewest operations, and saved.
+// Package powercut runs code that stores bytes under a folder through power cuts. A [Kit] defines
+// what a program is, how a child process runs one, what the child finds when it opens what was left,
+// and whether that is right. A [Tester] does the rest:
+//
+//  1. It runs a program in a child whose file calls are recorded (package recorder).
+//  2. It builds the states that the disk may be in after each call (package crashstates).
+//  3. It opens each distinct state in another process, with a time limit.
+//  4. It judges what was found by what had been confirmed at that moment.
+//  5. It checks a failure again in a fresh process, shrinks it to the fewest operations, and saves
+//     it.
 package powercut
 
 import (

@@ -1,22 +1,19 @@
-// Package recorder watches what a child process does to the files under a
-// folder, call by call, and can have these calls fail. It needs no special
-// rights and no help from the child but one call: [Enter] puts the child's system
-// calls into the hands of its parent (package seccomp), whose [Start] then makes
-// them in the child's place, one after the other. So the record is in the order in
-// which the calls took effect, and holds what they returned. Calls on other files
-// are left alone.
+// Package recorder records what a child process does to the files under a folder, call by call,
+// and can make these calls fail. It needs no special rights, and only one call of the child:
+// [Enter] passes the child's system calls to its parent (package seccomp). The parent's [Start]
+// then makes them for the child, one after the other. The record therefore has the order in which
+// the calls took effect, and what they returned. Calls on other files are left alone.
 //
-// Recorded are open with O_CREAT or O_TRUNC, write, writev, pwrite, pwritev,
-// truncate, fallocate, rename, link, unlink, mkdir, rmdir, and the syncs. A sync is
-// only noted: nothing is brought to a disk, so programs that sync much run fast.
-// Files opened with O_SYNC, O_DSYNC and O_APPEND are treated as such.
+// These calls are recorded: open with O_CREAT or O_TRUNC, write, writev, pwrite, pwritev, truncate,
+// fallocate, rename, link, unlink, mkdir, rmdir, and the syncs. A sync is only recorded and not
+// carried out, so programs that sync often run fast. Files opened with O_SYNC, O_DSYNC and O_APPEND
+// are treated as such.
 //
-// Not offered: what is written through a shared mapping (the record then has a
-// Note), O_DIRECT, O_TMPFILE, reflinks, io_uring and copy_file_range (refused, so that
-// programs do without), files moved across the border of the folder, and what the
-// child's own children do.
+// Not offered: writes through a shared mapping (the record then has a Note), O_DIRECT, O_TMPFILE,
+// reflinks, io_uring and copy_file_range (refused, so that programs do without), files moved across
+// the border of the folder, and what the child's own children do.
 //
-// It is offered on Linux 5.19 and later, amd64 and arm64.
+// It is offered on Linux 5.19 and later, on amd64 and arm64.
 package recorder
 
 import (

@@ -1,6 +1,6 @@
-// Package rpc carries many small requests at once between the harness and a
-// child process, over one connection: what is asked while the connection is busy
-// is written together. Links of package proc are for commands; this is for load.
+// Package rpc carries many small requests at once between the harness and a child
+// process, over one connection. Requests that are made while the connection is busy are
+// written together. Links of package proc are for commands; this is for load.
 //
 // A frame is a length, an id and a body, all little endian: uint32, uint64,
 // bytes. A reply has the id of its request.

@@ -1,5 +1,5 @@
-// Package schedule writes the schedule of a controlled run as text that repeats
-// it, and reads it back.
+// Package schedule encodes the schedule of a controlled run as text that repeats the run,
+// and decodes it.
 package schedule
 
 import (

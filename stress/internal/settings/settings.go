@@ -1,6 +1,6 @@
-// Package settings reads what the user may set: the environment variables that
-// begin with STRESS_. They are variables and not flags because a flag of one
-// package breaks "go test ./..." in all others.
+// Package settings reads the settings of a run: the environment variables that begin
+// with STRESS_. They are variables and not flags, because a flag of one package breaks
+// "go test ./..." in all others.
 package settings
 
 import (

@@ -1,5 +1,5 @@
-// Package trials measures how soon package explore finds a known bug, and whether
-// it leaves a sound twin alone.
+// Package trials measures how soon package explore finds a known bug, and whether it
+// passes a sound twin.
 package trials
 
 import (

@@ -1,7 +1,7 @@
-// Package found puts libraries of others through package explore, at the seams where
-// concurrent code breaks: Close beside use, a cancel at the hand-off, a panic in a
-// task, a resize, a time-out. Each program says what it must find; most must find
-// nothing. docs/found.md has what was found, ready to be sent to its authors.
+// Package found runs third-party libraries under package explore, at points where
+// concurrent code often breaks: Close during use, a cancellation during a hand-off, a panic
+// in a task, a resize, a time-out. Each program declares what it must find; most must find
+// nothing. docs/found.md has the findings, ready to be sent to the authors.
 //
 //	STRESS_SCHEDULES=20000 go test -v .
 package found

@@ -1,5 +1,5 @@
-// Package control runs a function under a controlled schedule of its goroutines,
-// in a binary whose runtime has what package overlay adds.
+// Package control runs a function under a controlled schedule of its goroutines, in a
+// binary whose runtime has the additions of package overlay.
 package control
 
 import (

@@ -1,7 +1,7 @@
-// Package overlay makes the overlay by which a test binary gets a runtime whose
-// schedules can be controlled: copies of the files of a Go tree, edited at anchors
-// that must each occur exactly once, and files that are added. Nothing of Go's
-// source is kept here, so an overlay fits the tree that it was made from.
+// Package overlay makes the overlay that gives a test binary a runtime whose schedules can
+// be controlled. It consists of copies of some files of a Go tree, edited at anchors that
+// must each occur exactly once, and of added files. This package contains no Go source
+// itself, so an overlay fits the tree from which it was made.
 package overlay
 
 import (
