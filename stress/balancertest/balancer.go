@@ -124,7 +124,7 @@ func TestBalancer(t *testing.T, open func(testing.TB, Config) Balancer) {
 		ok = ok && k.Phase("cost", k.cost)
 		_ = ok && k.Phase("connections", k.connections)
 	} else {
-		k.Note("No load was offered, as correctness failed at small contention.")
+		k.Note("No load was offered, because correctness failed with few operations.")
 	}
 	if !k.Aborted {
 		k.Audit(0)
@@ -260,7 +260,7 @@ func (k *kit) even(s Strategy, when string, counts map[string]int, names []strin
 	}
 	for name, n := range counts {
 		if !slices.Contains(names, name) {
-			k.Violate("dead", "%s, %s: %d picks of %q, which is no node that is up", s, when, n, name)
+			k.Violate("dead", "%s, %s: %d picks of %q, which is not a node that is up", s, when, n, name)
 		}
 	}
 	return widest
@@ -269,7 +269,7 @@ func (k *kit) even(s Strategy, when string, counts map[string]int, names []strin
 // tight measures a spread that the default strategy has to keep, unless it hashes.
 func (k *kit) tight(criterion string, percent float64) {
 	if k.hashes() {
-		k.NotOffered(criterion, "the default strategy hashes: chance has part in its spread")
+		k.NotOffered(criterion, "the default strategy hashes: its spread depends on chance")
 		return
 	}
 	k.Measured(criterion, percent)

@@ -193,7 +193,7 @@ func (m *model) pick(key uint64) *picked {
 		m.Violate("empty", "Pick gave %q and no error while no node was up", name)
 	case i < 0:
 		m.mu.Unlock()
-		m.Violate("dead", "Pick gave %q, which is no node", name)
+		m.Violate("dead", "Pick gave %q, which is not a node", name)
 	case was(x, gone):
 		m.mu.Unlock()
 		m.Violate("dead", "Pick gave %s, which is not among the nodes", name)

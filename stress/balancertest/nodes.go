@@ -161,7 +161,7 @@ func (c *nodeConnections) dialOne(key uint64) bool {
 	}
 	server := c.servers[p.Node()]
 	if server == nil {
-		c.Violate("dead", "%s: a connection was given to %q, which is no node that is up", DefaultStrategy, p.Node())
+		c.Violate("dead", "%s: a connection was given to %q, which is not a node that is up", DefaultStrategy, p.Node())
 		return false
 	}
 	conn, err := noKeepAlive.Dial("tcp", server.Addr)

@@ -78,7 +78,7 @@ func TestChaos(t *testing.T, subjects Subjects) {
 	}
 	s := scenario.Begin(t, validate.Chaos)
 	if subjects.Engine == nil && subjects.Workers == nil && subjects.Nodes == nil {
-		s.Fail("chaos: there is no subject: nothing was handed to the kit")
+		s.Fail("chaos: there is no subject: nothing was passed to the kit")
 	}
 	left := 0 // by node processes
 	var explored *programs.Phase
@@ -86,13 +86,13 @@ func TestChaos(t *testing.T, subjects Subjects) {
 		explored = programs.Prepare(s, parts, packages(t, subjects))
 		explored.Run(programs.Soon)
 	} else {
-		s.NotOffered("explored", "neither an engine nor workers were handed to the kit")
+		s.NotOffered("explored", "neither an engine nor workers were passed to the kit")
 	}
 	if subjects.Engine != nil {
 		(&engineKit{s, subjects.Engine}).take()
 	} else {
 		for _, c := range []string{"plan", "dry_run", "blast_radius", "undone", "gate"} {
-			s.NotOffered(c, "no engine was handed to the kit")
+			s.NotOffered(c, "no engine was passed to the kit")
 		}
 	}
 	explored.Run(programs.Whenever)
@@ -100,7 +100,7 @@ func TestChaos(t *testing.T, subjects Subjects) {
 		(&workersKit{Scenario: s, open: subjects.Workers, worst: 1}).take()
 	} else {
 		for _, c := range []string{"serving", "recovery", "recovery_reach", "cascades", "lost", "p99", "answers", "hypothesis", "intensity", "hung"} {
-			s.NotOffered(c, "no workers were handed to the kit")
+			s.NotOffered(c, "no workers were passed to the kit")
 		}
 	}
 	if subjects.Nodes != nil && subjects.Links != nil && subjects.Engine != nil {
@@ -110,13 +110,13 @@ func TestChaos(t *testing.T, subjects Subjects) {
 		left = k.Leaks
 	} else {
 		for _, c := range []string{"nodes", "nodes_recovery", "nodes_faults", "nodes_answers"} {
-			s.NotOffered(c, "no nodes, links and engine were handed to the kit")
+			s.NotOffered(c, "no nodes, links and engine were passed to the kit")
 		}
 	}
 	if subjects.Links != nil {
 		(&linksKit{s, subjects.Links}).take()
 	} else {
-		s.NotOffered("links", "no links were handed to the kit")
+		s.NotOffered("links", "no links were passed to the kit")
 	}
 	if !s.Aborted {
 		s.Audit(left)

@@ -131,7 +131,7 @@ func (d *drill) inject(fault, target string) (func() error, error) {
 	case returned:
 		d.Violate("undone", "%s of %s was injected when Run had returned", fault, target)
 	case f.step < 0:
-		d.Violate("plan", "%s of %s was injected, which the plan does not have, or had once less", fault, target)
+		d.Violate("plan", "%s of %s was injected, which the plan does not contain, or not this often", fault, target)
 	case d.abort > 0 && f.at > d.abort+imprecise:
 		d.Violate("undone", "%s of %s was injected %v after the context had ended", fault, target, f.at-d.abort)
 	case f.refused && d.twist == failedFault:
@@ -220,7 +220,7 @@ func (d *drill) judge(twist string, err error, panicked bool) {
 	d.Tried("undone")
 	for _, f := range faults {
 		if !f.over && !f.refused && !((twist == failedUndo || twist == brokenUndo) && f.step == d.at && (err != nil || panicked)) {
-			d.Violate("undone", "%s of %s is still on when Run has returned", f.fault, f.target)
+			d.Violate("undone", "%s of %s is still injected after Run has returned", f.fault, f.target)
 		}
 	}
 	// Of what did not go by the plan: a run need not go on.

@@ -242,7 +242,7 @@ func (s *shift) do(j *job) error {
 	case err == nil && (j.does == fails || j.does == dies):
 		s.Violate("answers", "operation %d of worker %d%s, was answered as handled", j.op, j.worker, chores[j.does])
 	case err != nil && !over && !hurt && j.does != fails:
-		s.Violate("answers", "operation %d of worker %d, which nothing was done to, returned %q", j.op, j.worker, err)
+		s.Violate("answers", "operation %d of worker %d, which was not hit, returned %q", j.op, j.worker, err)
 	case err != nil && !over && j.does == fails && handled == 1 && !errors.As(err, &of):
 		s.Violate("answers", "operation %d of worker %d returned %q: must be the handler's %q", j.op, j.worker, err, failure(j.op))
 	}

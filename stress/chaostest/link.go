@@ -182,7 +182,7 @@ func (k *linksKit) passes(w way, when string) {
 			return
 		}
 		if !slices.Equal(sent, got) {
-			k.Violate("links", "%s: a piece %s has other bits than were sent", when, w.name)
+			k.Violate("links", "%s: a piece %s arrived with different bits", when, w.name)
 			return
 		}
 	}
@@ -223,7 +223,7 @@ func (k *linksKit) strikes(fault, hit string, w way) {
 			}
 		}
 		if hits == 0 {
-			k.Violate("links", "%s of %s: of %d pieces sent %s none was struck, every second one is to be",
+			k.Violate("links", "%s of %s: none of %d pieces sent %s was affected, every second one must be",
 				fault, hit, pieceCount, w.name)
 		}
 	}

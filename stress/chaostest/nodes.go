@@ -112,7 +112,7 @@ func (k *nodesKit) take() {
 	began := time.Now()
 	for i, f := range faults {
 		if time.Since(began) > enoughFaults {
-			k.Note("Only %d of %d faults in the cluster were tried, of %v each: a call is given %v here, as other work holds the processors.",
+			k.Note("Only %d of %d faults in the cluster were tried, of %v each: a call may take %v here, because other work uses the processors.",
 				i, len(faults), k.length, k.patience)
 			break
 		}
@@ -131,7 +131,7 @@ func (k *nodesKit) take() {
 	k.Repeats("from a fault in the cluster to its steady state", k.times, "nodes_recovery")
 	k.Shown("nodes", "nodes_faults", "nodes_answers", "cascades")
 	if slow {
-		k.NotMeasured("nodes_recovery", "faults had to last %v, as other work held the processors", k.length)
+		k.NotMeasured("nodes_recovery", "faults had to last %v, because other work used the processors", k.length)
 		return
 	}
 	k.Timed("nodes_recovery", slices.Max(k.times))

@@ -78,7 +78,7 @@ func (k *workersKit) take() {
 	if ok {
 		k.Phase("workers: a tenth dies", k.tenth)
 	} else {
-		k.Note("No load was offered to the workers, as correctness failed with a few.")
+		k.Note("No load was offered to the workers, because correctness failed with a few.")
 	}
 	k.Shown("answers")
 }

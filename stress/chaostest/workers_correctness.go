@@ -19,7 +19,7 @@ func (k *workersKit) death(ctx context.Context, t *testing.T) {
 	defer c.close()
 	for worker := range fewWorkers {
 		if err := c.Do(ctx, worker, opWork|uint64(worker)); err != nil {
-			k.Fail("chaos: worker %d, which nothing was done to, returned %v", worker, err)
+			k.Fail("chaos: worker %d, which was not hit, returned %v", worker, err)
 		}
 	}
 	if err := c.Do(ctx, victim, opFail); !errors.Is(err, errHandler) {
@@ -100,7 +100,7 @@ func (k *workersKit) crashLoop(ctx context.Context, t *testing.T) {
 			over = true
 		}
 		if n := int(c.lives[victim].Load()) - 1; n > restarts {
-			k.Violate("intensity", "a worker that can not start was restarted %d times within %v, must be %d within %v: nothing stops the crash loop",
+			k.Violate("intensity", "a worker that cannot start was restarted %d times within %v, must be %d within %v: nothing stops the crash loop",
 				n, watched, restarts, crewWithin)
 			break
 		}
@@ -108,7 +108,7 @@ func (k *workersKit) crashLoop(ctx context.Context, t *testing.T) {
 	for worker := range fewWorkers {
 		err := c.briefly(ctx, worker, opProbe)
 		if worker == victim && err == nil {
-			k.Violate("answers", "a worker that can not start answered")
+			k.Violate("answers", "a worker that cannot start answered")
 		} else if worker != victim && err != nil {
 			k.Violate("intensity", "worker %d returned %v because worker %d is in a crash loop: it is not contained", worker, err, victim)
 		}
@@ -151,7 +151,7 @@ func (k *workersKit) hang(ctx context.Context, t *testing.T) {
 	if !c.serves(soon, victim) {
 		k.Violate("hung", "worker %d hangs over an operation and was not replaced within %v, asked was %v", victim, scenario.Settle, crewHung)
 	} else {
-		k.Note("A worker that hung was replaced and served again after %v; asked was to notice after %v.", time.Since(began).Round(time.Millisecond), crewHung)
+		k.Note("A worker that hung was replaced and served again after %v; the configured limit is %v.", time.Since(began).Round(time.Millisecond), crewHung)
 	}
 	letGo()
 	<-hung // nil if it was waited for, an error if it was given up

@@ -159,7 +159,7 @@ func (c *crew) capacity(ctx context.Context, n int) float64 {
 			defer c.Recovered("load")
 			for i := next.Add(1) - 1; i < int64(n) && ctx.Err() == nil; i = next.Add(1) - 1 {
 				if err := c.Do(ctx, int(i)%crewSize, opWork|uint64(i)); err != nil {
-					c.Violate("lost", "operation %d of worker %d, which nothing was done to, returned %v", i, int(i)%crewSize, err)
+					c.Violate("lost", "operation %d of worker %d, which was not hit, returned %v", i, int(i)%crewSize, err)
 					return
 				}
 			}

@@ -171,7 +171,7 @@ func (k *kit) suspect(ctx context.Context, d *kind) (beyond float64, ok bool) {
 		}
 	}
 	if twice == (grown{}) && thrice == (grown{}) {
-		k.Note("%s: nothing went on growing; it was looked at until %s requests.", d.name, validate.Number(float64(d.held().Sent)))
+		k.Note("%s: nothing kept growing; it was measured until %s requests.", d.name, validate.Number(float64(d.held().Sent)))
 	}
 	return beyond, true
 }

@@ -172,7 +172,7 @@ func (k *kit) connect(ctx context.Context, _ *testing.T) {
 	for _, d := range k.kinds {
 		r := &d.result
 		if d.n < fewestToMeasure*r.Servers {
-			k.Note("%s: what one takes is not judged: that needs %d connections or more in a process.", d.name, fewestToMeasure)
+			k.Note("%s: the cost of a connection is not judged: that needs %d connections or more in a process.", d.name, fewestToMeasure)
 			continue
 		}
 		each := r.Heap + r.Stacks
@@ -181,7 +181,7 @@ func (k *kit) connect(ctx context.Context, _ *testing.T) {
 			k.Timed(d.reach, each)
 		}
 		if d.Idle && r.Goroutines > 0.1 {
-			k.Violate("idle", "%s: %d connections on which nothing happens hold %.0f goroutines, asked was a server that holds none for them",
+			k.Violate("idle", "%s: %d idle connections hold %.0f goroutines, must hold none where Config.Idle is set",
 				d.name, d.n, r.Goroutines*float64(d.n))
 		}
 	}

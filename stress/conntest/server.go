@@ -80,7 +80,7 @@ func TestServer(t *testing.T, open func(testing.TB, Config) Server) {
 		k.Fail("memory: open returned no server at all")
 	}
 	if !ok || len(k.kinds) == 0 {
-		k.Note("Nothing was held, as correctness failed with few connections.")
+		k.Note("Nothing was held, because correctness failed with few connections.")
 	} else if k.LongPhase("connect", connectBound, k.connect) {
 		if k.LongPhase("hold", holdBound(k.Settings().Hold), k.hold) {
 			k.LongPhase("churn", connectBound, k.churn)

@@ -26,7 +26,7 @@ type exhibit struct {
 }
 
 // tries is how often the kit may be run on a broken version until it names the
-// bug: some strike in one instant only, and another may come first.
+// bug: some occur only at one instant, and another may occur first.
 const tries = 3
 
 const (
@@ -37,43 +37,43 @@ const (
 var exhibits = []exhibit{
 	{
 		name: "redigo", module: "github.com/gomodule/redigo", broken: "v1.8.2", kit: redigo, rate: pools,
-		bug:    "A caller whose context ends in the instant in which it is served keeps its place for ever: the pool shrinks.",
+		bug:    "If a caller's context ends at the moment it is served, its place is never freed: the pool shrinks.",
 		report: "https://github.com/gomodule/redigo/issues/520",
 		says:   "pooling.deadline: after waiters gave up a pool of 2 lends only 1: capacity has leaked",
 	},
 	{
 		name: "puddle, cancelled", module: "github.com/jackc/puddle", broken: "v1.0.0", kit: puddle1, rate: pools,
-		bug:    "A waiter that is woken in the instant in which its context ends goes on holding the lock: the pool is dead.",
+		bug:    "If a waiter is woken at the moment its context ends, it keeps the lock: the pool is deadlocked.",
 		report: "https://github.com/jackc/puddle/pull/2",
 		says:   "pooling: deadline hangs: the subject does not return even though its context has ended",
 	},
 	{
 		name: "puddle, failed dial", module: "github.com/jackc/puddle", broken: "v1.1.2", kit: puddle1, rate: pools,
-		bug:    "Where a dial fails nobody is told that there is room again: who waits waits for ever.",
+		bug:    "A failed dial does not wake a waiter, although there is room again: the waiter waits forever.",
 		report: "https://github.com/jackc/puddle/pull/7",
 		says:   "was not served after the dial of another had failed",
 	},
 	{
 		name: "puddle v2, failed dial", module: "github.com/jackc/puddle/v2", broken: "v2.0.0", kit: puddle2, rate: pools,
-		bug:    "A dial that fails after its caller has given up tells the outcome to nobody, and holds the lock meanwhile.",
+		bug:    "If a dial fails after its caller has given up, its result is sent to nobody while the lock is held.",
 		report: "https://github.com/jackc/pgx/issues/1354",
 		says:   "pooling.served: the pool has answered nobody for 10s, since a dial failed whose caller had given up",
 	},
 	{
 		name: "hashmap", module: "github.com/cornelk/hashmap", broken: "v1.0.1", kit: hashmapNames, rate: routers,
-		bug:    "What is stored while the map grows is lost: a name that is registered is unknown.",
+		bug:    "An entry that is stored while the map grows is lost: a registered name is unknown.",
 		report: "https://github.com/cornelk/hashmap/issues/54",
 		says:   "which is registered, returned unknown name",
 	},
 	{
 		name: "pond", module: "github.com/alitto/pond/v2", broken: "v2.3.1", kit: pondTasks, rate: routers,
-		bug:    "Room in the queue is told to those who wait already; who is about to wait misses it and waits for ever.",
+		bug:    "Only callers that already wait are told of room in the queue. A caller that is about to wait misses it, and waits forever.",
 		report: "https://github.com/alitto/pond/issues/108",
 		says:   "not return",
 	},
 	{
 		name: "ants", module: "github.com/panjf2000/ants/v2", broken: "v2.4.3", kit: antsTasks, rate: routers,
-		bug:    "A worker that dies of a panic does not tell who waits for one that there is room.",
+		bug:    "A worker that dies of a panic does not wake the callers that wait for a worker.",
 		report: "https://github.com/panjf2000/ants/issues/146",
 		says:   "routing.panic: after 1 handlers had panicked 63 of 64 other names got nothing",
 	},

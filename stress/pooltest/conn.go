@@ -169,7 +169,7 @@ func (k *kit) closePool(p Pool) bool {
 		}
 		return true
 	case <-time.After(scenario.Settle):
-		k.Violate("close", "Close has not returned %v after every connection had come home", scenario.Settle)
+		k.Violate("close", "Close has not returned %v after every connection had been returned", scenario.Settle)
 		return false
 	}
 }

@@ -41,7 +41,7 @@ func (k *kit) order(ctx context.Context, t *testing.T) {
 			}
 			k.release(l, c)
 		}) {
-			k.Fail("pooling: waiter %d does not come to rest", i)
+			k.Fail("pooling: waiter %d does not begin to wait", i)
 			break
 		}
 	}
@@ -301,7 +301,7 @@ func (k *kit) close(ctx context.Context, t *testing.T) {
 		if len(ended) > 0 {
 			what = "a waiter has not been answered"
 		}
-		k.Violate("close", "%s, %v after the last connection came home to a pool that was told to close", what, scenario.Settle)
+		k.Violate("close", "%s, %v after the last connection was returned to a pool that was told to close", what, scenario.Settle)
 		return
 	}
 	short, stop := context.WithTimeout(ctx, scenario.Settle)

@@ -41,7 +41,7 @@ func (k *kit) failingDials(ctx context.Context, t *testing.T) {
 				k.Violate("served", "waiter %d of %d was not served after the dial of another had failed: %v", i, waiters, err)
 			}
 		}) {
-			k.Fail("pooling: waiter %d does not come to rest", i)
+			k.Fail("pooling: waiter %d does not begin to wait", i)
 			break
 		}
 	}
@@ -136,7 +136,7 @@ func (k *kit) dialOutlastsCaller(ctx context.Context, p Pool, d *dialler, outcom
 			k.Violate("served", "Acquire succeeded although no dial had")
 		}
 	case <-ctx.Done():
-		k.Violate("deadline", "Acquire does not return though its context has ended: the dial of a connection is on its way")
+		k.Violate("deadline", "Acquire does not return though its context has ended: the dial of a connection has not returned")
 	}
 	d.stall.Store(nil)
 	close(gone)

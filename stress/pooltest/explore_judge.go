@@ -179,10 +179,10 @@ func (m *model) use(c *caller) {
 	switch {
 	case err != nil && (dead || over != nil): // it will be discarded
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		m.Violate("exclusive", "connection %d fails in the hands of %s with %q: "+
+		m.Violate("exclusive", "connection %d fails while %s holds it, with %q: "+
 			"somebody has set a deadline on it, and not its holder", c.wire.number, c.name, err)
 	case err != nil && mine:
-		m.Violate("broken", "connection %d fails in the hands of %s with %q, and its peer is there",
+		m.Violate("broken", "connection %d fails while %s holds it, with %q, and its peer is there",
 			c.wire.number, c.name, err)
 	case err == nil && (!ok || got != id):
 		m.Violate("crosstalk", "%s got a reply over connection %d that is not to its request", c.name, c.wire.number)

@@ -114,7 +114,7 @@ func TestPool(t *testing.T, open func(testing.TB, Config) Pool) {
 	if ok {
 		k.load()
 	} else {
-		k.Note("No load was offered, as correctness failed at small contention.")
+		k.Note("No load was offered, because correctness failed with few operations.")
 	}
 	if !k.Aborted {
 		if err := k.server.Close(); err != nil {

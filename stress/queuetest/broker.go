@@ -154,7 +154,7 @@ func TestBroker(t *testing.T, open func(testing.TB, Config) Broker) {
 		ok = ok && k.Phase("steady", k.steady)
 		ok = ok && k.Phase("kept", func(ctx context.Context, t *testing.T) { k.Unrecorded(func() { k.forgets(ctx, t) }) })
 	} else {
-		k.Note("No load was offered, as correctness failed at small contention.")
+		k.Note("No load was offered, because correctness failed with few operations.")
 	}
 	if ok && k.durablePhases(t) {
 		k.explored(t)

@@ -44,7 +44,7 @@ func (k *kit) patiently(ctx context.Context, t *testing.T, criterion string, cfg
 		if !d.slow || k.Failed() {
 			return
 		}
-		k.Note("Time-outs of %v ended before this process came to its turn: %s was tried again with longer ones.", cfg.Visibility, criterion)
+		k.Note("Time-outs of %v ended before this process was scheduled: %s was tried again with longer ones.", cfg.Visibility, criterion)
 	}
 }
 
@@ -343,7 +343,7 @@ func (k *kit) blocking(ctx context.Context, b Broker) {
 		return
 	}
 	if !waits.ends(scenario.Settle) || waits.err != nil {
-		k.Violate("bounded", "a publisher that waits was not let in (%v) though a message was acknowledged", waits.err)
+		k.Violate("bounded", "a waiting publisher was not let in (%v) though a message was acknowledged", waits.err)
 		return
 	}
 	for id := uint64(1); id <= queueBound+1; id++ {

@@ -145,9 +145,9 @@ func (k *kit) damage(ctx context.Context, t *testing.T) {
 			return
 		}
 	}
-	k.Note("A log of %d bytes was cut, torn or had a bit flipped at %d random places; the broker told of %d.", image.used, tried, told)
+	k.Note("A log of %d bytes was cut, torn or had a bit flipped at %d random places; the broker reported %d.", image.used, tried, told)
 	if !reports && !k.Failed() {
-		k.NotOffered("torn", "the subject does not tell what it could not read; nothing readable was lost")
+		k.NotOffered("torn", "the subject does not report what it could not read; nothing readable was lost")
 		return
 	}
 	k.Shown("torn")
@@ -203,7 +203,7 @@ func (k *kit) spoiled(ctx context.Context, t *testing.T, dir string, image logIm
 		}
 	}
 	if hurt.what == injuryFlip && len(lost) > 1 {
-		k.Violate("torn", "%s: messages %v are lost by one bit", where, lost)
+		k.Violate("torn", "%s: one flipped bit lost messages %v", where, lost)
 	}
 	r, ok := b.(Recovering)
 	if !ok {
@@ -262,7 +262,7 @@ func (k *kit) whatIsLeft(ctx context.Context, b Broker, where string) (left []in
 			k.Violate("torn", "%s: a message came that was never sent", where)
 			return nil, false
 		case len(left) > 0 && int(m.ID) <= left[len(left)-1]:
-			k.Violate("torn", "%s: message %d came behind message %d", where, m.ID, left[len(left)-1])
+			k.Violate("torn", "%s: message %d came after message %d", where, m.ID, left[len(left)-1])
 			return nil, false
 		case m.ID == end:
 			return left, true

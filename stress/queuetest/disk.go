@@ -55,7 +55,7 @@ func (k *kit) failingSync(ctx context.Context, dir string) error {
 	if quiet, err := l.quiet(ctx); err != nil {
 		return err
 	} else if !quiet {
-		k.Note("The broker syncs while nothing is asked of it: a single sync that fails was not tried.")
+		k.Note("The broker syncs while it is idle: a single sync that fails was not tried.")
 		tries = slices.Delete(tries, 1, 2)
 	}
 	for _, try := range tries {

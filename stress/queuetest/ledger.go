@@ -113,7 +113,7 @@ func (q *durableQueue) arrive(w wireMessage, asked time.Time) {
 	case m.acked:
 		k.Violate("durable_redelivered", "message %d of queue %d came back%s though its acknowledgement had been confirmed", number, q.index, after)
 	case m.asked && w.Attempt == 1:
-		k.Violate("durable_redelivered", "message %d of queue %d was delivered and its acknowledgement was on the way, and%s it came back as new", number, q.index, after)
+		k.Violate("durable_redelivered", "message %d of queue %d was delivered and its acknowledgement was in flight, and%s it came back as new", number, q.index, after)
 	case m.life == q.life && time.Since(m.since) < durableVisibility:
 		k.Violate("exclusive", "message %d of queue %d was delivered again while it was held", number, q.index)
 	case m.life != q.life:

@@ -263,7 +263,7 @@ func (k *kit) power(ctx context.Context, _ *testing.T) {
 		k.Note("Power cuts: %s.", n)
 	}
 	if c.States == 0 {
-		k.NotMeasured("power_cut", "no state could be looked at in the time there was")
+		k.NotMeasured("power_cut", "no state could be checked in the time available")
 		return
 	}
 	k.Record(func(r *report.Scenario) { r.Operations += c.States })

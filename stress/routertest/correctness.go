@@ -135,7 +135,7 @@ func (k *kit) unregister(ctx context.Context, t *testing.T) {
 		k.Violate("unregister", "%d of %d messages came to a handler that their name had before, or got later", a.Misrouted, a.Sent)
 	}
 	if a.Lost > 0 {
-		k.Violate("unregister", "%d of %d messages on the way at unregister were neither delivered nor refused", a.Lost, a.Sent)
+		k.Violate("unregister", "%d of %d messages in flight at unregister were neither delivered nor refused", a.Lost, a.Sent)
 	}
 	k.Book("unregister", a)
 	k.Shown("unregister")
@@ -194,13 +194,13 @@ func (k *kit) panics(ctx context.Context, t *testing.T) {
 		l.Send(uint64(i), i)
 		if err := r.Send(name, message(uint64(i))); err != nil {
 			l.Refused(uint64(i))
-			k.Violate("panic", "beside another handler that panicked Send to %s returned %v", name, err)
+			k.Violate("panic", "while another handler panicked, Send to %s returned %v", name, err)
 		}
 	}
 	k.settle(ctx, &arrived, names, scenario.Settle)
 	a := l.Audit(true)
 	if a.Lost > 0 {
-		k.Violate("panic", "after one handler had panicked %d of %d other names got nothing", a.Lost, names)
+		k.Violate("panic", "after one handler had panicked, %d of %d other names got nothing", a.Lost, names)
 		k.Aborted = true // Close would wait for what never comes
 	} else {
 		k.closeSoon(r)

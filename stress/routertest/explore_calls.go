@@ -139,7 +139,7 @@ func (m *model) shut() {
 	case err != nil:
 		m.Violate("close", "Close returned %q", err)
 	case len(undelivered) > 0:
-		m.Violate("close", "Close has returned, and message %d to %s, which was taken, has not come",
+		m.Violate("close", "Close has returned, and message %d to %s, which was accepted, has not come",
 			undelivered[0].id, undelivered[0].name.text)
 	case len(inside) > 0:
 		m.Violate("close", "Close has returned, and the handler of %s is at work", inside[0])

@@ -137,6 +137,6 @@ func (m *model) accuse(w *wrong) {
 		m.Violate("fair", "message %d to %s did not come while %d handlers of other names were at work, such as that of %s",
 			x.id, x.name.text, len(others), others[0])
 	}
-	m.Violate("lost", "message %d to %s, which was taken, does not come, though its handler is not at work "+
+	m.Violate("lost", "message %d to %s, which was accepted, does not come, though its handler is not at work "+
 		"and nothing else happens", x.id, x.name.text)
 }

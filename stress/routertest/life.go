@@ -126,7 +126,7 @@ func (k *kit) grow(ctx context.Context, t *testing.T) {
 			err := r.Send(table[to], message(id))
 			if err != nil {
 				l.Refused(id)
-				k.Violate("errors", "while others register names Send to %s, which is registered, returned %v", table[to], err)
+				k.Violate("errors", "while others register names, Send to %s, which is registered, returned %v", table[to], err)
 			}
 			return err == nil
 		}
@@ -191,7 +191,7 @@ func (k *kit) lives(ctx context.Context, t *testing.T) {
 	}
 	a := l.Audit(true)
 	if a.Lost > 0 {
-		k.Violate("unregister", "%d of %d messages on the way at unregister were neither delivered nor refused", a.Lost, a.Sent)
+		k.Violate("unregister", "%d of %d messages in flight at unregister were neither delivered nor refused", a.Lost, a.Sent)
 	}
 	if a.Misrouted > 0 {
 		k.Violate("unregister", "%d of %d messages came to a handler that their name had before, or got later", a.Misrouted, a.Sent)
@@ -252,7 +252,7 @@ func (k *kit) full(ctx context.Context, t *testing.T) {
 			}) {
 				l.Refused(id)
 				k.Aborted = true
-				k.Violate("full", "a mailbox of %d takes %d messages and then gives %v: it has lost room", mailbox, held, err)
+				k.Violate("full", "a mailbox of %d accepts %d messages and then returns %v: it has lost room", mailbox, held, err)
 				return
 			}
 			id++
@@ -286,7 +286,7 @@ func (k *kit) full(ctx context.Context, t *testing.T) {
 		}
 	}
 	if int(arrived.Load()) < taken {
-		k.Violate("full", "of %d messages to a mailbox that had been full %d came", taken, arrived.Load())
+		k.Violate("full", "of %d messages to a mailbox that had been full, %d came", taken, arrived.Load())
 		k.Aborted = true // Close would wait for what never comes
 	} else if !k.closeSoon(r) {
 		return
@@ -454,11 +454,11 @@ func (k *kit) fair(ctx context.Context, t *testing.T) {
 		l.Send(id, 1+i)
 		if err := r.Send(name, message(id)); err != nil {
 			l.Refused(id)
-			k.Violate("fair", "beside a name with very many messages Send to another one gave %v", err)
+			k.Violate("fair", "while one name has very many messages, Send to another one gave %v", err)
 		}
 	}
 	if !wait.Until(ctx, scenario.Settle, func() bool { return others.Load() >= cold }) {
-		k.Violate("fair", "%d of %d names got nothing for %v while messages to another name came without end", cold-others.Load(), cold, scenario.Settle)
+		k.Violate("fair", "%d of %d names got nothing for %v while messages to another name kept coming", cold-others.Load(), cold, scenario.Settle)
 	}
 	stop.Store(true)
 	sending.Wait()

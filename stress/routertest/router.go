@@ -96,7 +96,7 @@ func TestRouter(t *testing.T, open func(testing.TB, Config) Router) {
 			k.beyond(t)
 		}
 	} else {
-		k.Note("No load was offered, as correctness failed at small contention.")
+		k.Note("No load was offered, because correctness failed with few operations.")
 	}
 	k.judge()
 	if !k.Aborted {

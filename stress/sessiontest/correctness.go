@@ -79,7 +79,7 @@ func (k *kit) bury(ctx context.Context, prefix string, n int) bool {
 	return k.writeAll(ctx, k.nodes, keys, "buried") && k.together(n, func(i int) bool {
 		r := k.eventually(ctx, k.nodes[i%len(k.nodes)], sessionOp{kind: opDelete, key: keys[i]})
 		if r.outcome != opDone {
-			k.Fail("sessions: %s can not be deleted: %v", keys[i], r.err)
+			k.Fail("sessions: %s cannot be deleted: %v", keys[i], r.err)
 		}
 		return r.outcome == opDone
 	})
@@ -117,7 +117,7 @@ type mortal struct {
 func (k *kit) expiry(ctx context.Context) {
 	for ttl := timeToLive; !k.lifetime(ctx, ttl) && ctx.Err() == nil && !k.Failed(); ttl *= 2 {
 		if ttl >= longestLife {
-			k.Fail("sessions.expiry: no read of a session that lives for %v came in the last third of that", ttl)
+			k.Fail("sessions.expiry: no read of a session with a time to live of %v came in the last third of it", ttl)
 			return
 		}
 	}
@@ -164,7 +164,7 @@ func (k *kit) lifetime(ctx context.Context, ttl time.Duration) bool {
 			case r.err != nil:
 				k.Fail("sessions: without any fault Get returned %v", r.err)
 			case r.outcome == opAbsent && !m.expires:
-				k.Violate("expiry", "%s is gone at %s, and was to stay", m.key, n.name)
+				k.Violate("expiry", "%s is gone at %s, and has no time to live", m.key, n.name)
 			case r.outcome == opAbsent && to.Before(m.began.Add(ttl)):
 				k.Violate("expiry", "%s is gone at %s after %v, and was to live for %v", m.key, n.name, to.Sub(m.began), ttl)
 			case r.outcome == opDone && m.expires && from.After(m.ended.Add(ttl+expiryGrace)):
@@ -274,9 +274,9 @@ func (k *kit) inMinority(ctx context.Context, lone *sessionNode) {
 		r := k.eventually(ctx, n, sessionOp{kind: opGet, key: keys[i]})
 		switch value := string(r.value); {
 		case r.err != nil:
-			k.Violate("latest", "%s can not be read at %s after a partition was healed: %v", keys[i], n.name, r.err)
+			k.Violate("latest", "%s cannot be read at %s after a partition was healed: %v", keys[i], n.name, r.err)
 		case value == "minority" && outcomes[i] == opRefused:
-			k.Violate("minority", "%s has at %s what the minority had refused", keys[i], n.name)
+			k.Violate("minority", "%s has the value at %s that the minority had refused", keys[i], n.name)
 		case r.outcome == opDone && k.unheardOf(n, keys[i], r.value, "before", "minority", "majority"):
 		case value != "majority" && !(value == "minority" && outcomes[i] == opFailed):
 			k.Violate("latest", "%s has %q at %s after a partition, where the majority had acknowledged %q", keys[i], value, n.name, "majority")

@@ -230,7 +230,7 @@ func (k *kit) history(ctx context.Context, number int, faults func(context.Conte
 		invoked := time.Since(began)
 		got := k.eventually(ctx, n, sessionOp{kind: opGet, key: key})
 		if got.err != nil {
-			k.Violate("latest", "history %d: all faults were undone, and %s can not be read at %s: %v", number, key, n.name, got.err)
+			k.Violate("latest", "history %d: all faults were undone, and %s cannot be read at %s: %v", number, key, n.name, got.err)
 			return r
 		}
 		keep(recorded{historyCallers, n.name, key, false, string(got.value), "done", int64(invoked), int64(time.Since(began))})

@@ -61,7 +61,7 @@ func (k *kit) measureThroughput(ctx context.Context) {
 	}
 	l := rec.Latency()
 	k.rate = rec.Throughput()
-	k.Note("The throughput is that of %d sweeps, which lasted %v together: in each, every node takes its part, and all wait for the last.",
+	k.Note("The throughput is that of %d sweeps, which took %v in total: in each, every node does its part, and all wait for the last.",
 		sweeps, time.Duration(rec.Took()).Round(time.Millisecond))
 	k.Record(func(r *report.Scenario) {
 		r.Operations += l.N

@@ -106,7 +106,7 @@ func TestStore(t *testing.T, start func(testing.TB, Config) Store) {
 	if ok {
 		ok = k.load()
 	} else {
-		k.Note("No load was offered, as correctness failed at small contention.")
+		k.Note("No load was offered, because correctness failed with few operations.")
 	}
 	k.judgeShown(ok && k.faults())
 	k.Phase("end", func(context.Context, *testing.T) { k.disbandAll() })

@@ -119,7 +119,7 @@ func (k *kit) garble(ctx context.Context, names []string, from, to string) bool 
 	arrivals := k.arrived(ctx, names, hurt)
 	bystanders.Wait()
 	if n := replies.Corrupted + arrivals.Corrupted + replies.Misrouted + arrivals.Misrouted; n > 0 {
-		k.Violate("garbled", "a garbled frame from %s to %s was believed: %v, %v", from, to, replies, arrivals)
+		k.Violate("garbled", "a garbled frame from %s to %s was accepted: %v, %v", from, to, replies, arrivals)
 	}
 	if replies.Lost > 0 {
 		k.Violate("garbled", "a frame from %s to %s was garbled, and %d calls never ended", from, to, replies.Lost)

@@ -47,7 +47,7 @@ func TestTransport(t *testing.T, start func(testing.TB, node.Config) (node.Node,
 		ok = ok && k.Phase("stopped peer", k.stoppedPeer)
 		ok = ok && k.Phase("dead peer", k.deadPeer)
 	} else {
-		k.Note("No load was offered, as correctness failed at small contention.")
+		k.Note("No load was offered, because correctness failed with few operations.")
 	}
 	k.judgeAll()
 	if ok {
@@ -177,7 +177,7 @@ func (k *kit) book(phase string, replies, arrivals measure.Account, first string
 	a.Phantom += arrivals.Phantom
 	a.Examples = append(a.Examples, arrivals.Examples...)
 	if !allowed && arrivals.Lost > replies.Lost+replies.Refused {
-		k.Fail("messaging, %s: %d messages never arrived, but only %d calls were not answered: others were given a reply that nobody had made",
+		k.Fail("messaging, %s: %d messages never arrived, but only %d calls were not answered: other calls got a reply that no handler had made",
 			phase, arrivals.Lost, replies.Lost+replies.Refused)
 		a.Phantom += arrivals.Lost - replies.Lost - replies.Refused
 	}
@@ -464,7 +464,7 @@ func (k *kit) stoppedPeer(ctx context.Context, _ *testing.T) {
 			if try < isolationTries {
 				continue
 			}
-			k.Violate("isolation", "the p99 of calls to others was %v before a node was stopped, %v while it was, and %v after; accepted was %v, which was not met %d times in a row",
+			k.Violate("isolation", "the p99 of calls to others was %v before a node was stopped, %v while it was, and %v after; must be at most %v, missed %d times in a row",
 				p.before, p.during, p.after, accepted, try)
 		}
 		k.Note("The p99 of calls to others was %v before a node was stopped, %v while it was, and %v after.", p.before, p.during, p.after)

@@ -41,7 +41,7 @@ func Begin(t *testing.T, id string) *Scenario {
 	s.Crowded = s.isCrowded()
 	s.baseline = measure.TakeBaseline()
 	if r.Bloated {
-		s.Note("Memory is not measured: a search in an earlier scenario has left its mark on it.")
+		s.Note("Memory is not measured: a search in an earlier scenario has changed it for good.")
 	} else {
 		s.memory = measure.StartSampler(20 * time.Millisecond)
 	}

@@ -104,7 +104,7 @@ func (s *Scenario) RecordPhase(name string, state report.State, began time.Time)
 func (s *Scenario) Subject(subject any) {
 	if subject == nil {
 		s.Aborted = true
-		s.Fail("%s: there is no subject: the function that was handed to the kit returned nil", s.ID)
+		s.Fail("%s: there is no subject: the function that was passed to the kit returned nil", s.ID)
 		runtime.Goexit()
 	}
 	s.AddSubject(TypeName(subject))

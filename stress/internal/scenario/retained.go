@@ -40,7 +40,7 @@ func (s *Scenario) Retains(ctx context.Context, what string, n int, limit float6
 		each = float64(LiveMemory()-before) / float64(KeptRounds*n)
 		return each <= limit
 	}) {
-		s.Violate("kept", "for each %s %.0f bytes stay in memory, it must be at most %.0f", what, each, limit)
+		s.Violate("kept", "each %s leaves %.0f bytes in memory, must be at most %.0f", what, each, limit)
 	}
 	return true
 }
