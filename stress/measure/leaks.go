@@ -45,6 +45,8 @@ type Leaks struct {
 	Children    int `json:"children"`
 	// What describes them: stacks, files, process numbers.
 	What []string `json:"what,omitempty"`
+	// Untold are those of the three that this system does not tell of.
+	Untold []string `json:"untold,omitempty"`
 }
 
 // None tells whether nothing was left behind.
@@ -52,6 +54,9 @@ func (l Leaks) None() bool { return l.Goroutines+l.Descriptors+l.Children == 0 }
 
 // String says what was left behind.
 func (l Leaks) String() string {
+	if l.None() && len(l.Untold) > 0 {
+		return "no goroutine left behind; this system does not tell of " + strings.Join(l.Untold, " and ")
+	}
 	if l.None() {
 		return "no goroutine, descriptor or process left behind"
 	}
@@ -62,7 +67,8 @@ func (l Leaks) String() string {
 // Leaks waits until everything is as in the baseline, or until ctx ends, and
 // returns what is there too much. The wait is for what has been told to stop
 // and is about to.
-func (b Baseline) Leaks(ctx context.Context) Leaks {
+func (b Baseline) Leaks(ctx context.Context) (l Leaks) {
+	defer func() { l.Untold = untold() }()
 	pause := time.NewTicker(2 * time.Millisecond)
 	defer pause.Stop()
 	for {
@@ -198,11 +204,25 @@ func descriptors() map[string]string {
 	return open
 }
 
+// untold are the kinds that the system does not tell of.
+func untold() (kinds []string) {
+	if descriptors() == nil {
+		kinds = append(kinds, "descriptors")
+	}
+	if threads, err := filepath.Glob(childrenOfThreads); err != nil || len(threads) == 0 {
+		kinds = append(kinds, "processes")
+	}
+	return kinds
+}
+
+// childrenOfThreads are the files of Linux in which the children of a process are.
+const childrenOfThreads = "/proc/self/task/*/children"
+
 // Children returns the numbers of the processes that this one has started and
 // not yet reaped, dead ones included. It is empty where the system does not
 // tell.
 func Children() []int {
-	threads, err := filepath.Glob("/proc/self/task/*/children")
+	threads, err := filepath.Glob(childrenOfThreads)
 	if err != nil {
 		return nil
 	}

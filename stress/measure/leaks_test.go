@@ -33,6 +33,15 @@ func TestNothingLeaked(t *testing.T) {
 	assert.Equal(t, "no goroutine, descriptor or process left behind", l.String())
 }
 
+// TestWhatASystemDoesNotTell is not said to be none.
+func TestWhatASystemDoesNotTell(t *testing.T) {
+	assert.Equal(t, "no goroutine left behind; this system does not tell of descriptors and processes",
+		Leaks{Untold: []string{"descriptors", "processes"}}.String())
+	if _, err := os.Stat("/proc/self/fd"); err != nil {
+		assert.Contains(t, TakeBaseline().Leaks(t.Context()).Untold, "descriptors")
+	}
+}
+
 // TestSignalsAreNoLeak runs in a process of its own, where nobody has asked for
 // signals before.
 func TestSignalsAreNoLeak(t *testing.T) {

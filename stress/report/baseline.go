@@ -98,7 +98,7 @@ func (b *Baseline) add(text []byte) error {
 	if err := b.sameScale(r.Environment.Scale); err != nil {
 		return err
 	}
-	b.figures.addRun(r, func(s *Scenario) bool { return s.State == Passed })
+	b.figures.addRun(r, func(s *Scenario) bool { return s.State == Passed || s.State == Partial })
 	if b.runs == 0 {
 		b.environment = comparable(r)
 	}

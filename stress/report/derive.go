@@ -1,6 +1,8 @@
 package report
 
 import (
+	"slices"
+
 	"tensile/stress/measure"
 	"tensile/stress/validate"
 )
@@ -8,35 +10,28 @@ import (
 // Derive computes the state of a run, the criteria of the whole run and the
 // acceptance from the scenarios.
 func Derive(r *Run) {
-	state := Passed
 	var broken []string
-	anyRun := false
+	r.State = NotRun
 	for _, s := range r.Scenarios {
-		switch s.State {
-		case NotRun:
+		s.Outcome = s.words()
+		if s.State == NotRun {
 			continue
-		case Running, Interrupted:
-			state = s.State
-		case Failed:
-			if state == Passed {
-				state = Failed
-			}
 		}
-		if s.State != Passed {
+		r.State = worse(r.State, s.State)
+		if slices.Contains([]State{Failed, Interrupted, Running}, s.State) {
 			broken = append(broken, s.ID)
 		}
-		anyRun = true
 	}
-	if !anyRun {
-		state = Running
+	if r.State == NotRun {
+		r.State = Running
 	}
-	r.State = state
+	r.Outcome = r.words()
 	r.Checks = wholeRun(r.Scenarios, r.Environment)
-	all := r.Checks
+	checks := r.Checks
 	for _, s := range r.Scenarios {
-		all = append(all[:len(all):len(all)], s.Checks...)
+		checks = append(checks[:len(checks):len(checks)], s.Checks...)
 	}
-	r.Acceptance = validate.Acceptances(all, broken)
+	r.Acceptance = validate.Acceptances(checks, broken)
 }
 
 // wholeRun measures the criteria of the whole run by the scenarios that have

@@ -30,7 +30,7 @@ func fill(v reflect.Value, random *rand.Rand) {
 		v.Set(reflect.ValueOf(time.Unix(random.Int64N(1e9), random.Int64N(1e9)).UTC()))
 		return
 	case State:
-		v.Set(reflect.ValueOf([]State{NotRun, Running, Passed, Failed, Interrupted}[random.IntN(5)]))
+		v.Set(reflect.ValueOf([]State{NotRun, NothingRan, Running, Passed, Partial, Failed, Interrupted}[random.IntN(7)]))
 		return
 	case validate.Verdict:
 		v.Set(reflect.ValueOf([]validate.Verdict{validate.Passed, validate.Failed, validate.NotMeasured, validate.NotOffered}[random.IntN(4)]))
@@ -241,7 +241,7 @@ func TestMarkdownIsWellFormed(t *testing.T) {
 			var text bytes.Buffer
 			require.NoError(t, write(&text))
 			require.Empty(t, malformed(text.String()), "%s of %s", file, name)
-			for _, c := range r.Checks {
+			for _, c := range r.shown() {
 				assert.Contains(t, text.String(), "| "+inCell.Replace(c.ID)+" |")
 			}
 		}
@@ -269,7 +269,7 @@ func TestMarkdownSaysWhatFailed(t *testing.T) {
 }
 
 func TestChecklistTicksOnlyWhatPassed(t *testing.T) {
-	r := &Run{Acceptance: []validate.Acceptance{
+	r := &Run{Scenarios: []*Scenario{{State: Passed}}, Acceptance: []validate.Acceptance{
 		{Number: 1, Name: "a", Verdict: validate.Passed}, {Number: 2, Name: "b", Verdict: validate.NotMeasured},
 		{Number: 3, Name: "c", Verdict: validate.Failed},
 	}}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+	"slices"
 	"strings"
 
 	"tensile/stress/measure"
@@ -35,7 +36,7 @@ func writePage(w io.Writer, r *Run) error {
 	p := page{
 		Run: r, Style: template.CSS(pageStyle), Started: r.Started.Format("2 January 2006, 15:04:05 MST"),
 		Scale: validate.Number(float64(r.Environment.Scale)), Columns: columns[1:], Environment: environmentRows(r),
-		Checks: checkRows(r.Checks), Replay: replay(r),
+		Checks: checkRows(r.shown()), Replay: replay(r), Whole: r.whole(), Idle: r.idle(),
 	}
 	p.Verdict, p.Sentence, p.Class = verdict(r)
 	p.Facts = facts(r)
@@ -46,7 +47,7 @@ func writePage(w io.Writer, r *Run) error {
 	if p.Figures, err = htmls("run", chartsOf(r.Charts)); err != nil {
 		return err
 	}
-	for i, s := range r.Scenarios {
+	for i, s := range r.ran() {
 		c, err := newCard(s, fmt.Sprintf("%s-%d", s.ID, i+1))
 		if err != nil {
 			return err
@@ -72,7 +73,9 @@ type page struct {
 	Checks      []checkRow
 	Environment [][2]string
 	Replay      string
-	Beside      string // of the comparison, as are these two
+	Whole       bool     // all scenarios were run
+	Idle        []string // titles of those that were not
+	Beside      string   // of the comparison, as are these two
 	Differences []differenceRow
 	Remarks     []string
 }
@@ -94,33 +97,12 @@ type card struct {
 	Heap    string
 }
 
-// verdict says in a word and a sentence how the run ended.
-func verdict(r *Run) (word, sentence, class string) {
-	held, failed, missing := 0, 0, 0
-	for _, a := range r.Acceptance {
-		switch a.Verdict {
-		case validate.Passed:
-			held++
-		case validate.Failed:
-			failed++
-		default:
-			missing++
-		}
-	}
-	count := fmt.Sprintf("%d of the %d criteria hold, %d failed, %d were not measured in full.", held, len(r.Acceptance), failed, missing)
-	switch {
-	case r.State == Running && r.Totals.Scenarios == 0:
-		return "Nothing has run yet", "This page is written again as each scenario begins and ends.", "not-measured"
-	case r.State == Running:
-		return "Not finished", "This is the run as it was when the page was written. " + count, "not-measured"
-	case r.State == Interrupted:
-		return "Interrupted", "The run did not come to its end. " + count, "failed"
-	case r.State == Failed || failed > 0:
-		return "Failed", count, "failed"
-	case missing > 0:
-		return "Nothing failed", count, "not-measured"
-	}
-	return "Passed", "All six acceptance criteria hold.", "passed"
+// shown are the checks of the whole run that say something of it: where not all
+// scenarios were run those with a verdict.
+func (r *Run) shown() []validate.Check {
+	return slices.DeleteFunc(slices.Clone(r.Checks), func(c validate.Check) bool {
+		return !r.whole() && c.Verdict == validate.NotMeasured
+	})
 }
 
 func facts(r *Run) []fact {
@@ -147,17 +129,24 @@ func facts(r *Run) []fact {
 	}
 }
 
-// replay is the command that runs the whole again.
+// replay is the command that runs the whole again: as the scenarios say, without the
+// tests that they name.
 func replay(r *Run) string {
-	return fmt.Sprintf("STRESS_SEED=%d STRESS_SCALE=%d go test -count=1 -run Stress ./...", r.Environment.Seed, r.Environment.Scale)
+	ran := r.ran()
+	if len(ran) == 1 {
+		return ran[0].Replay
+	}
+	for _, s := range ran {
+		if command, _, ok := strings.Cut(s.Replay, " -run "); ok {
+			return command + " -run Stress ./..."
+		}
+	}
+	return "go test -count=1 -run Stress ./..."
 }
 
 func newCard(s *Scenario, anchor string) (card, error) {
 	c := card{Scenario: s, Anchor: anchor, Cells: s.cells()[1:], Rows: checkRows(s.Checks),
 		Failed: len(validate.FailedOf(s.Checks))}
-	if s.State == NotRun {
-		return c, nil
-	}
 	figures, missing := s.figures()
 	c.Missing = missing
 	var err error
@@ -180,7 +169,9 @@ func (s *Scenario) facts() []fact {
 	var all []fact
 	add := func(name, format string, args ...any) { all = append(all, fact{name, fmt.Sprintf(format, args...)}) }
 	if b := s.Burst; b != nil {
-		add("peak in flight", "%s", validate.Number(float64(b.Peak)))
+		if b.Peak > 0 {
+			add("peak in flight", "%s", peak(b.Peak))
+		}
 		if b.Throughput > 0 {
 			add("throughput, ops/s", "%s", validate.Number(b.Throughput))
 		}

@@ -43,7 +43,8 @@ func TestPageNeedsNothingElse(t *testing.T) {
 func TestPageShowsWhatHappened(t *testing.T) {
 	page := pageOf(t, sampleRun())
 	for _, want := range []string{
-		"Failed</h1>", "0 of the 6 criteria hold, 1 failed, 5 were not measured in full.",
+		"Failed</h1>", "Connection pooling: passed, 16 checks not measured; Registry routing: failed; ",
+		"Not run: Cluster formation, Queue handling, Session state persistence, Inter-node communication.",
 		"routing.lost: messages lost must be exactly 0, measured was 3", "&lt;script&gt;alert", // told, and harmless
 		"message 7 of sender 0 to 12 never arrived", "seed 42", "Scale cut from 200000 to 100000: not enough memory.",
 		"STRESS_SEED=42 STRESS_SCALE=100000 go test -count=1 -run Stress ./...",
@@ -68,7 +69,8 @@ func TestPageDrawsNothingThatWasNotMeasured(t *testing.T) {
 	page := pageOf(t, r)
 	shows(t, page, "Nothing has run yet</h1>")
 	showsNot(t, page, `<svg class="drawing"`)
-	assert.Equal(t, 9, strings.Count(page, `class="card empty"`))
+	shows(t, page, "Not run: Cluster formation, Connection pooling, ")
+	showsNot(t, page, `class="card`)
 
 	r.Scenarios[1].State = Passed
 	r.Scenarios[1].Checks = validate.NewChecklist(validate.Of(validate.Pooling)).Checks()
@@ -101,12 +103,26 @@ func TestVerdictOfARun(t *testing.T) {
 		{Passed, all(validate.Failed), 9, "Failed", "failed"},
 		{Failed, all(validate.Passed), 9, "Failed", "failed"},
 		{Interrupted, all(validate.Passed), 9, "Interrupted", "failed"},
+		{Partial, mixed, 9, "Passed (9 of 18 phases)", "not-measured"},
 		{Running, all(validate.NotMeasured), 3, "Not finished", "not-measured"},
 		{Running, all(validate.NotMeasured), 0, "Nothing has run yet", "not-measured"},
+		{Passed, all(validate.NotMeasured), 1, "Passed", "passed"},
+		{Failed, all(validate.NotMeasured), 1, "Failed", "failed"},
+		{Partial, all(validate.NotMeasured), 2, "Passed (2 of 4 phases)", "not-measured"},
+		{NothingRan, all(validate.NotMeasured), 1, "Nothing ran", "not-measured"},
 	} {
-		word, sentence, class := verdict(&Run{State: c.state, Acceptance: c.acceptances, Totals: Totals{Scenarios: c.ran}})
+		r := &Run{State: c.state, Acceptance: c.acceptances}
+		for i, s := range validate.Scenarios {
+			one := &Scenario{ID: s.ID, Title: s.Title, State: NotRun}
+			if i < c.ran {
+				one.State, one.PhasesRun, one.PhasesAll = Passed, 1, 2
+			}
+			r.Scenarios = append(r.Scenarios, one)
+		}
+		word, sentence, class := verdict(r)
 		assert.Equal(t, []string{c.want, c.class}, []string{word, class}, "%+v", c)
 		assert.NotEmpty(t, sentence)
+		assert.Equal(t, c.ran == 9, strings.Contains(sentence, "criteria"), sentence)
 	}
 }
 

@@ -29,23 +29,31 @@ func head(w io.Writer, cells ...string) {
 
 func writeMarkdown(w io.Writer, r *Run) error {
 	e := r.Environment
-	fmt.Fprintf(w, "# Stress report: %s\n\n", r.State)
+	fmt.Fprintf(w, "# Stress report: %s\n\n", r.words())
 	fmt.Fprintf(w, "%s, %.1f s, N = %s, seed %d.\n\n", r.Started.Format(time.RFC3339), r.Seconds,
 		validate.Number(float64(e.Scale)), e.Seed)
 
 	fmt.Fprint(w, "## Executive summary\n\n")
-	head(w, "#", "acceptance criterion", "verdict", "")
-	for _, a := range r.Acceptance {
-		row(w, fmt.Sprint(a.Number), a.Name, string(a.Verdict), a.Note)
+	if r.whole() {
+		head(w, "#", "acceptance criterion", "verdict", "")
+		for _, a := range r.Acceptance {
+			row(w, fmt.Sprint(a.Number), a.Name, string(a.Verdict), a.Note)
+		}
+	} else {
+		_, sentence, _ := verdict(r)
+		fmt.Fprintln(w, sentence)
 	}
 	for _, n := range r.Notes {
 		fmt.Fprintf(w, "\n%s\n", n)
 	}
 
-	fmt.Fprint(w, "\n## The nine scenarios\n\n")
+	fmt.Fprint(w, "\n## The scenarios\n\n")
 	head(w, columns...)
-	for _, s := range r.Scenarios {
+	for _, s := range r.ran() {
 		row(w, s.cells()...)
+	}
+	if idle := r.idle(); len(idle) > 0 {
+		fmt.Fprintf(w, "\nNot run: %s.\n", strings.Join(idle, ", "))
 	}
 	for _, s := range r.Scenarios {
 		s.markdown(w)
@@ -63,7 +71,7 @@ func writeMarkdown(w io.Writer, r *Run) error {
 	row(w, "checks failed that must hold", validate.Number(float64(r.Totals.Missed)))
 
 	fmt.Fprint(w, "\n## Criteria of the whole run\n\n")
-	checkTable(w, r.Checks)
+	checkTable(w, r.shown())
 	fmt.Fprint(w, "\n## Environment\n\n")
 	head(w, "", "")
 	for _, line := range environmentRows(r) {
@@ -76,7 +84,7 @@ func (s *Scenario) markdown(w io.Writer) {
 	if s.State == NotRun {
 		return
 	}
-	fmt.Fprintf(w, "\n## %d %s: %s\n\n", s.Number, s.Title, s.State)
+	fmt.Fprintf(w, "\n## %d %s: %s\n\n", s.Number, s.Title, s.words())
 	fmt.Fprintf(w, "Subject %s, N = %s, %.1f s.\n", s.Subject, validate.Number(float64(s.N)), s.Seconds)
 	for _, n := range s.Notes {
 		fmt.Fprintf(w, "\n%s\n", n)
@@ -93,8 +101,7 @@ func (s *Scenario) markdown(w io.Writer) {
 		head(w, "load", "operations", "peak in flight", "ops/s", "mean", "p50", "p95", "p99", "p99.9", "max")
 	}
 	if b := s.Burst; b != nil {
-		row(w, append([]string{"burst", validate.Number(float64(b.N)), validate.Number(float64(b.Peak)),
-			validate.Number(b.Throughput)}, times(b.Latency)...)...)
+		row(w, append([]string{"burst", validate.Number(float64(b.N)), peak(b.Peak), throughputOf(b)}, times(b.Latency)...)...)
 	}
 	if st := s.Steady; st != nil {
 		row(w, append([]string{"steady, " + st.Arrivals, validate.Number(float64(st.N)), peak(st.Peak),
@@ -234,16 +241,19 @@ func environmentRows(r *Run) [][2]string {
 }
 
 func writeChecklist(w io.Writer, r *Run) error {
-	fmt.Fprintf(w, "# Checklist: %s\n\n## Acceptance\n\n", r.State)
-	for _, a := range r.Acceptance {
-		fmt.Fprintf(w, "- [%s] (%d) %s: %s\n", mark(a.Verdict), a.Number, a.Name, a.Verdict)
+	fmt.Fprintf(w, "# Checklist: %s\n", r.words())
+	if r.whole() {
+		fmt.Fprint(w, "\n## Acceptance\n\n")
+		for _, a := range r.Acceptance {
+			fmt.Fprintf(w, "- [%s] (%d) %s: %s\n", mark(a.Verdict), a.Number, a.Name, a.Verdict)
+		}
 	}
-	for _, s := range r.Scenarios {
-		fmt.Fprintf(w, "\n## %d %s: %s\n\n", s.Number, s.Title, s.State)
+	for _, s := range r.ran() {
+		fmt.Fprintf(w, "\n## %d %s: %s\n\n", s.Number, s.Title, s.words())
 		checkTable(w, s.Checks)
 	}
 	fmt.Fprint(w, "\n## Whole run\n\n")
-	checkTable(w, r.Checks)
+	checkTable(w, r.shown())
 	return nil // w is a buffer
 }
 

@@ -14,11 +14,13 @@ const Schema = 2
 // State is how far a run or a scenario has come.
 type State string
 
-// The states. NotRun is only for scenarios.
+// The states. NotRun is only for scenarios and phases.
 const (
 	NotRun      State = "not run"
 	Running     State = "running" // in a report left behind: the process died here
 	Passed      State = "passed"
+	Partial     State = "passed in part" // what ran has, and -run or -skip left phases out
+	NothingRan  State = "nothing ran"    // it began, and -run or -skip left out every phase
 	Failed      State = "failed"
 	Interrupted State = "interrupted" // by a signal or the time limit of the test
 )
@@ -27,6 +29,7 @@ const (
 type Run struct {
 	Schema      int                   `json:"schema"`
 	State       State                 `json:"state"`
+	Outcome     string                `json:"outcome"` // the state in words, such as "passed (1 of 12 phases)"
 	Started     time.Time             `json:"started"`
 	Seconds     float64               `json:"seconds"`
 	Command     []string              `json:"command"`
@@ -58,8 +61,12 @@ type Scenario struct {
 	Test    string  `json:"test,omitempty"`    // name of the Go test
 	Subject string  `json:"subject,omitempty"` // Go type of the implementation
 	State   State   `json:"state"`
+	Outcome string  `json:"outcome"` // the state in words, such as "passed (1 of 12 phases)"
 	Seconds float64 `json:"seconds"`
 	N       int     `json:"n"` // scale after any cut
+
+	PhasesRun int `json:"phases_run"` // of PhasesAll
+	PhasesAll int `json:"phases_all"` // there are, those left out by -run or -skip too
 
 	Operations int                `json:"operations"` // started under load
 	Burst      *Burst             `json:"burst"`

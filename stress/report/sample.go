@@ -167,7 +167,9 @@ func (s *Scenario) metrics() []metric {
 			metric{name: "operations", unit: "operations", value: float64(s.Operations)})
 	}
 	if b := s.Burst; b != nil {
-		m = append(m, metric{name: "burst.peak_in_flight", unit: "operations", value: float64(b.Peak)})
+		if b.Peak > 0 {
+			m = append(m, metric{name: "burst.peak_in_flight", unit: "operations", value: float64(b.Peak)})
+		}
 		if b.Throughput > 0 {
 			m = append(m, metric{"burst.throughput", "ops/s", b.Throughput, higher, true, true})
 		}

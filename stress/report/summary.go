@@ -16,18 +16,13 @@ func WriteSummary(w io.Writer, r *Run) error {
 	fmt.Fprintf(w, "## %s Stress: %s\n\n%s N = %s, seed %d, %s.\n\n", symbol(class), word, sentence,
 		validate.Number(float64(r.Environment.Scale)), r.Environment.Seed, duration(r.Seconds*1e9))
 	head(w, columns...)
-	idle := 0
-	for _, s := range r.Scenarios {
-		if s.State == NotRun {
-			idle++
-			continue
-		}
+	for _, s := range r.ran() {
 		cells := s.cells()
 		cells[2] = symbol(s.State) + " " + cells[2]
 		row(w, cells...)
 	}
-	if idle > 0 {
-		fmt.Fprintf(w, "\n%d scenarios were not run.\n", idle)
+	if idle := r.idle(); len(idle) > 0 {
+		fmt.Fprintf(w, "\nNot run: %s.\n", strings.Join(idle, ", "))
 	}
 	for _, n := range r.Notes {
 		fmt.Fprintf(w, "\n%s\n", n)
@@ -41,6 +36,9 @@ func WriteSummary(w io.Writer, r *Run) error {
 	if c := r.Comparison; c != nil {
 		fmt.Fprintf(w, "\n### Beside the baseline\n\n%s\n", c.sentence())
 		c.shown(w)
+	}
+	if !r.whole() {
+		return nil
 	}
 	fmt.Fprint(w, "\n<details><summary>The six acceptance criteria</summary>\n\n")
 	head(w, "#", "acceptance criterion", "verdict", "")

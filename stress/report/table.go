@@ -15,13 +15,13 @@ var columns = []string{"#", "scenario", "state", "peak in flight", "ops/s", "p50
 // cells are what a scenario shows in the table; what was not measured is said
 // to be so.
 func (s *Scenario) cells() []string {
-	cells := []string{fmt.Sprint(s.Number), s.Title, string(s.State), "", "", "", "", "", "", "", "", ""}
+	cells := []string{fmt.Sprint(s.Number), s.Title, s.words(), "", "", "", "", "", "", "", "", ""}
 	if s.State == NotRun {
 		cells[2] = string(validate.NotMeasured)
 		return cells
 	}
 	if s.Burst != nil {
-		cells[3], cells[4] = validate.Number(float64(s.Burst.Peak)), validate.Number(s.Burst.Throughput)
+		cells[3], cells[4] = peak(s.Burst.Peak), throughputOf(s.Burst)
 	}
 	if s.Steady != nil && s.Steady.Latency.N > 0 {
 		l := s.Steady.Latency
@@ -40,9 +40,14 @@ func (s *Scenario) cells() []string {
 
 // Line is a scenario in one line, for the moment it ends.
 func (s *Scenario) Line() string {
-	parts := []string{fmt.Sprintf("stress %d/9 %-26s %-11s", s.Number, s.Title, s.State)}
+	parts := []string{fmt.Sprintf("stress %d/9 %-26s %-11s", s.Number, s.Title, s.words())}
 	if s.Burst != nil {
-		parts = append(parts, "peak "+validate.Number(float64(s.Burst.Peak)), validate.Number(s.Burst.Throughput)+" ops/s"+s.ratio("throughput"))
+		if s.Burst.Peak > 0 {
+			parts = append(parts, "peak "+peak(s.Burst.Peak))
+		}
+		if s.Burst.Throughput > 0 {
+			parts = append(parts, throughputOf(s.Burst)+" ops/s"+s.ratio("throughput"))
+		}
 	}
 	if s.Steady != nil && s.Steady.Latency.N > 0 {
 		parts = append(parts, "p50 "+duration(float64(s.Steady.Latency.P50)), "p99 "+duration(float64(s.Steady.Latency.P99))+s.ratio("p99"))
@@ -51,6 +56,14 @@ func (s *Scenario) Line() string {
 		parts = append(parts, fmt.Sprintf("%d faults", s.Ledger.Faults()))
 	}
 	return strings.Join(append(parts, fmt.Sprintf("%.1f s", s.Seconds)), "  ")
+}
+
+// throughputOf is the rate of a burst; "" where it was not measured.
+func throughputOf(b *Burst) string {
+	if b.Throughput == 0 {
+		return ""
+	}
+	return validate.Number(b.Throughput)
 }
 
 // beside is the check of a figure that was judged beside a control, or nil.
@@ -75,7 +88,7 @@ func (s *Scenario) ratio(criterion string) string {
 // WriteTable writes the summary of a run as text in aligned columns.
 func WriteTable(w io.Writer, r *Run) {
 	rows := [][]string{columns}
-	for _, s := range r.Scenarios {
+	for _, s := range r.ran() {
 		rows = append(rows, s.cells())
 	}
 	width := make([]int, len(columns))
@@ -95,8 +108,10 @@ func WriteTable(w io.Writer, r *Run) {
 		}
 		fmt.Fprintln(w, strings.TrimRight(line.String(), " "))
 	}
-	for _, a := range r.Acceptance {
-		fmt.Fprintf(w, "(%d) %s: %s\n", a.Number, a.Name, a.Verdict)
+	if r.whole() {
+		for _, a := range r.Acceptance {
+			fmt.Fprintf(w, "(%d) %s: %s\n", a.Number, a.Name, a.Verdict)
+		}
 	}
 	if c := r.Comparison; c != nil {
 		fmt.Fprintf(w, "beside %s\n", c.sentence())
@@ -104,7 +119,7 @@ func WriteTable(w io.Writer, r *Run) {
 	if line := r.notJudged(); line != "" {
 		fmt.Fprintln(w, line)
 	}
-	fmt.Fprintln(w, r.outcome())
+	fmt.Fprintln(w, r.last())
 }
 
 // notJudged says which checks of the scenarios that ran have no verdict, and why the
@@ -113,14 +128,8 @@ func (r *Run) notJudged() string {
 	const named = 6
 	var ids []string
 	why := ""
-	for _, s := range r.Scenarios {
-		if s.State == NotRun {
-			continue
-		}
-		for _, c := range s.Checks {
-			if c.Kind != validate.Must || c.Verdict != validate.NotMeasured {
-				continue
-			}
+	for _, s := range r.ran() {
+		for _, c := range unjudged(s.Checks) {
 			ids = append(ids, c.ID)
 			if why == "" && c.Note != "" {
 				why = c.ID + ": " + c.Note
@@ -143,8 +152,12 @@ func (r *Run) notJudged() string {
 	return "not judged: " + list
 }
 
-// outcome is the state of a run, and how many of the criteria say so.
-func (r *Run) outcome() string {
+// last is the last line of the table: how the run ended, and where all scenarios
+// were run how many of the criteria say so.
+func (r *Run) last() string {
+	if !r.whole() {
+		return r.words()
+	}
 	measured := 0
 	for _, a := range r.Acceptance {
 		if a.Verdict == validate.Passed || a.Verdict == validate.Failed {

@@ -15,7 +15,7 @@ import (
 // Verdict is the outcome of one check.
 type Verdict string
 
-// The four verdicts. Only a measured figure leads to one of the first two.
+// The four verdicts. Only a measured figure passes.
 const (
 	Passed      Verdict = "passed"
 	Failed      Verdict = "failed"
@@ -121,6 +121,12 @@ func (l *Checklist) Leave(id string, verdict Verdict, why string) Check {
 	return l.set(id, func(c *Check, as Criterion) {
 		*c = Check{Criterion: as, Verdict: verdict, Note: why}
 	})
+}
+
+// Break fails a criterion of which something went wrong that has no figure, such as
+// operations that never ended.
+func (l *Checklist) Break(id, why string) Check {
+	return l.set(id, func(c *Check, as Criterion) { *c = Check{Criterion: as, Verdict: Failed, Note: why} })
 }
 
 func (l *Checklist) set(id string, change func(c *Check, as Criterion)) Check {

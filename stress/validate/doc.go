@@ -3,6 +3,6 @@
 //
 // A [Criterion] is one line of the specification: a name, a comparison, a target and a
 // unit. A [Checklist] holds all criteria of a run. Each begins as "not measured", and only
-// [Checklist.Measure] can make it passed or failed. The verdict is computed from the
-// figure; no caller can set it.
+// [Checklist.Measure] and the like can make it passed: that verdict is computed from the
+// figure, and no caller can set it.
 package validate
