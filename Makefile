@@ -1,6 +1,6 @@
 .PHONY: stress quick bench peers museum planted found newer durability explore-bench alarms nats fleet picture test race lint
 
-stress: ## every scenario there is, at N = 100,000
+stress: ## all nine scenarios, at N = 100,000
 	go test -count=1 -run Stress ./...
 
 quick: ## the same at 10,000
@@ -9,26 +9,26 @@ quick: ## the same at 10,000
 bench:
 	go test -run '^$$' -bench . -benchmem ./...
 
-peers: ## ours beside others, into docs/PEERS.md; downloads the others
+peers: ## our implementations against the alternatives, into docs/PEERS.md; downloads the alternatives
 	mkdir -p docs
 	go -C stress/peers run . -page ../../docs/PEERS.md -samples ../../docs/peers.txt
 
-museum: ## real bugs of real libraries; downloads them
+museum: ## real bugs of public libraries; downloads the libraries
 	go -C stress/museum test -count=1 -v -run Museum .
 
-planted: ## every planted bug, those with processes and bounds in time too; wants the machine to itself
+planted: ## every planted bug, including those in processes and with time limits; needs an idle machine
 	TENSILE_EVERY_PLANT=1 go test -count=1 -timeout 60m -run 'Planted|Sneaky|Slow|Shared|Sound' ./stress
 
-found: ## libraries of others under explore; downloads them
+found: ## third-party libraries under explore; downloads the libraries
 	go -C stress/museum/found test -count=1 .
 
-newer: ## explore edits the Go tree that it is run by: a later one, from the module proxy
+newer: ## explore with a later Go tree, because it edits the tree that runs it; from the module proxy
 	GOTOOLCHAIN=go1.27.4 go test -short -count=1 ./stress/explore/...
 
-durability: ## embedded stores and logs, and JetStream, through power cuts; downloads them
+durability: ## embedded stores and logs, and JetStream, under power cuts; downloads them
 	go -C stress/durability test -count=1 -v -timeout 60m .
 
-explore-bench: ## how soon explore finds bugs that are known, and whether it accuses sound twins; downloads those of the museum
+explore-bench: ## how soon explore finds known bugs, and whether it passes sound twins; downloads those of the museum
 	go run ./stress/explorebench
 
 nats: ## the kits over NATS, at a fifth of N, in five minutes; downloads its server
@@ -37,7 +37,7 @@ nats: ## the kits over NATS, at a fifth of N, in five minutes; downloads its ser
 fleet: ## a load from several processes; downloads NATS
 	go -C stress/fleet test -count=1 .
 
-picture: ## of the last report, into docs/report.png; takes chromium
+picture: ## a picture of the last report, into docs/report.png; needs chromium
 	profile=$$(mktemp -d); chromium --headless --no-sandbox --disable-gpu --disable-quic --no-first-run --hide-scrollbars \
 		--disable-background-networking --disable-component-update --disable-sync --user-data-dir=$$profile \
 		--window-size=1280,1700 --screenshot=docs/report.png file://$(CURDIR)/out/report.html; \
