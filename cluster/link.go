@@ -27,7 +27,7 @@ type link struct {
 	seal   *direction // of what is written
 
 	heard atomic.Bool // something came since the last tick
-	busy  atomic.Bool // what came is being handled: silence says nothing
+	busy  atomic.Bool // a message is being handled: silence means nothing
 
 	mu      sync.Mutex
 	out     frames // to be written
@@ -78,15 +78,15 @@ func (w *waiter) settle(id uint64, err error) {
 	close(w.settled)
 }
 
-// fits tells whether another message may go on its way. One that exceeds the
-// window by itself may if nothing else is.
+// fits reports whether another message may be sent. A message that alone exceeds the
+// window may be sent if nothing else is in flight.
 func (l *link) fits(payload int) bool {
 	size := payload + callOverhead
 	return (l.used == 0 || l.used+size <= l.node.cfg.Window) && (l.queued == 0 || l.queued+size <= l.node.cfg.Window)
 }
 
-// put gathers a message, for which there is room, and returns the id by which
-// it is answered. It is called with the lock held, on an open link.
+// put queues a message for which there is room, and returns the id of its reply. It is
+// called with the lock held, on an open link.
 func (l *link) put(k kind, payload []byte, done func([]byte, error), due int64) (id uint64) {
 	if done != nil {
 		charge := len(payload) + callOverhead
@@ -109,12 +109,12 @@ func (l *link) unlock() {
 	}
 	l.mu.Unlock()
 	if wake {
-		l.wake <- struct{}{} // has room: only who ends the idling gets here
+		l.wake <- struct{}{} // has room: only the caller that ends the idling gets here
 	}
 }
 
-// start sends a request, or a one-way message if done is nil, unless that would
-// have to wait. If it returns an error, done is never called.
+// start sends a request, or a one-way message if done is nil, unless it would have to
+// wait. If it returns an error, done is never called.
 func (l *link) start(k kind, payload []byte, done func([]byte, error)) (id uint64, err error) {
 	l.mu.Lock()
 	switch {
@@ -168,8 +168,8 @@ func (l *link) startOrWait(
 	return 0, fmt.Errorf("%w: %w", l.overloaded(), ctx.Err())
 }
 
-// admit lets those go on for which there is room now. It is called with the
-// lock held.
+// admit lets waiters continue for which there is room now. It is called with the lock
+// held.
 func (l *link) admit() {
 	for front := l.waiting.Front(); front != nil; front = l.waiting.Front() {
 		w := front.Value.(*waiter)
@@ -181,8 +181,8 @@ func (l *link) admit() {
 	}
 }
 
-// turnAway tells those that wait for room, up to the first that is due later
-// than now, that they will get none. It is called with the lock held.
+// turnAway refuses waiters for room, up to the first that is due later than now. It is
+// called with the lock held.
 func (l *link) turnAway(now int64, why error) {
 	for front := l.waiting.Front(); front != nil; front = l.waiting.Front() {
 		w := front.Value.(*waiter)
@@ -204,7 +204,7 @@ func (l *link) cancel(id uint64) bool {
 	return ok
 }
 
-// expire ends the calls, and the waiting for room, that have taken too long.
+// expire ends calls, and waits for room, that have taken too long.
 func (l *link) expire(now int64) {
 	timeout := l.node.cfg.CallTimeout
 	l.mu.Lock()
@@ -225,9 +225,9 @@ func (l *link) expire(now int64) {
 	}
 }
 
-// reply answers a request on a link of the member's. It waits while the member
-// does not take what it was sent before, and no longer than a call may take: then
-// nobody waits for the reply any more.
+// reply answers a request on a link of the member's. It waits while the member does not
+// accept what it was sent before, but no longer than a call may take: after that, no
+// caller waits for the reply any more.
 func (l *link) reply(k kind, id uint64, payload []byte) error {
 	l.mu.Lock()
 	defer l.unlock()
@@ -262,11 +262,12 @@ func (l *link) beat() {
 	l.unlock()
 }
 
-// writeChunk is how much is handed to the kernel at once: so room is seen as it
-// comes.
+// writeChunk is how much is passed to the kernel at once, so that room is noticed as it
+// becomes available.
 const writeChunk = 256 << 10
 
-// write is the goroutine that writes what has gathered since it last looked.
+// write is the goroutine that writes the messages that have gathered since it last
+// looked.
 func (l *link) write() {
 	var now frames
 	for {
@@ -314,7 +315,7 @@ func (l *link) flush(frame []byte) error {
 	return nil
 }
 
-// Read makes heard what the connection says.
+// Read reads from the connection and notes that the member was heard.
 func (l *link) Read(b []byte) (int, error) {
 	l.busy.Store(false)
 	n, err := l.conn.Read(b)
@@ -325,7 +326,7 @@ func (l *link) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// read is the goroutine that handles what comes.
+// read is the goroutine that handles incoming frames.
 func (l *link) read() {
 	l.in.from = l
 	var batch completions
@@ -463,8 +464,8 @@ func (l *link) close(cause error) {
 	}
 }
 
-// closeNow closes a connection without a farewell: that of TLS may wait, for
-// seconds, for a member that takes nothing.
+// closeNow closes a connection without a closing message: that of TLS may wait, for
+// seconds, for a member that reads nothing.
 func closeNow(conn net.Conn) {
 	if session, ok := conn.(*tls.Conn); ok {
 		conn = session.NetConn()

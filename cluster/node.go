@@ -31,8 +31,8 @@ type Node struct {
 	listener *net.TCPListener
 	gossip   *gossip
 	list     *memberlist.Memberlist
-	// clock is the time in ns that this node has been running, as far as it
-	// noticed: time in which it was stopped or starved is not in it.
+	// clock is the time in ns that this node has been running. Time in which it was
+	// stopped or starved is not included.
 	clock atomic.Int64
 	// routes are the links on which calls go out, by name. The map is never
 	// changed but replaced.
@@ -55,11 +55,11 @@ type Node struct {
 	slack    time.Duration // delays seen lately
 }
 
-// Handler is called with each request and one-way message. It runs on the
-// goroutine that reads the connection from that member: what it takes, the
-// member's other messages wait for, and nobody else's. A handler that must
-// block copies the body and replies from a goroutine of its own. A panic is
-// reported to the caller as ErrRemote.
+// Handler is called with each request and one-way message. It runs on the goroutine
+// that reads the connection from that member. While it runs, other messages of that
+// member wait, but not those of other members. A handler that must block copies the
+// body and replies from a goroutine of its own. A panic is reported to the caller as
+// ErrRemote.
 type Handler func(Request)
 
 // Request is a message of another member.
@@ -72,13 +72,13 @@ type Request struct {
 	oneWay bool
 }
 
-// OneWay tells whether the sender expects no reply.
+// OneWay reports whether the sender expects no reply.
 func (r Request) OneWay() bool { return r.oneWay }
 
-// Reply answers the request, once, from any goroutine; body is copied. It waits
-// while the member does not take what it was sent before, and returns
-// ErrOverloaded if that takes longer than Config.CallTimeout, ErrUnreachable once
-// the member is gone, or ErrTooLarge. To a one-way message it does nothing.
+// Reply answers the request, once, from any goroutine; body is copied. It waits while
+// the member does not accept what it was sent before. It returns ErrOverloaded if that
+// takes longer than Config.CallTimeout, ErrUnreachable once the member is gone, or
+// ErrTooLarge. It does nothing for a one-way message.
 func (r Request) Reply(body []byte) error {
 	if r.oneWay {
 		return nil
@@ -113,10 +113,10 @@ func (n *Node) refuse(r Request, why refusal) {
 	}
 }
 
-// Start binds the address and joins the cluster through the first seed that
-// answers; seeds that do not are tried again until ctx ends. The errors are
-// ErrConfig, ErrAddressTaken, ErrNameTaken, ErrUnauthenticated, and
-// ErrUnreachable if no seed answered in time.
+// Start binds the address and joins the cluster through the first seed that answers.
+// It tries seeds that do not answer again until ctx ends. The errors are ErrConfig,
+// ErrAddressTaken, ErrNameTaken, ErrUnauthenticated, and ErrUnreachable if no seed
+// answered in time.
 func Start(ctx context.Context, cfg Config) (*Node, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
@@ -161,7 +161,7 @@ func (n *Node) bind() error {
 	if err != nil {
 		return fmt.Errorf("%w: Bind %q: %w", ErrConfig, n.cfg.Bind, err)
 	}
-	// The port that is free for one may be taken for the other.
+	// A port that is free for one may be in use for the other.
 	for try := 0; ; try++ {
 		listener, err := net.ListenTCP("tcp", addr)
 		if err == nil {
@@ -199,12 +199,11 @@ func (n *Node) identity() identity {
 	return identity{n.cfg.Name, n.incarnation.Load(), n.addr}
 }
 
-// Go sends a request and returns without waiting. done is called exactly once:
-// with the reply, which is valid until done returns, or with ErrUnreachable,
-// ErrOverloaded, ErrTimeout, ErrTooLarge, ErrRemote, ErrUnknownMember or
-// ErrClosed. It may be called before Go returns, and otherwise on a goroutine
-// on which others wait: it must not block; it may call Go. The request is
-// copied.
+// Go sends a request and returns without waiting. done is called exactly once: with
+// the reply, which is valid until done returns, or with ErrUnreachable, ErrOverloaded,
+// ErrTimeout, ErrTooLarge, ErrRemote, ErrUnknownMember or ErrClosed. done may be
+// called before Go returns, or on a goroutine on which other calls wait. It must not
+// block, but may call Go. The request is copied.
 func (n *Node) Go(to string, request []byte, done func(reply []byte, err error)) {
 	if len(request) > n.cfg.MaxMessage {
 		done(nil, n.tooLarge(request))
@@ -220,9 +219,9 @@ func (n *Node) Go(to string, request []byte, done func(reply []byte, err error))
 }
 
 // Call sends a request and waits for its reply, no longer than ctx and
-// Config.CallTimeout allow. While the window to the member is full it waits for
-// room, and returns ErrOverloaded if there is none in time; once sent it returns
-// ErrTimeout if the reply has not come in time. The other errors are those of Go.
+// Config.CallTimeout allow. While the window to the member is full, it waits for room,
+// and returns ErrOverloaded if there is none in time. If the request was sent and the
+// reply has not come in time, it returns ErrTimeout. The other errors are those of Go.
 func (n *Node) Call(ctx context.Context, to string, request []byte) ([]byte, error) {
 	if len(request) > n.cfg.MaxMessage {
 		return nil, n.tooLarge(request)
@@ -253,9 +252,9 @@ func (n *Node) Call(ctx context.Context, to string, request []byte) ([]byte, err
 	return reply, failed
 }
 
-// Send sends a message to which there is no reply. It returns once the message
-// is on its way, waiting for room like Call: messages to one member arrive in
-// order, and those on the way when its connection breaks are lost.
+// Send sends a message that has no reply. It waits for room like Call, and returns once
+// the message is in flight. Messages to one member arrive in order. Messages that are
+// in flight when the connection breaks are lost.
 func (n *Node) Send(ctx context.Context, to string, body []byte) error {
 	if len(body) > n.cfg.MaxMessage {
 		return n.tooLarge(body)
@@ -298,9 +297,9 @@ func (n *Node) route(to string) (*link, error) {
 	return nil, fmt.Errorf("%w: %q has %v", ErrUnreachable, to, p.state)
 }
 
-// Leave tells the others that this node goes, so that it is listed as left, and
-// closes it. It waits until all have heard it, or ctx ends, whose error it then
-// returns.
+// Leave tells the others that this node leaves, so that they list it as left, and
+// closes it. It waits until all have heard that, or until ctx ends; then it returns the
+// error of ctx.
 func (n *Node) Leave(ctx context.Context) error {
 	n.mu.Lock()
 	if n.err != nil {
@@ -332,19 +331,19 @@ func (n *Node) Leave(ctx context.Context) error {
 			err = ctx.Err()
 		}
 	}
-	_ = n.list.Leave(leavePatience) // gossip that does not spread is no harm: all have been told
+	_ = n.list.Leave(leavePatience) // if gossip does not spread, all have been told already
 	return errors.Join(err, n.Close())
 }
 
 // leavePatience is how long the gossip of a leave may take.
 const leavePatience = 200 * time.Millisecond
 
-// Close ends the node at once; to the others it has failed. It returns when
-// everything the node started has ended. Calls under way end with ErrClosed.
+// Close ends the node at once; the others list it as failed. It returns when everything
+// that the node started has ended. Calls in progress end with ErrClosed.
 //
-// Close and Leave may be called from a function that the node calls, such as a
-// Handler or one of Watch. That function is then still under way, and so Close
-// does not wait: Done tells when all has ended.
+// Close and Leave may be called from a function that the node calls, such as a Handler
+// or one of Watch. That function has then not returned yet, so Close does not wait. Done
+// is closed when everything has ended.
 func (n *Node) Close() error {
 	n.stop(ErrClosed)
 	if !n.wg.current() {
@@ -353,12 +352,12 @@ func (n *Node) Close() error {
 	return nil
 }
 
-// Done is closed when the node has ended: by Close or Leave, or because another
-// has its name, which Err tells.
+// Done is closed when the node has ended: by Close or Leave, or because another node has
+// its name. Err says which.
 func (n *Node) Done() <-chan struct{} { return n.done }
 
-// Err is why the node has ended: ErrClosed, ErrNameTaken or ErrSuperseded. It is
-// nil while the node is open.
+// Err returns why the node has ended: ErrClosed, ErrNameTaken or ErrSuperseded. It
+// returns nil while the node is open.
 func (n *Node) Err() error {
 	n.mu.Lock()
 	defer n.mu.Unlock()

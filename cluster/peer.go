@@ -13,12 +13,12 @@ import (
 type peer struct {
 	identity
 	state   State
-	joining bool  // was never connected: not listed
+	joining bool  // was never connected, so is not listed
 	out, in *link // nil while there is none
 	since   int64 // by the clock, of the last change
 
 	silence  time.Duration    // as of the last tick: time in which this node listened
-	accusers map[string]int64 // who does not hear it either, and when that was said
+	accusers map[string]int64 // nodes that do not hear it either, and when they said so
 
 	ctx    context.Context // ends when this life is over, or the node closed
 	cancel context.CancelFunc
@@ -39,7 +39,7 @@ func (p *peer) links() []*link {
 	return all
 }
 
-// heard tells whether anything came from the peer since this was last asked.
+// heard reports whether anything came from the peer since it was last called.
 func (p *peer) heard() bool {
 	heard := false
 	for _, l := range p.links() {
@@ -51,7 +51,7 @@ func (p *peer) heard() bool {
 // disconnect closes the links and takes the peer out of the routes.
 func (n *Node) disconnect(p *peer, cause error) {
 	for _, l := range p.links() {
-		// The callbacks of the calls that end with it are not for this lock.
+		// The callbacks of calls that end with it must not run under this lock.
 		n.wg.Go(func() { l.close(cause) })
 	}
 	p.out, p.in = nil, nil
@@ -71,8 +71,8 @@ func (n *Node) reroute(name string, l *link) {
 	n.routes.Store(&routes)
 }
 
-// learn takes in a life of a node, with the link to it if there is one. It is
-// called with the lock held.
+// learn adds a life of a node, with the link to it if there is one. It is called with
+// the lock held.
 func (n *Node) learn(who identity, first *link) *peer {
 	p := &peer{
 		identity: who, joining: true, since: n.clock.Load(),
@@ -84,8 +84,8 @@ func (n *Node) learn(who identity, first *link) *peer {
 	return p
 }
 
-// adopt takes in a node that this one has dialled as a seed. It may have dialled
-// back already, and then has all it needs.
+// adopt adds a node that this one has dialled as a seed. If that node has dialled back
+// already, it has everything it needs.
 func (n *Node) adopt(who identity, l *link) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -106,7 +106,7 @@ func (n *Node) supersede(p *peer) {
 	delete(n.peers, p.name)
 }
 
-// fail takes a peer to be dead.
+// fail declares a peer dead.
 func (n *Node) fail(p *peer, cause error) {
 	if p.state != Alive {
 		return
@@ -160,7 +160,7 @@ func (n *Node) hasLeft(p *peer) {
 	}
 }
 
-// heardOf takes in what gossip or a member tells of another node.
+// heardOf handles what gossip or a member reports about another node.
 func (n *Node) heardOf(who identity) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -183,7 +183,7 @@ const (
 	judgePause  = 5 * time.Millisecond
 )
 
-// judge decides on a dialler that has proved itself.
+// judge decides whether to accept a dialler that has proved that it has the secret.
 func (n *Node) judge(d proof) verdict {
 	v := verdict{code: welcome, self: n.identity()}
 	switch {
@@ -245,8 +245,8 @@ func (n *Node) judgeLife(who identity, arrived int64, known *uint64) verdictCode
 	return welcome
 }
 
-// accepted installs a link that a peer has dialled, and uses: so it has given up
-// the one before.
+// accepted installs a link that a peer has dialled and uses. The peer has therefore given
+// up the previous one.
 func (n *Node) accepted(who identity, l *link) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -297,19 +297,19 @@ func (n *Node) connected(p *peer, l *link) bool {
 	return true
 }
 
-// The pauses between two dials of a peer. One that is gone is tried less and
-// less often, as it may be back behind a partition that has healed.
+// The pauses between two dials of a peer. A peer that is gone is dialled less and less
+// often, because it may return when a partition has healed.
 const (
 	firstPause   = time.Millisecond
 	longestPause = time.Second
-	// breakPause is the most after a connection that broke as soon as it was open:
-	// a handshake is work, and who breaks each must not have this node do nothing
-	// else.
+	// breakPause is the longest pause after a connection that broke as soon as it was
+	// open. A handshake is work, and a peer that breaks each connection must not keep
+	// this node busy.
 	breakPause = 20 * tick
 )
 
-// connect keeps a link to a peer open for as long as the peer lives. first is
-// one that is open already, or nil.
+// connect keeps a link to a peer open for as long as the peer lives. first is a link that
+// is open already, or nil.
 func (n *Node) connect(p *peer, first *link) {
 	l, pause := first, firstPause
 	for p.ctx.Err() == nil {
@@ -330,7 +330,7 @@ func (n *Node) connect(p *peer, first *link) {
 			l = nil
 			if time.Since(opened) > beatInterval {
 				pause = firstPause
-				continue // at once: what a refusal tells must be known soon
+				continue // at once: the reason for a refusal must be known soon
 			}
 			pause = min(pause, breakPause)
 		}
@@ -365,15 +365,15 @@ func (n *Node) dropped(l *link) {
 	}
 }
 
-// redial dials a peer once and draws the conclusions. It returns nil if that
-// did not lead to a link.
+// redial dials a peer once and acts on the result. It returns nil if that did not lead
+// to a link.
 func (n *Node) redial(p *peer) *link {
 	l, v, err := n.dial(p.ctx, Member{Name: p.name, Addr: p.addr, Incarnation: p.incarnation}, p.identity)
 	if err != nil {
 		n.cfg.Log.Debug("dial", "member", p.name, "error", err)
 		if errors.Is(err, syscall.ECONNREFUSED) {
 			n.mu.Lock()
-			n.fail(p, err) // nobody listens where it did
+			n.fail(p, err) // nothing listens at its address
 			n.mu.Unlock()
 		}
 		return nil

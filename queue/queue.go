@@ -25,8 +25,8 @@ type Queue struct {
 	buriers    int      // queues whose dead letters go here; the lock of the broker guards it
 	at         int      // place among the queues of the broker; its lock guards it
 	turnedAway []*Queue // those whose dead letters wait for room here
-	err        error    // why nothing is done any more: ErrClosed, ErrDeleted or ErrFailed
-	draining   bool     // nothing is published any more
+	err        error    // why every call is refused: ErrClosed, ErrDeleted or ErrFailed
+	draining   bool     // Publish is refused
 
 	ready    list    // in order of their IDs
 	returned ordered // by ID; each lower than all in ready
@@ -35,7 +35,7 @@ type Queue struct {
 	parked   list    // dead letters that the dead-letter queue or the log has no room for
 	held     int     // in all five
 	leases   uint64  // number of the newest lease
-	buryAt   int64   // when the log is asked again to take dead letters, or never
+	buryAt   int64   // when dead letters are offered to the log again, or never
 
 	receivers  waitList
 	publishers waitList
@@ -45,7 +45,7 @@ type Queue struct {
 	wakeAt     int64         // when the timer goes off, never if it does not
 	empty      chan struct{} // closed when nothing is held, for Drain
 	scratch    []byte
-	count      Stats // what can not be derived
+	count      Stats // figures that cannot be derived
 }
 
 const never = math.MaxInt64
@@ -61,14 +61,14 @@ func (q *Queue) Name() string { return q.name }
 func (q *Queue) fault(err error) error { return &queueError{err, q.name} }
 
 // Publish puts a message at the end of the queue and returns its ID, which is
-// higher than all before. The queue keeps body: it must not be changed
-// afterwards. A nil error is a promise; that of a durable broker is kept on
-// the disk.
+// higher than all before. The queue keeps body, so the caller must not change it
+// afterwards. If the error is nil, the message will be delivered; with a durable
+// broker, it is on the disk.
 //
-// The errors are ErrFull, ErrTooLarge, ErrNoSpace, ErrClosed, ErrDeleted, and
-// that of ctx if it ends while Publish waits for room: the message was not taken
-// then. After ErrFailed, or if ctx ends while Publish waits for the disk, it may be
-// in the queue or not.
+// The errors are ErrFull, ErrTooLarge, ErrNoSpace, ErrClosed, ErrDeleted, and that of
+// ctx if it ends while Publish waits for room. The message is then not in the queue.
+// After ErrFailed, or if ctx ends while Publish waits for the disk, it may or may not
+// be in the queue.
 func (q *Queue) Publish(ctx context.Context, body []byte) (id uint64, err error) {
 	if err := ctx.Err(); err != nil {
 		return 0, err
@@ -93,10 +93,10 @@ func (q *Queue) Publish(ctx context.Context, body []byte) (id uint64, err error)
 	return id, err
 }
 
-// PublishBatch publishes messages that follow each other: all of them or none,
-// as far as there is room. It returns the ID of the first, the others follow in
-// steps of one. Where the process dies on the way, or the room on the disk ends
-// there, some of them may be in the queue. For the rest it is like Publish.
+// PublishBatch publishes consecutive messages: all of them, or none if there is no
+// room. It returns the ID of the first; the others follow in steps of one. If the
+// process dies during the call, or the disk becomes full, some of the messages may be
+// in the queue. Otherwise it is like Publish.
 func (q *Queue) PublishBatch(ctx context.Context, bodies [][]byte) (first uint64, err error) {
 	if err := ctx.Err(); err != nil {
 		return 0, err
@@ -130,8 +130,8 @@ func (q *Queue) tooLarge(body []byte) error {
 	return q.fault(fmt.Errorf("%w: %d bytes, must be up to %d", ErrTooLarge, len(body), MaxBody))
 }
 
-// lockWithRoom takes the lock when the disk is not far behind. Who waits for that
-// does not have the lock.
+// lockWithRoom takes the lock when the disk is not far behind. It does not hold the
+// lock while it waits for that.
 func (q *Queue) lockWithRoom(ctx context.Context) error {
 	for q.b.log != nil {
 		if err := q.b.log.Room(ctx); err != nil {
@@ -147,7 +147,7 @@ func (q *Queue) lockWithRoom(ctx context.Context) error {
 	return nil
 }
 
-// full tells whether n messages must wait for room, or why they are refused.
+// full reports whether n messages must wait for room, or why they are refused.
 func (q *Queue) full(n int) (wait bool, err error) {
 	switch bound := q.cfg.MaxLen; {
 	case q.err != nil:
@@ -165,8 +165,8 @@ func (q *Queue) full(n int) (wait bool, err error) {
 	return true, nil
 }
 
-// publishLater waits for room, unless err says why that is no use. It is called
-// with the lock held and releases it.
+// publishLater waits for room, unless err says why it should not. It is called with
+// the lock held and releases it.
 func (q *Queue) publishLater(ctx context.Context, bodies [][]byte, err error) (uint64, error) {
 	if err != nil {
 		q.mu.Unlock()
@@ -186,7 +186,7 @@ func (q *Queue) publishLater(ctx context.Context, bodies [][]byte, err error) (u
 	return first, q.confirmed(ctx, commit)
 }
 
-// accept takes a message in.
+// accept accepts a message.
 func (q *Queue) accept(body []byte) (id uint64, commit wal.Commit, err error) {
 	id = q.last.Load() + 1
 	if q.b.log != nil {
@@ -227,7 +227,7 @@ func (q *Queue) add(id uint64, body []byte, segment uint64) {
 	q.held++
 }
 
-// drop forgets a message, which is in none of its places any more.
+// drop forgets a message that is in none of the lists any more.
 func (q *Queue) drop(m *message) {
 	q.held--
 	*m = message{}
@@ -237,12 +237,12 @@ func (q *Queue) drop(m *message) {
 	}
 }
 
-// Receive gives the ready message with the lowest ID, and waits for one if need
-// be. The message is the caller's until the visibility time-out ends.
+// Receive returns the ready message with the lowest ID, and waits if there is none.
+// The caller holds the message until the visibility time-out ends.
 //
 // The errors are ErrClosed, ErrDeleted, that of ctx once it ends, ErrNoSpace and
-// ErrFailed. A message that was taken when ctx ended while Receive waited for the disk comes back after
-// its time-out.
+// ErrFailed. If ctx ends while Receive waits for the disk, the message that it had
+// taken comes back after its time-out.
 func (q *Queue) Receive(ctx context.Context) (Delivery, error) {
 	if err := ctx.Err(); err != nil {
 		return Delivery{}, err
@@ -260,9 +260,9 @@ func (q *Queue) Receive(ctx context.Context) (Delivery, error) {
 	return buf[0], err
 }
 
-// ReceiveBatch fills buf with the ready messages of the lowest IDs, in order, as
-// far as there are any and up to MaxBatch, and returns their number. It waits
-// until there is at least one. For the rest it is like Receive.
+// ReceiveBatch fills buf with the ready messages of the lowest IDs, in order, up to
+// MaxBatch, and returns their number. It waits until there is at least one. Otherwise
+// it is like Receive.
 func (q *Queue) ReceiveBatch(ctx context.Context, buf []Delivery) (n int, err error) {
 	if err := ctx.Err(); err != nil {
 		return 0, err
@@ -281,8 +281,8 @@ func (q *Queue) ReceiveBatch(ctx context.Context, buf []Delivery) (n int, err er
 	return q.receiveLater(ctx, buf)
 }
 
-// takeNow is take of what is ready. Where nothing is, and without an error, it
-// returns with the lock held, so that the caller can get in line.
+// takeNow takes messages that are ready. If there are none, and no error, it returns
+// with the lock held, so that the caller can get in line.
 func (q *Queue) takeNow(buf []Delivery) (n int, commit wal.Commit, err error) {
 	q.mu.Lock()
 	if err := q.err; err != nil {
@@ -331,7 +331,7 @@ func (q *Queue) received(ctx context.Context, n int, commit wal.Commit) (int, er
 
 func (q *Queue) anyReady() bool { return q.ready.first != nil || q.returned.Len() > 0 }
 
-// take leases as many ready messages as there are and fit into buf.
+// take leases as many ready messages as there are, up to the length of buf.
 func (q *Queue) take(buf []Delivery, now int64) (n int, commit wal.Commit, err error) {
 	redelivered := uint64(0)
 	for ; n < len(buf); n++ {
@@ -365,7 +365,7 @@ func (q *Queue) take(buf []Delivery, now int64) (n int, commit wal.Commit, err e
 	return n, commit, nil
 }
 
-// untake puts back what was taken, where the log does not take that.
+// untake puts back messages that were taken, if the log refuses the record of that.
 func (q *Queue) untake(deliveries []Delivery) {
 	for i, d := range deliveries {
 		q.leased.remove(d.message)
@@ -376,9 +376,9 @@ func (q *Queue) untake(deliveries []Delivery) {
 	}
 }
 
-// settle lets publishers in for whom there is room now, gives receivers what is
-// ready now, and tells Drain if nothing is left. Those served are to be woken
-// once the lock is released.
+// settle lets publishers in for which there is room now, gives ready messages to
+// receivers, and tells Drain if nothing is left. The caller wakes those that were
+// served once it has released the lock.
 func (q *Queue) settle() (out woken) {
 	for w := q.publishers.first; w != nil && q.fits(w); w = q.publishers.first {
 		q.publishers.remove(w)
@@ -410,7 +410,7 @@ func (q *Queue) settle() (out woken) {
 	return out
 }
 
-// fits tells whether a publisher need not wait any more.
+// fits reports whether a publisher need not wait any more.
 func (q *Queue) fits(w *waiter) bool { return q.err != nil || q.held+len(w.bodies) <= q.cfg.MaxLen }
 
 // confirmed waits until a record is on the disk.
@@ -424,7 +424,7 @@ func (q *Queue) confirmed(ctx context.Context, commit wal.Commit) error {
 	return nil
 }
 
-// end refuses everything from now on with err, and tells those who wait. It
+// end refuses everything from now on with err, and wakes the callers that wait. It
 // returns how many messages are held.
 func (q *Queue) end(err error) (held int) {
 	q.mu.Lock()

@@ -14,8 +14,8 @@ import (
 
 const (
 	// maxPending is the number of bytes that may gather behind a write before
-	// Room waits. It is what the reserve of a segment of DefaultSegmentSize
-	// takes.
+	// Room waits. It is as much as the reserve of a segment of DefaultSegmentSize
+	// holds.
 	maxPending = DefaultSegmentSize / reservedPart
 	// keptBuffer is the capacity beyond which a buffer is left to the garbage
 	// collector, so that a burst does not pin its memory.
@@ -38,9 +38,9 @@ type Log struct {
 	writing  *group        // what it has taken, or nil
 	taken    int64         // bytes of it, with the padding
 	batches  int           // under way: pending is left alone until they end
-	err      error         // why nothing is taken any more
+	err      error         // why the log accepts nothing any more
 	full     error         // why the next segment could not be made; nil where it could
-	retry    bool          // somebody needs that segment
+	retry    bool          // a caller needs that segment
 	segments []segmentInfo // oldest first; the last is the one written to
 	count    Stats
 
@@ -86,13 +86,13 @@ type Stats struct {
 	Written int64  // bytes of records committed, up to whole pages
 }
 
-// Open opens the log in dir, which is made if need be, and calls replay with
+// Open opens the log in dir, which it creates if necessary, and calls replay with
 // every record in it: the payload, which is valid only during the call, and the
-// segment that keeps it. An error of replay ends Open.
+// segment that holds it. An error of replay ends Open.
 //
-// Besides those of the file system the errors are ErrLocked, ErrVersion and
-// ErrConfig. Damage is no error: it is in the Recovery, and everything readable
-// was replayed.
+// Apart from errors of the file system, Open returns ErrLocked, ErrVersion and
+// ErrConfig. Damage is not an error: the Recovery lists it, and everything
+// readable was replayed.
 func Open(dir string, o Options, replay func(segment uint64, payload []byte) error) (*Log, Recovery, error) {
 	if err := o.validate(); err != nil {
 		return nil, Recovery{}, err
@@ -149,8 +149,8 @@ func (l *Log) describe(number, replaces uint64) newSegment {
 	for _, payload := range l.o.Preface() {
 		preface = appendFrame(preface, kindPreface, payload, nil)
 	}
-	// At most a quarter of a segment is preface: else a log of many queues would
-	// be little else.
+	// At most a quarter of a segment is preface. Otherwise the log of many queues
+	// would consist mostly of prefaces.
 	size := max(l.o.SegmentSize, prefaceFactor*(segmentHeader+int64(len(preface))))
 	return newSegment{
 		header:  header{number: number, replaces: replaces, allocated: size},
@@ -174,8 +174,8 @@ func (l *Log) begin(f File, s newSegment, frames []byte) error {
 	return nil
 }
 
-// spare makes the file that the next Open can begin a segment in, also on a disk
-// that is full by then. That there is none is no error.
+// spare makes the file in which the next Open can begin a segment, even if the
+// disk is full by then. It is not an error if there is none.
 func (l *Log) spare() {
 	if l.spared {
 		return
@@ -194,19 +194,19 @@ type Commit struct {
 	group   *group
 }
 
-// Append hands the log a record whose payload is head followed by body; both
-// are copied. It never waits; see Room. Records appended one after the other
-// are replayed in that order.
+// Append adds a record whose payload is head followed by body; both are copied.
+// It never waits; see Room. Records that are appended one after the other are
+// replayed in that order.
 //
-// The errors are ErrRecord, ErrNoSpace, ErrFailed and ErrClosed; the record is
-// not in the log then. After ErrNoSpace the log goes on, and tries again to make
-// its next segment.
+// The errors are ErrRecord, ErrNoSpace, ErrFailed and ErrClosed. The record is then
+// not in the log. After ErrNoSpace the log continues, and tries again to make its
+// next segment.
 func (l *Log) Append(head, body []byte) (Commit, error) { return l.add(head, body, false) }
 
 // AppendReserved is Append for a record that leads to room on the disk, such as
-// one that says that others are done with: where the disk is full it gets into
-// the rest of the segment, as long as that lasts: a quarter of it at least is
-// kept for such records.
+// one that says that others are no longer needed. On a full disk it uses the rest
+// of the segment, as long as that lasts. At least a quarter of a segment is
+// reserved for such records.
 func (l *Log) AppendReserved(head, body []byte) (Commit, error) { return l.add(head, body, true) }
 
 func (l *Log) add(head, body []byte, reserved bool) (Commit, error) {
@@ -238,21 +238,21 @@ func (l *Log) add(head, body []byte, reserved bool) (Commit, error) {
 	return Commit{g.segment, g}, nil
 }
 
-// fits tells whether a record of n bytes gets into the segment there is, with
-// what goes there before it and the seal after it. The lock is held.
+// fits reports whether a record of n bytes fits into the current segment, together
+// with what is written before it and the seal after it. The lock is held.
 func (l *Log) fits(n int) bool {
 	s := l.segments[len(l.segments)-1]
 	end := s.end + l.taken + padded(len(l.pending.buf)+frameSize(n))
 	return end+page <= s.size
 }
 
-// Behind tells whether the disk is far behind: more than 4 MiB of records wait
+// Behind reports whether the disk is far behind: more than 4 MiB of records wait
 // for it.
 func (l *Log) Behind() bool { return l.behind.Load() != nil }
 
 // Room waits while the disk is far behind. It returns an error only if ctx ends
-// first. Append takes records all the same: it is for those who append to call
-// Room before, so that what gathers in memory is bounded.
+// first. Append accepts records in any case. Callers call Room before Append to
+// bound the memory of records that wait.
 func (l *Log) Room(ctx context.Context) error {
 	for room := l.behind.Load(); room != nil; room = l.behind.Load() {
 		select {
@@ -264,14 +264,14 @@ func (l *Log) Room(ctx context.Context) error {
 	return nil
 }
 
-// roomAgain lets those go on who wait in Room. The lock is held.
+// roomAgain wakes the callers that wait in Room. The lock is held.
 func (l *Log) roomAgain() {
 	if room := l.behind.Swap(nil); room != nil {
 		close(*room)
 	}
 }
 
-// Batch has the records that f appends share one write and fdatasync. Nothing
+// Batch makes the records that f appends share one write and fdatasync. Nothing
 // is committed before f returns.
 func (l *Log) Batch(f func() error) error {
 	l.mu.Lock()
@@ -286,11 +286,11 @@ func (l *Log) Batch(f func() error) error {
 	return f()
 }
 
-// Wait returns nil once the record is on stable storage, ErrFailed if it can
-// not be brought there, or the error of ctx, if that ends first: then the fate
-// of the record is open.
+// Wait returns nil once the record is on stable storage, ErrFailed if it cannot be
+// written there, or the error of ctx if that ends first. In the last case, the
+// record may or may not reach stable storage.
 func (c Commit) Wait(ctx context.Context) error {
-	// A receive costs half of a select, and thousands may wait for one group.
+	// A receive costs half as much as a select, and thousands may wait for one group.
 	if gone := ctx.Done(); gone == nil {
 		<-c.group.done
 	} else {
@@ -326,8 +326,8 @@ func (l *Log) Sync(ctx context.Context) error {
 func (l *Log) commit() {
 	defer close(l.stopped)
 	for {
-		// Those who were told just now, and append again, get into the next
-		// group: with a thousand of them that halves the number of syncs.
+		// Callers that were woken just now, and append again, get into the next
+		// group. With a thousand of them, this halves the number of syncs.
 		runtime.Gosched()
 		g, next := l.take()
 		if g == nil {
@@ -354,7 +354,7 @@ func (l *Log) commitGroup(g *group, next uint64) error {
 		return err
 	}
 	if err == nil {
-		// It was synced with its seal: an error of Close takes nothing back.
+		// It was synced with its seal, so an error of Close changes nothing.
 		err = l.file.Close()
 		l.file = nil
 	}
@@ -368,8 +368,8 @@ func (l *Log) commitGroup(g *group, next uint64) error {
 	return nil
 }
 
-// take returns the group to write and the segment of what gathers meanwhile, or
-// nil when there is nothing left and the log is closed.
+// take returns the group to write and the segment of the records that gather
+// meanwhile, or nil when there is nothing left and the log is closed.
 func (l *Log) take() (g *group, next uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -389,17 +389,17 @@ func (l *Log) take() (g *group, next uint64) {
 	return g, next
 }
 
-// prepare makes the file of the next segment, so that it is there before the one
-// before is sealed. It returns nil where that can not be done: the disk is full,
-// most likely. The log stays in the segment there is then, and takes only what
-// leads to room.
+// prepare makes the file of the next segment, so that it exists before the previous
+// one is sealed. It returns nil if that fails, most likely because the disk is full.
+// The log then stays in its current segment, and accepts only records that lead to
+// room.
 func (l *Log) prepare(number uint64) (File, newSegment) {
 	l.mu.Lock()
 	current := l.segments[len(l.segments)-1]
 	l.mu.Unlock()
 	replaces := uint64(0)
 	if current.number+1 < number {
-		replaces = current.number + 1 // what was never made
+		replaces = current.number + 1 // which was never made
 	}
 	s := l.describe(number, replaces)
 	f, err := s.create(l.o.FS)
@@ -415,8 +415,8 @@ func (l *Log) prepare(number uint64) (File, newSegment) {
 	return nil, s
 }
 
-// write brings a group to stable storage. The last one of a segment takes the
-// seal with it.
+// write writes a group to stable storage. The last group of a segment includes the
+// seal.
 func (l *Log) write(g *group, last bool) error {
 	if last {
 		g.buf = appendFrame(g.buf, kindSeal, nil, nil)
@@ -445,7 +445,7 @@ func (l *Log) write(g *group, last bool) error {
 	return nil
 }
 
-// finish tells those who wait for a group what became of it.
+// finish reports the outcome of a group to the callers that wait for it.
 func (l *Log) finish(g *group, err error) {
 	if err != nil {
 		g.err = fmt.Errorf("%w: %w", ErrFailed, err)
@@ -469,8 +469,8 @@ func (l *Log) finish(g *group, err error) {
 	g.buf = nil
 }
 
-// fail refuses everything from now on, also what has gathered since the write
-// that failed.
+// fail refuses everything from now on, including the records that have gathered since
+// the write that failed.
 func (l *Log) fail(err error) {
 	l.mu.Lock()
 	l.err = fmt.Errorf("%w: %w", ErrFailed, err)
@@ -485,17 +485,17 @@ func (l *Log) fail(err error) {
 // Failed is closed when the log has failed.
 func (l *Log) Failed() <-chan struct{} { return l.failed }
 
-// Err says why nothing is taken any more: ErrFailed with its cause, or
-// ErrClosed. It is nil while the log works.
+// Err returns why the log accepts nothing any more: ErrFailed with its cause, or
+// ErrClosed. It returns nil while the log works.
 func (l *Log) Err() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.err
 }
 
-// Segments returns the numbers of the segments that there are, oldest first;
-// the last is the one written to. A record whose Commit names a number between
-// two of them is in the first of the two.
+// Segments returns the numbers of the existing segments, oldest first; the last is
+// the one that is written to. A record whose Commit names a number between two of
+// them is in the first of the two.
 func (l *Log) Segments() []uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -507,12 +507,12 @@ func (l *Log) Segments() []uint64 {
 }
 
 // Trim removes the segments whose records all have a number below first, except
-// the one that is written to. Only the oldest can go: a record may say of an
-// earlier one that it is done with, and must outlive it.
+// the one that is written to. Only the oldest can be removed: a record may say that an
+// earlier one is no longer needed, and must outlive it.
 //
-// It waits until everything that was appended before is on stable storage. So
-// the caller may decide by what it has appended, and need not know what of
-// that is confirmed: nothing goes before what replaces it is safe.
+// Trim waits until everything that was appended before it is on stable storage. The
+// caller can therefore decide by what it has appended, and need not know which of
+// that is confirmed: nothing is removed before its replacement is safe.
 func (l *Log) Trim(first uint64) error {
 	if err := l.Sync(context.Background()); err != nil {
 		return err
@@ -526,7 +526,7 @@ func (l *Log) Trim(first uint64) error {
 		if n < 2 || oldest.last >= first {
 			return nil
 		}
-		// One by one, so that none goes before an older one.
+		// One by one, so that none is removed before an older one.
 		err := l.o.FS.Remove(filepath.Join(l.dir, segmentName(oldest.number)))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("wal: %w", err)
@@ -544,7 +544,7 @@ func (l *Log) Trim(first uint64) error {
 	}
 }
 
-// TrimDue holds a token whenever a segment was begun, or could not be.
+// TrimDue receives a token whenever a segment was begun, or could not be.
 func (l *Log) TrimDue() <-chan struct{} { return l.trim }
 
 func (l *Log) trimDue() {
@@ -567,8 +567,8 @@ func (l *Log) Stats() Stats {
 }
 
 // Close commits what was appended, refuses everything from then on with
-// ErrClosed and gives the folder free. It returns ErrFailed if the log has
-// failed. Closing again does nothing.
+// ErrClosed, and unlocks the folder. It returns ErrFailed if the log has failed.
+// Closing again does nothing.
 func (l *Log) Close() error {
 	l.mu.Lock()
 	if errors.Is(l.err, ErrClosed) {
@@ -601,7 +601,7 @@ func (l *Log) Close() error {
 		err = errors.Join(err, l.file.Close())
 	}
 	if full == nil && l.spared {
-		// Its room is nobody's now. Where it stays, the next Open uses it.
+		// Nothing needs its room now. If it stays, the next Open uses it.
 		_ = l.o.FS.Remove(filepath.Join(l.dir, spareName))
 	}
 	return errors.Join(err, l.lock.Close())

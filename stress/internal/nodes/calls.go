@@ -15,7 +15,7 @@ import (
 
 // Load is a load that one node process offers, or its part of one.
 type Load struct {
-	ID       int           `json:"id"` // unlike that of any other, from 1 to 255; 0 is not counted where it arrives
+	ID       int           `json:"id"` // unique, from 1 to 255; messages of load 0 are not counted where they arrive
 	At       int64         `json:"at"` // when it begins, in ns of the wall clock, which all processes share
 	Size     int           `json:"size"`
 	Each     int           `json:"each"` // messages to each member
@@ -25,13 +25,13 @@ type Load struct {
 	Arrivals load.Arrivals `json:"arrivals,omitempty"`
 	Seed     uint64        `json:"seed,omitempty"`
 	For      time.Duration `json:"for,omitempty"`
-	Bound    int           `json:"bound,omitempty"` // bytes on the way that show that there is none
-	// Sent is how many messages each node has sent to the one that is asked what
-	// has arrived.
+	Bound    int           `json:"bound,omitempty"` // bytes in flight beyond which the subject has no bound
+	// Sent is how many messages each node has sent to the node that is asked what has
+	// arrived.
 	Sent map[string]int `json:"sent,omitempty"`
 }
 
-// Result is what came of the calls of one node.
+// Result is the outcome of the calls of one node.
 type Result struct {
 	Account measure.Account // of replies; Refused are calls that ended with an error
 	First   string          // the first error
@@ -54,7 +54,7 @@ type callSet struct {
 	load    Load
 	flags   uint64
 	members []calledMember
-	waits   bool // Call waits for room: it must not be called where others wait
+	waits   bool // Call waits for room, so it must not be called where other calls wait
 
 	delivered, failed, duplicated atomic.Int64
 	odd                           measure.Oddities
@@ -83,12 +83,12 @@ func (c *callSet) overloaded(err error) bool {
 	return !c.waits && errors.Is(err, c.t.node.Errors().Overloaded)
 }
 
-// call is one that is on its way.
+// call is a call in flight.
 type call struct {
 	c       *callSet
 	member  *calledMember
 	seq     uint64
-	current atomic.Uint64 // id of the request + 1; 0 while nothing is on its way
+	current atomic.Uint64 // id of the request + 1; 0 while nothing is in flight
 	request []byte
 }
 
@@ -96,7 +96,7 @@ func (k *call) id() payload.RequestID {
 	return payload.NewRequestID(k.c.load.ID, payload.NodeNumber(k.c.t.self), payload.NodeNumber(k.member.name), k.seq)
 }
 
-// send makes the call with the number in seq. done is handed on to Call.
+// send makes the call with the number in seq. done is passed to Call.
 func (k *call) send(done func([]byte, error)) {
 	id := k.id()
 	payload.FillRequest(k.request, id, k.c.flags)
@@ -106,8 +106,8 @@ func (k *call) send(done func([]byte, error)) {
 	k.c.t.node.Call(k.member.name, k.request, done)
 }
 
-// ends takes in how a call has ended, and tells whether it has: not if this is
-// the reply to an earlier one once more, or if there was no room for it.
+// ends records how a call has ended, and reports whether it has. It has not if this is a
+// repeated reply to an earlier call, or if there was no room for it.
 func (k *call) ends(got []byte, err error) (ended, refused bool) {
 	c, now := k.c, k.current.Load()
 	var id payload.RequestID
@@ -161,8 +161,8 @@ func (c *callSet) hasEnded(id payload.RequestID) bool {
 	return false
 }
 
-// settle waits until finished is closed, or no call has ended for as long as
-// one may take.
+// settle waits until finished is closed, or until no call has ended for as long as one may
+// take.
 func (c *callSet) settle(finished <-chan struct{}) {
 	clock := time.NewTicker(CallWithin / 100)
 	defer clock.Stop()
@@ -181,7 +181,7 @@ func (c *callSet) settle(finished <-chan struct{}) {
 	}
 }
 
-// result is the account, with what is still on its way as lost.
+// result is the account, in which calls still in flight count as lost.
 func (c *callSet) result(began time.Time) Result {
 	r := Result{Account: c.odd.Take(), Sent: make(map[string]int), Peak: c.flight.Peak(), Began: began.UnixNano(), Ended: time.Now().UnixNano()}
 	a := &r.Account
@@ -200,7 +200,7 @@ func (c *callSet) result(began time.Time) Result {
 	return r
 }
 
-// closedLoop keeps a number of calls in flight: each that ends begins the next.
+// closedLoop keeps a number of calls in flight: whenever one ends, the next begins.
 type closedLoop struct {
 	*callSet
 	running  sync.WaitGroup // slots
@@ -276,7 +276,7 @@ func (s *slot) ended(got []byte, err error) {
 	}
 }
 
-// waitingRoom has calls made again for which there was no room.
+// waitingRoom retries calls for which there was no room.
 type waitingRoom struct {
 	mu    sync.Mutex
 	calls []func()
@@ -288,8 +288,7 @@ func (w *waitingRoom) add(again func()) {
 	w.calls = append(w.calls, again)
 }
 
-// retryPause is after how long a call is made again for which there was no
-// room.
+// retryPause is how long a call waits to be retried if there was no room for it.
 const retryPause = time.Millisecond
 
 // serve makes the calls until finished is closed.
@@ -359,7 +358,7 @@ func (c *child) openLoad(o Order) (any, error) {
 	return r, nil
 }
 
-// oneWay sends messages to which there is no reply.
+// oneWay sends messages that have no reply.
 func (c *child) oneWay(o Order) (any, error) {
 	l := newCallSet(&c.traffic, *o.Load, o.To)
 	request := make([]byte, o.Load.Size)
@@ -389,7 +388,7 @@ func (c *child) oneWay(o Order) (any, error) {
 // flight answers how many calls of this node are in flight.
 func (c *child) flight(Order) (any, error) { return c.traffic.calls.Now(), nil }
 
-// release gives the replies that were held back.
+// release sends the replies that were held back.
 func (c *child) release(Order) (any, error) {
 	c.traffic.mu.Lock()
 	held := c.traffic.held
@@ -401,29 +400,29 @@ func (c *child) release(Order) (any, error) {
 	return len(held), nil
 }
 
-// Flooding is what came of calls to a member that takes nothing.
+// Flooding is the outcome of calls to a member that reads nothing.
 type Flooding struct {
 	Accepted    int           // calls that were not refused
-	Outstanding int           // most bytes that were on their way at once
+	Outstanding int           // most bytes in flight at once
 	Growth      int           // of the resident memory, in bytes; -1 where it is not known
 	Lost        int           // calls that never ended
 	Slowest     time.Duration // to end, of those that did
-	Deadline    time.Duration // of each: twice as long where it waits for room first
+	Deadline    time.Duration // of each: twice as long if it waits for room first
 	Stuck       bool
 }
 
-// floodTimes is how many times as long a flood goes on at most, while the member
-// takes all of it and has not taken more than it may.
+// floodTimes is how many times as long a flood goes on at most, while every call is
+// accepted and the bytes in flight have not exceeded the bound.
 const floodTimes = 10
 
-// flood calls a member as fast as it takes calls, for a while, and until it is
-// seen whether there is a bound.
+// flood calls a member as fast as calls are accepted, for a while, and until it is clear
+// whether there is a bound.
 func (c *child) flood(o Order) (any, error) {
 	l := newCallSet(&c.traffic, *o.Load, o.To)
 	memory := measure.StartSampler(2 * time.Millisecond)
 	start := time.Now()
 	var accepted, slowest atomic.Int64
-	pressed := false // it has refused a call, or let one wait
+	pressed := false // a call was refused, or had to wait
 	goesOn := func() bool {
 		took := time.Since(start)
 		return took < o.Load.For ||
@@ -450,7 +449,7 @@ func (c *child) flood(o Order) (any, error) {
 			select {
 			case refused := <-atOnce:
 				pressed = true
-				// To go on at once would take the processors from all others.
+				// Continuing at once would take the processors from everything else.
 				time.Sleep(retryPause)
 				if refused {
 					continue
@@ -491,7 +490,7 @@ func (c *child) flood(o Order) (any, error) {
 	return f, nil
 }
 
-// raise keeps the greater of two.
+// raise sets a value to the greater of it and another.
 func raise(most *atomic.Int64, to int64) {
 	for now := most.Load(); to > now && !most.CompareAndSwap(now, to); now = most.Load() {
 	}

@@ -18,12 +18,13 @@ import (
 	"tensile/stress/report"
 )
 
-// Nodes are the processes of a cluster, with what each says of the others and
-// what is true of each: the kit knows, as all that happens to them is its work.
+// Nodes are the processes of a cluster, with what each reports about the others and what
+// is true of each. The kit knows what is true, because it causes everything that happens to
+// them.
 type Nodes struct {
 	*scenario.Scenario
 	site      *proc.Site
-	LookEvery time.Duration // how often each node is asked for what it holds
+	LookEvery time.Duration // how often each node is asked for its member list
 	Window    int           // of each node, in bytes
 
 	Line report.Timeline
@@ -32,7 +33,7 @@ type Nodes struct {
 	all      map[string]*Process
 	changed  chan struct{}                         // closed and replaced with every change of a view
 	strange  []string                              // nodes that must be in no view
-	closed   bool                                  // views do not count any more
+	closed   bool                                  // views no longer count
 	Notified func(by, about string, is node.State) // is called with every change of a view; may be nil
 	Leaks    int                                   // that the node processes found at their ends
 }
@@ -45,7 +46,7 @@ type Process struct {
 	view    map[string]node.State
 
 	truth  Truth
-	steady bool // all others have it alive, and nothing has happened to it since
+	steady bool // all others list it as alive, and nothing has happened to it since
 }
 
 // Truth is what has been done to a node.
@@ -62,8 +63,8 @@ func New(s *scenario.Scenario, site *proc.Site, lookEvery time.Duration) *Nodes 
 	return &Nodes{Scenario: s, site: site, LookEvery: lookEvery, Window: Window, Line: report.Timeline{Name: "what happened to the nodes"}, all: make(map[string]*Process), changed: make(chan struct{})}
 }
 
-// Launch starts a process for a node, which is not yet told to be one. The
-// former process of that name has ended.
+// Launch starts the process of a node, without starting the node in it. The previous
+// process of that name must have ended.
 func (k *Nodes) Launch(name string) bool {
 	n := &Process{name: name, truth: Running}
 	p, err := k.site.Start(nil, proc.Options{Output: k.LogFile(name), OnEvent: func(body json.RawMessage) { k.heard(n, body) }})
@@ -79,7 +80,7 @@ func (k *Nodes) Launch(name string) bool {
 	return true
 }
 
-// join tells a process to be a node.
+// join tells a process to start its node.
 func (k *Nodes) join(ctx context.Context, name string, seeds ...string) bool {
 	var at struct{ Addr, Type string }
 	err := k.Ask(ctx, name, Order{Do: "start", Pace: k.LookEvery,
@@ -102,7 +103,7 @@ func (k *Nodes) Ask(ctx context.Context, name string, o Order, into any) error {
 	return p.Ask(ctx, o, into)
 }
 
-// LookAt has all nodes asked more often, or less, for what they hold.
+// LookAt sets how often all nodes are asked for their member lists.
 func (k *Nodes) LookAt(ctx context.Context, every time.Duration) {
 	k.LookEvery = every
 	for _, name := range k.Names() {
@@ -132,13 +133,13 @@ func (k *Nodes) Addr(name string) string {
 	return k.all[name].addr
 }
 
-// Others are the names without some.
+// Others returns the names except some.
 func Others(names []string, not ...string) []string {
 	return slices.DeleteFunc(slices.Clone(names), func(n string) bool { return slices.Contains(not, n) })
 }
 
-// heard takes in what a node holds of the others, and looks for what can not
-// be right.
+// heard records the member list of a node, and checks it for entries that cannot be
+// right.
 func (k *Nodes) heard(n *Process, body json.RawMessage) {
 	var e event
 	if err := json.Unmarshal(body, &e); err != nil {
@@ -180,8 +181,8 @@ func (k *Nodes) heard(n *Process, body json.RawMessage) {
 	}
 }
 
-// await waits until holds is true of the views, and tells whether it was in
-// time. holds is called with the lock held.
+// await waits until holds is true for the views, and reports whether that was in time.
+// holds is called with the lock held.
 func (k *Nodes) await(ctx context.Context, holds func() bool) bool {
 	for {
 		k.Mu.Lock()
@@ -198,8 +199,8 @@ func (k *Nodes) await(ctx context.Context, holds func() bool) bool {
 	}
 }
 
-// Lists waits until each of some nodes has others in a state. It returns a
-// sentence of those that have not.
+// Lists waits until each of some nodes lists others in a state. It returns a sentence
+// about those that do not.
 func (k *Nodes) Lists(ctx context.Context, observers, names []string, states ...node.State) (wrong string) {
 	return k.ListsWithin(ctx, scenario.Settle, observers, names, states...)
 }
@@ -229,8 +230,8 @@ func (k *Nodes) ListsWithin(ctx context.Context, bound time.Duration, observers,
 	return fmt.Sprintf("after %v %s", bound, wrong)
 }
 
-// Form starts nodes and waits until each lists all others as alive, and returns
-// the time that took. The processes are started too in that time.
+// Form starts nodes and waits until each lists all others as alive. It returns the time
+// that this took, which includes starting the processes.
 func (k *Nodes) Form(ctx context.Context, names []string) (time.Duration, bool) {
 	began := time.Now()
 	for _, name := range names {
@@ -259,7 +260,7 @@ func (k *Nodes) Form(ctx context.Context, names []string) (time.Duration, bool) 
 	return took, true
 }
 
-// Steady says of nodes that nothing happens to them, or that something may.
+// Steady declares that nothing happens to some nodes, or that something may.
 func (k *Nodes) Steady(names []string, is bool) {
 	k.Mu.Lock()
 	defer k.Mu.Unlock()
@@ -303,7 +304,7 @@ func (k *Nodes) Signal(name string, s syscall.Signal, t Truth) time.Time {
 	return at
 }
 
-// Pairs has every node call every other, and tells what goes wrong.
+// Pairs makes every node call every other, and returns what goes wrong.
 func (k *Nodes) Pairs(ctx context.Context, names []string) (wrong []string) {
 	var mu sync.Mutex
 	var all sync.WaitGroup
@@ -359,14 +360,14 @@ func (k *Nodes) CloseAll(ctx context.Context, _ *testing.T) {
 	k.Mu.Unlock()
 	for _, name := range k.Names() {
 		if !k.End(ctx, name, "close") {
-			break // the others would be waited for as well
+			break // or it would wait for the others as well
 		}
 	}
 	k.KillAll()
 }
 
-// End has a node close or leave, and takes in what it leaves behind. It returns
-// true if that is nothing.
+// End makes a node close or leave, and records what it leaves behind. It returns true if
+// that is nothing.
 func (k *Nodes) End(ctx context.Context, name, how string) bool {
 	var left measure.Leaks
 	if err := k.Ask(ctx, name, Order{Do: how}, &left); err != nil {

@@ -15,7 +15,7 @@ import (
 	"tensile/stress/internal/crashstates"
 )
 
-// handle makes one call and answers it, or leaves it to the kernel.
+// handle carries out one call and answers it, or leaves it to the kernel.
 func (r *Recorder) handle(c *call) {
 	if c.number == unix.SYS_WRITE && c.args[0] == markFD {
 		text, err := r.memory(c.args[1], int(c.args[2]))
@@ -62,7 +62,7 @@ func (r *Recorder) answer(c *call, value int, err error) {
 	r.l.Return(c.id, int64(value), errno)
 }
 
-// open file of the child, as the parent has it for the time of a call.
+// open file of the child, as the parent holds it during a call.
 type descriptor struct {
 	fd    int
 	st    unix.Stat_t
@@ -70,7 +70,7 @@ type descriptor struct {
 	flags int
 }
 
-// descriptor takes a file of the child that is under the folder.
+// descriptor gets a file of the child that is under the folder.
 func (r *Recorder) descriptor(number uint64) (d descriptor, ok bool) {
 	fd, err := unix.PidfdGetfd(r.process, int(int32(number)), 0)
 	if err != nil {
@@ -89,7 +89,7 @@ func (r *Recorder) descriptor(number uint64) (d descriptor, ok bool) {
 	return d, ok
 }
 
-// onDescriptor makes the calls whose first argument is a descriptor, but for
+// onDescriptor carries out the calls whose first argument is a descriptor, except
 // mmap.
 func (r *Recorder) onDescriptor(c *call) {
 	if c.number == unix.SYS_MMAP {
@@ -136,7 +136,7 @@ func (r *Recorder) onDescriptor(c *call) {
 	r.answer(c, n, err)
 }
 
-// make makes a call that returns 0 and writes it down, unless it is to fail.
+// make carries out a call that returns 0 and records it, unless it must fail.
 func (r *Recorder) make(c *call, e crashstates.Event, do func() error) {
 	err := error(nil)
 	if f := r.fault(&e); f.Errno != 0 {
@@ -179,9 +179,9 @@ func (r *Recorder) allocate(c *call, d descriptor, e crashstates.Event) {
 	r.make(c, e, func() error { return unix.Fallocate(d.fd, mode, e.Offset, e.Size) })
 }
 
-// write makes a call that writes.
+// write carries out a call that writes.
 func (r *Recorder) write(c *call, d descriptor) (int, error) {
-	const most = 0x7ffff000 // what Linux takes in one call
+	const most = 0x7ffff000 // the most that Linux writes in one call
 	var data []byte
 	var err error
 	placed := false // the call says where
@@ -247,8 +247,8 @@ type place struct {
 
 func (p place) close() { _ = unix.Close(p.fd) }
 
-// place finds out where a path of the child leads, and whether that is under the
-// folder. An error is one of reading the child's memory.
+// place determines where a path of the child leads, and whether that is under the
+// folder. An error means that the child's memory could not be read.
 func (r *Recorder) place(dirfd, address uint64) (p place, ok bool, err error) {
 	text, err := r.text(address)
 	if err != nil {
@@ -289,7 +289,7 @@ func (r *Recorder) look(p place) (st unix.Stat_t, node int, ok bool) {
 	return st, node, ok
 }
 
-// within has do make a call on a path, if it is under the folder.
+// within calls do for a path, if it is under the folder.
 func (r *Recorder) within(c *call, dirfd, address uint64, do func(p place)) {
 	p, ok, err := r.place(dirfd, address)
 	switch {
@@ -303,7 +303,7 @@ func (r *Recorder) within(c *call, dirfd, address uint64, do func(p place)) {
 	}
 }
 
-// made numbers a file or folder that is new.
+// made assigns a number to a new file or folder.
 func (r *Recorder) made(p place) (int, error) {
 	id, _, err := r.enter(fmt.Sprintf("/proc/self/fd/%d/%s", p.fd, p.name))
 	return id, err
@@ -417,7 +417,7 @@ func (r *Recorder) link(c *call) {
 	})
 }
 
-// both has do make a call on two paths, if both are under the folder.
+// both calls do for two paths, if both are under the folder.
 func (r *Recorder) both(c *call, do func(from, to place)) {
 	from, fromOK, err := r.place(c.args[0], c.args[1])
 	if err != nil {
