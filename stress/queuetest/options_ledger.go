@@ -35,13 +35,14 @@ func (t *optionTotals) add(o optionTotals) {
 
 // optionMessage is what the parent knows of a message.
 type optionMessage struct {
-	confirmed bool // Publish returned nil
-	tried     bool // Ack was called
-	acked     bool // Ack returned nil
-	dead      bool // it came as a dead letter
-	delivered int  // how often it came from its queue, at least
-	sent      int  // the life in which it was published
-	seen      int  // the life in which it came last; -1 before
+	confirmed bool      // Publish returned nil
+	tried     bool      // Ack was called
+	acked     bool      // Ack returned nil
+	dead      bool      // it came as a dead letter
+	died      time.Time // when that was first known
+	delivered int       // how often it came from its queue, at least
+	sent      int       // the life in which it was published
+	seen      int       // the life in which it came last; -1 before
 	// held is when the last delivery was asked for; zero once it was ended.
 	held time.Time
 	// back is before when a message that was refused with a delay must not come.
@@ -98,6 +99,12 @@ func (q *optionQueue) arrive(w wireMessage, dead bool, asked time.Time) {
 		return
 	}
 	m := &q.messages[number]
+	if !dead && m.dead && asked.Before(m.died) {
+		// It came before, and is heard of only now: the queue and its dead-letter queue
+		// have a consumer each.
+		m.delivered++
+		return
+	}
 	here := m.seen == q.life && m.dead == dead // it came before from the same place
 	switch {
 	case m.dead && !dead:
@@ -117,6 +124,7 @@ func (q *optionQueue) arrive(w wireMessage, dead bool, asked time.Time) {
 	if dead {
 		if !m.dead {
 			q.totals.dead++
+			m.died = time.Now()
 		}
 		m.dead = true
 	} else {
