@@ -15,22 +15,22 @@ import (
 	"tensile/stress/validate"
 )
 
-// Balancer is what the balancing scenario drives. Its methods are called
+// Balancer is the subject of the balancing scenario. Its methods are called
 // concurrently.
 type Balancer interface {
-	// Pick chooses a node that is up. A strategy without keys ignores the key.
-	// One that begins after Down or Leave has returned does not give that node.
+	// Pick chooses a node that is up. A strategy without keys ignores the key. A
+	// Pick that begins after Down or Leave has returned does not return that node.
 	Pick(key uint64) (Pick, error)
 	Join(Node) error
 	Leave(name string) error
 	Down(name string) error // the node has failed
 	Up(name string) error   // and is back
-	// NoNodes is the error of Pick while no node is up, for errors.Is.
+	// NoNodes returns the error of Pick while no node is up, for errors.Is.
 	NoNodes() error
 }
 
-// Pick is a node that was picked. Done is called once, when the connection is
-// over. One that is a pointer, or holds nothing else, is handed over without an allocation.
+// Pick is a node that was picked. Done is called once, when the connection has ended. A
+// Pick that is a pointer, or holds only one, is returned without an allocation.
 type Pick interface {
 	Node() string
 	Done()
@@ -42,8 +42,8 @@ type Weighted interface {
 	Weighted()
 }
 
-// Node is a node with its weight, 1 or more. All weigh the same unless
-// the balancer is a Weighted.
+// Node is a node with its weight, 1 or more. All weights are the same unless the
+// balancer is a Weighted.
 type Node struct {
 	Name   string
 	Weight int
@@ -52,8 +52,8 @@ type Node struct {
 // Strategy is a way to balance.
 type Strategy string
 
-// The strategies of the scenario. DefaultStrategy is whichever the subject
-// takes where nothing is said.
+// The strategies of the scenario. DefaultStrategy is the one that the subject uses if
+// none is set.
 const (
 	DefaultStrategy    Strategy = "default"
 	RoundRobin         Strategy = "round robin"
@@ -73,28 +73,28 @@ const (
 	mostPicks   = 2_000_000 // held at once in memory
 )
 
-// keyed strategies give the same node for the same key. While nothing is held it
-// follows from the key and the nodes alone: it is the same in every instance and
-// process, in whatever order nodes came.
+// keyed strategies give the same node for the same key. While nothing is held, the node
+// depends only on the key and the nodes: it is the same in every instance and process,
+// whatever the order of the nodes.
 func (s Strategy) keyed() bool { return s == RendezvousHashing || s == BoundedLoadHashing }
 
-// exact strategies take turns or count, and leave nothing to chance.
+// exact strategies take turns or count, so chance has no effect.
 func (s Strategy) exact() bool {
 	return s == RoundRobin || s == LeastConnections || s == PowerOfTwoChoices
 }
 
-// Config is what the kit asks of a balancer.
+// Config describes the balancer that the kit needs.
 type Config struct {
 	Strategy Strategy
 	Nodes    []Node
-	// Load is only for BoundedLoadHashing: how many times its share of all that
-	// is held a node may hold, rounded up.
+	// Load is only for BoundedLoadHashing. A node may hold at most Load times its
+	// share of all connections, rounded up.
 	Load float64
 }
 
-// TestBalancer takes the balancers that open returns through the balancing
-// scenario. open returns nil for a strategy that is not offered; there must be
-// a default.
+// TestBalancer tests the balancers that open returns in the balancing scenario. For a
+// strategy that is not offered, open returns nil. It must return a balancer for
+// DefaultStrategy.
 func TestBalancer(t *testing.T, open func(testing.TB, Config) Balancer) {
 	site := proc.At(t, "placement")
 	if site.Child() {

@@ -13,40 +13,39 @@ import (
 	"tensile/stress/validate"
 )
 
-// Subjects are what the chaos scenario drives. Those that are nil are not
-// offered.
+// Subjects are the subjects of the chaos scenario. Those that are nil are "not
+// offered".
 type Subjects struct {
 	// Workers opens supervised workers, see TestWorkers.
 	Workers func(testing.TB, WorkersConfig) Workers
 	// Engine opens what plans faults and carries plans out.
 	Engine func(testing.TB) Engine
-	// Nodes starts a node of a cluster, in a process of its own; with it go
-	// Links between them, and an Engine.
+	// Nodes starts a node of a cluster, in a process of its own. It needs Links between
+	// the nodes, and an Engine.
 	Nodes func(testing.TB, node.Config) (node.Node, error)
 	Links func(testing.TB, LinksConfig) Links
 }
 
-// Engine is what plans faults and carries plans out. The kit gives it the
-// world that the faults are injected into, and counts there.
+// Engine plans faults and carries plans out. The kit passes it the world into which
+// faults are injected, and counts there.
 type Engine interface {
 	// Plan draws a plan. The same Spec gives the same plan.
 	Plan(Spec) ([]Step, error)
-	// DryRun is a plan as text. It injects nothing.
+	// DryRun returns a plan as text. It injects nothing.
 	DryRun([]Step) string
-	// Run carries out a plan that may be anybody's. It injects nothing unless
-	// the steady state holds, lets no more than bound targets be hit at once
-	// whatever the plan says, and has undone everything when it returns or
-	// panics. The error says that the bound would have been exceeded, that the
-	// steady state did not hold before or after, that an injection failed, or
-	// that the context ended.
+	// Run carries out a plan, which need not come from Plan. It injects nothing unless
+	// the steady state holds. It lets no more than bound targets be hit at once,
+	// whatever the plan says. When it returns or panics, it has undone everything. The
+	// error says that the bound would have been exceeded, that the steady state did
+	// not hold before or after, that an injection failed, or that the context ended.
 	Run(ctx context.Context, bound int, plan []Step, world World) error
 }
 
-// Spec is what a plan is drawn from.
+// Spec describes the plan to draw.
 type Spec struct {
 	Seed     uint64
 	Faults   []string
-	Targets  []string // each fault may hit each of them
+	Targets  []string // each fault may hit any of them
 	Steps    int
 	Spread   time.Duration // over which faults begin
 	Min, Max time.Duration // how long each lasts
@@ -59,13 +58,13 @@ type Step struct {
 	At, For       time.Duration
 }
 
-// World is what faults are injected into.
+// World is where faults are injected.
 type World struct {
 	Inject func(fault, target string) (undo func() error, err error)
 	Steady func(context.Context) error // nil while the steady state holds
 }
 
-// TestChaos takes subjects through the chaos scenario.
+// TestChaos tests subjects in the chaos scenario.
 func TestChaos(t *testing.T, subjects Subjects) {
 	site := proc.At(t, "node")
 	if site.Child() {

@@ -20,31 +20,30 @@ import (
 	"tensile/stress/report"
 )
 
-// Links inject faults into the links between node processes: each leads
-// through something that the subject controls.
+// Links inject faults into the links between node processes. Each link leads through
+// something that the subject controls, such as a proxy.
 type Links interface {
-	// Link returns the address under which one node reaches another that listens
-	// at addr, and changes nothing but the address where there is such a link
-	// already.
+	// Link returns the address at which one node reaches another, which listens at
+	// addr. If there is such a link already, only addr changes.
 	Link(from, to, addr string) (string, error)
-	// Inject strikes all links of a node, from and to it, with one of the
-	// faults below; Cut only what leaves it.
+	// Inject injects one of the faults below into all links from and to a node. Cut
+	// affects only what the node sends.
 	Inject(fault, node string) (undo func() error, err error)
 	Close() error
 }
 
-// The faults that the kit asks for.
+// The faults that the kit injects.
 const (
 	Kill      = "kill"      // SIGKILL, by the kit
 	Pause     = "pause"     // SIGSTOP, by the kit
 	Partition = "partition" // nothing passes
 	Cut       = "cut"       // nothing that the node sends passes
 	Delay     = "delay"     // bytes are late by LinksConfig.Delay
-	Loss      = "loss"      // bytes stall, as TCP sends them again
+	Loss      = "loss"      // bytes stall, because TCP retransmits them
 	Corrupt   = "corrupt"   // bits flip
 )
 
-// LinksConfig says how bad faults are.
+// LinksConfig says how severe faults are.
 type LinksConfig struct {
 	Seed          uint64
 	Delay, Jitter time.Duration // in each direction

@@ -13,16 +13,16 @@ import (
 	"tensile/stress/internal/scenario"
 )
 
-// Workers is what the part of the chaos scenario drives that has workers die: a
-// number of workers under supervision, each of which handles one operation
-// after the other.
+// Workers is a subject of the chaos scenario: a number of workers under supervision,
+// each of which handles one operation after the other. Its methods are called
+// concurrently.
 type Workers interface {
-	// Do has a worker handle an operation and waits for it. A nil error means
-	// that it was handled, once. Otherwise the error is that of the handler, or
-	// says why it was not handled, or only in part: the worker died of it, or
-	// hangs, or does not serve any more. Then, and for other workers never.
+	// Do passes an operation to a worker and waits for it. If it returns nil, the
+	// operation was handled once. Otherwise the error is that of the handler, or says
+	// why the operation was not handled, or only in part: the worker died of it,
+	// hangs, or no longer serves. Operations of other workers must not fail for that.
 	Do(ctx context.Context, worker int, op uint64) error
-	// Close returns when nothing of the workers is left.
+	// Close returns once nothing of the workers is left.
 	Close() error
 }
 
@@ -33,22 +33,22 @@ type Watched interface {
 	Watched()
 }
 
-// WorkersConfig is what the kit asks of workers.
+// WorkersConfig describes the workers that the kit needs.
 type WorkersConfig struct {
 	Workers int // numbered from 0
-	// Start is called whenever a worker starts, first and again after its
-	// death, and returns what handles its operations. Both may panic: that is
-	// how the kit kills. There the kit counts restarts.
+	// The subject calls Start whenever a worker starts, also after its death, and
+	// passes its operations to the function that Start returns. Both may panic: that
+	// is how the kit kills a worker. The kit counts restarts there.
 	Start func(worker int) (handle func(op uint64) error)
-	// A worker is restarted up to Restarts times within Within, and then is not,
-	// or not before that time has passed.
+	// A worker is restarted up to Restarts times within Within. After that it is not
+	// restarted, or not before that time has passed.
 	Restarts int
 	Within   time.Duration
-	Hung     time.Duration // 0 for ever; only asked of Watched
+	Hung     time.Duration // how long an operation may take; 0 means no limit; only for Watched
 }
 
-// TestWorkers takes the workers that open returns through their part of the
-// chaos scenario.
+// TestWorkers tests the workers that open returns in the workers' part of the chaos
+// scenario.
 func TestWorkers(t *testing.T, open func(testing.TB, WorkersConfig) Workers) {
 	TestChaos(t, Subjects{Workers: open})
 }

@@ -13,40 +13,40 @@ import (
 	"tensile/stress/validate"
 )
 
-// Server is what the memory scenario drives: a server that holds
-// connections with their state. On each come requests of FrameSize bytes; the
-// server has the State of the connection turn each into its reply, and writes
-// that back, in order.
+// Server is the subject of the memory scenario: a server that holds connections with
+// their state. Requests of FrameSize bytes arrive on each connection. The State of the
+// connection turns each into its reply, which the server writes back, in order.
 type Server interface {
-	// Serve accepts connections and answers on them until Close. What it
-	// returns then does not matter.
+	// Serve accepts connections and answers requests until Close. Its result is
+	// then ignored.
 	Serve(net.Listener) error
-	// Close ends Serve and every connection, and returns when all they took is
-	// given back.
+	// Close ends Serve and every connection, and returns once everything that they
+	// took is released.
 	Close() error
 }
 
-// Config is what the kit asks of a server. Where there is none of
-// that kind, open returns nil, and the report says "not offered".
+// Config describes the server that the kit needs. If the subject has no such server,
+// open returns nil, and the report says "not offered".
 type Config struct {
-	// Network is what Serve gets: "tcp" for a *net.TCPListener, or "memory" for
+	// Network says what Serve gets: "tcp" for a *net.TCPListener, or "memory" for
 	// a listener whose connections are EventConns.
 	Network string
-	// Idle asks for a server that keeps no goroutine for a connection on which
-	// nothing happens; otherwise one that may.
+	// Idle asks for a server that keeps no goroutine for an idle connection.
+	// Without it, the server may.
 	Idle bool
 }
 
-// EventConn is an in-memory connection. Both ends are in one process, so that
-// what a server takes for a connection can be seen without the kernel's part.
+// EventConn is an in-memory connection. Both ends are in one process, so that the
+// server's cost of a connection can be measured without the kernel's part.
 type EventConn interface {
 	net.Conn
-	// OnReadable has ready called whenever bytes or the end of the stream come
-	// in, and at once if they have: on the goroutine that brings them, so it
-	// must not block, and may be called again before it returns.
+	// OnReadable registers ready, which is called whenever bytes or the end of the
+	// stream arrive, and at once if they have already. It is called on the goroutine
+	// that delivers them, so it must not block. It may be called again before it
+	// returns.
 	OnReadable(ready func())
-	// Readable is the number of bytes that can be read without waiting, and
-	// whether the other end is closed, so that none will follow.
+	// Readable returns the number of bytes that can be read without waiting, and
+	// whether the other end is closed, so that no more will follow.
 	Readable() (n int, ended bool)
 }
 
@@ -55,19 +55,18 @@ var _ EventConn = (*pipe.Conn)(nil)
 // FrameSize is the length of a request and of its reply, in bytes.
 const FrameSize = exchange.Size
 
-// State is the state of one connection, 80 bytes. Every reply depends on all
-// of it, so that a state that is lost, stale or another connection's shows. The
-// zero value is that of a new connection. It is not safe for concurrent use.
+// State is the state of one connection, 80 bytes. Every reply depends on all of it, so
+// a state that is lost, stale or another connection's gives a wrong reply. The zero
+// value is the state of a new connection. It is not safe for concurrent use.
 type State struct{ state exchange.State }
 
 // Answer turns the request in frame into its reply.
 func (s *State) Answer(frame *[FrameSize]byte) { s.state.Answer((*exchange.Frame)(frame)) }
 
-// TestServer takes the servers that open returns through the memory
-// scenario. It holds N connections of each kind that is offered: in memory with
-// a goroutine each, in memory with none while idle, and over TCP between
-// processes. Each kind has processes of its own, in which open is called again:
-// so that what is measured there is the server's alone.
+// TestServer tests the servers that open returns in the memory scenario. It holds N
+// connections of each kind that is offered: in memory with a goroutine each, in memory
+// with none while idle, and over TCP between processes. Each kind has processes of its
+// own, in which open is called again, so that only the server is measured there.
 func TestServer(t *testing.T, open func(testing.TB, Config) Server) {
 	site := siteOfConnections(t, open)
 	if site.Child() {

@@ -15,71 +15,73 @@ import (
 	"tensile/stress/validate"
 )
 
-// Pool is what the pooling scenario drives.
+// Pool is the subject of the pooling scenario. Its methods are called concurrently.
 type Pool interface {
-	// Acquire lends a connection, or returns an error: the context's once that
-	// has ended.
+	// Acquire lends a connection. Once the context has ended, it returns the
+	// error of the context. Waiters are served in the order in which they came,
+	// unless the pool is Unordered.
 	Acquire(context.Context) (Lease, error)
-	// Close returns when every connection is home and closed.
+	// Close returns once every connection has been returned and closed. Acquire
+	// then returns an error.
 	Close() error
 }
 
-// Lease is the loan of a connection; it ends with one of Release and Discard.
+// Lease is the loan of a connection. It ends with either Release or Discard.
 type Lease interface {
-	// Conn is a connection that Config.Dial returned, or one that has a
-	// method NetConn() net.Conn leading to it.
+	// Conn returns a connection that Config.Dial returned, or a wrapper with a
+	// method NetConn() net.Conn that leads to it.
 	Conn() net.Conn
-	Release() // the connection is fit for the next
+	Release() // the connection can be lent again
 	Discard() // the connection is broken and must be closed
 }
 
 // EchoLease is a Lease of a connection that speaks a protocol of its own, to a
-// server that the subject has dialled with Config.DialTo: the kit then leaves
-// the round trip to it.
+// server that the subject has dialled with Config.DialTo. The kit then calls Echo
+// instead of using the connection itself.
 type EchoLease interface {
 	Lease
-	// Echo has the server send the request back over the connection that is
-	// lent. It returns the context's error once that has ended.
+	// Echo makes the server send the request back over the lent connection. Once
+	// the context has ended, it returns the error of the context.
 	Echo(ctx context.Context, request []byte) (reply []byte, err error)
 }
 
-// Config is what the kit asks of a pool.
+// Config describes the pool that the kit needs.
 type Config struct {
-	Size int // connections never exceeded
-	// Dial opens a connection. The kit counts there what is open.
+	Size int // the pool never has more connections
+	// Dial opens a connection. The kit counts open connections there.
 	Dial func(context.Context) (net.Conn, error)
-	// DialTo is Dial for a pool whose connections lead to a server of its own:
-	// its leases must be of EchoLease. Nothing but the loopback is accepted.
+	// DialTo is Dial for a pool whose connections lead to a server of its own. Its
+	// leases must implement EchoLease. The address must be on the loopback interface.
 	DialTo func(ctx context.Context, network, address string) (net.Conn, error)
 
-	// MaxWaiters is asked of a Bounded: callers that may wait; 0 for no
+	// MaxWaiters is for a Bounded: at most this many callers may wait; 0 means no
 	// bound.
 	MaxWaiters int
 
-	// These are asked of a Limited; zero for no limit. A connection idle
-	// for MaxIdleTime, or as old as MaxLifetime, is not lent again. One that
-	// was idle for CheckAfter is lent only if Check returns nil; otherwise
-	// another takes its place.
+	// These are for a Limited; zero means no limit. A connection that was idle for
+	// MaxIdleTime, or is as old as MaxLifetime, is not lent again. A connection that
+	// was idle for CheckAfter is lent only if Check returns nil; otherwise another
+	// takes its place.
 	MaxIdleTime time.Duration
 	MaxLifetime time.Duration
 	Check       func(context.Context, net.Conn) error
 	CheckAfter  time.Duration
 }
 
-// Bounded is a Pool that honours MaxWaiters; Overflow is the error that a
-// caller beyond the bound gets, for errors.Is.
+// Bounded is a Pool that honours MaxWaiters. A caller beyond the bound gets an error
+// that matches Overflow by errors.Is, and does not wait.
 type Bounded interface {
 	Pool
 	Overflow() error
 }
 
-// Limited is a Pool that keeps the limits in time that it names.
+// Limited is a Pool that keeps the time limits that Limits names.
 type Limited interface {
 	Pool
 	Limits() Limits
 }
 
-// Limits are the limits in time that a pool keeps.
+// Limits says which time limits a pool keeps.
 type Limits struct{ Idle, Lifetime, Health bool }
 
 // Unordered is a Pool that does not promise to serve waiters in order.
@@ -94,7 +96,7 @@ const (
 	poolsAtBase  = 128
 )
 
-// TestPool takes the pools that open returns through the pooling scenario.
+// TestPool tests the pools that open returns in the pooling scenario.
 func TestPool(t *testing.T, open func(testing.TB, Config) Pool) {
 	parts := explorations(open)
 	if programs.Alone(t, parts, func(t *testing.T) []string { return lookAt(t, open).packages }) {

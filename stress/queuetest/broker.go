@@ -14,27 +14,27 @@ import (
 	"tensile/stress/validate"
 )
 
-// Broker is what the queueing scenario drives: queues that are called by their
-// index. Its methods are called concurrently.
+// Broker is the subject of the queueing scenario: queues that are identified by
+// their index. Its methods are called concurrently.
 type Broker interface {
-	// Publish puts a message at the end of a queue. With a nil error it is
-	// delivered until it is acknowledged; with any other it may be or not. The
-	// body is never changed afterwards.
+	// Publish puts a message at the end of a queue. If it returns nil, the message
+	// is delivered until it is acknowledged. If it returns an error, the message
+	// may or may not be delivered. The kit does not change body afterwards.
 	Publish(ctx context.Context, queue int, body []byte) error
-	// Receive gives the message of a queue that is ready and was published
-	// before all others that are, and waits for one if need be. It is the
-	// caller's alone until the visibility time-out ends.
+	// Receive returns the message of a queue that was published first among those
+	// that are ready, and waits if there is none. No other caller gets the message
+	// until the visibility time-out ends.
 	Receive(ctx context.Context, queue int) (Delivery, error)
-	// Close turns those who wait away, and gives back what the broker holds.
+	// Close ends calls that wait, and releases everything that the broker holds.
 	Close() error
 }
 
 // Delivery is a message that was received.
 type Delivery interface {
 	Body() []byte
-	Attempt() int                  // deliveries of the message so far, this one included
-	Ack(ctx context.Context) error // with a nil error it never comes back
-	Nack() error                   // it comes back at once
+	Attempt() int                  // deliveries of the message so far, including this one
+	Ack(ctx context.Context) error // if it returns nil, the message never comes back
+	Nack() error                   // the message comes back at once
 }
 
 // DeadLetter is a Broker that honours Config.MaxAttempts.
@@ -44,21 +44,21 @@ type DeadLetter interface {
 	ReceiveDead(ctx context.Context, queue int) (Delivery, error)
 }
 
-// Bounded is a Broker that honours Config.MaxLen. Full is the error
-// of Publish where Reject is set, for errors.Is.
+// Bounded is a Broker that honours Config.MaxLen. If Config.Reject is set, Publish
+// returns an error that matches Full by errors.Is.
 type Bounded interface {
 	Broker
 	Full() error
 }
 
-// Batching is a Broker that takes several messages in one call.
+// Batching is a Broker that handles several messages in one call.
 type Batching interface {
 	Broker
-	// PublishBatch is Publish of messages that follow each other.
+	// PublishBatch publishes consecutive messages.
 	PublishBatch(ctx context.Context, queue int, bodies [][]byte) error
-	// ReceiveBatch waits like Receive for one message and gives up to most.
+	// ReceiveBatch waits like Receive for one message, and returns up to most.
 	ReceiveBatch(ctx context.Context, queue, most int) ([]Delivery, error)
-	// AckBatch is Ack of deliveries of one queue: with a nil error none of
+	// AckBatch acknowledges deliveries of one queue. If it returns nil, none of
 	// them ever comes back.
 	AckBatch(ctx context.Context, queue int, all []Delivery) error
 }
@@ -66,19 +66,20 @@ type Batching interface {
 // DelayedDelivery is a Delivery that can be refused for a while.
 type DelayedDelivery interface {
 	Delivery
-	NackAfter(delay time.Duration) error // it comes back when delay has passed
+	NackAfter(delay time.Duration) error // the message comes back when delay has passed
 }
 
-// Durable is a Broker that honours Config.Dir: what Publish and Ack
-// confirm is on the disk, and a broker that is opened on the same folder has
-// it, whatever became of the process.
+// Durable is a Broker that honours Config.Dir. What Publish and Ack confirm is on the
+// disk, and a broker that is opened on the same folder has it, however the process
+// ended. Attempts survive too: a message that was delivered before does not come back
+// as new.
 type Durable interface {
 	Broker
 	Durable()
 }
 
-// Recovering is a Durable that tells what it could not read when
-// it was opened: writes that were cut short, and other damage.
+// Recovering is a Durable that reports what it could not read when it was opened:
+// writes that were cut short, and other damage.
 type Recovering interface {
 	Durable
 	Recovered() (torn, damaged []Gap)
@@ -90,24 +91,23 @@ type Gap struct {
 	Offset int64  // of the first byte concerned
 }
 
-// Config is what the kit asks of a broker.
+// Config describes the broker that the kit needs.
 type Config struct {
 	Queues     int           // 0 to Queues-1
 	Visibility time.Duration // how long a message that was received is not given to others
-	// MaxAttempts is how often a message is delivered before it is a dead
-	// letter; 0 is for no limit. Only asked of a DeadLetter.
+	// MaxAttempts is how often a message is delivered before it becomes a dead
+	// letter; 0 means no limit. It is only for a DeadLetter.
 	MaxAttempts int
-	// MaxLen bounds the messages of a queue; 0 is for no bound. At the bound
-	// Publish waits, or returns Full if Reject is set. Only asked of a
-	// Bounded.
+	// MaxLen bounds the messages of a queue; 0 means no bound. At the bound Publish
+	// waits, or returns Full if Reject is set. Both are only for a Bounded.
 	MaxLen int
 	Reject bool
-	// Dir is the folder of a durable broker; "" is for one in memory. Only
-	// asked of a Durable.
+	// Dir is the folder of a durable broker, which may not exist yet; "" means a
+	// broker in memory. It is only for a Durable.
 	Dir string
-	// SegmentSize is how long the files of the log are to be, in bytes, where
-	// it has several; 0 is for the broker's own choice. The kit asks for short
-	// ones, so that many are begun and removed between two kills.
+	// SegmentSize is the length of the files of the log, in bytes, if it has
+	// several; 0 leaves it to the broker. The kit sets short ones, so that many are
+	// begun and removed between two kills.
 	SegmentSize int
 }
 
@@ -121,9 +121,8 @@ const (
 	queueBound       = 8
 )
 
-// TestBroker takes the brokers that open returns through the queueing scenario.
-// The durable part of it executes the test again, in child processes, and kills
-// them.
+// TestBroker tests the brokers that open returns in the queueing scenario. The
+// durable part executes the test again, in child processes, and kills them.
 func TestBroker(t *testing.T, open func(testing.TB, Config) Broker) {
 	site := proc.At(t, brokerRole)
 	site.Serve(func(l *proc.Link) error { return serveBroker(t, l, open) })

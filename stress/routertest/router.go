@@ -16,41 +16,43 @@ import (
 	"tensile/stress/validate"
 )
 
-// Router is what the routing scenario drives.
+// Router is the subject of the routing scenario. Its methods are called
+// concurrently.
 type Router interface {
-	// Register gives a name the handler that is called with its messages, one
-	// at a time and in order for each sender. A handler may call Send, and
-	// Register and Unregister other names.
+	// Register assigns a handler to a name. The handler is called with the
+	// messages of the name, one at a time and in order for each sender. It may
+	// call Send, and Register and Unregister other names. It may panic or block.
 	Register(name string, handle func(Message)) error
-	// Unregister ends the life of a name. What was taken before comes to the
-	// handler that the name had then.
+	// Unregister removes a name. Messages that were accepted before are delivered
+	// to the handler that the name had then.
 	Unregister(name string) error
-	// Send returns nil once it has taken the message, which is then delivered
-	// exactly once; with any error it is not delivered.
+	// Send returns nil if it accepts the message, which is then delivered exactly
+	// once. If it returns an error, the message is not delivered.
 	Send(name string, m Message) error
-	// Close returns when everything taken was delivered.
+	// Close returns once every accepted message was delivered.
 	Close() error
-	// Errors are those that the other methods return, for errors.Is.
+	// Errors returns the errors of the other methods, for errors.Is.
 	Errors() Errors
 }
 
-// Outlasting is a Router that outlasts a handler which calls runtime.Goexit, as
-// testing.T.FailNow does: the message counts as delivered, and the name goes on with
-// the next.
+// Outlasting is a Router that survives a handler that calls runtime.Goexit, as
+// testing.T.FailNow does. The message counts as delivered, and the name continues with
+// the next message.
 type Outlasting interface {
 	Router
 	Outlasts()
 }
 
-// Errors are the distinct errors of a Router.
+// Errors are the errors of a Router: the name is unknown, the name is in use, the
+// mailbox is full, the router is closed. They must be distinct.
 type Errors struct{ Unknown, Taken, Full, Closed error }
 
-// Config is what the kit asks of a router.
+// Config describes the router that the kit needs.
 type Config struct {
 	Mailbox int // messages that a name holds before Send returns Full
 }
 
-// Message is what is routed. Sum follows from ID, so that damage shows.
+// Message is a routed message. Sum is a checksum of ID, so that damage is detected.
 type Message struct{ ID, Sum uint64 }
 
 func message(id uint64) Message { return Message(payload.NewMessage(id)) }
@@ -65,7 +67,7 @@ const (
 	inARow      = 4 // messages to one name before the next: so a swap shows
 )
 
-// TestRouter takes the routers that open returns through the routing scenario.
+// TestRouter tests the routers that open returns in the routing scenario.
 func TestRouter(t *testing.T, open func(testing.TB, Config) Router) {
 	parts := explorations(open)
 	if programs.Alone(t, parts, func(t *testing.T) []string { packages, _ := look(t, open); return packages }) {

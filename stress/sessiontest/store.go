@@ -16,32 +16,32 @@ import (
 	"tensile/stress/validate"
 )
 
-// Store is one node of a session store, as the sessions scenario drives it.
-// Each runs in a process of its own. Its methods are called concurrently.
+// Store is the subject of the sessions scenario: one node of a session store. Each node
+// runs in a process of its own. Its methods are called concurrently.
 type Store interface {
-	// Put returns nil once the session will survive the loss of any one node. It
-	// is gone ttl later; with a ttl of 0 it stays.
+	// Put returns nil once the session will survive the loss of any one node. The
+	// session expires ttl later. If ttl is 0, it does not expire.
 	Put(ctx context.Context, key string, value []byte, ttl time.Duration) error
-	// Get returns NotFound where there is no session.
+	// Get returns NotFound if there is no session.
 	Get(ctx context.Context, key string) ([]byte, error)
-	// Delete returns nil where there was no session, too.
+	// Delete returns nil even if there was no session.
 	Delete(ctx context.Context, key string) error
 	Close() error
-	// Errors are those that the other methods return, for errors.Is.
+	// Errors returns the errors of the other methods, for errors.Is.
 	Errors() Errors
 }
 
 // Errors are the errors of a Store that the kit must tell apart.
 type Errors struct {
 	NotFound error
-	// Refused says that an operation has had no effect and will have none. After
-	// any other error of a write the kit takes both for possible.
+	// Refused means that an operation has had no effect and will have none. After
+	// any other error of a write, the kit allows both.
 	Refused error
 }
 
-// Replicated is a Store that makes up for the loss of a node, and knows
-// when everything has its full number of replicas again. Of others only one node
-// at a time is lost, and what must hold of replication is "not offered".
+// Replicated is a Store that repairs the loss of a node, and knows when everything has
+// its full number of replicas again. If a store is not Replicated, the kit loses only one
+// node at a time, and checks of replication are "not offered".
 type Replicated interface {
 	Store
 	// Replicated returns nil once every session is fully replicated over the
@@ -49,40 +49,40 @@ type Replicated interface {
 	Replicated(ctx context.Context, on []string) error
 }
 
-// Shared is a Store whose nodes keep nothing themselves: they share a
-// server that the kit does not see, such as a database. Links between nodes mean
-// nothing to them. So what must hold of a minority is "not offered", a node that
-// is cut off from the others must serve as they do, and another may be lost at
-// once after the first.
+// Shared is a Store whose nodes keep nothing themselves: they share a server that the
+// kit does not see, such as a database. Links between nodes do not matter to them.
+// Checks of a minority are therefore "not offered", a node that is cut off from the
+// others must serve as they do, and a second node may be lost right after the first.
 type Shared interface {
 	Store
 	Shared()
 }
 
-// Config is what the kit asks of a node.
+// Config describes the node that the kit needs.
 type Config struct {
 	Name   string
-	Nodes  []string // names of all, the same at every node
+	Nodes  []string // names of all nodes, the same at every node
 	Listen string   // address for the other nodes, TCP and UDP
-	// Seeds are addresses of nodes that are members already; none has the node
-	// begin a new cluster.
+	// Seeds are addresses of nodes that are members already. If there are none, the
+	// node begins a new cluster.
 	Seeds []string
-	// Peers is where this node reaches each other one, by name. What is dialled
-	// anywhere else does not meet the faults of links.
+	// Peers has the address at which this node reaches each other node, by name.
+	// Connections to other addresses bypass the faults of links.
 	Peers map[string]string
-	// Reach tells whether a datagram to a node may go out at this moment. Links
-	// carry TCP only: a subject that sends datagrams asks here.
+	// Reach reports whether a datagram to a node may be sent at this moment. Links
+	// carry only TCP, so a subject that sends datagrams must ask.
 	Reach func(name string) bool
-	// Secret is of this cluster alone, the same in all lives of its nodes. Several
-	// clusters are there at a time: what is kept on a server goes by it.
+	// Secret belongs to this cluster only, and is the same in all lives of its nodes.
+	// There are several clusters at a time, so use it to name what is kept on a
+	// server.
 	Secret []byte
 }
 
 // The shape of the scenario.
 const (
 	sessionNodes = 4
-	// sessionCallers is how many operations are on their way at once in the
-	// throughput phase, and killCallers while nodes are killed.
+	// sessionCallers is how many operations are in flight in the throughput phase,
+	// and killCallers while nodes are killed.
 	sessionCallers = 512
 	killCallers    = 64
 )
@@ -90,10 +90,9 @@ const (
 // tries is how long an operation that must succeed may be tried.
 var tries = scenario.Settle
 
-// TestStore takes the store whose nodes start starts through the sessions
-// scenario. start is called in a process of its own for each node, and returns
-// when the node may be called; it need not have found the others. The test must
-// do nothing else.
+// TestStore tests the store whose nodes start starts in the sessions scenario. start is
+// called in a process of its own for each node, and returns when the node can be called;
+// the node need not have found the others yet. The test must do nothing else.
 func TestStore(t *testing.T, start func(testing.TB, Config) Store) {
 	site := sessionSite(t, start)
 	if site == nil {
