@@ -29,9 +29,9 @@ func (p *Pool[C]) expiry(now int64) int64 {
 	return now + max(p.ticks(life-jitter), 1)
 }
 
-// advance sets the tick that released connections are stamped with. Where some
-// were missed, as on a busy machine, what bears the last may have come home only
-// just now, and is not taken for older than that.
+// advance sets the tick with which released connections are stamped. If ticks were missed,
+// as on a busy machine, a connection with the last stamp may have been released only just
+// now, and must not count as older.
 func (p *Pool[C]) advance(now int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -45,12 +45,12 @@ func (p *Pool[C]) advance(now int64) {
 	p.now = now
 }
 
-// keep tells the time, and has the housekeeping done at every tick. It ends when
-// the pool is closed.
+// keep advances the time and does the housekeeping at every tick. It ends when the pool is
+// closed.
 func (p *Pool[C]) keep() {
 	defer close(p.stopped)
-	// Filling waits for the network, and time must not wait for it: a connection
-	// is past its limits also while a dial hangs.
+	// Filling waits for the network, but time must not: a connection exceeds its limits
+	// even while a dial hangs.
 	var filling sync.WaitGroup
 	filling.Go(func() {
 		for {
@@ -63,7 +63,7 @@ func (p *Pool[C]) keep() {
 		}
 	})
 	defer filling.Wait()
-	p.fillSoon() // MinIdle is there before anybody asks
+	p.fillSoon() // MinIdle is filled before the first Acquire
 
 	clock := time.NewTicker(p.tick)
 	defer clock.Stop()
@@ -87,8 +87,8 @@ func (p *Pool[C]) fillSoon() {
 	}
 }
 
-// expire has the idle connections closed that are past a limit. Each is taken out
-// first and its room given back only once it is closed.
+// expire closes idle connections that are past a limit. Each is taken out first, and its
+// room is given back only once it is closed.
 func (p *Pool[C]) expire() {
 	p.mu.Lock()
 	var old []*slot[C]

@@ -19,10 +19,10 @@ type Broker struct {
 	mu     sync.RWMutex
 	queues map[string]*Queue
 	all    queueList // those declared in that order
-	err    error     // why nothing is declared any more
+	err    error     // why Declare is refused
 	closed bool
 
-	keeper keeper // where there is a log
+	keeper keeper // if there is a log
 }
 
 // Recovery is what Open found in the log.
@@ -33,11 +33,11 @@ type Recovery struct {
 	Queues map[string]int
 }
 
-// Open returns a broker without queues, or with those that its log holds: each
-// is there once it is declared again.
+// Open returns a broker without queues, or with those that its log holds. Each of these
+// is available once it is declared again.
 //
 // The errors are ErrLocked, ErrInvalid, ErrFormat, wal.ErrVersion, and those of the file
-// system. Damage to the log is no error: see Recovery.
+// system. Damage to the log is not an error; see Recovery.
 func Open(o Options) (*Broker, error) {
 	b := &Broker{epoch: time.Now(), queues: make(map[string]*Queue)}
 	if o.Dir == "" {
@@ -53,12 +53,12 @@ func Open(o Options) (*Broker, error) {
 	return b, nil
 }
 
-// Recovery tells what Open found; it is empty in memory.
+// Recovery returns what Open found. It is empty for a broker in memory.
 func (b *Broker) Recovery() Recovery { return b.found }
 
-// Declare makes a queue, or returns the one that was declared with the same
-// Config. One that the log holds is as it was, with the Config given now: that
-// is not kept in the log.
+// Declare makes a queue, or returns the one that was declared with the same Config. A
+// queue that the log holds has its messages again, under the Config given now; the log
+// does not hold the Config.
 //
 // The errors are ErrInvalid, ErrExists, ErrUnknownQueue for a dead-letter queue
 // that was not declared, ErrClosed and ErrFailed.
@@ -98,7 +98,7 @@ func (b *Broker) declare(name string, cfg Config) (*Queue, error) {
 	if q == nil {
 		q = b.add(name)
 	} else {
-		b.all.remove(q) // to the end: it comes behind its dead-letter queue
+		b.all.remove(q) // and added again: it must follow its dead-letter queue
 		b.all.add(q)
 	}
 	if deadLetter != nil {
@@ -116,15 +116,15 @@ func (b *Broker) add(name string) *Queue {
 	return q
 }
 
-// snapshot returns the queues there are, also those not declared.
+// snapshot returns all queues, including those not declared.
 func (b *Broker) snapshot() []*Queue {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
 	return slices.Collect(b.all.each)
 }
 
-// adopt has a queue declared, and buries what had its last attempt before the
-// process ended.
+// adopt declares a queue, and buries messages whose last attempt was before the process
+// ended.
 func (q *Queue) adopt(cfg Config, deadLetter *Queue) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -151,10 +151,10 @@ func (b *Broker) Queue(name string) (*Queue, error) {
 	return q, nil
 }
 
-// Drain refuses to publish and to declare from now on with ErrClosed, and returns when every
-// message was acknowledged, those in dead-letter queues included. Receivers get
-// what is left and then ErrClosed. If ctx ends first, its error is returned and
-// the broker stays as it is. Close is still to be called.
+// Drain refuses Publish and Declare from now on with ErrClosed, and returns when every
+// message was acknowledged, including those in dead-letter queues. Receivers get the
+// remaining messages and then ErrClosed. If ctx ends first, Drain returns its error, and
+// the broker stays as it is. Close must still be called.
 func (b *Broker) Drain(ctx context.Context) error {
 	b.mu.Lock()
 	if b.err == nil {
@@ -165,8 +165,8 @@ func (b *Broker) Drain(ctx context.Context) error {
 	for _, q := range declared {
 		q.stopPublishing()
 	}
-	// A dead-letter queue was declared before those whose dead letters it gets:
-	// from the last to the first, nothing can come after.
+	// A dead-letter queue was declared before the queues whose dead letters it gets.
+	// From the last to the first, no dead letter can arrive later.
 	for _, q := range slices.Backward(declared) {
 		if err := q.drained(ctx); err != nil {
 			return err
@@ -203,7 +203,7 @@ func (q *Queue) drained(ctx context.Context) error {
 		return ctx.Err()
 	}
 	if held := q.end(ErrClosed); held > 0 {
-		return q.fault(ErrClosed) // somebody closed or broke it meanwhile
+		return q.fault(ErrClosed) // it was closed, or failed, in the meantime
 	}
 	return nil
 }
@@ -234,7 +234,7 @@ func (b *Broker) Close() error {
 	return nil
 }
 
-// LogStats returns the figures of the log; they are zero in memory.
+// LogStats returns the figures of the log. They are zero for a broker in memory.
 func (b *Broker) LogStats() wal.Stats {
 	if b.log == nil {
 		return wal.Stats{}

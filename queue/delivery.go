@@ -35,7 +35,7 @@ func (q *Queue) holding(d Delivery) (*message, error) {
 	return nil, ErrLeaseEnded
 }
 
-// unlease takes a leased message out of its place.
+// unlease removes a leased message from its list.
 func (q *Queue) unlease(m *message) {
 	if m.at == notInHeap {
 		q.leased.remove(m)
@@ -46,11 +46,12 @@ func (q *Queue) unlease(m *message) {
 	q.count.InFlight--
 }
 
-// Ack ends the lease and the message. A nil error of a durable broker means
-// that this is on the disk: the message never comes back.
+// Ack ends the lease and the message. If Ack of a durable broker returns nil, this is on
+// the disk, and the message never comes back.
 //
-// The errors are ErrLeaseEnded, ErrNoSpace, ErrClosed and ErrDeleted. After ErrFailed, or if ctx ends while Ack waits
-// for the disk, the message may come back after a restart, with its attempts.
+// The errors are ErrLeaseEnded, ErrNoSpace, ErrClosed and ErrDeleted. After ErrFailed, or
+// if ctx ends while Ack waits for the disk, the message may come back after a restart,
+// with its attempts.
 func (d Delivery) Ack(ctx context.Context) error {
 	q := d.queue
 	if q == nil {
@@ -79,9 +80,8 @@ func (q *Queue) ack(m *message) {
 	q.count.Acked++
 }
 
-// AckBatch acknowledges deliveries of this queue. It returns how many leases it
-// ended; where that is not all of them, the error is ErrLeaseEnded. For the
-// rest it is like Delivery.Ack.
+// AckBatch acknowledges deliveries of this queue. It returns how many leases it ended. If
+// that is not all of them, the error is ErrLeaseEnded. Otherwise it is like Delivery.Ack.
 func (q *Queue) AckBatch(ctx context.Context, deliveries []Delivery) (n int, err error) {
 	if len(deliveries) > MaxBatch {
 		return 0, invalid("number of deliveries", len(deliveries), fmt.Sprintf("up to %d", MaxBatch))
@@ -104,8 +104,8 @@ func (q *Queue) AckBatch(ctx context.Context, deliveries []Delivery) (n int, err
 	return n, err
 }
 
-// ackAll ends the leases that there are, all of them or with an error none, and
-// returns their number and the ID of the first that there is not.
+// ackAll ends the leases that still exist: all of them, or none if it returns an error. It
+// returns their number, and the ID of the first that no longer exists.
 func (q *Queue) ackAll(deliveries []Delivery) (n int, stale uint64, commit wal.Commit, err error) {
 	if q.err != nil {
 		return 0, 0, commit, q.err
@@ -141,10 +141,9 @@ func (q *Queue) ackAll(deliveries []Delivery) (n int, stale uint64, commit wal.C
 	return n, stale, commit, err
 }
 
-// Nack refuses the message: it comes back to its place in the queue after the
-// delay, or goes to the dead-letter queue at once if that was its last attempt.
-// The errors are ErrLeaseEnded, ErrClosed, ErrDeleted, ErrFailed, and ErrInvalid for a negative
-// delay.
+// Nack refuses the message. It comes back to its place in the queue after the delay, or
+// goes to the dead-letter queue at once if this was its last attempt. The errors are
+// ErrLeaseEnded, ErrClosed, ErrDeleted, ErrFailed, and ErrInvalid for a negative delay.
 func (d Delivery) Nack(delay time.Duration) error {
 	if delay < 0 {
 		return invalid("delay", delay, "0 or more")
@@ -176,9 +175,9 @@ func (d Delivery) Nack(delay time.Duration) error {
 	return nil
 }
 
-// Extend has the lease end that long from now, whatever it was before. The
-// errors are ErrLeaseEnded, ErrClosed, ErrDeleted, ErrFailed, and ErrInvalid for a
-// visibility that is not above 0.
+// Extend makes the lease end that long from now, whatever its end was before. The errors
+// are ErrLeaseEnded, ErrClosed, ErrDeleted, ErrFailed, and ErrInvalid for a visibility
+// that is not above 0.
 func (d Delivery) Extend(visibility time.Duration) error {
 	if visibility <= 0 {
 		return invalid("visibility", visibility, "more than 0")

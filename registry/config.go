@@ -9,7 +9,7 @@ import (
 // Errors of a registry, to be tested with errors.Is. Those of Register,
 // Unregister and Send carry the name they are about.
 var (
-	// ErrUnknown says that nobody is registered under the name.
+	// ErrUnknown says that no handler is registered under the name.
 	ErrUnknown = errors.New("unknown name")
 	// ErrTaken says that the name is registered already.
 	ErrTaken = errors.New("name taken")
@@ -22,8 +22,8 @@ var (
 )
 
 // nameError is one of the errors above with its name. It is formatted only
-// when read: a sender that meets a full mailbox and tries again must not pay
-// for text that nobody sees.
+// when read: a sender that finds a mailbox full and tries again must not pay for text
+// that is never read.
 type nameError struct {
 	err  error
 	name string

@@ -12,9 +12,9 @@ import (
 // no other.
 //
 // Senders append to one slice while the workers empty another; the two change
-// places when the workers have come to the end of theirs. A message so costs
-// two writes to memory that is in the cache already, where a buffer in each
-// mailbox would cost two cache misses.
+// places when the workers have come to the end of theirs. A message therefore costs two
+// writes to memory that is already in the cache, while a buffer in each mailbox would
+// cost two cache misses.
 type lane[M any] struct {
 	in struct {
 		mu      sync.Mutex

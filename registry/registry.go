@@ -47,8 +47,8 @@ func New[M any](cfg Config) (*Registry[M], error) {
 		}
 	}
 	r := &Registry[M]{cfg: cfg, bound: int32(cfg.Mailbox), seed: maphash.MakeSeed()}
-	// A power of two, a few for each processor: enough that lanes do not share
-	// their fate, few enough that each does much work for every start.
+	// A power of two, a few for each processor: enough that lanes rarely delay each
+	// other, few enough that each does much work for every start.
 	r.lanes = make([]lane[M], 1<<bits.Len(uint(4*runtime.GOMAXPROCS(0)-1)))
 	for i := range r.shards {
 		r.shards[i].names = make(map[string]*mailbox[M])
@@ -68,8 +68,8 @@ func (r *Registry[M]) lane(hash uint64) *lane[M] {
 
 // Register gives name a mailbox and the handler that is called with each
 // message sent to it, one at a time, in order for each sender. It returns
-// ErrTaken where the name is in use and ErrClosed after Close. It panics if
-// handle is nil, here rather than when the first message comes.
+// ErrTaken if the name is in use, and ErrClosed after Close. It panics if handle is nil,
+// rather than when the first message comes.
 func (r *Registry[M]) Register(name string, handle func(M)) error {
 	if handle == nil {
 		panic("registry: nil handler for " + strconv.Quote(name))
@@ -87,10 +87,10 @@ func (r *Registry[M]) Register(name string, handle func(M)) error {
 	return nil
 }
 
-// Unregister takes name out: from its return on, sending to it is refused and
-// the name is free for another. Every message accepted before is still handed
-// to the old handler, if need be after Unregister has returned. It returns
-// ErrUnknown where the name is not in use and ErrClosed after Close.
+// Unregister removes name. Once it has returned, sending to name is refused, and the name
+// can be registered again. Messages that were accepted before are still handed to the old
+// handler, possibly after Unregister has returned. It returns ErrUnknown if the name is
+// not in use, and ErrClosed after Close.
 func (r *Registry[M]) Unregister(name string) error {
 	s := r.shard(r.hash(name))
 	s.mu.Lock()

@@ -2,12 +2,12 @@ package registry
 
 import "time"
 
-// stuckAfter is how long all workers of a lane may stay inside handlers before
-// others are sent to the rest of the line. It bounds what a handler that blocks
-// costs the other names of its lane.
+// stuckAfter is how long all workers of a lane may stay inside handlers before more
+// workers are started. It bounds what a handler that blocks costs the other names of its
+// lane.
 const stuckAfter = time.Millisecond
 
-// watch makes sure that somebody looks after the lanes while they work.
+// watch makes sure that a goroutine checks the lanes while they work.
 func (r *Registry[M]) watch() {
 	if !r.watching.Load() && r.watching.CompareAndSwap(false, true) {
 		r.goroutines.Go(r.relieve)
@@ -39,9 +39,9 @@ func (r *Registry[M]) relieveLanes() (working bool) {
 	return working
 }
 
-// relieve tells whether the lane has workers. Where all of them have been
-// stuck in handlers since the last look while messages wait, it adds as many
-// again: doubling gets round thousands of blocked handlers in a dozen looks.
+// relieve reports whether the lane has workers. If all of them have been stuck in handlers
+// since the last check while messages wait, it adds as many again: doubling gets past
+// thousands of blocked handlers in a dozen checks.
 func (l *lane[M]) relieve(r *Registry[M]) (working bool) {
 	l.out.mu.Lock()
 	defer l.out.mu.Unlock()
