@@ -14,17 +14,16 @@ import (
 type Recovery struct {
 	Segments int // files read
 	Records  int // replayed
-	// Torn is what was being written when the process died or the power failed.
-	// It was dropped: it was never confirmed, unless it is the disk that has
-	// lost the very last that it was given.
+	// Torn lists what was being written when the process died or the power failed. It
+	// was dropped. It was never confirmed, unless the disk has lost the last data that
+	// it had confirmed.
 	Torn []Gap
-	// Damage is everything else that could not be read. What stood there was
-	// confirmed and is lost; all around it was replayed. Where the last segment
-	// is concerned, the file is kept beside the log with ".damaged" added to its
-	// name.
+	// Damage lists everything else that could not be read. What was there was confirmed
+	// and is lost; everything around it was replayed. If it is in the last segment, the
+	// file is kept beside the log with ".damaged" added to its name.
 	Damage []Gap
-	// Kept are the paths of the files that were kept for their damage, by this
-	// Open or an earlier one. They are yours to look at and to remove.
+	// Kept lists the paths of the files that were kept because of damage, by this Open
+	// or an earlier one. You can examine and remove them.
 	Kept []string
 }
 
@@ -32,7 +31,7 @@ type Recovery struct {
 type Gap struct {
 	File   string // path
 	Offset int64  // of the first byte concerned
-	Length int64  // in bytes; 0 where it is not known
+	Length int64  // in bytes; 0 if it is not known
 	Reason string
 }
 
@@ -53,8 +52,8 @@ type scanned struct {
 	gaps    []span // without a valid record, and not empty
 }
 
-// scan calls emit with every record in the content of a segment. Behind a
-// stretch that is not valid it looks for the next one.
+// scan calls emit with every record in the content of a segment. After a stretch that is
+// not valid, it looks for the next record.
 func scan(data []byte, segment uint64, emit func(at int, kind byte, payload []byte) error) (scanned, error) {
 	s := scanned{end: segmentHeader}
 	used := len(bytes.TrimRight(data, "\x00")) // what was allocated and never written is zeros
@@ -101,8 +100,7 @@ type recovery struct {
 	spoiled bool   // the last one is damaged
 }
 
-// replaced is the number from which the segments are replaced by the one that
-// comes after the last.
+// replaced is the number of the first segment that the one after the last replaces.
 func (r *recovery) replaced() uint64 {
 	if len(r.kept) == 0 {
 		return 1
@@ -110,10 +108,10 @@ func (r *recovery) replaced() uint64 {
 	return r.kept[len(r.kept)-1].number + 1
 }
 
-// run replays the segments there are, in order.
+// run replays all segments, in order.
 func (r *recovery) run() error {
-	// An Open that died may have left a segment whose name is not durable yet.
-	// What that replaces must not go before it is.
+	// An Open that died may have left a segment whose name is not durable yet. The
+	// segments that it replaces must not be removed before it is.
 	if err := r.fs.SyncDir(r.dir); err != nil {
 		return err
 	}
@@ -141,8 +139,8 @@ func (r *recovery) run() error {
 	return nil
 }
 
-// leftOver takes away the segments that were written anew by an Open that died
-// before it could, and returns the others.
+// leftOver removes the segments that an earlier Open has rewritten and did not remove
+// because it died, and returns the others.
 func (r *recovery) leftOver(numbers []uint64, headers map[uint64]header) (left []uint64, err error) {
 	for i, old := range numbers {
 		if !slices.ContainsFunc(numbers[i+1:], func(n uint64) bool {
@@ -152,7 +150,7 @@ func (r *recovery) leftOver(numbers []uint64, headers map[uint64]header) (left [
 			left = append(left, old)
 			continue
 		}
-		// It was the last one, and nobody was told what is damaged in it.
+		// It was the last one, and its damage has not been reported.
 		data, bad, err := r.read(old)
 		if err != nil {
 			return nil, err
@@ -170,8 +168,8 @@ func (r *recovery) leftOver(numbers []uint64, headers map[uint64]header) (left [
 	return left, nil
 }
 
-// retire takes a segment away that was written anew. One that is damaged is
-// kept under another name.
+// retire removes a segment that was rewritten. A damaged one is kept under another
+// name.
 func (r *recovery) retire(number uint64, spoiled bool) error {
 	var err error
 	if old := r.path(number); spoiled {
@@ -188,8 +186,8 @@ func (r *recovery) retire(number uint64, spoiled bool) error {
 
 func (r *recovery) path(number uint64) string { return filepath.Join(r.dir, segmentName(number)) }
 
-// list returns the numbers of the segments, upwards, and removes what was never
-// finished.
+// list returns the numbers of the segments in ascending order, and removes files that were
+// never finished.
 func (r *recovery) list() ([]uint64, error) {
 	names, err := r.fs.List(r.dir)
 	if err != nil {
@@ -211,8 +209,8 @@ func (r *recovery) list() ([]uint64, error) {
 	return numbers, nil
 }
 
-// header reads the header of a segment; it is zero where that is damaged or can
-// not be read.
+// header reads the header of a segment. It returns zero if the header is damaged or cannot
+// be read.
 func (r *recovery) header(number uint64) (h header, err error) {
 	f, err := r.fs.Open(r.path(number))
 	if err != nil {
@@ -222,7 +220,7 @@ func (r *recovery) header(number uint64) (h header, err error) {
 	var buf [segmentHeader]byte
 	n, err := f.ReadAt(buf[:], 0)
 	if err != nil && !errors.Is(err, io.EOF) {
-		return header{}, nil //nolint:nilerr // read tells of it again
+		return header{}, nil //nolint:nilerr // read reports it again
 	}
 	h, _, err = parseHeader(buf[:n])
 	if err != nil {
@@ -231,7 +229,7 @@ func (r *recovery) header(number uint64) (h header, err error) {
 	return h, nil
 }
 
-// missing reports the segments between two that follow each other.
+// missing reports the segments that are missing between two existing ones.
 func (r *recovery) missing(before, after uint64, h header) {
 	end := after
 	if h.number != after {
@@ -244,8 +242,8 @@ func (r *recovery) missing(before, after uint64, h header) {
 	}
 }
 
-// segment replays one segment. The records of the last are kept too, as they
-// will be written anew in the next.
+// segment replays one segment. The records of the last are kept too, because they will be
+// rewritten in the next.
 func (r *recovery) segment(number uint64, h header, last bool) error {
 	data, bad, err := r.read(number)
 	if err != nil {
@@ -276,7 +274,7 @@ func (r *recovery) segment(number uint64, h header, last bool) error {
 	return nil
 }
 
-// judge tells what was torn in writing from damage.
+// judge distinguishes torn writes from damage.
 func (r *recovery) judge(number uint64, h header, s scanned, data []byte, bad []unreadable, last bool) {
 	gap := func(at, end int64, reason string) Gap { return Gap{r.path(number), at, end - at, reason} }
 	damage := func(at, end int64, reason string) {
@@ -284,7 +282,7 @@ func (r *recovery) judge(number uint64, h header, s scanned, data []byte, bad []
 	}
 	switch {
 	case len(bad) > 0 && bad[0].from == 0:
-		// It is told below.
+		// It is reported below.
 	case h == header{}:
 		damage(0, segmentHeader, "the header of the segment is damaged")
 	case h.number != number:
@@ -296,9 +294,9 @@ func (r *recovery) judge(number uint64, h header, s scanned, data []byte, bad []
 	for _, g := range s.gaps {
 		switch {
 		case slices.ContainsFunc(bad, func(u unreadable) bool { return u.from < g.to && g.from < u.to }):
-			// It is told above.
+			// It is reported above.
 		case last && g.from >= s.group:
-			// A seal that came with the group does not say that it was confirmed.
+			// A seal in the same group does not show that the group was confirmed.
 			r.found.Torn = append(r.found.Torn, gap(int64(g.from), int64(g.to), "it was not written to its end"))
 		default:
 			damage(int64(g.from), int64(g.to), "no valid record where one was written")
@@ -313,13 +311,13 @@ func (r *recovery) judge(number uint64, h header, s scanned, data []byte, bad []
 	}
 }
 
-// unreadable is a stretch of a file that the disk does not give back.
+// unreadable is a stretch of a file that the disk cannot read.
 type unreadable struct {
 	span
 	err error
 }
 
-// read returns the content of a segment. What can not be read of it is zeros.
+// read returns the content of a segment, with zeros for what cannot be read.
 func (r *recovery) read(number uint64) (data []byte, bad []unreadable, err error) {
 	f, err := r.fs.Open(r.path(number))
 	if err != nil {

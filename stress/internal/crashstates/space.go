@@ -6,15 +6,15 @@ import (
 	"slices"
 )
 
-// Space is what a model leaves open where the power goes after the first calls
-// of a record.
+// Space is what a model leaves open if the power fails after the first calls of a
+// record.
 type Space struct {
 	a       *Analysis
 	cut     int
 	choices []choice
 }
 
-// choice is one thing that is open. Value 0 is "as the program saw it".
+// choice is one open question. Value 0 is "as the program saw it".
 type choice struct {
 	kind   choiceKind
 	event  int // concerned, or node
@@ -29,7 +29,7 @@ const (
 	growth                    // how much of what makes a file longer
 	content                   // which part of a write
 	goes                      // whether an old name is gone
-	comes                     // whether a new name is there; both, where a rename is one step
+	comes                     // whether a new name is there; both, if a rename is one step
 )
 
 // step is a place up to which things are there: events before it, and of the
@@ -45,8 +45,8 @@ type part struct {
 	from, to, size int64
 }
 
-// At is the space where the power goes before event cut, and after all those
-// before it. cut is 0 to the number of events.
+// At returns the space if the power fails before event cut, and after all events before
+// it. cut is 0 to the number of events.
 func (a *Analysis) At(cut int) *Space {
 	s := &Space{a: a, cut: cut}
 	if a.m.Journal {
@@ -118,7 +118,7 @@ func (s *Space) openJournal() {
 	}
 }
 
-// delays tells whether a write, or a part of it, gets to the disk when its file
+// delays reports whether a write, or a part of it, reaches the disk only when its file
 // grows there.
 func (a *Analysis) delays(i int) bool {
 	e, f := &a.r.Events[i], &a.effects[i]
@@ -152,7 +152,7 @@ func boundaries(from, to int64) []int64 {
 	return slices.Compact(all)
 }
 
-// partsOf are the ways in which the free part of a write may be there.
+// partsOf returns the ways in which the free part of a write may be on the disk.
 func (a *Analysis) partsOf(i int) []part {
 	if all := a.parts[i]; all != nil {
 		return all
@@ -187,10 +187,10 @@ func (s *Space) Choices() []int {
 	return all
 }
 
-// Vectors gives the vectors of the space to yield, until that returns false: all
-// of them if there are at most that many, else those in which little is missing,
-// or little is there, and then others drawn from the seed. The slice is only
-// valid during the call.
+// Vectors passes vectors of the space to yield, until that returns false. If there are at
+// most that many, it passes all of them. Otherwise it passes those in which little is
+// missing or little is there, and then others drawn from the seed. The slice is valid
+// only during the call.
 func (s *Space) Vectors(most int, seed uint64, yield func(vector []int) bool) {
 	vector := make([]int, len(s.choices))
 	all := 1
@@ -217,7 +217,7 @@ func (s *Space) Vectors(most int, seed uint64, yield func(vector []int) bool) {
 	}
 }
 
-// sample gives most vectors at most.
+// sample passes at most most vectors.
 func (s *Space) sample(most int, seed uint64, yield func(vector []int) bool) {
 	n := len(s.choices)
 	vector := make([]int, n)
@@ -354,7 +354,7 @@ func (s *Space) fates(vector []int) []fate {
 	return all
 }
 
-// key tells the contents of a file apart.
+// key identifies the content of a file.
 func (f fate) key(b []byte) []byte {
 	grown := byte(0)
 	if f.grown {
@@ -363,7 +363,7 @@ func (f fate) key(b []byte) []byte {
 	return binary.AppendVarint(append(b, grown, byte(f.part)), f.until)
 }
 
-// Fits tells whether a vector is one of the space.
+// Fits reports whether a vector belongs to the space.
 func (s *Space) Fits(vector []int) bool {
 	if len(vector) != len(s.choices) {
 		return false

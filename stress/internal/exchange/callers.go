@@ -12,14 +12,14 @@ import (
 	"time"
 )
 
-// Callers are the asking side of many connections, each with a number. They
-// hold no goroutine and no buffer while nothing is asked. Their methods are not
-// safe for concurrent use; each spreads its work over a few goroutines.
+// Callers are the asking side of many connections, each with a number. They hold no
+// goroutine and no buffer while they are idle. Their methods are not safe for concurrent
+// use; each spreads its work over a few goroutines.
 type Callers struct {
 	first    uint64        // number of the first connection
 	patience time.Duration // with one reply
 	all      []caller
-	next     int // whose turn it is
+	next     int // connection that is used next
 
 	mu      sync.Mutex
 	account Account
@@ -32,9 +32,8 @@ type caller struct {
 	touched bool     // since Forget
 }
 
-// How many connections are in use at once: enough to get through where each
-// reply waits for a processor, and for a trickle so few that what they take
-// themselves does not show.
+// How many connections are in use at once: enough to make progress if each reply waits for
+// a processor, and for a trickle so few that their own cost is not noticed.
 const (
 	tricklers = 32
 	workers   = 128
@@ -46,14 +45,14 @@ func NewCallers(first uint64, n int, patience time.Duration) *Callers {
 	return &Callers{first: first, patience: patience, all: make([]caller, 0, n)}
 }
 
-// Account is what became of everything so far.
+// Account returns what happened to all requests so far.
 func (c *Callers) Account() Account {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.account
 }
 
-// Forget has all connections count as not touched.
+// Forget marks all connections as not touched.
 func (c *Callers) Forget() {
 	for i := range c.all {
 		c.all[i].touched = false
@@ -61,8 +60,8 @@ func (c *Callers) Forget() {
 	c.account.Touched = 0
 }
 
-// Connect opens n more connections and has each answer one request. It stops at
-// the first that cannot be opened, and returns why.
+// Connect opens n more connections and sends one request on each. It stops at the first
+// that cannot be opened, and returns why.
 func (c *Callers) Connect(ctx context.Context, n int, dial func(ctx context.Context, i int) (net.Conn, error)) error {
 	from := len(c.all)
 	c.all = c.all[:from+n]
@@ -81,8 +80,8 @@ func (c *Callers) Connect(ctx context.Context, n int, dial func(ctx context.Cont
 }
 
 // Touch sends n requests, evenly over the time given, on one connection after
-// the other, and checks their replies. Where connections are slower than that it
-// takes longer; it returns early if ctx ends or a reply is lost.
+// the other, and checks their replies. If connections are slower, it takes longer. It
+// returns early if ctx ends or a reply is lost.
 func (c *Callers) Touch(ctx context.Context, n int, over time.Duration) {
 	began, done := time.Now(), 0
 	for done < n && ctx.Err() == nil {
@@ -109,7 +108,8 @@ func (c *Callers) Touch(ctx context.Context, n int, over time.Duration) {
 	}
 }
 
-// coarse is what is worth a sleep: requests due within it go out together.
+// coarse is the shortest time that is worth a sleep. Requests that are due within it are
+// sent together.
 const coarse = 2 * time.Millisecond
 
 // pause waits for d or until ctx ends.
@@ -124,9 +124,9 @@ func pause(ctx context.Context, d time.Duration) {
 
 var errLost = errors.New("a reply was lost")
 
-// Finish expects the server to have ended every connection, counts replies
-// that nobody asked for, and closes them. Over TCP they are reset, as otherwise
-// the system would remember each for a minute.
+// Finish expects that the server has ended every connection, counts replies without a
+// request, and closes the connections. Over TCP it resets them; otherwise the system would
+// remember each for a minute.
 func (c *Callers) Finish(ctx context.Context) {
 	_ = c.spread(ctx, workers, 0, len(c.all), func(ctx context.Context, w *worker, i int) error {
 		conn := c.all[i].conn
@@ -163,9 +163,9 @@ func (c *Callers) Close() {
 	}
 }
 
-// Churn has n more connections come, a few at a time, answer one request each, and
-// go while the others stay. It stops at the first that cannot be opened, and
-// returns why. Over TCP every other one is reset.
+// Churn opens n more connections, a few at a time, sends one request on each, and closes
+// them, while the others stay. It stops at the first that cannot be opened, and returns
+// why. Over TCP, every other one is reset.
 func (c *Callers) Churn(ctx context.Context, n int, dial func(ctx context.Context, i int) (net.Conn, error)) error {
 	for done := 0; done < n && ctx.Err() == nil; done += tricklers {
 		few := NewCallers(c.number(len(c.all)+done), tricklers, c.patience)
@@ -239,7 +239,7 @@ func (c *Callers) ask(w *worker, i int) bool {
 		case Corrupted:
 			a.note(&a.Corrupted, "connection %d got a reply to request %d that answers nothing", number, n)
 		}
-		if verdict != Duplicated { // the right one is still to come
+		if verdict != Duplicated { // the right one may still come
 			a.Sent++
 			if verdict == Right {
 				a.Answered++
@@ -285,13 +285,13 @@ func (w *worker) enter(conn net.Conn) {
 func (w *worker) leave() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.roused { // perhaps in the instant in which the reply came
+	if w.roused { // perhaps at the moment when the reply came
 		_ = w.conn.SetDeadline(time.Time{}) // refused by one that is closed
 	}
 	w.conn, w.roused = nil, false
 }
 
-// longAgo is a deadline that has passed: who waits returns at once.
+// longAgo is a deadline that has passed: a call that waits returns at once.
 var longAgo = time.Unix(1, 0)
 
 // rouse ends a wait that began before an instant.
@@ -338,7 +338,7 @@ func (c *Callers) spread(ctx context.Context, most, from, n int, do func(ctx con
 		case <-done:
 			return context.Cause(ctx)
 		case <-ended:
-			ended = nil // what is under way has the patience, no more
+			ended = nil // calls in progress may last for the patience, no longer
 		case <-look.C:
 			for k := range crew {
 				crew[k].rouse(time.Now().Add(-c.patience))

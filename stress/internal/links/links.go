@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// Links are those between nodes that are numbered from 0. Safe for concurrent
-// use.
+// Links are the links between nodes, which are numbered from 0. They are safe for
+// concurrent use.
 type Links struct {
 	n       int
 	links   []*link // from*n + to; nil from a node to itself
@@ -45,10 +45,10 @@ func New(n int) (*Links, error) {
 
 func (l *Links) way(from, to int) *way { return l.ways[from*l.n+to] }
 
-// Addr is where one node reaches another.
+// Addr returns the address at which one node reaches another.
 func (l *Links) Addr(from, to int) string { return l.links[from*l.n+to].listener.Addr().String() }
 
-// Target has connections to a node lead to addr from now on.
+// Target makes connections to a node lead to addr from now on.
 func (l *Links) Target(to int, addr string) {
 	for from := range l.n {
 		if k := l.links[from*l.n+to]; k != nil {
@@ -59,16 +59,15 @@ func (l *Links) Target(to int, addr string) {
 	}
 }
 
-// Cut holds back all that one node sends to another, or lets it go.
+// Cut holds back everything that one node sends to another, or releases it.
 func (l *Links) Cut(from, to int, cut bool) { l.way(from, to).change(func(w *way) { w.cut = cut }) }
 
-// Delay holds back for a time all that one node sends to another.
+// Delay delays everything that one node sends to another.
 func (l *Links) Delay(from, to int, d time.Duration) {
 	l.way(from, to).change(func(w *way) { w.delay = d })
 }
 
-// Break resets the connections between two nodes and returns how many there
-// were.
+// Break resets the connections between two nodes and returns their number.
 func (l *Links) Break(a, b int) int { return l.links[a*l.n+b].reset() + l.links[b*l.n+a].reset() }
 
 // Heal undoes all cuts and delays.
@@ -86,12 +85,12 @@ func (l *Links) Close() error {
 			errs = append(errs, k.close())
 		}
 	}
-	l.Heal() // nobody is held any more
+	l.Heal() // nothing is held back any more
 	l.running.Wait()
 	return errors.Join(errs...)
 }
 
-// way is what is wrong with the traffic from one node to another.
+// way holds the faults of the traffic from one node to another.
 type way struct {
 	mu      sync.Mutex
 	cut     bool
@@ -157,7 +156,7 @@ func (k *link) accept(running *sync.WaitGroup) {
 	}
 }
 
-// dial connects to the target. It refuses by a reset what the target refuses.
+// dial connects to the target. If the target refuses, it resets the connection.
 func (k *link) dial(from net.Conn, closed <-chan struct{}) net.Conn {
 	began := time.Now()
 	k.forth.pass(began, closed) // a connection needs both directions
@@ -201,7 +200,7 @@ func (k *link) carry(from net.Conn) {
 	both.Wait()
 }
 
-// drop ends one side with a reset: what is behind a link that broke, broke.
+// drop ends one side with a reset, because the link broke.
 func (k *link) drop(c net.Conn) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -236,7 +235,7 @@ func (k *link) close() error {
 	return err
 }
 
-// piece is what was read at once, and when.
+// piece holds the bytes of one read, and when they were read.
 type piece struct {
 	data []byte
 	sent time.Time

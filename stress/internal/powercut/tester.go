@@ -16,24 +16,24 @@ import (
 	"tensile/stress/internal/recorder"
 )
 
-// ErrUnsupported says that the system does not offer what it takes.
+// ErrUnsupported says that the system lacks a feature that power cuts need.
 var ErrUnsupported = recorder.ErrUnsupported
 
 var errLate = errors.New("it did not return in time")
 
-// Tester takes programs of a kit through power cuts. Its methods must not be
-// called concurrently.
+// Tester runs programs of a kit through power cuts. Its methods must not be called
+// concurrently.
 type Tester[P, F any] struct {
 	kit    *Kit[P, F]
 	site   *proc.Site
 	o      Options
 	dir    string
-	idle   chan *child // that look; nil for one that is to be started
+	idle   chan *child // that check states; nil for one that must be started
 	counts Counts
 }
 
-// inMemory is where Linux has files that no disk is asked for: thousands of states
-// are written, opened and removed.
+// inMemory is where Linux keeps files in memory. Thousands of states are written, opened
+// and removed, which would be slow on a disk.
 const inMemory = "/dev/shm"
 
 const defaultPatience = 10 * time.Second
@@ -59,7 +59,7 @@ func New[P, F any](kit *Kit[P, F], site *proc.Site, o Options) (*Tester[P, F], e
 	return t, nil
 }
 
-// Close ends the children and removes what they left.
+// Close ends the children and removes their files.
 func (t *Tester[P, F]) Close() error {
 	for range cap(t.idle) {
 		if c := <-t.idle; c != nil {
@@ -69,12 +69,11 @@ func (t *Tester[P, F]) Close() error {
 	return os.RemoveAll(t.dir)
 }
 
-// Counts are what was done so far.
+// Counts are totals so far.
 func (t *Tester[P, F]) Counts() Counts { return t.counts }
 
-// Try takes one program through all its cuts. A nil Finding says that nothing is
-// wrong with any of the states looked at. The error says that nothing could be
-// tried.
+// Try runs one program through all its cuts. A nil Finding means that nothing is wrong
+// with any of the states that were checked. An error means that nothing could be tried.
 func (t *Tester[P, F]) Try(ctx context.Context, program P) (*Finding[P, F], error) {
 	f, counts, err := t.try(ctx, program)
 	t.counts.add(counts)
@@ -87,7 +86,7 @@ func (t *Tester[P, F]) try(ctx context.Context, program P) (*Finding[P, F], Coun
 		return nil, Counts{}, err
 	}
 	record, v, err := t.record(ctx, program, text, false)
-	if v != nil && v.Kind == Hangs { // unless it is the machine that is slow
+	if v != nil && v.Kind == Hangs { // unless the machine is slow
 		record, v, err = t.record(ctx, program, text, true)
 	}
 	if err != nil {
@@ -111,8 +110,8 @@ func (t *Tester[P, F]) try(ctx context.Context, program P) (*Finding[P, F], Coun
 	return f, counts, err
 }
 
-// record has a child run a program and writes down what it does. A violation says
-// that the child could not.
+// record lets a child run a program and records what it does. A violation means that the
+// child could not run it.
 func (t *Tester[P, F]) record(ctx context.Context, p P, program json.RawMessage, patient bool) (*crashstates.Record, *Violation, error) {
 	dir, err := t.folder()
 	if err != nil {
@@ -150,7 +149,7 @@ func (t *Tester[P, F]) record(ctx context.Context, p P, program json.RawMessage,
 		return nil, nil, err
 	}
 	ran := t.ask(ctx, c, request{Op: askRun, Dir: dir, Program: program, Patient: patient}, nil)
-	c.Kill() // what it has done is done
+	c.Kill() // it has done its work
 	record, err := r.Wait()
 	if ctx.Err() != nil {
 		return nil, nil, context.Cause(ctx)
@@ -161,7 +160,7 @@ func (t *Tester[P, F]) record(ctx context.Context, p P, program json.RawMessage,
 	return record, nil, err
 }
 
-// violation is that a child could not do what it was asked.
+// violation is the violation of a child that could not do what it was asked to do.
 func (c *child) violation(err error) *Violation {
 	switch {
 	case errors.Is(err, errLate):
@@ -189,7 +188,7 @@ type exploration[P, F any] struct {
 	err    error
 }
 
-// distinct is a state that differs from all others, and when it may be met.
+// distinct is a state that differs from all others, and when it may occur.
 type distinct struct {
 	state *crashstates.State
 	ways  []way // one for each ledger
@@ -245,8 +244,8 @@ func (e *exploration[P, F]) collect() {
 // leastPerCut is how many vectors are tried at each cut at least.
 const leastPerCut = 16
 
-// look has all states looked at and judged. It returns the finding that comes first
-// in the program.
+// look checks and judges all states. It returns the finding that comes first in the
+// program.
 func (e *exploration[P, F]) look(ctx context.Context) (*Finding[P, F], error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -284,11 +283,11 @@ func (e *exploration[P, F]) look(ctx context.Context) (*Finding[P, F], error) {
 	return e.best, e.err
 }
 
-// mostLooks is how many states one process looks at.
+// mostLooks is how many states one process checks.
 const mostLooks = 1000
 
-// lookAt looks at one state and judges it by each of its ledgers. It returns the
-// child that looks at the next.
+// lookAt checks one state and judges it by each of its ledgers. It returns the child that
+// checks the next.
 func (e *exploration[P, F]) lookAt(ctx context.Context, c *child, d *distinct) (*child, error) {
 	c, f, v, err := e.open(ctx, c, d.state, false)
 	if err != nil {
@@ -337,8 +336,8 @@ func (e *exploration[P, F]) keep(f *Finding[P, F]) {
 	}
 }
 
-// open has a child look at a state: c, or a fresh one if that is nil or worn out.
-// The child is nil where it has not survived that.
+// open lets a child check a state: c, or a fresh child if c is nil or has checked enough.
+// It returns a nil child if that child did not survive.
 func (e *exploration[P, F]) open(ctx context.Context, c *child, s *crashstates.State, patient bool) (*child, F, *Violation, error) {
 	var f F
 	if c != nil && c.looked >= mostLooks {
@@ -347,8 +346,8 @@ func (e *exploration[P, F]) open(ctx context.Context, c *child, s *crashstates.S
 	}
 	if c == nil {
 		var err error
-		// There is a child for each processor: one that has all of them only has them
-		// wait for each other.
+		// There is a child for each processor. If each used all processors, they would
+		// only wait for each other.
 		if c, err = e.start("GOMAXPROCS=1"); err != nil {
 			return nil, f, nil, err
 		}
