@@ -90,9 +90,9 @@ func balancing() []comparison {
 	for _, size := range []int{4, 64} {
 		c := comparison{scenario: "balancing", unit: "ns/op", lower: true, n: 500_000,
 			work: fmt.Sprintf("the node of a key, of %d nodes", size),
-			why: "By a profile of rendezvous over 4 nodes two fifths of its time make a number of the key, a byte at a time by a function that " +
-				"will never change, where go-rendezvous is given xxhash; a third draws for the nodes by all of MurmurHash3's finaliser, where " +
-				"that shifts and multiplies once; and a tenth gives the pick back. Over 64 nodes the key no longer matters."}
+			why: "A profile of rendezvous over 4 nodes shows that two fifths of the time hash the key, a byte at a time, with a function that " +
+				"will never change; go-rendezvous gets xxhash. A third computes the score of each node with all of MurmurHash3's finaliser; " +
+				"go-rendezvous shifts and multiplies once. A tenth returns the pick. With 64 nodes, hashing the key no longer matters."}
 		for _, h := range hashers {
 			c.contestants = append(c.contestants, contestant{name: h.name, bound: h.bound, lacks: h.lacks, sample: func(n int) (float64, error) {
 				pick, _, err := h.open(nodeNames(size))

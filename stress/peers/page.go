@@ -33,11 +33,11 @@ func figure(x float64) string {
 func writePage(w io.Writer, results []result, rounds int, seed uint64) {
 	e := measure.Fingerprint()
 	fmt.Fprintf(w, "# Side by side\n\nMade by `make peers`; only the explanations under tables are written by hand.\n\n")
-	fmt.Fprintf(w, `Every contestant does the same work in the same process and run: %d samples each, in rounds in which all take
-their turn in an order drawn anew (seed %d). A sample's set-up is not counted, and it fails the run if not all of its
-work was done. The ratio says how many times as good ours is, as the median over the rounds, with its %.0f %% confidence
-interval (order statistics, which assume no distribution). Where the interval holds 1, neither is better. A *bound* is
-no peer: it leaves out part of the work, to show what is possible at most.
+	fmt.Fprintf(w, `All implementations do the same work in the same process and run. Each gives %d samples. They run in rounds: in each
+round, all take one turn, in a new random order (seed %d). The set-up of a sample is not counted. If a sample does not do
+all of its work, the run fails. The ratio says how many times better ours is. It is the median over the rounds, with its
+%.0f %% confidence interval (order statistics, which assume no distribution). If the interval contains 1, neither is better.
+A *bound* is not a peer: it leaves out part of the work, to show the best possible figure.
 
 `, rounds, seed, 100*confidence)
 	fmt.Fprintf(w, "| environment | |\n| --- | --- |\n")

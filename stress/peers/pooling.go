@@ -44,13 +44,14 @@ func pooling() []comparison {
 	}
 	return []comparison{
 		checkout("acquire and release, one goroutine", 1, 2_000_000,
-			"By a profile two fifths of the time of tensile/pool are its mutex, as in the plain list; the rest is what that lacks: "+
-				"the check of the context, the numbers that make a lease end once, and the totals of Stats."),
+			"A profile shows that tensile/pool spends two fifths of its time in its mutex, as the plain list does. The rest is what the "+
+				"list lacks: the check of the context, the numbers that make a lease end once, and the totals of Stats."),
 		checkout(fmt.Sprintf("acquire and release, %d goroutines on %d", callers, connsPerPool), callers, 5_000_000,
-			"Where waiters are served in order, a connection goes to a goroutine that must first be scheduled; once more want one than "+
-				"there are, each operation costs a switch of goroutines, and by a profile most of the time is the scheduler, waking, and "+
-				"the mutex, on which holders are parked too. A channel parks nobody who gives back, so it gets there later: once "+
-				"goroutines are preempted while they hold something, which takes runs ten times as long."),
+			"If waiters are served in order, a connection goes to a goroutine that must first be scheduled. Once there are more callers "+
+				"than connections, each operation costs a switch of goroutines. A profile shows that most of the time is the scheduler, "+
+				"waking goroutines, and the mutex, on which holders are parked too. A channel does not park a goroutine that returns a "+
+				"connection, so it reaches that state later: once goroutines are preempted while they hold a connection, which takes runs "+
+				"ten times as long."),
 		echoes(),
 	}
 }

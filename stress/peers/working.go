@@ -46,8 +46,8 @@ func working() []comparison {
 	back := comparison{scenario: "chaos", unit: "ms", lower: true, n: victims,
 		work: fmt.Sprintf("%d of %d workers panic at once, until all work again", victims, crew)}
 	rate := comparison{scenario: "chaos", unit: "items/s", n: 200_000, work: fmt.Sprintf("items to %d workers from %d callers who wait for each", crew, callers),
-		why: "By a profile more than half of the time of tensile/chaos are selects, and a quarter of that of suture alone: its workers wait for " +
-			"injected faults as well, and whoever waits for one for its end. Suture alone makes a channel for each item instead."}
+		why: "A profile shows that tensile/chaos spends more than half of its time in selects, and suture alone a quarter: the workers of chaos " +
+			"also wait for injected faults, and a caller also waits for the end of its worker. Suture alone makes a channel for each item instead."}
 	for _, p := range crews {
 		rate.contestants = append(rate.contestants, contestant{name: p.name, bound: p.bound, lacks: p.lacks, sample: p.rate})
 		if p.restarts {
