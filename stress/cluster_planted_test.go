@@ -74,6 +74,12 @@ func startFaultyNode(tb testing.TB, cfg node.Config) (node.Node, error) {
 	switch planted {
 	case "accepts any secret":
 		cfg.Secret = []byte("the same for everybody, and long enough")
+	case "only the first seed":
+		cfg.Seeds = cfg.Seeds[:min(1, len(cfg.Seeds))]
+	case "address may be claimed":
+		if cfg.Name == "node-100" {
+			cfg.Bind = "127.0.0.1:0"
+		}
 	case "another port will do":
 		if taken, err := net.Listen("tcp", cfg.Bind); err != nil {
 			cfg.Bind = "127.0.0.1:0"
@@ -107,6 +113,7 @@ type faultyNode struct {
 	noticed map[string]time.Time // when a member was first seen to have failed
 	late    map[string]time.Time // until when a member is accused
 	parted  bool                 // has seen one leave
+	memory  memory
 
 	faultyCalls
 }
@@ -158,7 +165,7 @@ func (f *faultyNode) Members() []node.Member {
 		}
 		all = append(all, m)
 	}
-	return all
+	return f.astray(all)
 }
 
 func (f *faultyNode) Close() error {

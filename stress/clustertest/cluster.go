@@ -27,7 +27,7 @@ func TestCluster(t *testing.T, start func(testing.TB, node.Config) (node.Node, e
 		site.Serve(nodes.Serve(t, start))
 		return
 	}
-	k := &kit{Nodes: nodes.New(scenario.Begin(t, validate.Formation), site, nodes.LookOften)}
+	k := &kit{Nodes: nodes.New(scenario.Begin(t, validate.Formation), site, nodes.LookOften), site: site}
 	k.random = rand.New(rand.NewPCG(k.Seed, 1))
 	defer k.KillAll()
 	ok := k.Phase("formation", k.formation)
@@ -37,10 +37,11 @@ func TestCluster(t *testing.T, start func(testing.TB, node.Config) (node.Node, e
 	ok = ok && k.Phase("hung", k.hanging)
 	ok = ok && k.Phase("leave", k.leaving)
 	ok = ok && k.LongPhase("burn", scenario.PhaseBound+k.Settings().Burn, k.burning)
-	if ok {
-		k.Phase("close", k.CloseAll)
-	}
+	ok = ok && k.Phase("close", k.CloseAll)
 	k.KillAll()
+	if ok {
+		k.LongPhase("programs", programsBound, k.explorePrograms)
+	}
 	k.Record(func(r *report.Scenario) { r.Timelines = append(r.Timelines, k.Line) })
 	if !k.Aborted {
 		k.Audit(k.Leaks)
@@ -62,6 +63,7 @@ func BenchmarkCluster(b *testing.B, start func(testing.TB, node.Config) (node.No
 
 type kit struct {
 	*nodes.Nodes
+	site   *proc.Site
 	random *rand.Rand
 }
 
@@ -117,33 +119,48 @@ func (k *kit) pairsAgain(ctx context.Context) (wrong string) {
 
 // conflicts tries an address and a name that are taken.
 func (k *kit) conflicts(ctx context.Context, _ *testing.T) {
-	names := k.Names()
-	host := names[len(names)-1]
-	for _, c := range []struct {
-		what  string
-		start nodes.Start
-		named func(nodes.Intrusion) bool
-	}{
-		{"an address that is taken", nodes.Start{Name: "node-100", Bind: k.Addr(names[0])}, func(i nodes.Intrusion) bool { return i.AddressTaken }},
-		{"a name that is taken", nodes.Start{Name: names[1], Bind: "127.0.0.1:0"}, func(i nodes.Intrusion) bool { return i.NameTaken }},
-	} {
-		c.start.Seeds, c.start.Secret = []string{k.Addr(names[0])}, nodes.Secret(k.Seed)
-		var in nodes.Intrusion
-		if err := k.Ask(ctx, host, nodes.Order{Do: "intrude", Start: &c.start}, &in); err != nil {
-			k.Violate("conflict", "a node with %s: %v", c.what, err)
-		} else if in.Accepted {
-			k.Violate("conflict", "a node with %s was started without an error", c.what)
-		} else if !c.named(in) {
-			k.Violate("conflict", "the error of a node with %s is not the one for that: %s", c.what, in.Err)
-		}
+	names, offers := k.Names(), k.Offers()
+	if !offers.Addresses && !offers.Names {
+		k.NotOffered("conflict", "Errors().NameTaken and AddressTaken are nil")
+		return
+	}
+	seeds := []string{k.Addr(names[0])}
+	if offers.Addresses {
+		k.conflict(ctx, "an address that is taken", nodes.Start{Name: "node-100", Bind: k.Addr(names[0]), Seeds: seeds},
+			func(i nodes.Intrusion) bool { return i.AddressTaken })
+	} else {
+		k.Note("An address that is taken is not tried: Errors().AddressTaken is nil.")
+	}
+	if offers.Names {
+		k.conflict(ctx, "a name that is taken", nodes.Start{Name: names[1], Bind: "127.0.0.1:0", Seeds: seeds},
+			func(i nodes.Intrusion) bool { return i.NameTaken })
+	} else {
+		k.Note("A name that is taken is not tried: Errors().NameTaken is nil.")
 	}
 	k.Shown("conflict")
 	k.allPairs(ctx, "after conflicts")
 }
 
+// conflict has a node started that must not get in, for the reason that named tells.
+func (k *kit) conflict(ctx context.Context, what string, start nodes.Start, named func(nodes.Intrusion) bool) {
+	names := k.Names()
+	start.Secret = nodes.Secret(k.Seed)
+	var in nodes.Intrusion
+	switch err := k.Ask(ctx, names[len(names)-1], nodes.Order{Do: "intrude", Start: &start}, &in); {
+	case err != nil:
+		k.Violate("conflict", "a node with %s: %v", what, err)
+	case in.Accepted:
+		k.Violate("conflict", "a node with %s was started without an error", what)
+	case !named(in):
+		k.Violate("conflict", "the error of a node with %s is not the one for that: %s", what, in.Err)
+	}
+}
+
 // wrongSecret tries a node with another secret, and reads along.
 func (k *kit) wrongSecret(ctx context.Context, _ *testing.T) {
-	k.Intruder(ctx, "node-101")
+	if !k.Intruder(ctx, "node-101") {
+		return
+	}
 	k.Shown("secret")
 	k.allPairs(ctx, "after a node with another secret had tried to join")
 }
@@ -246,12 +263,19 @@ func (k *kit) hangs(ctx context.Context, rounds int, while string) (took []float
 
 // leaving has a node leave, and come back.
 func (k *kit) leaving(ctx context.Context, _ *testing.T) {
-	defer k.Shown("leave", "rejoin")
 	name := k.victim()
 	rest := nodes.Others(k.Names(), name)
 	k.Set(name, nodes.Gone)
 	k.Event(report.Fault, name, "told to leave")
-	if !k.End(ctx, name, "leave") {
+	left, clean := k.End(ctx, name, "leave")
+	if left.Unsupported {
+		k.Set(name, nodes.Running)
+		k.Steady([]string{name}, true)
+		k.NotOffered("leave", "Leave returns errors.ErrUnsupported")
+		return
+	}
+	defer k.Shown("leave", "rejoin")
+	if !clean {
 		return
 	}
 	if wrong := k.Lists(ctx, rest, []string{name}, node.Left); wrong != "" {

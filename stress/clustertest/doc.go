@@ -12,6 +12,16 @@
 // Each node is a child process that runs the same test function again, so code before the
 // call of the kit runs there too.
 //
+// A node may lack parts: see [node.Errors] and Leave of [node.Node]. The criteria of those
+// are then "not offered".
+//
+// # Programs
+//
+// Beside the phases that try one thing each, programs drawn from the seed have nodes die,
+// hang, be cut off, leave and return, several at the same instant, in a cluster of their
+// own. What is wrong with the cluster at rest, and stays so, is red; docs/criteria.md has
+// the whole vocabulary and what is judged.
+//
 // # Use
 //
 //	func TestStressCluster(t *testing.T) { clustertest.TestCluster(t, start) }

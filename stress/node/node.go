@@ -24,7 +24,8 @@ type Node interface {
 	Call(to string, request []byte, done func(reply []byte, err error))
 	// Send sends a message that has no reply. It may wait as Call does.
 	Send(to string, message []byte) error
-	// Leave tells the others that the node leaves, and closes it.
+	// Leave tells the others that the node leaves, and closes it. A node that cannot
+	// leave returns errors.ErrUnsupported, and runs on.
 	Leave(context.Context) error
 	// Close ends the node at once, and returns when everything that it started has
 	// ended.
@@ -35,7 +36,8 @@ type Node interface {
 
 // Errors are the distinct errors of a Node.
 type Errors struct {
-	// Of the start of a node.
+	// Errors of start. One is nil where the node does not offer that: it has no
+	// secret, accepts a name twice, or does not say that an address is taken.
 	Unauthenticated, NameTaken, AddressTaken error
 	// Of a call to a member that is dead, or was lost during the call.
 	Unreachable error

@@ -21,7 +21,9 @@ const strangerConns = 300
 // meanwhile.
 func (k *kit) strangers(ctx context.Context, _ *testing.T) {
 	names := k.Names()
-	k.Intruder(ctx, "node-101")
+	if !k.Intruder(ctx, "node-101") {
+		return
+	}
 	target := k.Addr(names[0])
 	var conns []net.Conn
 	defer func() {

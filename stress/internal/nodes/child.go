@@ -28,6 +28,7 @@ type Order struct {
 
 	Start *Start   `json:"start,omitempty"`
 	To    []string `json:"to,omitempty"`
+	From  []string `json:"from,omitempty"` // of "cut": addresses, as To then
 	// Of "look": a number for its calls, and how long each may take.
 	Seq      uint64        `json:"seq,omitempty"`
 	Patience time.Duration `json:"patience,omitempty"`
@@ -88,6 +89,8 @@ var nodeOrders = map[string]func(c *child, o Order) (any, error){
 	"damage":  (*child).hurt,
 	"look":    (*child).look,
 	"mute":    (*child).silence,
+	"cut":     (*child).cutOff,
+	"beat":    func(*child, Order) (any, error) { return nil, nil },
 }
 
 // Serve is the life of a node process.
@@ -138,14 +141,21 @@ func (c *child) begin(o Order) (any, error) {
 	c.subject = node
 	c.traffic.node = node
 	c.started.Store(true)
-	ctx, cancel := context.WithCancel(context.Background())
-	c.unwatch = cancel
 	c.looks = time.NewTicker(o.Pace)
-	c.watching.Go(func() { c.watch(ctx) })
-	return struct {
-		Addr, Type string
-	}{node.Addr(), scenario.TypeName(node)}, nil
+	c.beginWatch()
+	errs := node.Errors()
+	return Started{node.Addr(), scenario.TypeName(node),
+		Offers{errs.Unauthenticated != nil, errs.NameTaken != nil, errs.AddressTaken != nil}}, nil
 }
+
+// Started is what the process of a node that has been started answers.
+type Started struct {
+	Addr, Type string
+	Offers     Offers
+}
+
+// Offers are the optional parts of a node, as its errors tell.
+type Offers struct{ Secret, Names, Addresses bool }
 
 // How often a node is asked for what it holds of the others: it adds to the time
 // until the kit knows. To look often takes a part of the processors, so that is
@@ -161,16 +171,27 @@ func (c *child) pace(o Order) (any, error) {
 	return nil, nil
 }
 
-// watch tells the kit whenever that has changed.
+// members are the others that the node knows.
+func (c *child) members() map[string]node.State {
+	all := make(map[string]node.State)
+	for _, m := range c.subject.Members() {
+		all[m.Name] = m.State
+	}
+	delete(all, c.name)
+	return all
+}
+
+func (c *child) beginWatch() {
+	ctx, cancel := context.WithCancel(context.Background())
+	c.unwatch = cancel
+	c.watching.Go(func() { c.watch(ctx) })
+}
+
+// watch tells the kit whenever what the node holds of the others has changed.
 func (c *child) watch(ctx context.Context) {
-	defer c.looks.Stop()
 	var told map[string]node.State
 	for {
-		now := make(map[string]node.State)
-		for _, m := range c.subject.Members() {
-			now[m.Name] = m.State
-		}
-		delete(now, c.name)
+		now := c.members()
 		if !maps.Equal(now, told) {
 			_ = c.link.Emit(event{now}) // a kit that is gone ends this process
 			told = now
@@ -232,6 +253,15 @@ func (c *child) intrude(o Order) (any, error) {
 	return in, node.Close()
 }
 
+// Ended is what has come of a node that was told to leave, or to close.
+type Ended struct {
+	measure.Leaks
+	// Members are those that it knew when it was told.
+	Members map[string]node.State
+	// Unsupported says that a node can not leave, and goes on.
+	Unsupported bool
+}
+
 func (c *child) leave(Order) (any, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), scenario.Settle)
 	defer cancel()
@@ -244,11 +274,20 @@ func (c *child) close(Order) (any, error) { return c.end(c.subject.Close) }
 func (c *child) end(how func() error) (any, error) {
 	c.unwatch()
 	c.watching.Wait()
-	if err := how(); err != nil {
+	out := Ended{Members: c.members()}
+	switch err := how(); {
+	case errors.Is(err, errors.ErrUnsupported):
+		out.Unsupported = true
+		c.beginWatch()
+		return out, nil
+	case err != nil:
 		return nil, err
 	}
+	c.looks.Stop()
+	c.damage.drop()
 	ctx, cancel := context.WithTimeout(context.Background(), scenario.Settle)
 	defer cancel()
 	runtime.GC()
-	return c.baseline.Leaks(ctx), nil
+	out.Leaks = c.baseline.Leaks(ctx)
+	return out, nil
 }

@@ -5,33 +5,42 @@ import (
 	"cmp"
 	"context"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 
 	"tensile/stress/internal/payload"
 )
 
-// damager dials for a node, and damages what it sends when told to.
+// damager dials for a node, and damages or cuts what it sends when told to.
 type damager struct {
 	detours map[string]string // addresses that lead to others
 
 	mu    sync.Mutex
 	conns map[string][]*damaged // by address
 	muted map[string]bool       // addresses to which no datagram may go
+	cut   cut
 }
 
-// damaged is a connection that damages a write when that is asked for.
+// damaged is a connection that damages a write when that is asked for, and over which
+// nothing passes while its way is cut.
 type damaged struct {
 	net.Conn
-	armed atomic.Bool
+	damager *damager
+	addr    string
+	armed   atomic.Bool
+	way
 }
 
 func (d *damager) dial(ctx context.Context, addr string) (net.Conn, error) {
+	if err := d.reach(ctx, addr); err != nil {
+		return nil, err
+	}
 	conn, err := Dialer.DialContext(ctx, "tcp", cmp.Or(d.detours[addr], addr))
 	if err != nil {
 		return nil, err
 	}
-	c := &damaged{Conn: conn}
+	c := &damaged{Conn: conn, damager: d, addr: addr}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.conns == nil {
@@ -41,13 +50,18 @@ func (d *damager) dial(ctx context.Context, addr string) (net.Conn, error) {
 	return c, nil
 }
 
+// remove takes a connection off the list. The lock is held.
+func (d *damager) remove(c *damaged) {
+	d.conns[c.addr] = slices.DeleteFunc(d.conns[c.addr], func(o *damaged) bool { return o == c })
+}
+
 // Write damages one byte in the middle, of a write that carries a request.
 func (c *damaged) Write(b []byte) (int, error) {
 	if len(b) >= payload.SmallRequest && c.armed.CompareAndSwap(true, false) {
 		b = bytes.Clone(b)
 		b[len(b)/2] ^= 0x40
 	}
-	return c.Conn.Write(b)
+	return c.write(b)
 }
 
 // hurt has the next write on each connection to an address damaged, and answers

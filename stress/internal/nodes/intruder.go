@@ -6,8 +6,12 @@ import (
 )
 
 // Intruder has a node with another secret try to join and to call, and reads
-// what it is told.
-func (k *Nodes) Intruder(ctx context.Context, name string) {
+// what it is told. It returns false if the nodes ask for none.
+func (k *Nodes) Intruder(ctx context.Context, name string) bool {
+	if !k.Offers().Secret {
+		k.NotOffered("secret", "Errors().Unauthenticated is nil")
+		return false
+	}
 	names := k.Names()
 	k.Mu.Lock()
 	k.strange = append(k.strange, name)
@@ -15,7 +19,7 @@ func (k *Nodes) Intruder(ctx context.Context, name string) {
 	tap, err := startTap(k.Addr(names[0]))
 	if err != nil {
 		k.Fail("%s: %v", k.ID, err)
-		return
+		return false
 	}
 	defer tap.close()
 	var in Intrusion
@@ -40,4 +44,5 @@ func (k *Nodes) Intruder(ctx context.Context, name string) {
 			k.Violate("secret", "a node with a wrong secret was told of %s", n)
 		}
 	}
+	return true
 }

@@ -30,7 +30,7 @@ func (c *child) look(o Order) (any, error) {
 	if !c.started.Load() {
 		return nil, errors.New("it is no node yet")
 	}
-	l := Look{Members: make(map[string]node.State), Calls: make(map[string]Call)}
+	l := Look{Calls: make(map[string]Call)}
 	var mu sync.Mutex
 	var all sync.WaitGroup
 	for _, to := range o.To {
@@ -42,9 +42,7 @@ func (c *child) look(o Order) (any, error) {
 		})
 	}
 	all.Wait()
-	for _, m := range c.subject.Members() {
-		l.Members[m.Name] = m.State
-	}
+	l.Members = c.members()
 	return l, nil
 }
 
@@ -95,5 +93,5 @@ func (c *child) silence(o Order) (any, error) {
 func (d *damager) maySend(addr string) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return !d.muted[addr]
+	return !d.muted[addr] && !d.cut.out[addr]
 }

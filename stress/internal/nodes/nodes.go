@@ -13,7 +13,6 @@ import (
 
 	"tensile/stress/internal/proc"
 	"tensile/stress/internal/scenario"
-	"tensile/stress/measure"
 	"tensile/stress/node"
 	"tensile/stress/report"
 )
@@ -36,6 +35,7 @@ type Nodes struct {
 	closed   bool                                  // views no longer count
 	Notified func(by, about string, is node.State) // is called with every change of a view; may be nil
 	Leaks    int                                   // that the node processes found at their ends
+	offers   Offers
 }
 
 // Process is a node. The lock of nodes guards it.
@@ -82,7 +82,7 @@ func (k *Nodes) Launch(name string) bool {
 
 // join tells a process to start its node.
 func (k *Nodes) join(ctx context.Context, name string, seeds ...string) bool {
-	var at struct{ Addr, Type string }
+	var at Started
 	err := k.Ask(ctx, name, Order{Do: "start", Pace: k.LookEvery,
 		Start: &Start{Name: name, Bind: "127.0.0.1:0", Seeds: seeds, Secret: Secret(k.Seed), Window: k.Window}}, &at)
 	if err != nil {
@@ -91,6 +91,7 @@ func (k *Nodes) join(ctx context.Context, name string, seeds ...string) bool {
 	}
 	k.Mu.Lock()
 	k.all[name].addr = at.Addr
+	k.offers = at.Offers
 	k.Mu.Unlock()
 	k.Record(func(r *report.Scenario) { r.Subject = at.Type })
 	return true
@@ -125,6 +126,13 @@ func (k *Nodes) Names() []string {
 	}
 	slices.Sort(names)
 	return names
+}
+
+// Offers are the optional parts that the nodes have.
+func (k *Nodes) Offers() Offers {
+	k.Mu.Lock()
+	defer k.Mu.Unlock()
+	return k.offers
 }
 
 func (k *Nodes) Addr(name string) string {
@@ -359,7 +367,7 @@ func (k *Nodes) CloseAll(ctx context.Context, _ *testing.T) {
 	k.closed = true
 	k.Mu.Unlock()
 	for _, name := range k.Names() {
-		if !k.End(ctx, name, "close") {
+		if _, clean := k.End(ctx, name, "close"); !clean {
 			break // or it would wait for the others as well
 		}
 	}
@@ -368,19 +376,18 @@ func (k *Nodes) CloseAll(ctx context.Context, _ *testing.T) {
 
 // End makes a node close or leave, and records what it leaves behind. It returns true if
 // that is nothing.
-func (k *Nodes) End(ctx context.Context, name, how string) bool {
-	var left measure.Leaks
+func (k *Nodes) End(ctx context.Context, name, how string) (left Ended, clean bool) {
 	if err := k.Ask(ctx, name, Order{Do: how}, &left); err != nil {
 		k.Fail("%s: %s was told to %s: %v", k.ID, name, how, err)
-		return false
+		return left, false
 	}
 	if !left.None() {
-		k.Fail("%s.leaks: %s has ended: %v", k.ID, name, left)
+		k.Fail("%s.leaks: %s has ended: %v", k.ID, name, left.Leaks)
 		k.Mu.Lock()
 		k.Leaks += left.Goroutines + left.Descriptors + left.Children
 		k.Mu.Unlock()
 	}
-	return left.None()
+	return left, left.None()
 }
 
 // KillAll ends all processes, whatever state they are in.

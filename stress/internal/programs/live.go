@@ -19,6 +19,8 @@ type live struct {
 	cancel context.CancelFunc
 	random *rand.Rand // nil: what is not chosen is 0
 
+	repeated bool // it has failed before
+
 	mu       sync.Mutex
 	choices  []int // to be drawn first
 	drawn    []int
@@ -81,6 +83,12 @@ func (l *live) Go(name string, f func()) {
 		}()
 		f()
 	})
+}
+
+// Repeated tells whether the program is one that has just failed, or a part of it.
+func (p *Program) Repeated() bool {
+	l, ok := p.Host.(*live)
+	return ok && l.repeated
 }
 
 func (l *live) Context() context.Context { return l.ctx }

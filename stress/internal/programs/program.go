@@ -93,6 +93,26 @@ func (p *Program) stage(acts []pending, rest func()) {
 	}
 }
 
+// Named is an act that a world does itself, by the name of its operation.
+type Named struct {
+	Name string
+	*Act
+}
+
+// Together does acts of the world's own beside each other, as a stage of the program, and
+// then rest. An Act that is nil is left out.
+func (p *Program) Together(rest func(), acts ...Named) {
+	var all []pending
+	for _, a := range acts {
+		if a.Act != nil {
+			all = append(all, pending{a.Act, p.words.index[a.Name]})
+		}
+	}
+	if len(all) > 0 {
+		p.stage(all, rest)
+	}
+}
+
 // do does a part of an act, and leaves what it goes on with.
 func (p *Program) do(word int, f func() Next, next *Next) {
 	p.begin(word)

@@ -56,10 +56,11 @@ func (v *Vocabulary[W]) Try(ctx context.Context, t *testing.T, seed uint64, b Bu
 		within = b.Short
 	}
 	words := v.words()
-	once := func(choices []int, random *rand.Rand) *live {
+	once := func(choices []int, random *rand.Rand, repeated bool) *live {
 		ctx, cancel := context.WithTimeout(ctx, b.One)
 		defer cancel()
 		l := newLive(ctx, choices, random)
+		l.repeated = repeated
 		l.run(func() { v.run(t, l, words) })
 		return l
 	}
@@ -78,7 +79,7 @@ func (v *Vocabulary[W]) Try(ctx context.Context, t *testing.T, seed uint64, b Bu
 		if text == "" {
 			random = rand.New(rand.NewPCG(seed, uint64(out.Programs)))
 		}
-		l := once(given, random)
+		l := once(given, random, false)
 		out.Programs++
 		for name := range l.counts {
 			out.Counts[name]++
@@ -87,7 +88,7 @@ func (v *Vocabulary[W]) Try(ctx context.Context, t *testing.T, seed uint64, b Bu
 			out.Late++
 		}
 		if l.failed() != "" {
-			out.Failure = shrink(l, b.Shrink, func(choices []int) *live { return once(choices, nil) })
+			out.Failure = shrink(l, b.Shrink, func(choices []int) *live { return once(choices, nil, true) })
 			return out
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"runtime/debug"
+	"strings"
 	"testing"
 	"time"
 
@@ -74,8 +75,16 @@ func (s *Scenario) enter() {
 	s.Run.Folder.Logf("%s begins: %s", s.ID, s.T.Name())
 }
 
-// Replay is the command that repeats the run.
-func (s *Scenario) Replay() string { return s.result.Replay }
+// Replay is the command that repeats the run, or the phase at work.
+func (s *Scenario) Replay() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.phase == nil {
+		return s.result.Replay
+	}
+	phase := strings.ReplaceAll(s.phase.Name(), "/", "$/^")
+	return strings.Replace(s.result.Replay, "'^"+s.T.Name()+"$'", "'^"+phase+"$'", 1)
+}
 
 // chosen are the settings of what is tried and how it is judged, where any was made.
 func (s *Scenario) chosen() (text string) {
