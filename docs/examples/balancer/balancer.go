@@ -1,4 +1,4 @@
-// Package balancer gives each connection to the node that has fewest.
+// Package balancer gives each connection to the node that has the fewest.
 package balancer
 
 import (
@@ -19,7 +19,7 @@ type Balancer struct {
 	nodes []*Node
 }
 
-// Node is one of those to choose from.
+// Node is a node that can be picked.
 type Node struct {
 	Name string
 
@@ -28,7 +28,7 @@ type Node struct {
 	down bool
 }
 
-// Pick chooses the node with fewest connections. Done gives it back.
+// Pick chooses the node with the fewest connections. Done ends the connection.
 func (b *Balancer) Pick() (*Node, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -52,7 +52,7 @@ func (n *Node) Done() {
 	n.held--
 }
 
-// Join adds a node, which has no connection.
+// Join adds a node without connections.
 func (b *Balancer) Join(name string) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -75,7 +75,7 @@ func (b *Balancer) Leave(name string) error {
 	return nil
 }
 
-// SetDown says whether a node has failed.
+// SetDown marks a node as failed, or as back.
 func (b *Balancer) SetDown(name string, down bool) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -28,8 +28,8 @@ func open(tb testing.TB, cfg balancertest.Config) balancertest.Balancer {
 	return s
 }
 
-// subject is the balancer as the kit calls it. It has no method Weighted:
-// weights are not offered.
+// subject adapts the balancer to the kit. It does not offer weights, because it has no
+// method Weighted.
 type subject struct{ *balancer.Balancer }
 
 func (s subject) Pick(uint64) (balancertest.Pick, error) {

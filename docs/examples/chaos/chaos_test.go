@@ -18,13 +18,13 @@ func TestStressChaos(t *testing.T) {
 
 func BenchmarkWorkers(b *testing.B) { chaostest.BenchmarkWorkers(b, openWorkers) }
 
-// openWorkers needs no adapter: the methods are those that the kit calls. They
-// have none called Watched: to replace a worker that hangs is not offered.
+// openWorkers needs no adapter: the workers have the methods that the kit calls. They do
+// not offer to replace a worker that hangs, because they have no method Watched.
 func openWorkers(_ testing.TB, cfg chaostest.WorkersConfig) chaostest.Workers {
 	return chaos.New(cfg.Workers, cfg.Restarts, cfg.Within, cfg.Start)
 }
 
-// drills are the functions of the package as the kit calls them.
+// drills adapts the functions of the package to the kit.
 type drills struct{}
 
 func openEngine(testing.TB) chaostest.Engine { return drills{} }

@@ -17,8 +17,8 @@ type Step struct {
 	At, For       time.Duration
 }
 
-// Draw draws a drill: faults on targets, which begin within spread or as soon as
-// fewer than bound others are on. The same arguments give the same drill.
+// Draw draws a drill: faults on targets that begin within spread, or as soon as fewer than
+// bound others are active. The same arguments give the same drill.
 func Draw(seed uint64, faults, targets []string, steps int, spread, shortest, longest time.Duration, bound int) []Step {
 	random := rand.New(rand.NewPCG(seed, 0))
 	begins := make([]time.Duration, steps)
@@ -39,7 +39,7 @@ func Draw(seed uint64, faults, targets []string, steps int, spread, shortest, lo
 	return drill
 }
 
-// Describe tells what a drill would do.
+// Describe returns what a drill would do.
 func Describe(drill []Step) string {
 	var text strings.Builder
 	for _, s := range drill {
@@ -55,7 +55,7 @@ type turn struct {
 	ends bool
 }
 
-// turns are in order; at the same instant ends come first.
+// turns returns the turns of a drill in order. At the same instant, ends come first.
 func turns(drill []Step) []turn {
 	var all []turn
 	for i, s := range drill {
@@ -82,8 +82,8 @@ var (
 // patience is how long the steady state may take to return.
 const patience = 5 * time.Second
 
-// Run carries a drill out, unless it would hit more than bound targets at once
-// or the steady state does not hold. When it returns or panics all is undone.
+// Run carries out a drill, unless it would hit more than bound targets at once, or the steady
+// state does not hold. When it returns or panics, everything is undone.
 func Run(ctx context.Context, bound int, drill []Step, inject func(fault, target string) (undo func() error, err error),
 	steady func(context.Context) error) (err error) {
 	if err := within(bound, drill); err != nil {
@@ -130,7 +130,7 @@ func Run(ctx context.Context, bound int, drill []Step, inject func(fault, target
 	}
 }
 
-// within tells whether a drill keeps to a bound.
+// within reports whether a drill keeps to a bound.
 func within(bound int, drill []Step) error {
 	hit := make(map[string]int)
 	for _, t := range turns(drill) {

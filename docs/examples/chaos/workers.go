@@ -1,5 +1,5 @@
-// Package chaos has workers that are started again when they die, and drills
-// that break things on purpose.
+// Package chaos has workers that are restarted when they die, and drills that inject
+// faults.
 package chaos
 
 import (
@@ -17,8 +17,8 @@ var (
 	ErrClosed = errors.New("chaos: closed")
 )
 
-// Workers handle operations, each worker one after the other. They are safe for
-// concurrent use.
+// Workers handle operations, each worker one at a time. They are safe for concurrent
+// use.
 type Workers struct {
 	start    func(worker int) func(op uint64) error
 	restarts int
@@ -31,7 +31,7 @@ type Workers struct {
 
 type worker struct {
 	next chan job
-	gone chan struct{} // closed when it is not started again
+	gone chan struct{} // closed when it will not be restarted
 }
 
 type job struct {
@@ -39,9 +39,9 @@ type job struct {
 	reply chan error // has room for the reply
 }
 
-// New starts n workers. Each calls start, and then what it has returned for
-// every operation. One that panics is started again, but no more than restarts
-// times within a while.
+// New starts n workers. Each calls start, and then calls the function that start returned
+// for every operation. A worker that panics is restarted, but at most restarts times within
+// a while.
 func New(n, restarts int, within time.Duration, start func(worker int) func(op uint64) error) *Workers {
 	w := &Workers{start: start, restarts: restarts, within: within, all: make([]worker, n), closed: make(chan struct{})}
 	for i := range w.all {
@@ -51,7 +51,7 @@ func New(n, restarts int, within time.Duration, start func(worker int) func(op u
 	return w
 }
 
-// supervise starts a worker again and again.
+// supervise restarts a worker whenever it dies.
 func (w *Workers) supervise(i int) {
 	var deaths []time.Time
 	for w.live(i) {
@@ -66,7 +66,7 @@ func (w *Workers) supervise(i int) {
 	}
 }
 
-// live is one life of a worker, and tells whether it died.
+// live runs one life of a worker, and reports whether it died.
 func (w *Workers) live(i int) (died bool) {
 	var current *job
 	defer func() {
@@ -91,7 +91,7 @@ func (w *Workers) live(i int) (died bool) {
 	}
 }
 
-// Do has a worker handle an operation, and returns what came of it.
+// Do passes an operation to a worker, and returns its result.
 func (w *Workers) Do(ctx context.Context, i int, op uint64) error {
 	j := job{op, make(chan error, 1)}
 	select {
@@ -111,7 +111,7 @@ func (w *Workers) Do(ctx context.Context, i int, op uint64) error {
 	}
 }
 
-// Close ends all workers, and waits for what they are at.
+// Close ends all workers, and waits for the operations that they are handling.
 func (w *Workers) Close() error {
 	close(w.closed)
 	w.running.Wait()

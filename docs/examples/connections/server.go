@@ -19,8 +19,8 @@ type Server[State any] struct {
 	serving  sync.WaitGroup
 }
 
-// New returns a server whose requests have size bytes. answer turns one into its
-// reply; the state is that of the connection.
+// New returns a server whose requests have size bytes. answer turns a request into its
+// reply, with the state of the connection.
 func New[State any](size int, answer func(*State, []byte)) *Server[State] {
 	return &Server[State]{size: size, answer: answer, open: make(map[net.Conn]struct{})}
 }
@@ -37,7 +37,7 @@ func (s *Server[State]) Serve(l net.Listener) error {
 		}
 		s.mu.Lock()
 		if s.closed {
-			_ = conn.Close() // it has come too late
+			_ = conn.Close() // it came after Close
 		} else {
 			s.open[conn] = struct{}{}
 			s.serving.Go(func() { s.serve(conn) })
@@ -73,7 +73,7 @@ func (s *Server[State]) Close() error {
 		err = s.listener.Close()
 	}
 	for conn := range s.open {
-		_ = conn.Close() // its goroutine ends by that
+		_ = conn.Close() // which ends its goroutine
 	}
 	s.mu.Unlock()
 	s.serving.Wait()

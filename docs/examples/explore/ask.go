@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Ask has answer called in a goroutine and waits for it no longer than a time.
-// Faulty, the goroutine of an answer that comes too late waits for ever.
+// Ask calls answer in a goroutine and waits for it no longer than a given time. If Faulty,
+// the goroutine of an answer that comes too late waits forever.
 func Ask(ctx context.Context, patience time.Duration, faulty bool, answer func() int) (int, error) {
 	room := 1
 	if faulty {

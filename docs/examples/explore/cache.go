@@ -2,8 +2,8 @@ package explore
 
 import "sync"
 
-// Cache counts by name. Faulty, Add reads and writes under the lock, but not under
-// one.
+// Cache counts by name. If Faulty, Add holds the lock for its read and for its write, but
+// not in between.
 type Cache struct {
 	Faulty bool
 	mu     sync.Mutex

@@ -33,7 +33,7 @@ func group(faulty bool) func(*explore.Run) {
 		g := yours.NewGroup(2, faulty)
 		e.Go("a", g.Done)
 		e.Go("b", g.Done)
-		g.Wait() // a deadlock needs no check: nobody can run any more
+		g.Wait() // a deadlock needs no check: no goroutine can run
 	}
 }
 
@@ -90,8 +90,8 @@ func by(f func(faulty bool) func(*explore.Run)) explored {
 	return func(t *testing.T, faulty bool) explore.Outcome { return explore.Try(t, f(faulty)) }
 }
 
-// In a test of your own, explore.Test(t, f) and modeltest.TestModel(t, spec) are all
-// it takes. Here the mistakes must be found, and their mends left alone.
+// Your own test needs only explore.Test(t, f) or modeltest.TestModel(t, spec). Here the
+// mistakes must be found, and the fixed versions must pass.
 func TestExhibits(t *testing.T) {
 	for name, try := range map[string]explored{
 		"limiter": by(limiter),

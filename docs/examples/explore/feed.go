@@ -5,11 +5,11 @@ import (
 	"sync"
 )
 
-// ErrClosed is what a closed feed says.
+// ErrClosed is the error of a closed feed.
 var ErrClosed = errors.New("feed is closed")
 
-// Feed hands values to one reader. Faulty, it lets go of the lock before it sends,
-// so that the channel may be closed in between.
+// Feed passes values to one reader. If Faulty, it releases the lock before it sends, so
+// the channel may be closed in between.
 type Feed struct {
 	Faulty bool
 	mu     sync.Mutex
@@ -17,10 +17,10 @@ type Feed struct {
 	values chan int
 }
 
-// NewFeed has room for so many values that nobody has read.
+// NewFeed returns a feed with room for a number of values that were not read yet.
 func NewFeed(room int, faulty bool) *Feed { return &Feed{Faulty: faulty, values: make(chan int, room)} }
 
-// Send hands over a value, if there is room; it drops it otherwise.
+// Send passes on a value if there is room, and drops it otherwise.
 func (f *Feed) Send(v int) error {
 	f.mu.Lock()
 	if f.closed {

@@ -5,8 +5,8 @@ import (
 	"sync/atomic"
 )
 
-// Group waits until all that was begun is done. Faulty, it counts without the lock,
-// so that the last may be done between a waiter's look and its sleep.
+// Group waits until everything that was begun is done. If Faulty, it counts without the
+// lock, so the last may be done between a waiter's check and its sleep.
 type Group struct {
 	Faulty bool
 	mu     sync.Mutex

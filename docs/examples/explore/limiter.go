@@ -2,15 +2,15 @@ package explore
 
 import "sync/atomic"
 
-// Limiter lets so many in at once. Faulty, it looks and then counts: two may look
-// at the same time.
+// Limiter admits a number of callers at once. If Faulty, it checks and then counts, so two
+// callers may check at the same time.
 type Limiter struct {
 	Faulty bool
 	Room   int64
 	inside atomic.Int64
 }
 
-// Enter tells whether there was room.
+// Enter reports whether there was room.
 func (l *Limiter) Enter() bool {
 	if l.Faulty {
 		if l.inside.Load() >= l.Room {
@@ -33,5 +33,5 @@ func (l *Limiter) Enter() bool {
 // Leave makes room again.
 func (l *Limiter) Leave() { l.inside.Add(-1) }
 
-// Inside is how many are.
+// Inside returns how many callers are inside.
 func (l *Limiter) Inside() int64 { return l.inside.Load() }

@@ -32,11 +32,11 @@ const (
 const (
 	headSize  = 4 + 1 + 8
 	mostFrame = 16 << 20
-	mostOut   = 4 << 20 // bytes that wait to be written before those wait who send
+	mostOut   = 4 << 20 // bytes that wait to be written before senders wait
 )
 
-// conn carries frames. What is sent while a write is on goes with the next one:
-// under load one call of the kernel writes hundreds.
+// conn carries frames. Frames that are sent during a write go with the next one: under load,
+// one system call writes hundreds.
 type conn struct {
 	*tls.Conn
 	in  *bufio.Reader
@@ -54,14 +54,14 @@ func newConn(over *tls.Conn) *conn {
 	return c
 }
 
-// patience is how long a connection may be silent. Pings see to it that one with
-// a live process at the other end is not.
+// patience is how long a connection may be silent. Pings ensure that a connection with a live
+// process at the other end is not.
 const patience = 3 * time.Second
 
 var errSilent = errors.New("mesh: the other end is silent")
 
-// patient gives up a connection that is silent. It looks twice: if this process
-// was stopped for a while, what has come in meanwhile can still be read.
+// patient gives up a connection that is silent. It checks twice: if this process was stopped
+// for a while, the frames that arrived meanwhile can still be read.
 type patient struct{ net.Conn }
 
 func (p patient) Read(b []byte) (n int, err error) {
@@ -92,8 +92,8 @@ func (c *conn) read() (k kind, id uint64, body []byte, err error) {
 	return kind(head[4]), binary.BigEndian.Uint64(head[5:]), body, err
 }
 
-// send has a frame written. It waits while too much is in line, unless the
-// sender bounds that by itself.
+// send queues a frame to be written. It waits while too much is queued, unless the sender
+// bounds that itself.
 func (c *conn) send(k kind, id uint64, body []byte, bounded bool) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -111,7 +111,7 @@ func (c *conn) send(k kind, id uint64, body []byte, bounded bool) error {
 	return nil
 }
 
-// write writes what is sent until the connection ends.
+// write writes queued frames until the connection ends.
 func (c *conn) write() {
 	var spare []byte
 	c.mu.Lock()
@@ -147,7 +147,7 @@ func (c *conn) end(err error) {
 	}
 }
 
-// put writes a frame at once: of those before write runs.
+// put writes a frame directly. It is for frames before write runs.
 func (c *conn) put(k kind, v any) error {
 	body, err := json.Marshal(v)
 	if err != nil {
@@ -163,7 +163,7 @@ func (c *conn) put(k kind, v any) error {
 	return err
 }
 
-// get reads what put has written.
+// get reads a frame that put has written.
 func (c *conn) get(want kind, v any) error {
 	k, _, body, err := c.read()
 	if err == nil && k != want {

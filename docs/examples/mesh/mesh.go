@@ -1,6 +1,6 @@
-// Package mesh is a cluster in which every node holds a connection to every
-// other. Nodes know each other by a shared secret; one finds out by its
-// connections which others are alive, and calls them over these.
+// Package mesh is a cluster in which every node holds a connection to every other. Nodes
+// authenticate with a shared secret. A node detects by its connections which others are
+// alive, and calls them over these connections.
 package mesh
 
 import (
@@ -25,7 +25,7 @@ var (
 	ErrTimeout      = errors.New("mesh: no reply in time")
 )
 
-// State is what a node holds of another.
+// State is the state in which a node lists another.
 type State string
 
 // The states of a node.
@@ -35,16 +35,16 @@ const (
 	Left   State = "left"
 )
 
-// Config is what a node is told.
+// Config configures a node.
 type Config struct {
 	Name    string
 	Listen  string
-	Seeds   []string // addresses of nodes that are there already
+	Seeds   []string // addresses of nodes that run already
 	Secret  []byte
-	Window  int           // bytes of calls on the way to one node
+	Window  int           // bytes of calls in flight to one node
 	Timeout time.Duration // of a call
-	// Handle is called for each request, one after the other for each node that
-	// calls, and with a nil reply for messages. It must not block.
+	// Handle is called for each request, one at a time for each calling node, and with a
+	// nil reply for messages. It must not block.
 	Handle func(from string, body []byte, reply func([]byte))
 	Dial   func(ctx context.Context, addr string) (net.Conn, error)
 }
@@ -74,7 +74,7 @@ type answer struct {
 	Members []identity
 }
 
-// Start starts a node and has it join the cluster of its seeds.
+// Start starts a node, which joins the cluster of its seeds.
 func Start(ctx context.Context, cfg Config) (*Node, error) {
 	n := &Node{cfg: cfg, peers: make(map[string]*peer)}
 	var err error
@@ -96,7 +96,7 @@ func Start(ctx context.Context, cfg Config) (*Node, error) {
 	return n, nil
 }
 
-// join asks a seed who is there, and reaches them all.
+// join asks a seed for the members, and connects to all of them.
 func (n *Node) join(ctx context.Context) (err error) {
 	for _, seed := range n.cfg.Seeds {
 		var c *conn
@@ -162,7 +162,7 @@ func (n *Node) accept() {
 	}
 }
 
-// serve answers what comes over a connection.
+// serve answers the frames of a connection.
 func (n *Node) serve(raw net.Conn) {
 	defer func() { _ = raw.Close() }()
 	defer context.AfterFunc(n.ctx, func() { _ = raw.Close() })()
@@ -200,7 +200,7 @@ func (n *Node) serve(raw net.Conn) {
 	}
 }
 
-// members are those that a new node should reach.
+// members returns the nodes to which a new node should connect.
 func (n *Node) members(not string) []identity {
 	all := []identity{n.self}
 	for _, p := range n.all() {
@@ -222,7 +222,7 @@ func (n *Node) all() (all []*peer) {
 	return all
 }
 
-// admit takes a node in, unless there is another of that name.
+// admit adds a node, unless there is another of that name.
 func (n *Node) admit(m identity) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -247,7 +247,7 @@ func (n *Node) admit(m identity) error {
 	return nil
 }
 
-// left takes in that a node goes.
+// left notes that a node leaves.
 func (n *Node) left(m identity) {
 	if p := n.peer(m.Name); p != nil && p.Life == m.Life {
 		p.forget()
@@ -261,10 +261,10 @@ func (n *Node) peer(name string) *peer {
 	return n.peers[name]
 }
 
-// Addr is where the node listens.
+// Addr returns the address at which the node listens.
 func (n *Node) Addr() string { return n.self.Addr }
 
-// Members tells of every other node that was reached once what is held of it.
+// Members returns the state of every other node that was ever reached.
 func (n *Node) Members() map[string]State {
 	all := make(map[string]State)
 	for _, p := range n.all() {
@@ -289,8 +289,7 @@ func (n *Node) Call(to string, body []byte, done func(reply []byte, err error)) 
 	}
 }
 
-// Send sends a message to which there is no reply. It waits while too much is on
-// the way.
+// Send sends a message that has no reply. It waits while too much is in flight.
 func (n *Node) Send(to string, body []byte) error {
 	if p := n.peer(to); p != nil {
 		p.mu.Lock()
@@ -303,13 +302,13 @@ func (n *Node) Send(to string, body []byte) error {
 	return fmt.Errorf("%w: %s", ErrUnreachable, to)
 }
 
-// Leave tells all others that the node goes, and closes it.
+// Leave tells all others that the node leaves, and closes it.
 func (n *Node) Leave(ctx context.Context) error {
 	var told sync.WaitGroup
 	for _, p := range n.all() {
 		told.Add(1)
 		if p.call(leave, nil, func([]byte, error) { told.Done() }) != nil {
-			told.Done() // it can not be told
+			told.Done() // it cannot be told
 		}
 	}
 	done := make(chan struct{})

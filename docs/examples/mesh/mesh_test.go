@@ -15,8 +15,8 @@ import (
 
 func TestMain(m *testing.M) { stress.Main(m) }
 
-// Both tests are executed again for each node: what stands before the call of
-// the kit happens in every one of them.
+// Both tests are executed again for each node, so code before the call of the kit runs in each
+// of them.
 
 func TestStressCluster(t *testing.T) { clustertest.TestCluster(t, start) }
 
@@ -40,7 +40,7 @@ func start(_ testing.TB, cfg node.Config) (node.Node, error) {
 	return subject{n}, nil
 }
 
-// subject is a node as the kit calls it.
+// subject adapts a node to the kit.
 type subject struct{ *mesh.Node }
 
 func (s subject) Members() []node.Member {

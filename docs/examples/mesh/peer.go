@@ -28,7 +28,7 @@ type peer struct {
 	conn  *conn // nil while there is none
 	calls map[uint64]*call
 	last  uint64
-	bytes int // of calls on the way
+	bytes int // of calls in flight
 }
 
 type call struct {
@@ -37,17 +37,15 @@ type call struct {
 	due  time.Time
 }
 
-// Both are how long a peer is left alone: between pings, and between attempts to
-// reach one that has failed.
+// The pauses between pings, and between attempts to reach a peer that has failed.
 const (
 	pingEvery  = 200 * time.Millisecond
 	retryEvery = 100 * time.Millisecond
 )
 
-// keep holds a connection to the peer, until ctx ends. Where there is none any
-// more and nobody listens, the peer has failed: on the loopback, as in most
-// networks, a dead process says so by itself. One that says nothing has failed
-// after a while.
+// keep holds a connection to the peer until ctx ends. If the connection is lost and a new dial
+// is refused, the peer has failed: on the loopback interface, as in most networks, the system
+// refuses connections to a dead process. A peer that is silent has failed after a while.
 func (p *peer) keep(ctx context.Context) {
 	lost := time.Now()
 	for ctx.Err() == nil {
@@ -137,7 +135,7 @@ func (p *peer) call(k kind, body []byte, done func([]byte, error)) error {
 	return nil
 }
 
-// take is called by whoever ends a call, and gives it to the first.
+// take is called by everything that may end a call, and returns the call to the first.
 func (p *peer) take(id uint64) *call {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -155,7 +153,7 @@ func (p *peer) expire() {
 	p.endCalls(ErrTimeout, func(c *call) bool { return now.After(c.due) })
 }
 
-// drop gives the connection up, and ends what was on the way.
+// drop gives up the connection, and ends the calls in flight.
 func (p *peer) drop(err error) {
 	p.mu.Lock()
 	p.conn = nil

@@ -10,8 +10,8 @@ import (
 	"math/big"
 )
 
-// credentials turn a secret into a certificate that only those can make who know
-// it. Both ends of a connection show it, and TLS does the rest.
+// credentials derives a certificate from a secret. Only a node that knows the secret can make
+// it. Both ends of a connection present it, and TLS does the rest.
 func credentials(secret []byte) (*tls.Config, error) {
 	seed, err := hkdf.Key(sha256.New, secret, nil, "mesh", ed25519.SeedSize)
 	if err != nil {

@@ -27,8 +27,8 @@ func New(size int, dial func(context.Context) (net.Conn, error)) *Pool {
 	return p
 }
 
-// Get lends a connection, which goes back by Put. Callers are served in the
-// order in which they came: that is how a channel serves its receivers.
+// Get lends a connection, which the caller returns with Put. Callers are served in the
+// order in which they came, because a channel serves its receivers in that order.
 func (p *Pool) Get(ctx context.Context) (net.Conn, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -50,22 +50,22 @@ func (p *Pool) Get(ctx context.Context) (net.Conn, error) {
 	}
 }
 
-// open dials where a connection may be.
+// open dials a connection in place of one that is not open.
 func (p *Pool) open(ctx context.Context) (net.Conn, error) {
 	conn, err := p.dial(ctx)
 	if err != nil {
-		p.home <- nil // the next may have more luck
+		p.home <- nil // the next caller may succeed
 		return nil, err
 	}
 	return conn, nil
 }
 
-// Put takes a connection back; one that is broken is closed first, and nil is
-// put in its place.
+// Put returns a connection. If the connection is broken, the caller closes it and puts
+// nil in its place.
 func (p *Pool) Put(conn net.Conn) { p.home <- conn }
 
-// Close serves those who wait already, and returns when every connection is home
-// and closed.
+// Close serves callers that wait already, and returns once every connection has been
+// returned and closed.
 func (p *Pool) Close() error {
 	if p.closed.Swap(true) {
 		return ErrClosed
@@ -76,6 +76,6 @@ func (p *Pool) Close() error {
 			failed = errors.Join(failed, conn.Close())
 		}
 	}
-	close(p.home) // for who came between the two
+	close(p.home) // for callers that came in between
 	return failed
 }

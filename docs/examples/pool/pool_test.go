@@ -21,13 +21,13 @@ func open(_ testing.TB, cfg pooltest.Config) pooltest.Pool {
 	return subject{pool.New(cfg.Size, cfg.Dial)}
 }
 
-// subject is the pool as the kit calls it.
+// subject adapts the pool to the kit.
 type subject struct{ *pool.Pool }
 
 func (s subject) Acquire(ctx context.Context) (pooltest.Lease, error) {
 	conn, err := s.Get(ctx)
 	if err != nil {
-		return nil, err // and not a lease: an interface that holds a nil pointer is not nil
+		return nil, err // not a nil *lease: an interface that holds a nil pointer is not nil
 	}
 	return &lease{s.Pool, conn}, nil
 }

@@ -1,4 +1,4 @@
-// Package queue is a message queue in memory: what was received and not
+// Package queue is an in-memory message queue. A message that was received and not
 // acknowledged in time is delivered again.
 package queue
 
@@ -39,9 +39,8 @@ type entry struct {
 	lease   *Message // nil while it is ready
 }
 
-// New returns a queue that gives a message to somebody else when it was not
-// acknowledged for that long. After a number of attempts it goes to dead,
-// unless that is nil.
+// New returns a queue that delivers a message again if it was not acknowledged within a
+// time. After a number of attempts the message goes to dead, unless that is nil.
 func New(visibility time.Duration, attempts int, dead *Queue) *Queue {
 	q := &Queue{visibility: visibility, attempts: attempts, dead: dead}
 	q.more.L = &q.mu
@@ -56,14 +55,14 @@ func New(visibility time.Duration, attempts int, dead *Queue) *Queue {
 // Message was received.
 type Message struct {
 	Body    []byte
-	Attempt int // deliveries so far, this one included
+	Attempt int // deliveries so far, including this one
 
 	queue *Queue
 	entry *entry
 	until time.Time
 }
 
-// Publish puts a message at the end.
+// Publish puts a message at the end of the queue.
 func (q *Queue) Publish(body []byte) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -76,7 +75,7 @@ func (q *Queue) Publish(body []byte) error {
 	return nil
 }
 
-// Receive lends the first message, and waits for one if need be.
+// Receive leases the first message, and waits if there is none.
 func (q *Queue) Receive(ctx context.Context) (*Message, error) {
 	stop := context.AfterFunc(ctx, func() {
 		q.mu.Lock()
@@ -90,7 +89,7 @@ func (q *Queue) Receive(ctx context.Context) (*Message, error) {
 		switch {
 		case q.closed:
 			return nil, ErrClosed
-		case len(q.ready) > 0: // before the next: who was woken for it takes it
+		case len(q.ready) > 0: // before the next case: a caller that was woken for a message takes it
 			return q.lend(), nil
 		case ctx.Err() != nil:
 			return nil, ctx.Err()
@@ -111,8 +110,8 @@ func (q *Queue) lend() *Message {
 	return e.lease
 }
 
-// expire takes back what was not acknowledged in time. All leases are as long,
-// so the first one ends first.
+// expire takes back messages that were not acknowledged in time. All leases have the same
+// length, so the first one ends first.
 func (q *Queue) expire() {
 	for len(q.leases) > 0 {
 		m := q.leases[0]
@@ -128,7 +127,7 @@ func (q *Queue) expire() {
 	}
 }
 
-// again puts a message back in its place, or among the dead letters.
+// again puts a message back in its place, or into the dead-letter queue.
 func (q *Queue) again(e *entry) {
 	e.lease = nil
 	if q.dead != nil && e.attempt >= q.attempts {
@@ -140,12 +139,12 @@ func (q *Queue) again(e *entry) {
 	q.more.Signal()
 }
 
-// Ack ends the message. With ErrLate it is delivered again, or was.
+// Ack ends the message. If it returns ErrLate, the message is or was delivered again.
 func (m *Message) Ack() error {
 	return m.end(func() { m.entry.lease = nil })
 }
 
-// Nack has the message delivered again.
+// Nack refuses the message, so that it is delivered again.
 func (m *Message) Nack() error {
 	return m.end(func() { m.queue.again(m.entry) })
 }
@@ -161,7 +160,7 @@ func (m *Message) end(how func()) error {
 	return nil
 }
 
-// Close turns away all who wait, and drops what is left.
+// Close refuses callers that wait, and drops the remaining messages.
 func (q *Queue) Close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -29,9 +29,9 @@ func open(_ testing.TB, cfg queuetest.Config) queuetest.Broker {
 	return s
 }
 
-// subject is a number of queues as the kit calls them. It has dead letters, as
-// there is ReceiveDead; it has no Full and no Durable: bounds and a disk are not
-// offered.
+// subject adapts a number of queues to the kit. It offers dead letters, because it has
+// ReceiveDead. It does not offer bounds or a disk, because it has neither Full nor
+// Durable.
 type subject struct{ queues, dead []*queue.Queue }
 
 func (s subject) Publish(_ context.Context, i int, body []byte) error {

@@ -1,4 +1,4 @@
-// Package router passes messages to names, out of a map.
+// Package router routes messages to names, with a map.
 package router
 
 import (
@@ -14,7 +14,7 @@ var (
 	ErrClosed  = errors.New("router: closed")
 )
 
-// Router knows names. It is safe for concurrent use.
+// Router routes messages to names. It is safe for concurrent use.
 type Router[M any] struct {
 	bound int
 
@@ -29,17 +29,17 @@ func New[M any](bound int) *Router[M] {
 	return &Router[M]{bound: bound, names: make(map[string]*mailbox[M])}
 }
 
-// mailbox has a goroutine only while there is something in it: a channel for
-// each of 100,000 names would take its whole buffer from the start.
+// mailbox has a goroutine only while there are messages in it. A channel for each of
+// 100,000 names would take its whole buffer from the start.
 type mailbox[M any] struct {
 	handle func(M)
 
 	mu   sync.Mutex
 	line []M
-	held int // in line, and the one that is being handled
+	held int // messages in line, and the one that is being handled
 }
 
-// Register has handle called with what is sent to name, one message at a time.
+// Register calls handle with the messages that are sent to name, one at a time.
 func (r *Router[M]) Register(name string, handle func(M)) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -53,7 +53,7 @@ func (r *Router[M]) Register(name string, handle func(M)) error {
 	return nil
 }
 
-// Unregister forgets name. What it has taken is still handled.
+// Unregister removes name. Messages that it has accepted are still handled.
 func (r *Router[M]) Unregister(name string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -87,13 +87,13 @@ func (r *Router[M]) Send(name string, m M) error {
 	return nil
 }
 
-// empty handles what is in line, and ends when nothing is.
+// empty handles the messages in line, and ends when there are none.
 func (b *mailbox[M]) empty() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for b.held > 0 {
 		line := b.line
-		b.line = nil // also: an idle name keeps no buffer
+		b.line = nil // an idle name keeps no buffer
 		for _, m := range line {
 			b.mu.Unlock()
 			b.isolated(m)
@@ -103,13 +103,13 @@ func (b *mailbox[M]) empty() {
 	}
 }
 
-// isolated keeps a panic from those who have nothing to do with it.
+// isolated keeps a panic of one handler from affecting other names.
 func (b *mailbox[M]) isolated(m M) {
 	defer func() { _ = recover() }()
 	b.handle(m)
 }
 
-// Close turns senders away and returns when everything taken was handled.
+// Close refuses senders, and returns once every accepted message was handled.
 func (r *Router[M]) Close() error {
 	r.mu.Lock()
 	r.closed = true

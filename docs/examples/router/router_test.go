@@ -19,8 +19,8 @@ func open(_ testing.TB, cfg routertest.Config) routertest.Router {
 	return subject{router.New[routertest.Message](cfg.Mailbox)}
 }
 
-// subject is the router as the kit calls it: it says which error is which, and
-// the rest is there.
+// subject adapts the router to the kit. It only says which error is which; the router has
+// the other methods.
 type subject struct {
 	*router.Router[routertest.Message]
 }

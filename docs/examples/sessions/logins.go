@@ -1,5 +1,5 @@
-// Package sessions keeps the logins of users on the nodes of a cluster, so that
-// one may be lost.
+// Package sessions keeps the logins of users on the nodes of a cluster. They survive the
+// loss of one node.
 package sessions
 
 import (
@@ -19,16 +19,16 @@ var (
 	ErrRefused = errors.New("sessions: too few nodes answer, nothing was done")
 )
 
-// Config is what a node is told.
+// Config configures a node.
 type Config struct {
 	Name   string
 	Nodes  []string // names of all nodes
 	Listen string
-	Seeds  []string // addresses of nodes that are there already
+	Seeds  []string // addresses of nodes that run already
 	Secret []byte
-	// Dial reaches another node; addr is where it says that it listens.
+	// Dial connects to another node; addr is the address that it announces.
 	Dial func(ctx context.Context, name, addr string) (net.Conn, error)
-	// Reachable tells whether a datagram may go to a node; nil for always.
+	// Reachable reports whether a datagram may be sent to a node; nil means always.
 	Reachable func(name string) bool
 }
 
@@ -59,8 +59,8 @@ func Open(ctx context.Context, cfg Config) (*Logins, error) {
 	return &Logins{node, store}, nil
 }
 
-// Put has a user logged in for a while, or for ever if that is 0. Once it has
-// returned nil the login outlives the loss of any one node.
+// Put logs a user in for a while, or forever if that is 0. Once it has returned nil, the
+// login survives the loss of any one node.
 func (l *Logins) Put(ctx context.Context, user string, login []byte, lives time.Duration) error {
 	_, err := l.store.Put(ctx, user, login, lives)
 	return own(err)
@@ -78,7 +78,7 @@ func (l *Logins) Delete(ctx context.Context, user string) error {
 	return own(err)
 }
 
-// Replicated waits until all logins have their copies on the nodes named.
+// Replicated waits until all logins have their copies on the given nodes.
 func (l *Logins) Replicated(ctx context.Context, on []string) error {
 	return l.store.Replicated(ctx, on...)
 }
@@ -86,8 +86,8 @@ func (l *Logins) Replicated(ctx context.Context, on []string) error {
 // Close ends the node.
 func (l *Logins) Close() error { return errors.Join(l.store.Close(), l.node.Close()) }
 
-// own says an error of the store in words of this package. What may have been
-// done, or not, stays as it is: it is neither.
+// own translates an error of the store into one of this package. An error after which the
+// operation may or may not have been done stays as it is.
 func own(err error) error {
 	switch {
 	case errors.Is(err, session.ErrNotFound):

@@ -14,8 +14,8 @@ import (
 
 func TestMain(m *testing.M) { stress.Main(m) }
 
-// TestStressSessions is executed again for each node: what stands before the
-// call of the kit happens in every one of them.
+// TestStressSessions is executed again for each node, so code before the call of the kit
+// runs in each of them.
 func TestStressSessions(t *testing.T) { sessiontest.TestStore(t, start) }
 
 func BenchmarkSessions(b *testing.B) { sessiontest.BenchmarkStore(b, start) }
@@ -26,8 +26,8 @@ func start(tb testing.TB, cfg sessiontest.Config) sessiontest.Store {
 	defer cancel()
 	logins, err := sessions.Open(ctx, sessions.Config{
 		Name: cfg.Name, Nodes: cfg.Nodes, Listen: cfg.Listen, Seeds: cfg.Seeds, Secret: cfg.Secret,
-		// The way to another node leads over the links that the kit cuts, and
-		// not straight to where that node listens.
+		// Connect to another node over the links that the kit cuts, not directly to the
+		// address of that node.
 		Dial: func(ctx context.Context, name, addr string) (net.Conn, error) {
 			if link, ok := cfg.Peers[name]; ok {
 				addr = link
@@ -42,8 +42,8 @@ func start(tb testing.TB, cfg sessiontest.Config) sessiontest.Store {
 	return subject{logins}
 }
 
-// subject is a node as the kit calls it. As there is Replicated, the kit need
-// not wait for as long as replication may take.
+// subject adapts a node to the kit. It has Replicated, so the kit need not wait for as long
+// as replication may take.
 type subject struct{ *sessions.Logins }
 
 func (subject) Errors() sessiontest.Errors {
