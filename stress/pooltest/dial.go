@@ -122,7 +122,7 @@ func (k *kit) dialOutlastsCaller(ctx context.Context, p Pool, d *dialler, outcom
 				go acquire()
 				continue
 			}
-			k.Violate("served", "a pool with room does not dial: %v", err)
+			k.Violate("served", "a pool with room does not dial: Acquire returned %v", err)
 			return false
 		case <-ctx.Done():
 			k.Violate("served", "a pool with room does not dial: %v", ctx.Err())
