@@ -228,7 +228,7 @@ func (r *running) undoAll() error {
 }
 
 // recovered calls f and turns a panic into an error: what must all be undone
-// does not end with the first that can not be.
+// does not end with the first that cannot be.
 func recovered(f func() error) (err error) {
 	defer func() {
 		if value := recover(); value != nil {

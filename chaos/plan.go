@@ -18,7 +18,7 @@ import (
 // Errors of plans and experiments, to be tested with errors.Is.
 var (
 	// ErrPlan is wrapped by every error about a plan, a Spec or an Experiment
-	// that can not be carried out.
+	// that cannot be carried out.
 	ErrPlan = errors.New("chaos: bad plan")
 	// ErrBlastRadius says that a fault was not injected, or is not even planned,
 	// because more targets would be hit at once than the bound allows.
@@ -73,7 +73,7 @@ const (
 	planBytes = 64 << 20
 )
 
-// Validate returns an error that wraps ErrPlan if the plan can not be carried
+// Validate returns an error that wraps ErrPlan if the plan cannot be carried
 // out, and ErrBlastRadius as well if that is because it would hit more than Bound targets at once.
 func (p Plan) Validate() error {
 	if p.Bound < 1 {

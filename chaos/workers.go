@@ -60,8 +60,8 @@ type WorkersConfig[T any] struct {
 	Restarts int
 	Within   time.Duration
 	// Hung is how long a worker may take over one item before it counts as hung
-	// and is replaced, noticed within half as long again; 0 for ever. Its
-	// goroutine can not be ended and is left behind until its handler returns.
+	// and is replaced, noticed within half as long again; 0 forever. Its
+	// goroutine cannot be ended and is left behind until its handler returns.
 	Hung time.Duration
 	// Patience is how long Close waits for handlers to return; 0 means
 	// DefaultPatience.

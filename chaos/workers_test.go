@@ -176,7 +176,7 @@ func TestIntensity(t *testing.T) {
 	})
 }
 
-// TestCrashLoop has a worker that can not even start.
+// TestCrashLoop has a worker that cannot even start.
 func TestCrashLoop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var starts atomic.Int64

@@ -25,7 +25,7 @@ func (n *Node) join(ctx context.Context) error {
 	cfg.Logger = slog.NewLogLogger(n.cfg.Log.Handler(), slog.LevelDebug)
 	cfg.TCPTimeout = handshakeTimeout
 	// News must be fast. Death is our own part: gossip's view of it only sees to
-	// it that nobody is told of the dead for ever, so its probes are short, which
+	// it that nobody is told of the dead forever, so its probes are short, which
 	// lets them end with the node, and its suspicions long.
 	cfg.GossipInterval = 20 * time.Millisecond
 	cfg.PushPullInterval = 10 * time.Second

@@ -616,7 +616,7 @@ func TestALeaveBehindAPartition(t *testing.T) {
 	awaitMember(t, c, "a", Left)
 }
 
-// One that can not be reached by who leaves hears it from the others.
+// One that cannot be reached by who leaves hears it from the others.
 func TestALeaveThatOthersTell(t *testing.T) {
 	var fs []*faults
 	nodes := form(t, 3, func(c *Config) {

@@ -21,7 +21,7 @@ var (
 	ErrUnknownQueue = errors.New("unknown queue")
 	// ErrDeleted says that the queue was deleted.
 	ErrDeleted = errors.New("queue deleted")
-	// ErrInUse says that the queue can not be deleted, as others give their dead
+	// ErrInUse says that the queue cannot be deleted, as others give their dead
 	// letters to it.
 	ErrInUse = errors.New("queue in use")
 	// ErrExists says that the queue was declared before with another Config.

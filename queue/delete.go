@@ -13,7 +13,7 @@ import (
 // from 1.
 //
 // Those who wait at the queue, and every later call on it or on a delivery of
-// it, get ErrDeleted; consumers keep what they have, and can not end it. What the
+// it, get ErrDeleted; consumers keep what they have, and cannot end it. What the
 // queue has given to its dead-letter queue stays there.
 //
 // The errors are ErrUnknownQueue, ErrInUse while queues are declared that give

@@ -69,7 +69,7 @@ func (b *Broker) keep() {
 			b.failed()
 			return
 		case <-b.log.TrimDue():
-			// What can not be removed now stays until the next time; that the
+			// What cannot be removed now stays until the next time; that the
 			// log has failed is told above.
 			_ = b.compact()
 		}

@@ -315,7 +315,7 @@ func TestBound(t *testing.T) {
 }
 
 // TestLargeLoadIsRendezvous: a bound beyond all numbers is none, and no pick looks
-// for room for ever.
+// for room forever.
 func TestLargeLoadIsRendezvous(t *testing.T) {
 	for _, share := range []float64{math.MaxInt64, math.Nextafter(math.MaxInt64, math.Inf(1)), 1e19, 1e300, math.Inf(1)} {
 		require.Equal(t, int64(math.MaxInt64), bound(share), "%g", share)

@@ -11,7 +11,7 @@ import (
 )
 
 // TestWhoHasPromisedWaits: a node that has promised a founder neither votes nor
-// takes a view from anybody else. It does not wait for one who has died for ever.
+// takes a view from anybody else. It does not wait for one who has died forever.
 func TestWhoHasPromisedWaits(t *testing.T) {
 	founder, other := ballot{5, 2}, ballot{4, 3}
 	agreed := func(s *Store) chain {

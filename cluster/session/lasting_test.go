@@ -174,7 +174,7 @@ func (w *world) unserved(bound time.Duration) string {
 			try(fmt.Sprintf("%s reads %q", name, key), func() error {
 				got, err := s.Get(context.Background(), key)
 				// A deletion may have been forgotten by now; where something was lost, it
-				// can not be told any more then that there was one.
+				// cannot be told any more then that there was one.
 				if (errors.Is(err, ErrNotFound) || errors.Is(err, ErrLost)) && h.newest.gone(s.now()) {
 					return nil
 				}

@@ -454,7 +454,7 @@ func TestReopeningLeavesNoGap(t *testing.T) {
 	}
 }
 
-// A sector that can not be read costs the records in it, and is told; a file, and
+// A sector that cannot be read costs the records in it, and is told; a file, and
 // all records, where it is in the header.
 func TestUnreadableSectors(t *testing.T) {
 	disk, places := sample(t, 60, 400)
@@ -480,7 +480,7 @@ func TestUnreadableSectors(t *testing.T) {
 	}
 }
 
-// faultySector is a disk with one page that can not be read.
+// faultySector is a disk with one page that cannot be read.
 type faultySector struct {
 	*faultfs.FS
 	path string

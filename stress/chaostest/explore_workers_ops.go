@@ -150,7 +150,7 @@ func (s *shift) shut() {
 	}
 }
 
-// Finish lets all handlers go on, has each worker serve that can not have been given
+// Finish lets all handlers go on, has each worker serve that cannot have been given
 // up, and closes them.
 func (s *shift) Finish() {
 	for i := range s.crew {

@@ -92,7 +92,7 @@ const (
 
 var faults = []struct {
 	name string
-	// breaks tells that the steady state can not hold meanwhile.
+	// breaks tells that the steady state cannot hold meanwhile.
 	breaks bool
 }{
 	{Kill, true}, {Delay, false}, {Partition, true}, {Pause, true},

@@ -77,7 +77,7 @@ func (c *crew) accounted(worker int, op uint64, err error) {
 	}
 }
 
-// crashLoop has a worker that can not start again after its death.
+// crashLoop has a worker that cannot start again after its death.
 func (k *workersKit) crashLoop(ctx context.Context, t *testing.T) {
 	const victim, restarts, watched = 0, 3, 300 * time.Millisecond
 	c := k.start(t, fewWorkers, 0, restarts, 0)

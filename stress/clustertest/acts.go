@@ -37,7 +37,7 @@ func operations() []programs.Op[*world] {
 	}
 }
 
-// apart are those that can not meet. Who leaves, and who is told what the network loses,
+// apart are those that cannot meet. Who leaves, and who is told what the network loses,
 // is not to wait for one that stops for long; there is one cut at a time; and what is
 // claimed must be known to be taken.
 var apart = []programs.Pair{

@@ -45,7 +45,7 @@ type community struct {
 	last  int              // number
 	// A pair has met once one has called the other. loose is one that need not meet:
 	// one of the two joined while the other was not to be reached, so that nobody could
-	// tell them of each other, and no node is bound to pass on whom it knows for ever.
+	// tell them of each other, and no node is bound to pass on whom it knows forever.
 	met, loose map[pair]bool
 
 	mu      sync.Mutex
@@ -101,7 +101,7 @@ func (c *community) allowed(by, of *life) []node.State {
 	return []node.State{node.Failed, "", node.Left} // as of a life before
 }
 
-// wrong is what a node holds, or can not do, though it must.
+// wrong is what a node holds, or cannot do, though it must.
 type wrong struct {
 	key       string // the same as long as it is wrong in the same way
 	criterion string

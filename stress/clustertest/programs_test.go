@@ -59,7 +59,7 @@ func TestProgramsFindPlantedFaults(t *testing.T) {
 	}
 }
 
-// A node that can not leave is not asked to, and all else is tried.
+// A node that cannot leave is not asked to, and all else is tried.
 func TestProgramsOfNodesThatDoNotLeave(t *testing.T) {
 	out, _ := tryModel(t, "no leave", 1, programs.Budget{Least: 50, One: time.Hour})
 	assert.Nil(t, out.Failure)

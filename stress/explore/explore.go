@@ -45,7 +45,7 @@ func Try(t *testing.T, f func(e *Run), given ...Option) Outcome {
 
 // Prepare begins to build the binary that [Test] and [Try] need for the options, so
 // that it is there when they are called. The channel is closed when it is, or when
-// it can not be built.
+// it cannot be built.
 func Prepare(given ...Option) <-chan struct{} {
 	done := make(chan struct{})
 	go func() {

@@ -30,7 +30,7 @@ func lostAddition(sound bool) func(*Run) {
 	}
 }
 
-// try explores, and skips the test where schedules can not be controlled.
+// try explores, and skips the test where schedules cannot be controlled.
 func try(t *testing.T, f func(*Run), given ...Option) Outcome {
 	out := Try(t, f, given...)
 	if !out.Controlled {

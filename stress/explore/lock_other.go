@@ -2,6 +2,6 @@
 
 package explore
 
-// lockFile does nothing where files can not be locked: processes side by side then
+// lockFile does nothing where files cannot be locked: processes side by side then
 // do the same work twice.
 func lockFile(string) (unlock func(), err error) { return func() {}, nil }

@@ -53,7 +53,7 @@ type Failure struct {
 	Output      string // what the process wrote meanwhile, under the race detector
 }
 
-// Goroutine is one that waits for good, or goes on for ever.
+// Goroutine is one that waits for good, or goes on forever.
 type Goroutine struct {
 	Name     string
 	Reason   string // such as "chan receive"; "running" if it does not wait

@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestStockScheduler is what is left where schedules can not be controlled.
+// TestStockScheduler is what is left where schedules cannot be controlled.
 func TestStockScheduler(t *testing.T) {
 	o, err := newOptions([]Option{Schedules(200)})
 	require.NoError(t, err)

@@ -32,7 +32,7 @@ var unlisted = map[string][]string{
 	"Kubernetes1321": {`kubernetes1321.* \[chan send\]`, `kubernetes1321.* \[sync\.Mutex\.Lock\]`},
 }
 
-// never are kernels whose bug can not show.
+// never are kernels whose bug cannot show.
 var never = map[string]string{
 	"Moby27782": "its lock is held all the time that another might come in",
 }

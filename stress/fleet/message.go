@@ -138,7 +138,7 @@ func decode[T any](b []byte) (T, error) {
 	return v, nil
 }
 
-// encode can not fail: there is nothing in a message that JSON does not have.
+// encode cannot fail: there is nothing in a message that JSON does not have.
 func encode(v any) []byte {
 	b, err := json.Marshal(v)
 	if err != nil {

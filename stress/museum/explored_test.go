@@ -40,7 +40,7 @@ var explored = map[string]func(e *explore.Run){
 // sync/atomic.
 var exploredMemory = map[string][]string{"ants": {"github.com/panjf2000/ants/v2/..."}}
 
-// late is when, in virtual time, whoever still waits will do so for ever.
+// late is when, in virtual time, whoever still waits will do so forever.
 const late = 10 * time.Second
 
 // lastPlace has somebody wait for the only place of a pool under a context that is

@@ -140,7 +140,7 @@ func (b *broker) Receive(ctx context.Context, queue int) (queuetest.Delivery, er
 	}
 }
 
-// refuseLate gives back what comes to somebody who has gone: a request can not be
+// refuseLate gives back what comes to somebody who has gone: a request cannot be
 // taken back.
 func refuseLate(batch jetstream.MessageBatch) {
 	for msg := range batch.Messages() {

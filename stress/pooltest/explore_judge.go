@@ -284,7 +284,7 @@ const (
 	// could run. Where nothing has moved for so long, all that came before has got
 	// as far as it can.
 	restFor = 60 * time.Millisecond
-	// A subject may go on by itself, but not for ever.
+	// A subject may go on by itself, but not forever.
 	mostMoves = 200
 	// A subject may look only now and then whether something is to be done: what
 	// is wrong must be so for long, in virtual time.

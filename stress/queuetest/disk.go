@@ -19,7 +19,7 @@ const (
 )
 
 // disk has the disk fail under the broker, as its kernel would say it: syncs
-// that fail, and files that can not grow. What could not be written is not
+// that fail, and files that cannot grow. What could not be written is not
 // confirmed, and what was confirmed is there afterwards.
 func (k *kit) disk(ctx context.Context, t *testing.T) {
 	err := k.failingSync(ctx, filepath.Join(t.TempDir(), "queues"))

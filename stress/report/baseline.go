@@ -114,7 +114,7 @@ func (b *Baseline) sameScale(scale int) error {
 	return nil
 }
 
-// Fits tells why a run at that scale can not be compared with the baseline: a
+// Fits tells why a run at that scale cannot be compared with the baseline: a
 // burst of another size waits another time.
 func (b *Baseline) Fits(scale int) error {
 	if b.scale != 0 && b.scale != scale {

@@ -137,7 +137,7 @@ func difference(before, after *sample, bound *float64) Difference {
 }
 
 // mannWhitney returns the probability of both sides being as different as they
-// are, or more, by chance. ok is false where that can not be said.
+// are, or more, by chance. ok is false where that cannot be said.
 func mannWhitney(before, after []float64) (p float64, ok bool) {
 	result, err := stats.MannWhitneyUTest(before, after, stats.LocationDiffers)
 	if err != nil {

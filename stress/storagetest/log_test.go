@@ -15,7 +15,7 @@ import (
 )
 
 // fileLog is a log in numbered files of a few records each. Every record has its
-// length and a check before it; a tail that can not be read is cut off when the log is
+// length and a check before it; a tail that cannot be read is cut off when the log is
 // opened. Those who append at the same time share a sync. A fault, if there is one,
 // is left to its name.
 type fileLog struct {

@@ -91,7 +91,7 @@ func TestFigureFromAMachineThatLeftNothingIsNotJudged(t *testing.T) {
 }
 
 // TestEveryCheckEncodes: no figure, scale or share makes one that results.json
-// can not hold.
+// cannot hold.
 func TestEveryCheckEncodes(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 1))
 	l := NewChecklist(Criteria)

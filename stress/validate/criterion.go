@@ -109,7 +109,7 @@ const leastShare = 0.1
 
 // turns in ms is how long a process may have to wait for the processor while
 // several others take their turns. It does not shrink with the share of it, so a
-// time that must be shorter can not be judged beside other work.
+// time that must be shorter cannot be judged beside other work.
 const turns = 20
 
 // tells whether a figure for c can be judged under w.

@@ -17,7 +17,7 @@ import (
 	"tensile/stress/internal/proc"
 )
 
-// What is done to a process can not be undone: each test is a child's.
+// What is done to a process cannot be undone: each test is a child's.
 func inChild(t *testing.T, test func(dir string) error) {
 	t.Helper()
 	site := proc.At(t, "writer")

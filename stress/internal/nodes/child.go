@@ -258,7 +258,7 @@ type Ended struct {
 	measure.Leaks
 	// Members are those that it knew when it was told.
 	Members map[string]node.State
-	// Unsupported says that a node can not leave, and goes on.
+	// Unsupported says that a node cannot leave, and goes on.
 	Unsupported bool
 }
 

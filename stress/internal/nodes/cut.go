@@ -261,7 +261,7 @@ func (c *damaged) isClosed() bool {
 	return c.closed
 }
 
-// Close closes the connection, later where the other side can not notice now.
+// Close closes the connection, later where the other side cannot notice now.
 func (c *damaged) Close() error {
 	c.mu.Lock()
 	if c.closed {

@@ -28,7 +28,7 @@ type Kit[P, F any] struct {
 	// Run runs a program in a child. An operation that fails does not end it.
 	Run func(dir string, program P, say Say) error
 	// Look opens what is left in a folder, in a child, and uses it. An error says
-	// that it can not be used. Where something was wrong with what was found, it is
+	// that it cannot be used. Where something was wrong with what was found, it is
 	// done once more, patiently: what may take its time is waited for then.
 	Look func(dir string, program P, patient bool) (F, error)
 	// Judge says what is wrong with what was found; nil where nothing is. The

@@ -74,7 +74,7 @@ func (v *Vocabulary[W]) Coverage(counts map[string]int) Coverage {
 	return c
 }
 
-// apart tells whether two words can not meet.
+// apart tells whether two words cannot meet.
 func (v *Vocabulary[W]) apart(pair string) bool {
 	for _, op := range v.Ops {
 		if op.Instant && (strings.HasPrefix(pair, op.Name+" + ") || strings.HasSuffix(pair, " + "+op.Name)) {

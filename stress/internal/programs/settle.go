@@ -3,7 +3,7 @@ package programs
 import "time"
 
 const (
-	// A subject may go on by itself, but not for ever.
+	// A subject may go on by itself, but not forever.
 	mostMoves = 200
 	// An act that lets time pass, and has not ended after so long, hangs in a call.
 	longest = time.Hour

@@ -27,7 +27,7 @@ type Vocabulary[W World] struct {
 	// Events are what operations can meet: those that the seams bring about, as
 	// [Program.Event] is told, in addition to the operations themselves.
 	Events []string
-	// Apart are pairs of operations and events that can not meet.
+	// Apart are pairs of operations and events that cannot meet.
 	Apart []Pair
 }
 

@@ -9,7 +9,7 @@ const SpareFiles = 64
 // processors that other work left to be known well, and so the throughput.
 const EnoughBurst = 500 * time.Millisecond
 
-// Generators offer the steady run of messages: one alone can not offer millions a
+// Generators offer the steady run of messages: one alone cannot offer millions a
 // second.
 const Generators = 2
 

@@ -35,7 +35,7 @@ const (
 
 // isCrowded tells whether this process is busy while the harness does nothing.
 // Other goroutines that never block are given 10 ms for each microsecond of
-// those that do, so what they leave to a subject can not be told; then nothing
+// those that do, so what they leave to a subject cannot be told; then nothing
 // in time is judged.
 func (s *Scenario) isCrowded() bool {
 	meter := measure.StartMeter()

@@ -73,6 +73,6 @@ func (s *Scenario) Delayed(criterion string, ns float64) {
 }
 
 // EnoughShare is the part of the processors, of what there was when a steady
-// load was sized, below which it can not be served: with some room above
+// load was sized, below which it cannot be served: with some room above
 // steadyShare.
 const EnoughShare = 0.75

@@ -53,7 +53,7 @@ type addFD struct {
 type Listener struct{ fd int }
 
 // Install applies a program to this process: all its threads, those to come, and
-// its children. It can not be undone. Without a rule that notifies there is no
+// its children. It cannot be undone. Without a rule that notifies there is no
 // listener, and the one returned is of no use.
 func Install(p Program, flags uint) (Listener, error) {
 	runtime.LockOSThread()

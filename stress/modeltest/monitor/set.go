@@ -124,7 +124,7 @@ func (f *flag) turn(done []bool) bool {
 	return true
 }
 
-// missing names the operation without which the flag can not be turned.
+// missing names the operation without which the flag cannot be turned.
 func (f *flag) missing() string {
 	if f.present {
 		return "removed"

@@ -16,7 +16,7 @@ import (
 // that was popped before it, and all that was pushed after it, for in any
 // linearization the first can be moved in front of the second. So every run of
 // time that is covered without a gap stands by itself. In a linearization of
-// such a run the stack can not become empty before the end, so some value lies
+// such a run the stack cannot become empty before the end, so some value lies
 // at the bottom all the time: its push may come before all else, its pop after
 // all else. Any value of which both may be said can be taken away, since it can
 // be put below every linearization of the rest. Without it the run may fall

@@ -98,7 +98,7 @@ func TestEveryProgramIsListed(t *testing.T) {
 	}
 }
 
-// late is when, in virtual time, whoever still waits does so for ever.
+// late is when, in virtual time, whoever still waits does so forever.
 const late = 10 * time.Second
 
 // within fails the schedule if f does not return.

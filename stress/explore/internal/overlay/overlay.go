@@ -18,7 +18,7 @@ import (
 	"strings"
 )
 
-// ErrNotOffered is wrapped where a Go tree can not be given controlled schedules.
+// ErrNotOffered is wrapped where a Go tree cannot be given controlled schedules.
 var ErrNotOffered = errors.New("controlled schedules are not offered")
 
 //go:embed runtime/*.go.txt
