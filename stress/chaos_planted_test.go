@@ -332,7 +332,17 @@ func (f *shakyNode) Call(to string, request []byte, done func([]byte, error)) {
 	})
 }
 
+func (f *shakyNode) Close() error {
+	if planted == "leaves a goroutine" {
+		go func() { select {} }()
+	}
+	return f.Node.Close()
+}
+
 func (f *shakyNode) Members() []node.Member {
+	if planted == "knows nobody" {
+		return nil
+	}
 	all := f.Node.Members()
 	f.mu.Lock()
 	defer f.mu.Unlock()

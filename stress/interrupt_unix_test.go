@@ -90,6 +90,59 @@ func TestEndOfTheProcessLeavesAReport(t *testing.T) {
 	}
 }
 
+// TestInterruptKey: whatever a kit is at, Ctrl-C in a terminal, which every process of
+// the group is told of, ends it at once, and what goes with it is no failure.
+func TestInterruptKey(t *testing.T) {
+	if testing.Short() {
+		t.Skip("every kit is run and ended")
+	}
+	for _, c := range []struct{ kit, id, phase string }{
+		{"TestStressCluster", "formation", "kills"},
+		{"TestStressPool", "pooling", "steady"},
+		{"TestStressRouter", "routing", "kept"},
+		{"TestStressQueue", "queueing", "kills"},
+		{"TestStressConnections", "memory", "hold"},
+		{"TestStressBalancer", "balancing", "connections"},
+		{"TestStressSessions", "sessions", "faults"},
+		{"TestStressTransport", "messaging", "throughput"},
+		{"TestStressChaos", "chaos", "workers: a tenth dies"},
+	} {
+		t.Run(c.kit, func(t *testing.T) {
+			out := t.TempDir()
+			var said bytes.Buffer
+			cmd := exec.Command(os.Args[0], "-test.v", "-test.skip=/^explore$", "-test.run=^"+c.kit+"$")
+			cmd.Env = append(append(os.Environ(), notInCI...), "STRESS_SCALE=20000", "STRESS_HOLD=30s", "STRESS_OUT="+out)
+			cmd.Stdout, cmd.Stderr = &said, &said
+			cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+			require.NoError(t, cmd.Start())
+			at := c.id + ": " + c.phase
+			reached := func() bool {
+				log, _ := os.ReadFile(filepath.Join(out, report.LogName))
+				return strings.Contains(string(log), at+"\n")
+			}
+			assert.Eventually(t, reached, 2*time.Minute, 5*time.Millisecond, "%s has not begun", at)
+			children := childrenOf(cmd.Process.Pid)
+			pressed := time.Now()
+			require.NoError(t, syscall.Kill(-cmd.Process.Pid, syscall.SIGINT))
+			_ = cmd.Wait() // the code says more
+			t.Logf("it took %v", time.Since(pressed).Round(time.Millisecond))
+			assert.Equal(t, 130, cmd.ProcessState.ExitCode(), said.String())
+			assert.NotContains(t, said.String(), "FAIL")
+			r, err := report.Load(out)
+			require.NoError(t, err)
+			assert.Equal(t, report.Interrupted, r.State)
+			assert.Equal(t, []string{"interrupted by interrupt during " + at}, ranAlone(t, r).Failures)
+			log, err := os.ReadFile(filepath.Join(out, report.LogName))
+			require.NoError(t, err)
+			assert.NotContains(t, string(log), "FAILED")
+			for _, pid := range children {
+				gone := func() bool { return syscall.Kill(pid, 0) != nil }
+				assert.Eventually(t, gone, time.Minute, 5*time.Millisecond, "process %d is left behind", pid)
+			}
+		})
+	}
+}
+
 // childrenOf are the processes that a process has started; none where the
 // system does not tell.
 func childrenOf(pid int) (children []int) {

@@ -26,7 +26,7 @@ func TestPlantedSlowPools(t *testing.T) {
 const slowPlant = "slow: "
 
 // slowPhases are the parts of the kit in which figures in time are taken.
-const slowPhases = "TestFaultyPool$/^(server|burst|steady|close_all)"
+const slowPhases = "TestFaultyPool$/^(burst|steady|close_all)"
 
 // slowPool does the round trip of each operation several times before the kit does.
 type slowPool struct {

@@ -294,6 +294,8 @@ func (b *faultyBroker) Publish(ctx context.Context, queue int, body []byte) erro
 	case planted == "confirms before the write" && b.async != nil:
 		b.async[queue] <- body
 		return nil
+	case planted == "refuses one on the disk" && b.cfg.Dir != "" && n == 500:
+		return errors.New("no")
 	case planted == "crashes" && b.cfg.Dir != "" && b.cfg.Queues > 1 && b.cfg.Queues < 100 && n == 200:
 		panic("on purpose")
 	}

@@ -117,6 +117,8 @@ func (f *faultySessions) Put(ctx context.Context, key string, value []byte, ttl 
 	n := f.puts.Add(1)
 	f.halt()
 	switch {
+	case planted == "takes no write":
+		return errors.New("no")
 	case planted == "ignores the time to live":
 		ttl = 0
 	case planted == "lets sessions expire early":

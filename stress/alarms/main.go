@@ -73,7 +73,7 @@ func subjects(kits []string, slow bool, packages []string) (all []subject) {
 	}
 	if slow {
 		for _, name := range slowPools {
-			all = append(all, subject{name: "pool, " + name, pkg: here, test: "^TestFaultyPool$/^(server|burst|steady|close_all)$", planted: name})
+			all = append(all, subject{name: "pool, " + name, pkg: here, test: "^TestFaultyPool$/^(burst|steady|close_all)$", planted: name})
 		}
 	}
 	for _, pkg := range packages {

@@ -111,25 +111,25 @@ func TestBalancer(t *testing.T, open func(testing.TB, Config) Balancer) {
 	if len(offered) > 0 {
 		explored = programs.Prepare(k.Scenario, parts, packages(t, open, offered))
 	}
-	ok := explored.Run(programs.Soon)
-	ok = k.Phase("empty", k.empty) && ok
-	ok = k.Phase("weights", k.weights) && ok
-	ok = k.Phase("keys", k.keys) && ok
-	ok = k.Phase("placement", k.placements) && ok
-	ok = k.Phase("skew", k.skew) && ok
-	ok = k.Phase("spread", k.spread) && ok
-	ok = explored.Run(programs.Whenever) && ok
-	if ok {
-		ok = k.Phase("concurrent", k.concurrent)
-		ok = ok && k.Phase("cost", k.cost)
-		_ = ok && k.Phase("connections", k.connections)
-	} else {
-		k.Note("No load was offered, because correctness failed with few operations.")
-	}
+	k.Take(
+		explored.Soon(),
+		phase{Name: "empty", Body: k.empty, Shows: "empty"},
+		phase{Name: "weights", Body: k.weights, Shows: "weights"},
+		phase{Name: "keys", Body: k.keys, Shows: "moved"},
+		phase{Name: "placement", Body: k.placements, Shows: "placement"},
+		phase{Name: "skew", Body: k.skew, Shows: "skew"},
+		phase{Name: "spread", Body: k.spread, Shows: "uneven dead in_flight spread default_spread failure_spread join_spread keyed_reach"},
+		explored.Whenever(),
+		phase{Name: "concurrent", Body: k.concurrent, Shows: "dead uneven throughput slowness", Sound: true},
+		phase{Name: "cost", Body: k.cost, Shows: "allocations pick_reach", Sound: true},
+		phase{Name: "connections", Body: k.connections, Shows: "uneven dead connections connections_spread survival", Sound: true},
+	)
 	if !k.Aborted {
 		k.Audit(0)
 	}
 }
+
+type phase = scenario.Phase
 
 type kit struct {
 	*scenario.Scenario
@@ -157,7 +157,7 @@ func (k *kit) start(t testing.TB, s Strategy, names []string, weights ...int) Ba
 	b := k.open(t, cfg)
 	if b == nil {
 		if s == DefaultStrategy {
-			k.Fail("balancing: there is no balancer for the strategy %q, there must be one", s)
+			k.Fault("there is no balancer for the strategy %q, there must be one", s)
 		}
 		return nil
 	}
@@ -178,10 +178,10 @@ func (k *kit) offered(ctx context.Context, t testing.TB, f func(s Strategy, b Ba
 	}
 }
 
-// must fails the scenario with what was tried if err is not nil.
+// must fails the phase with what was tried if err is not nil.
 func (k *kit) must(err error, s Strategy, what string) bool {
 	if err != nil {
-		k.Fail("balancing: %s: %s returned %v", s, what, err)
+		k.Fault("%s: %s returned %v", s, what, err)
 	}
 	return err == nil
 }

@@ -43,7 +43,8 @@ func (k *kit) spread(ctx context.Context, t *testing.T) {
 		}
 	})
 	k.Measured("spread", k.worst)
-	k.Shown("uneven")
+	k.Measured("in_flight", float64(k.heldPeak))
+	k.RecordBurst(func(b *report.Burst) { b.Peak = k.heldPeak })
 }
 
 // failure takes a node down under what is held, and picks again for what it
@@ -151,14 +152,12 @@ func (k *kit) concurrent(ctx context.Context, t *testing.T) {
 			k.churn(ctx, s, b, names)
 		})
 	})
-	k.Shown("dead")
 	if k.Failed() {
 		return
 	}
-	k.Measured("in_flight", float64(k.heldPeak))
-	k.Record(func(r *report.Scenario) {
-		r.Operations += n
-		r.Burst = &report.Burst{N: n, Peak: k.heldPeak, Seconds: took.Seconds(), Throughput: slowest, Little: report.Little(n, slowest)}
+	k.Record(func(r *report.Scenario) { r.Operations += n })
+	k.RecordBurst(func(b *report.Burst) {
+		b.N, b.Seconds, b.Throughput, b.Little = n, took.Seconds(), slowest, report.Little(n, slowest)
 	})
 	turn := func(k *kit) func(n int) (float64, bool) {
 		b := k.start(t, strategy, proc.NodeNames(nodeCount))

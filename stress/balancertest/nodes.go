@@ -118,7 +118,7 @@ func (c *nodeConnections) serve(name string) bool {
 		return false
 	}
 	c.servers[name] = server
-	c.OnInterrupt(func() { _ = server.Close() })
+	c.OnInterrupt(server.Kill)
 	return true
 }
 
@@ -166,7 +166,7 @@ func (c *nodeConnections) dialOne(key uint64) bool {
 	}
 	conn, err := noKeepAlive.Dial("tcp", server.Addr)
 	if err != nil {
-		c.Fail("balancing: %s: dialling %s: %v", DefaultStrategy, p.Node(), err)
+		c.Fault("%s: dialling %s: %v", DefaultStrategy, p.Node(), err)
 		return false
 	}
 	c.mu.Lock()
@@ -232,7 +232,7 @@ func (c *nodeConnections) counted(ctx context.Context, when string) bool {
 			c.survival = min(c.survival, 100*float64(survived)/float64(len(c.conns)))
 		}
 		if late && !same {
-			c.Fail("balancing: %s: %v connections are open at the nodes, %v were opened", when, c.open, held)
+			c.Violate("survival", "%s: %v connections are open at the nodes, %v were opened", when, c.open, held)
 		}
 		if same || late {
 			return same

@@ -84,14 +84,12 @@ func (k *kit) placements(ctx context.Context, t *testing.T) {
 		}
 		slices.Reverse(names)
 		if got, err := k.elsewhere(ctx, s, names, keys); err != nil {
-			k.Fail("balancing: a child process with %q: %v", s, err)
+			k.Fault("a child process with %q: %v", s, err)
 		} else {
 			same("in another process with the same nodes", got)
 		}
 	}
-	if offered {
-		k.Shown("placement")
-	} else {
+	if !offered {
 		k.NotOffered("placement", "the subject has no strategy with keys")
 	}
 }

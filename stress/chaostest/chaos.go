@@ -79,45 +79,59 @@ func TestChaos(t *testing.T, subjects Subjects) {
 	if subjects.Engine == nil && subjects.Workers == nil && subjects.Nodes == nil {
 		s.Fail("chaos: there is no subject: nothing was passed to the kit")
 	}
-	left := 0 // by node processes
-	var explored *programs.Phase
-	if len(parts) > 0 {
-		explored = programs.Prepare(s, parts, packages(t, subjects))
-		explored.Run(programs.Soon)
-	} else {
-		s.NotOffered("explored", "neither an engine nor workers were passed to the kit")
-	}
+	explored := prepare(t, s, subjects, parts)
+	s.Take(explored.Soon())
 	if subjects.Engine != nil {
-		(&engineKit{s, subjects.Engine}).take()
+		s.Take((&engineKit{s, subjects.Engine}).phases()...)
 	} else {
-		for _, c := range []string{"plan", "dry_run", "blast_radius", "undone", "gate"} {
-			s.NotOffered(c, "no engine was passed to the kit")
-		}
+		lacking(s, "no engine was passed to the kit", "plan", "dry_run", "blast_radius", "undone", "gate")
 	}
-	explored.Run(programs.Whenever)
+	s.Take(explored.Whenever())
 	if subjects.Workers != nil {
-		(&workersKit{Scenario: s, open: subjects.Workers, worst: 1}).take()
+		s.Take((&workersKit{Scenario: s, open: subjects.Workers, worst: 1}).phases()...)
 	} else {
-		for _, c := range []string{"serving", "recovery", "recovery_reach", "cascades", "lost", "p99", "answers", "hypothesis", "intensity", "hung"} {
-			s.NotOffered(c, "no workers were passed to the kit")
-		}
+		lacking(s, "no workers were passed to the kit", "serving", "recovery", "recovery_reach", "lost", "p99", "answers",
+			"hypothesis", "intensity", "hung")
 	}
+	left := 0 // by node processes
 	if subjects.Nodes != nil && subjects.Links != nil && subjects.Engine != nil {
-		k := &nodesKit{Nodes: nodes.New(s, site, nodes.LookOften), subjects: subjects}
+		k := &nodesKit{Nodes: nodes.New(s, site, nodes.LookOften), subjects: subjects, members: proc.NodeNames(nodeCount)}
 		k.Nodes.Notified = k.told
-		k.take()
+		defer k.close()
+		s.Take(k.phases()...)
+		k.conclude()
+		k.close()
 		left = k.Leaks
 	} else {
-		for _, c := range []string{"nodes", "nodes_recovery", "nodes_faults", "nodes_answers"} {
-			s.NotOffered(c, "no nodes, links and engine were passed to the kit")
+		lacking(s, "no nodes, links and engine were passed to the kit", "nodes", "nodes_recovery", "nodes_faults", "nodes_answers")
+		if subjects.Workers == nil {
+			lacking(s, "neither workers nor nodes were passed to the kit", "cascades")
 		}
 	}
 	if subjects.Links != nil {
-		(&linksKit{s, subjects.Links}).take()
+		s.Take((&linksKit{s, subjects.Links}).phases()...)
 	} else {
-		s.NotOffered("links", "no links were passed to the kit")
+		lacking(s, "no links were passed to the kit", "links")
 	}
 	if !s.Aborted {
 		s.Audit(left)
+	}
+}
+
+type phase = scenario.Phase
+
+// prepare begins to prepare the explore phase; nil if there is none.
+func prepare(t *testing.T, s *scenario.Scenario, subjects Subjects, parts []programs.Part) *programs.Phase {
+	if len(parts) == 0 {
+		lacking(s, "neither an engine nor workers were passed to the kit", "explored")
+		return nil
+	}
+	return programs.Prepare(s, parts, packages(t, subjects))
+}
+
+// lacking says of criteria what was not passed to the kit.
+func lacking(s *scenario.Scenario, why string, criteria ...string) {
+	for _, c := range criteria {
+		s.NotOffered(c, why)
 	}
 }

@@ -22,13 +22,13 @@ type engineKit struct {
 	open func(testing.TB) Engine
 }
 
-// take takes the subject through that part.
-func (k *engineKit) take() {
-	ok := k.Phase("engine: plans", k.plans)
-	if ok {
-		k.Phase("engine: blast radius", k.Within(2*scenario.Settle, k.blastRadius))
-		k.Phase("engine: everything undone", k.Within(2*scenario.Settle, k.undone))
-		k.Phase("engine: steady state", k.Within(2*scenario.Settle, k.gate))
+func (k *engineKit) phases() []phase {
+	soon := 2 * scenario.Settle
+	return []phase{
+		{Name: "engine: plans", Body: k.plans, Shows: "plan dry_run blast_radius"},
+		{Name: "engine: blast radius", Body: k.blastRadius, Shows: "blast_radius plan undone", Within: soon},
+		{Name: "engine: everything undone", Body: k.undone, Shows: "undone", Within: soon},
+		{Name: "engine: steady state", Body: k.gate, Shows: "gate undone", Within: soon},
 	}
 }
 
@@ -74,7 +74,7 @@ func (k *engineKit) plans(ctx context.Context, t *testing.T) {
 		plan, err := e.Plan(spec)
 		again, err2 := k.start(t).Plan(spec)
 		if err := errors.Join(err, err2); err != nil {
-			k.Fail("chaos: Plan returned %v", err)
+			k.Fault("Plan returned %v", err)
 			return
 		}
 		if !reflect.DeepEqual(plan, again) || e.DryRun(plan) != e.DryRun(again) {
@@ -106,7 +106,6 @@ func (k *engineKit) plans(ctx context.Context, t *testing.T) {
 			k.Violate("dry_run", "the dry run does not show the %s of %s", s.Fault, s.Target)
 		}
 	}
-	k.Shown("plan", "dry_run")
 }
 
 // everyTarget is a plan that hits all targets at once.
@@ -197,12 +196,12 @@ func (k *engineKit) blastRadius(ctx context.Context, t *testing.T) {
 		spec := k.spec(i)
 		plan, err := e.Plan(spec)
 		if err != nil {
-			k.Fail("chaos: Plan returned %v", err)
+			k.Fault("Plan returned %v", err)
 			return
 		}
 		var a arena
 		if err := e.Run(ctx, spec.Bound, plan, a.world()); err != nil {
-			k.Fail("chaos: Run of a plan within its bound returned %v", err)
+			k.Fault("Run of a plan within its bound returned %v", err)
 		}
 		if a.peak > spec.Bound {
 			k.Violate("blast_radius", "%d of %d targets were hit at once, the bound is %d", a.peak, engineTargets, spec.Bound)
@@ -224,7 +223,6 @@ func (k *engineKit) blastRadius(ctx context.Context, t *testing.T) {
 		}
 		k.clean(&a, "after a plan that exceeds its bound")
 	}
-	k.Shown("blast_radius")
 }
 
 // undone ends runs in every way there is.
@@ -270,11 +268,10 @@ func (k *engineKit) undone(ctx context.Context, t *testing.T) {
 			k.Violate("undone", "%s: Run returned no error", c.when)
 		}
 		if a.injected < 2 {
-			k.Fail("chaos: %s: %d faults were injected, must be 2 or more: the run returned %v", c.when, a.injected, err)
+			k.Fault("%s: %d faults were injected, must be 2 or more: the run returned %v", c.when, a.injected, err)
 		}
 		k.clean(&a, c.when)
 	}
-	k.Shown("undone")
 }
 
 // gate: no fault without a steady state, and no success without one afterwards.
@@ -320,5 +317,4 @@ func (k *engineKit) gate(ctx context.Context, t *testing.T) {
 		k.Violate("gate", "the steady state did not return after the faults, and Run returned no error")
 	}
 	k.clean(&b, "after a steady state that did not return")
-	k.Shown("gate")
 }

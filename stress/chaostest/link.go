@@ -30,8 +30,8 @@ const (
 	quiet = 60 * time.Millisecond
 )
 
-func (k *linksKit) take() {
-	k.Phase("links", k.Within(2*scenario.Settle, k.measure))
+func (k *linksKit) phases() []phase {
+	return []phase{{Name: "links", Body: k.measure, Shows: "links", Within: 2 * scenario.Settle}}
 }
 
 // ends are the two ends of a connection from one node to another.
@@ -80,7 +80,7 @@ func (k *linksKit) measure(ctx context.Context, t *testing.T) {
 			_ = l.Close()
 		}
 		if err := links.Close(); err != nil {
-			k.Fail("chaos: Close of the links returned %v", err)
+			k.Fault("Close of the links returned %v", err)
 		}
 	}()
 	var open []net.Conn
@@ -148,7 +148,6 @@ func (k *linksKit) measure(ctx context.Context, t *testing.T) {
 			k.passes(w, undone)
 		}
 	}
-	k.Shown("links")
 }
 
 // send sends a piece one way; got is what came out within a time, and took how long

@@ -59,7 +59,8 @@ type nodesKit struct {
 	starts   map[string]nodes.Start
 	links    Links
 	patience time.Duration // for a call
-	length   time.Duration // of a fault
+	length   time.Duration // of a fault; 0 before the cluster has formed
+	began    time.Time     // of the first fault
 	times    []float64     // from a fault to the steady state, in ms
 
 	looks uint64
@@ -99,37 +100,59 @@ var faults = []struct {
 	{Cut, true}, {Loss, false}, {Corrupt, false},
 }
 
-// take takes the subjects through that part.
-func (k *nodesKit) take() {
-	k.members = proc.NodeNames(nodeCount)
-	defer k.close()
-	ok := k.Phase("nodes: form", k.form)
-	faults, slow := faults, k.patience > shortPatience
+// phases are a fault each, of which one is enough where time is short.
+func (k *nodesKit) phases() []phase {
+	phases := []phase{{Name: "nodes: form", Body: k.form, Shows: "nodes", Sound: true}}
+	tried := faults
 	if testing.Short() {
-		faults = faults[:1]
+		tried = faults[:1]
+		k.NotMeasured("nodes_faults", "with -short only %d of %d faults in the cluster is tried", len(tried), len(faults))
 	}
-	began := time.Now()
-	for i, f := range faults {
-		if time.Since(began) > enoughFaults {
-			k.Note("Only %d of %d faults in the cluster were tried, of %v each: a call may take %v here, because other work uses the processors.",
-				i, len(faults), k.length, k.patience)
-			break
-		}
+	for i, f := range tried {
 		victim := k.members[pickVictims(k.Seed, i, nodeCount, 1)[0]]
-		ok = ok && k.Phase(fmt.Sprintf("nodes: %s of %s", f.name, victim), k.Within(3*scenario.Settle, func(ctx context.Context, t *testing.T) {
-			k.fault(ctx, t, f.name, victim, f.breaks)
-		}))
+		phases = append(phases, phase{Name: "nodes: " + f.name, Shows: "nodes nodes_recovery nodes_faults nodes_answers cascades undone",
+			Sound: true, Within: 3 * scenario.Settle, Ready: func() bool { return k.haveTime(f.name) },
+			Body: func(ctx context.Context, t *testing.T) {
+				if k.formed(ctx, t) {
+					k.fault(ctx, t, f.name, victim, f.breaks)
+				}
+			}})
 	}
-	if ok {
-		k.Phase("nodes: close", k.CloseAll)
+	return append(phases, phase{Name: "nodes: close", Shows: "nodes", Sound: true, Body: func(ctx context.Context, t *testing.T) {
+		if k.formed(ctx, t) {
+			k.CloseAll(ctx, t)
+		}
+	}})
+}
+
+// haveTime tells whether another fault is to be tried.
+func (k *nodesKit) haveTime(fault string) bool {
+	if k.began.IsZero() {
+		k.began = time.Now()
 	}
+	if time.Since(k.began) <= enoughFaults {
+		return true
+	}
+	k.NotMeasured("nodes_faults", "%s and what comes after it was not tried: faults last %v here, because other work uses the processors", fault, k.length)
+	return false
+}
+
+// formed forms the cluster, unless it is there.
+func (k *nodesKit) formed(ctx context.Context, t *testing.T) bool {
+	if k.links == nil {
+		k.form(ctx, t)
+	}
+	return k.length > 0 && !k.Failed()
+}
+
+// conclude measures what all faults add to.
+func (k *nodesKit) conclude() {
 	if len(k.times) == 0 {
 		return
 	}
 	k.Record(func(r *report.Scenario) { r.Timelines = append(r.Timelines, k.Line) })
 	k.Repeats("from a fault in the cluster to its steady state", k.times, "nodes_recovery")
-	k.Shown("nodes", "nodes_faults", "nodes_answers", "cascades")
-	if slow {
+	if k.patience > shortPatience {
 		k.NotMeasured("nodes_recovery", "faults had to last %v, because other work used the processors", k.length)
 		return
 	}
@@ -147,7 +170,7 @@ func (k *nodesKit) form(ctx context.Context, t *testing.T) {
 	}
 	for _, name := range k.members {
 		if err := k.enter(ctx, name); err != nil {
-			k.Fail("chaos: %v", err)
+			k.Fault("%v", err)
 			return
 		}
 	}
@@ -173,7 +196,7 @@ func (k *nodesKit) plan() bool {
 	for _, name := range k.members {
 		addr, err := proc.FreeAddr()
 		if err != nil {
-			k.Fail("chaos: %v", err)
+			k.Fault("%v", err)
 			return false
 		}
 		addrs = append(addrs, addr)
@@ -186,7 +209,7 @@ func (k *nodesKit) plan() bool {
 			}
 			through, err := k.links.Link(from, to, addrs[j])
 			if err != nil {
-				k.Fail("chaos: the link from %s to %s: %v", from, to, err)
+				k.Fault("the link from %s to %s: %v", from, to, err)
 				return false
 			}
 			k.starts[from].Detours[addrs[j]] = through
@@ -273,11 +296,13 @@ func (k *nodesKit) look(ctx context.Context) (map[string]nodes.Look, error) {
 
 func (k *nodesKit) close() {
 	k.KillAll()
-	if k.links != nil {
-		if err := k.links.Close(); err != nil {
-			k.Fail("chaos: Close of the links returned %v", err)
-		}
+	if k.links == nil {
+		return
 	}
+	if err := k.links.Close(); err != nil {
+		k.Violate("links", "Close returned %v", err)
+	}
+	k.links = nil
 }
 
 // episode is one fault with what was seen of it.
@@ -318,6 +343,10 @@ func (k *nodesKit) fault(ctx context.Context, t *testing.T, fault, victim string
 	}
 	if e.injected.IsZero() {
 		k.Violate("nodes", "%s of %s: the engine injected nothing", fault, victim)
+		return
+	}
+	if e.undone.IsZero() {
+		k.Violate("undone", "%s of %s: the run of the engine has ended, and the fault was not undone", fault, victim)
 		return
 	}
 	// What the engine says is not evidence.
@@ -379,7 +408,7 @@ func (e *episode) judge(breaks bool) {
 	lasted := e.undone.Sub(e.injected).Round(time.Millisecond)
 	switch {
 	case breaks && e.lost.IsZero() && lasted < time.Duration(shownTimes*float64(e.patience)):
-		e.Note("%s of %s was in place for %v, which is too short to show.", e.fault, e.victim, lasted)
+		e.NotMeasured("nodes_faults", "%s of %s was in place for %v, which is too short to show", e.fault, e.victim, lasted)
 		return
 	case breaks && e.lost.IsZero():
 		e.Violate("nodes_faults", "%s of %s for %v: every call was answered, and every node listed as alive: the fault did nothing", e.fault, e.victim, lasted)

@@ -70,17 +70,14 @@ type workersKit struct {
 	worst float64 // least share of the processors in a moment under load
 }
 
-// take takes the subject through that part.
-func (k *workersKit) take() {
-	ok := k.Phase("workers: a death", k.Within(scenario.Settle, k.death))
-	ok = k.Phase("workers: a crash loop", k.Within(2*scenario.Settle, k.crashLoop)) && ok
-	ok = k.Phase("workers: a hang", k.Within(2*scenario.Settle, k.hang)) && ok
-	if ok {
-		k.Phase("workers: a tenth dies", k.tenth)
-	} else {
-		k.Note("No load was offered to the workers, because correctness failed with a few.")
+func (k *workersKit) phases() []phase {
+	return []phase{
+		{Name: "workers: a death", Body: k.death, Shows: "answers cascades", Within: scenario.Settle},
+		{Name: "workers: a crash loop", Body: k.crashLoop, Shows: "intensity answers cascades hypothesis", Within: 2 * scenario.Settle},
+		{Name: "workers: a hang", Body: k.hang, Shows: "hung answers cascades", Within: 2 * scenario.Settle},
+		{Name: "workers: a tenth dies", Body: k.tenth, Sound: true,
+			Shows: "lost answers cascades hypothesis serving recovery recovery_reach p99"},
 	}
-	k.Shown("answers")
 }
 
 // crew is the workers of the subject with what the kit saw of them.
@@ -142,7 +139,7 @@ func (c *crew) begin(worker int) func(op uint64) error {
 // close ends the workers.
 func (c *crew) close() {
 	if err := c.Close(); err != nil {
-		c.Fail("chaos: Close of the workers returned %v", err)
+		c.Fault("Close of the workers returned %v", err)
 	}
 }
 

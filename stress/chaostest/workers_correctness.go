@@ -19,7 +19,7 @@ func (k *workersKit) death(ctx context.Context, t *testing.T) {
 	defer c.close()
 	for worker := range fewWorkers {
 		if err := c.Do(ctx, worker, opWork|uint64(worker)); err != nil {
-			k.Fail("chaos: worker %d, which was not hit, returned %v", worker, err)
+			k.Violate("answers", "worker %d, which was not hit, returned %v", worker, err)
 		}
 	}
 	if err := c.Do(ctx, victim, opFail); !errors.Is(err, errHandler) {
@@ -45,7 +45,7 @@ func (k *workersKit) death(ctx context.Context, t *testing.T) {
 		c.accounted(victim, uint64(fewWorkers+i), err)
 	}
 	if !c.serves(ctx, victim) {
-		k.Fail("chaos.serving: worker %d does not serve again after its death", victim)
+		k.Violate("serving", "worker %d does not serve again after its death", victim)
 		return
 	}
 	for worker := range fewWorkers {
@@ -83,7 +83,7 @@ func (k *workersKit) crashLoop(ctx context.Context, t *testing.T) {
 	c := k.start(t, fewWorkers, 0, restarts, 0)
 	defer c.close()
 	if silent := c.allServe(ctx); len(silent) > 0 {
-		k.Fail("chaos.hypothesis: workers %v do not serve, and nothing was done to them", silent)
+		k.Violate("hypothesis", "workers %v do not serve, and nothing was done to them", silent)
 		return
 	}
 	c.broken[victim].Store(true)
@@ -114,7 +114,6 @@ func (k *workersKit) crashLoop(ctx context.Context, t *testing.T) {
 		}
 	}
 	c.untouched("beside a crash loop", map[int]int{victim: restarts})
-	k.Shown("intensity")
 }
 
 // briefly is Do for an operation whose answer may never come.
@@ -156,5 +155,4 @@ func (k *workersKit) hang(ctx context.Context, t *testing.T) {
 	letGo()
 	<-hung // nil if it was waited for, an error if it was given up
 	c.untouched("beside a worker that hung", map[int]int{victim: 1})
-	k.Shown("hung")
 }

@@ -80,9 +80,9 @@ func (k *workersKit) tenth(ctx context.Context, t *testing.T) {
 		k.timeline(round, died.Sub(lines), again)
 		slowest := slices.Max(again)
 		if i := slices.Index(again, -1); i >= 0 {
-			k.Fail("chaos.serving: worker %d was killed with %d others and does not serve again", victims[i], len(victims)-1)
+			k.Violate("serving", "worker %d was killed with %d others and does not serve again", victims[i], len(victims)-1)
 		} else if rest := time.Duration(w.rest.Max); slowest > tooSlow && slowest > beyondBlame*rest {
-			k.Fail("chaos.recovery: worker %d served again %v after it was killed, although no operation of the others took more than %v",
+			k.Violate("recovery", "worker %d served again %v after it was killed, although no operation of the others took more than %v",
 				victims[slices.Index(again, slowest)], slowest.Round(time.Millisecond), rest.Round(time.Millisecond))
 		}
 		longest = max(longest, slowest)
@@ -92,7 +92,7 @@ func (k *workersKit) tenth(ctx context.Context, t *testing.T) {
 		// The generator that comes late is no part of the subject: it had no processor either.
 		most, usual, late := time.Duration(w.rest.Max), time.Duration(calm.rest.Max), time.Duration(w.out.LateMax)
 		if most > tooSlow+late && most > beyondBlame*usual {
-			k.Fail("chaos.p99: operations of workers that were not hit took up to %v, and up to %v while nothing happened",
+			k.Violate("p99", "operations of workers that were not hit took up to %v, and up to %v while nothing happened",
 				most.Round(time.Millisecond), usual.Round(time.Millisecond))
 		}
 		c.untouched(fmt.Sprintf("after %d of %d workers were killed at once", len(victims), crewSize), hits)
@@ -114,7 +114,6 @@ func (k *workersKit) tenth(ctx context.Context, t *testing.T) {
 	k.Record(func(r *report.Scenario) {
 		r.Repeats = append(r.Repeats, report.Repeats{Name: "time until a killed worker serves again", Unit: "ms", Values: times, Target: &target})
 	})
-	k.Shown("lost", "cascades", "hypothesis")
 	k.Timed("recovery", float64(longest)/1e6)
 	k.Timed("recovery_reach", float64(longest)/1e6)
 	slices.Sort(ratios)
@@ -210,7 +209,7 @@ func (c *crew) window(ctx context.Context, first, n int, rate float64, hit map[i
 	c.worst = min(c.worst, c.Shares.Worst)
 	if out.Unfinished > 0 {
 		c.Aborted = true
-		c.Fail("chaos: %d of %d operations on workers never ended: %v", out.Unfinished, n, context.Cause(ctx))
+		c.Violate("answers", "%d of %d operations on workers never ended: %v", out.Unfinished, n, context.Cause(ctx))
 		return window{out: out}
 	}
 	for i, err := range errs {

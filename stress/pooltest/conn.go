@@ -145,6 +145,7 @@ func (c *conn) Close() error {
 
 // start opens one pool of the subject; cfg lacks only the dial function.
 func (k *kit) start(t testing.TB, cfg Config) (Pool, *dialler) {
+	k.serve()
 	d := &dialler{kit: k, size: cfg.Size}
 	cfg.Dial, cfg.DialTo = d.dial, d.dialTo
 	k.mu.Lock()
@@ -165,7 +166,7 @@ func (k *kit) closePool(p Pool) bool {
 	select {
 	case err := <-ended:
 		if err != nil {
-			k.Fail("pooling: Close returned %v", err)
+			k.Violate("close", "Close returned %v", err)
 		}
 		return true
 	case <-time.After(scenario.Settle):

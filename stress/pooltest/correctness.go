@@ -20,7 +20,7 @@ func (k *kit) order(ctx context.Context, t *testing.T) {
 	const waiters = 32
 	first, err := k.acquire(ctx, p)
 	if err != nil {
-		k.Fail("pooling: Acquire of a fresh pool returned %v", err)
+		k.Fault("Acquire of a fresh pool returned %v", err)
 		return
 	}
 	c := k.hold(first, 0)
@@ -41,7 +41,7 @@ func (k *kit) order(ctx context.Context, t *testing.T) {
 			}
 			k.release(l, c)
 		}) {
-			k.Fail("pooling: waiter %d does not begin to wait", i)
+			k.Fault("waiter %d does not begin to wait", i)
 			break
 		}
 	}
@@ -60,11 +60,8 @@ func (k *kit) order(ctx context.Context, t *testing.T) {
 		k.overtake(ctx, p)
 	}
 	k.closePool(p)
-	k.Shown("served")
 	if unordered {
 		k.NotOffered("order", "the subject does not promise an order")
-	} else {
-		k.Shown("order")
 	}
 }
 
@@ -169,7 +166,6 @@ func (k *kit) deadline(ctx context.Context, t *testing.T) {
 	l2.Release()
 	k.capacity(ctx, p, size, "deadline")
 	k.closePool(p)
-	k.Shown("deadline")
 }
 
 // broken: a connection cut by the server gives its holder an error, is
@@ -188,7 +184,7 @@ func (k *kit) broken(ctx context.Context, t *testing.T) {
 		return err != nil || cut == size
 	})
 	if err != nil || cut < size {
-		k.Fail("pooling: %d of %d connections could be cut: %v", cut, size, err)
+		k.Fault("%d of %d connections could be cut: %v", cut, size, err)
 		return
 	}
 	errs := 0
@@ -207,7 +203,6 @@ func (k *kit) broken(ctx context.Context, t *testing.T) {
 	}
 	k.capacity(ctx, p, size, "broken")
 	k.closePool(p)
-	k.Shown("broken")
 }
 
 // overflow: callers beyond the bound get the overflow error.
@@ -222,7 +217,7 @@ func (k *kit) overflow(ctx context.Context, t *testing.T) {
 	}
 	l, err := k.acquire(ctx, p)
 	if err != nil {
-		k.Fail("pooling: Acquire returned %v", err)
+		k.Fault("Acquire returned %v", err)
 		return
 	}
 	var all sync.WaitGroup
@@ -248,7 +243,6 @@ func (k *kit) overflow(ctx context.Context, t *testing.T) {
 	l.Release()
 	all.Wait()
 	k.capacity(ctx, p, 1, "overflow")
-	k.Shown("overflow")
 }
 
 // close: Close waits for what is lent out, answers who waits, refuses later
@@ -260,7 +254,7 @@ func (k *kit) close(ctx context.Context, t *testing.T) {
 	for i := range leases {
 		l, err := k.acquire(ctx, p)
 		if err != nil {
-			k.Fail("pooling: Acquire returned %v", err)
+			k.Fault("Acquire returned %v", err)
 			return
 		}
 		leases[i] = l
@@ -315,5 +309,4 @@ func (k *kit) close(ctx context.Context, t *testing.T) {
 	if n := d.open.Load(); n != 0 {
 		k.Violate("close", "%d connections are open after Close", n)
 	}
-	k.Shown("close")
 }

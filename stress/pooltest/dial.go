@@ -26,7 +26,7 @@ func (k *kit) failingDials(ctx context.Context, t *testing.T) {
 	p, d := k.start(t, Config{Size: size})
 	first, err := k.acquire(ctx, p)
 	if err != nil {
-		k.Fail("pooling: Acquire of a fresh pool returned %v", err)
+		k.Fault("Acquire of a fresh pool returned %v", err)
 		return
 	}
 	c := k.hold(first, 0)
@@ -41,7 +41,7 @@ func (k *kit) failingDials(ctx context.Context, t *testing.T) {
 				k.Violate("served", "waiter %d of %d was not served after the dial of another had failed: %v", i, waiters, err)
 			}
 		}) {
-			k.Fail("pooling: waiter %d does not begin to wait", i)
+			k.Fault("waiter %d does not begin to wait", i)
 			break
 		}
 	}
@@ -76,7 +76,6 @@ func (k *kit) failingDials(ctx context.Context, t *testing.T) {
 	if answers { // else Close would wait for the same
 		k.closePool(p)
 	}
-	k.Shown("served")
 }
 
 // dialOutlastsCaller: a caller gives up while a dial is on its way for it, and

@@ -63,7 +63,6 @@ func (k *kit) limits(ctx context.Context, t *testing.T) {
 			l.test(ctx, p, d)
 			d.early.Store(nil)
 			k.closePool(p)
-			k.Shown(l.name)
 		})
 	}
 	all.Wait()

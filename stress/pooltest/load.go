@@ -3,6 +3,7 @@ package pooltest
 import (
 	"context"
 	"errors"
+	"runtime"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -15,60 +16,86 @@ import (
 	"tensile/stress/validate"
 )
 
-// load is the burst of N, the steady run, and faults under load.
-func (k *kit) load() {
-	n := k.N
-	pools := max(1, poolsAtBase*n/validate.BaseScale)
+// pools are those under load: made by the first phase that needs them, and closed by
+// the last.
+func (k *kit) pools(t *testing.T) []Pool {
+	if k.subjects != nil {
+		return k.subjects
+	}
+	pools := max(1, poolsAtBase*k.N/validate.BaseScale)
 	if limit := k.Environment().DescriptorLimit; limit != nil {
 		if fit := (int(*limit) - scenario.SpareFiles) / (2 * connsPerPool); fit < 1 { // the control has as many
 			k.Fail("pooling: the descriptor limit is %d, must be %d or more", *limit, scenario.SpareFiles+2*connsPerPool)
-			return
+			runtime.Goexit()
 		} else if fit < pools {
 			k.Note("Pools cut from %d to %d: the descriptor limit is %d.", pools, fit, *limit)
 			pools = fit
 		}
 	}
-	subjects := make([]Pool, pools)
-	rate := 0.0
-	k.Phase("burst", func(ctx context.Context, t *testing.T) {
-		for i := range subjects {
-			subjects[i], _ = k.start(t, Config{Size: connsPerPool})
+	k.subjects = make([]Pool, pools)
+	for i := range k.subjects {
+		k.subjects[i], _ = k.start(t, Config{Size: connsPerPool})
+	}
+	return k.subjects
+}
+
+// closeAll closes the pools under load.
+func (k *kit) closeAll(ctx context.Context, t *testing.T) {
+	if k.subjects == nil {
+		for _, p := range k.pools(t) {
+			k.capacity(ctx, p, connsPerPool, "served") // so that there is something to close
 		}
-		rate = k.burst(ctx, t, n, subjects)
-	})
-	if rate > 0 && !k.Failed() {
-		k.Phase("steady", func(ctx context.Context, t *testing.T) { k.steady(ctx, t, n, rate, subjects) })
 	}
-	if !k.Failed() {
-		k.Phase("faults", func(ctx context.Context, t *testing.T) { k.faults(ctx, max(n/10, 1), subjects) })
+	pools := k.subjects
+	k.subjects = nil
+	for _, p := range pools {
+		if p != nil && !k.closePool(p) {
+			k.Aborted = true // the others would do the same
+			return
+		}
 	}
-	if !k.Failed() {
-		k.Explore(rate, scenario.Loads{
-			Burst: func(ctx context.Context, n int) (float64, error) {
-				var rec *measure.Recorder
-				var out load.Closed
-				var err error
-				k.UnderLoad(func() { rec, out, err = k.offerBurst(ctx, n, subjects) })
-				return rec.Throughput(), errors.Join(err, scenario.Finished(out.Unfinished))
-			},
-			Steady: func(ctx context.Context, n int, rate float64) (load.Open, measure.Latency, error) {
-				rec, out, err := k.offerSteady(ctx, n, rate, subjects)
-				if err := errors.Join(err, scenario.Finished(out.Unfinished)); err != nil {
-					return out, measure.Latency{}, err
-				}
-				return out, rec.Latency(), nil
-			},
-		})
+}
+
+// throughput is the rate of the burst; where that was left out, of a short one.
+func (k *kit) throughput(ctx context.Context, t *testing.T) float64 {
+	if k.rate > 0 {
+		return k.rate
 	}
-	k.Phase("close all", func(context.Context, *testing.T) {
-		for _, p := range subjects {
-			if p != nil && !k.closePool(p) {
-				k.Aborted = true // the others would do the same
-				return
+	pools, n := k.pools(t), max(k.N/measure.LeastPairs, 1)
+	var rec *measure.Recorder
+	var out load.Closed
+	var err error
+	k.UnderLoad(func() { rec, out, err = k.offerBurst(ctx, n, pools) })
+	if k.Unfinished("served", out.Unfinished, n, out.Took, err) {
+		runtime.Goexit()
+	}
+	if err != nil {
+		k.Violate("served", "not all of %d operations were served, the first with: %v", n, err)
+		runtime.Goexit()
+	}
+	k.rate = rec.Throughput()
+	return k.rate
+}
+
+// loads are those by which the pools are taken beyond the scenario.
+func (k *kit) loads(t *testing.T) scenario.Loads {
+	pools := k.pools(t)
+	return scenario.Loads{
+		Burst: func(ctx context.Context, n int) (float64, error) {
+			var rec *measure.Recorder
+			var out load.Closed
+			var err error
+			k.UnderLoad(func() { rec, out, err = k.offerBurst(ctx, n, pools) })
+			return rec.Throughput(), errors.Join(err, scenario.Finished(out.Unfinished))
+		},
+		Steady: func(ctx context.Context, n int, rate float64) (load.Open, measure.Latency, error) {
+			rec, out, err := k.offerSteady(ctx, n, rate, pools)
+			if err := errors.Join(err, scenario.Finished(out.Unfinished)); err != nil {
+				return out, measure.Latency{}, err
 			}
-		}
-	})
-	k.Shown("bound", "exclusive", "crosstalk")
+			return out, rec.Latency(), nil
+		},
+	}
 }
 
 // offerBurst has n operations in flight at once. err is the first of an
@@ -130,9 +157,10 @@ func firstError(first *atomic.Pointer[error], ctx context.Context) error {
 	return context.Cause(ctx)
 }
 
-// burst has n operations in flight at once, and returns the rate of the slower of
+// burst has N operations in flight at once, and keeps the rate of the slower of
 // subject and control.
-func (k *kit) burst(ctx context.Context, t *testing.T, n int, subjects []Pool) float64 {
+func (k *kit) burst(ctx context.Context, t *testing.T) {
+	n, pools := k.N, k.pools(t)
 	before := k.closed.Load()
 	var rec *measure.Recorder
 	var out load.Closed
@@ -140,45 +168,43 @@ func (k *kit) burst(ctx context.Context, t *testing.T, n int, subjects []Pool) f
 	// The flight recorder takes a tenth of what the pools have, as it looks at every
 	// call of the kernel.
 	k.Unrecorded(func() {
-		k.UnderLoad(func() { rec, out, err = k.offerBurst(ctx, n, subjects) })
+		k.UnderLoad(func() { rec, out, err = k.offerBurst(ctx, n, pools) })
 	})
 	if k.Unfinished("served", out.Unfinished, n, out.Took, err) {
-		return 0
+		return
 	}
 	l := rec.Latency()
-	if l.Failed > 0 {
-		k.Fail("pooling.served: %d of %d operations were not served, the first with: %v", l.Failed, n, err)
-	}
 	rate := rec.Throughput()
 	k.Record(func(r *report.Scenario) {
 		r.Operations += n
 		r.Burst = &report.Burst{N: n, Peak: out.Peak, Seconds: out.Took.Seconds(), Throughput: rate, Latency: &l,
 			Little: report.Little(n, rate), Series: rec.Series()}
 	})
-	k.Measured("served", float64(l.Failed))
 	k.Measured("in_flight", float64(out.Peak))
 	if opened := k.opened.Load(); opened > 0 {
 		k.Measured("survival", 100*(1-float64(k.closed.Load()-before)/float64(opened)))
 	}
 	k.Timed("throughput_reach", rate)
+	if l.Failed > 0 {
+		k.Violate("served", "%d of %d operations were not served, the first with: %v", l.Failed, n, err)
+		return
+	}
 	if k.elsewhere.Load() {
 		k.NotCompared(elsewhere, "throughput")
-		return rate
-	}
-	if l.Failed > 0 {
-		return 0
+		k.rate = rate
+		return
 	}
 	var c measure.Paired
 	ok := false
-	k.Unrecorded(func() { c, ok = k.compareBursts(ctx, t, n, rate, subjects) })
+	k.Unrecorded(func() { c, ok = k.compareBursts(ctx, t, n, rate, pools) })
 	if !ok {
-		return 0
+		return
 	}
 	if rate < k.Target("throughput") {
-		_, _, _ = k.offerBurst(ctx, n, subjects) // for the recorder: it shows why
+		_, _, _ = k.offerBurst(ctx, n, pools) // for the recorder: it shows why
 	}
 	k.Compared("throughput", c)
-	return min(c.Subject, c.Control)
+	k.rate = min(c.Subject, c.Control)
 }
 
 // compareBursts has the subject and the control do bursts by turns.
@@ -191,7 +217,7 @@ func (k *kit) compareBursts(ctx context.Context, t *testing.T, n int, rate float
 					return 0, false
 				}
 				if err != nil {
-					k.Fail("pooling.served: not all of %d operations were served, the first with: %v", n, err)
+					k.Violate("served", "not all of %d operations were served, the first with: %v", n, err)
 				}
 				return rec.Throughput(), err == nil
 			}
@@ -204,9 +230,10 @@ func (k *kit) compareBursts(ctx context.Context, t *testing.T, n int, rate float
 	return c, ok
 }
 
-func (k *kit) steady(ctx context.Context, t *testing.T, n int, rate float64, subjects []Pool) {
-	rate = k.SteadyRate(rate)
-	n = scenario.SteadyCount(n, rate)
+func (k *kit) steady(ctx context.Context, t *testing.T) {
+	subjects := k.pools(t)
+	rate := k.SteadyRate(k.throughput(ctx, t))
+	n := scenario.SteadyCount(k.N, rate)
 	turn := func(k *kit, pools []Pool) scenario.SteadyLoad {
 		return func(ctx context.Context, n int, rate float64) (turn scenario.SteadyTurn, ok bool) {
 			rec, out, err := k.offerSteady(ctx, n, rate, pools)
@@ -214,7 +241,7 @@ func (k *kit) steady(ctx context.Context, t *testing.T, n int, rate float64, sub
 				return turn, false
 			}
 			if err != nil {
-				k.Fail("pooling: not all of %d steady operations succeeded, the first error is: %v", n, err)
+				k.Violate("served", "not all of %d steady operations were served, the first with: %v", n, err)
 			}
 			return scenario.SteadyTurn{Out: out, Rec: rec}, err == nil
 		}
@@ -232,7 +259,11 @@ func (k *kit) steady(ctx context.Context, t *testing.T, n int, rate float64, sub
 
 // faults cuts connections under load: who meets one gets an error and nobody a
 // wrong reply, and afterwards every pool is whole.
-func (k *kit) faults(ctx context.Context, n int, subjects []Pool) {
+func (k *kit) faults(ctx context.Context, t *testing.T) {
+	n, subjects := max(k.N/10, 1), k.pools(t)
+	for _, p := range subjects {
+		k.capacity(ctx, p, connsPerPool, "served") // so that there are connections to cut
+	}
 	cut, err := k.cut(max(len(subjects)*connsPerPool/20, 1))
 	if err != nil {
 		k.Fail("%v", err)
@@ -250,7 +281,7 @@ func (k *kit) faults(ctx context.Context, n int, subjects []Pool) {
 	})
 	if out.Unfinished > 0 {
 		k.Aborted = true
-		k.Fail("pooling: %d of %d operations never ended after %d connections were cut", out.Unfinished, n, cut)
+		k.Violate("served", "%d of %d operations never ended after %d connections were cut", out.Unfinished, n, cut)
 		return
 	}
 	if int(failed.Load()) > cut {
@@ -259,5 +290,4 @@ func (k *kit) faults(ctx context.Context, n int, subjects []Pool) {
 	for _, p := range subjects {
 		k.capacity(ctx, p, connsPerPool, "broken")
 	}
-	k.Shown("broken", "served")
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -104,63 +105,73 @@ func TestPool(t *testing.T, open func(testing.TB, Config) Pool) {
 	}
 	k := &kit{Scenario: scenario.Begin(t, validate.Pooling), open: open}
 	explored := k.prepare(parts)
-	ok := explored.Run(programs.Soon)
-	if k.serve() {
-		defer func() { _ = k.server.Close() }()
-		ok = k.correct() && ok
+	soon := scenario.Stall
+	k.Take(
+		explored.Soon(),
+		phase{Name: "order", Body: k.order, Shows: "order served", Within: soon},
+		phase{Name: "line", Body: k.line, Shows: "order served" + lent, Sound: true, Bound: lineTries * scenario.PhaseBound / 2},
+		phase{Name: "deadline", Body: k.deadline, Shows: "deadline" + lent, Within: soon},
+		phase{Name: "broken", Body: k.broken, Shows: "broken served", Within: soon},
+		phase{Name: "failing dials", Body: k.failingDials, Shows: "served deadline", Within: soon},
+		phase{Name: "overflow", Body: k.overflow, Shows: "overflow", Within: soon},
+		phase{Name: "limits", Body: k.limits, Shows: "idle lifetime health", Within: soon},
+		phase{Name: "close", Body: k.close, Shows: "close", Within: soon},
+		explored.Whenever(),
+		phase{Name: "burst", Body: k.burst, Shows: "served in_flight throughput slowness survival" + lent, Sound: true},
+		phase{Name: "steady", Body: k.steady, Shows: "served p50 p95 p99 slowness" + lent, Sound: true},
+		phase{Name: "faults", Body: k.faults, Shows: "broken served" + lent, Sound: true},
+	)
+	k.Take(k.Limits(k.throughput, k.loads)...)
+	k.Take(phase{Name: "close all", Body: k.closeAll, Shows: "close"})
+	k.finish()
+}
+
+type phase = scenario.Phase
+
+// lent are the criteria of every phase in which many borrow.
+const lent = " bound exclusive crosstalk"
+
+// finish ends what phases have shared, and looks for what is left.
+func (k *kit) finish() {
+	if k.subjects != nil && !k.Aborted { // they were needed, and their phase was left out
+		k.closeAll(context.Background(), k.T)
 	}
-	ok = explored.Run(programs.Whenever) && ok
-	if k.server == nil {
+	if k.server != nil {
+		if err := k.server.Close(); err != nil && !k.Aborted {
+			k.Fail("%v", err)
+		}
+	}
+	if k.Aborted {
 		return
 	}
-	if ok {
-		k.load()
-	} else {
-		k.Note("No load was offered, because correctness failed with few operations.")
+	left := int(k.opened.Load() - k.closed.Load())
+	if left > 0 {
+		k.Violate("leaks", "%d connections are open after every pool was closed", left)
 	}
-	if !k.Aborted {
-		if err := k.server.Close(); err != nil {
-			k.Fail("%v", err)
-		}
-		left := int(k.opened.Load() - k.closed.Load())
-		if left > 0 {
-			k.Fail("pooling.leaks: %d connections are open after every pool was closed", left)
-		}
-		k.Audit(left)
-	}
+	k.Audit(left)
 }
 
-// serve starts the server that connections lead to.
-func (k *kit) serve() bool {
-	k.Phase("server", func(context.Context, *testing.T) {
-		server, err := echo.Start()
-		if err != nil {
-			k.Fail("%v", err)
-			return
-		}
-		k.server = server
-		k.OnInterrupt(func() { _ = server.Close() })
-	})
-	return k.server != nil
-}
-
-// correct tries each promise by itself, over real connections.
-func (k *kit) correct() bool {
-	ok := k.Phase("order", k.Within(scenario.Stall, k.order))
-	ok = ok && k.LongPhase("line", lineTries*scenario.PhaseBound/2, k.line)
-	ok = k.Phase("deadline", k.Within(scenario.Stall, k.deadline)) && ok
-	ok = k.Phase("broken", k.Within(scenario.Stall, k.broken)) && ok
-	ok = k.Phase("failing dials", k.Within(scenario.Stall, k.failingDials)) && ok
-	ok = k.Phase("overflow", k.Within(scenario.Stall, k.overflow)) && ok
-	ok = k.Phase("limits", k.Within(scenario.Stall, k.limits)) && ok
-	return k.Phase("close", k.Within(scenario.Stall, k.close)) && ok
+// serve starts the server that connections lead to, unless it is there.
+func (k *kit) serve() {
+	if k.server != nil {
+		return
+	}
+	server, err := echo.Start()
+	if err != nil {
+		k.Fail("%v", err)
+		runtime.Goexit()
+	}
+	k.server = server
+	k.OnInterrupt(server.Kill)
 }
 
 // kit is the scenario with its server and what was counted at the dial.
 type kit struct {
 	*scenario.Scenario
 	open           func(testing.TB, Config) Pool
-	server         *echo.Server
+	server         *echo.Server // nil before the first pool
+	subjects       []Pool       // under load; nil before it
+	rate           float64      // of the slower of subject and control in the burst; 0 before it
 	opened, closed atomic.Int64
 	plain          bool        // of the control: nobody is told what it is
 	elsewhere      atomic.Bool // connections lead to a server of the subject

@@ -58,7 +58,7 @@ func (b *queueBook) callFailed(ctx context.Context, call string, queue int, err 
 	if cause != nil {
 		err = cause
 	}
-	b.Fail("queueing, %s: %s of queue %d returned %v", b.phase, call, queue, err)
+	b.Fault("%s: %s of queue %d returned %v", b.phase, call, queue, err)
 }
 
 // finished tells whether a load has come to its end, and fails the scenario if
@@ -117,7 +117,7 @@ func (b *queueBook) receive(ctx context.Context, from Broker, queue int) (d Deli
 		b.Violate("exclusive", "message %d of queue %d was given to a second consumer while one held it", m.ID, queue)
 		attempt = d.Attempt()
 	case stateAcked:
-		b.Fail("queueing.duplicated: message %d of queue %d came back after its acknowledgement", m.ID, queue)
+		b.Violate("duplicated", "message %d of queue %d came back after its acknowledgement", m.ID, queue)
 		attempt = d.Attempt()
 	case stateRefused:
 		attempt = 2

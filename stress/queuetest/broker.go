@@ -137,32 +137,35 @@ func TestBroker(t *testing.T, open func(testing.TB, Config) Broker) {
 	}
 	k := &kit{Scenario: scenario.Begin(t, validate.Queueing), tb: t, open: open, site: site, powerSite: power}
 	explored := k.prepare(parts)
-	ok := explored.Run(programs.Soon)
-	ok = k.Phase("order", k.order) && ok
-	ok = k.Phase("redelivery", k.redelivery) && ok
-	ok = k.Phase("waiters", k.waiters) && ok
-	ok = k.Phase("dead letter", k.deadLetter) && ok
-	ok = k.Phase("bounded", k.Within(scenario.PhaseBound/2, k.bounded)) && ok
-	ok = k.Phase("deadline", k.deadline) && ok
-	ok = k.Phase("close", k.Within(scenario.PhaseBound/2, k.closing)) && ok
-	ok = explored.Run(programs.Whenever) && ok // before any load
-	if ok {
-		ok = k.Phase("contention", k.contention)
-		ok = ok && k.Phase("in flight", k.inFlight)
-		ok = ok && k.Phase("throughput", k.throughput)
-		ok = ok && k.Phase("steady", k.steady)
-		ok = ok && k.Phase("kept", func(ctx context.Context, t *testing.T) { k.Unrecorded(func() { k.forgets(ctx, t) }) })
-	} else {
-		k.Note("No load was offered, because correctness failed with few operations.")
-	}
-	if ok && k.durablePhases(t) {
-		k.explored(t)
-	}
+	soon := scenario.PhaseBound / 2
+	k.Take(
+		explored.Soon(),
+		phase{Name: "order", Body: k.order, Shows: booked},
+		phase{Name: "redelivery", Body: k.redelivery, Shows: "redelivery"},
+		phase{Name: "waiters", Body: k.waiters, Shows: "lost corrupted"},
+		phase{Name: "dead letter", Body: k.deadLetter, Shows: "dead_letter"},
+		phase{Name: "bounded", Body: k.bounded, Shows: "bounded", Within: soon},
+		phase{Name: "deadline", Body: k.deadline, Shows: "deadline"},
+		phase{Name: "close", Body: k.closing, Shows: "close", Within: soon},
+		explored.Whenever(), // before any load
+		phase{Name: "contention", Body: k.contention, Shows: booked, Sound: true},
+		phase{Name: "in flight", Body: k.inFlight, Shows: "in_flight " + booked, Sound: true},
+		phase{Name: "throughput", Body: k.throughput, Shows: "throughput throughput_reach slowness " + booked, Sound: true},
+		phase{Name: "steady", Body: k.steady, Shows: "p50 p95 p99 slowness " + booked, Sound: true},
+		phase{Name: "kept", Body: k.kept, Shows: "kept deadline", Sound: true},
+	)
+	k.Take(k.durablePhases(t)...)
+	k.Take(k.Limits(k.pace, k.loads)...)
 	k.judge()
 	if !k.Aborted {
 		k.Audit(0)
 	}
 }
+
+type phase = scenario.Phase
+
+// booked are the criteria of every phase in which messages are accounted for.
+const booked = "lost duplicated reordered corrupted misrouted phantom exclusive"
 
 type kit struct {
 	*scenario.Scenario
@@ -171,7 +174,7 @@ type kit struct {
 	site      *proc.Site
 	powerSite *proc.Site
 	abilities optionAbilities // of the durable broker
-	rate      float64         // of the slower of subject and control
+	rate      float64         // of the slower of subject and control; 0 before it was measured
 	plain     bool            // it is the control: the report does not name it, nor count its messages
 }
 
@@ -204,10 +207,10 @@ func (k *kit) start(t testing.TB, cfg Config) Broker {
 // close closes a broker that may hold messages; that it says so is no fault.
 func (k *kit) close(b Broker) { _ = b.Close() }
 
-// must fails the scenario with what was tried if err is not nil.
+// must fails the phase with what was tried if err is not nil.
 func (k *kit) must(err error, what string, args ...any) bool {
 	if err != nil {
-		k.Fail("queueing: %s returned %v", fmt.Sprintf(what, args...), err)
+		k.Fault("%s returned %v", fmt.Sprintf(what, args...), err)
 	}
 	return err == nil
 }
@@ -218,5 +221,4 @@ func (k *kit) judge() {
 		return
 	}
 	k.JudgeLedger()
-	k.Shown("exclusive")
 }

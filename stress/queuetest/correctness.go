@@ -189,11 +189,18 @@ func (k *kit) redelivery(ctx context.Context, t *testing.T) {
 			}
 			last, ok = d.take(d.b.Receive, 4, attempt, "it was refused again and again")
 		}
-		if ok && d.ack(last) {
-			d.over(5, "all others were acknowledged")
+		if !ok || !d.ack(last) || !d.over(5, "all others were acknowledged") || !d.publish(6, 7) {
+			return
+		}
+		for attempt := 1; attempt <= 2; attempt++ { // and it comes before those that were published later
+			if last, ok = d.take(d.b.Receive, 6, attempt, "it was published first"); !ok || attempt == 1 && !d.nack(last) {
+				return
+			}
+		}
+		if behind, ok := d.take(d.b.Receive, 7, 1, "it was published last"); ok {
+			d.ack(last, behind)
 		}
 	})
-	k.Shown("redelivery")
 }
 
 // deadLetter: what had all of its attempts goes to the dead-letter queue, and
@@ -210,7 +217,6 @@ func (k *kit) deadLetter(ctx context.Context, t *testing.T) {
 		k.NotOffered("dead_letter", "the subject has no dead-letter queue")
 		return
 	}
-	k.Shown("dead_letter")
 }
 
 func (d *desk) deadLetters(dead DeadLetter) {
@@ -270,7 +276,6 @@ func (k *kit) bounded(ctx context.Context, t *testing.T) {
 		k.NotOffered("bounded", "the subject does not bound its queues")
 		return
 	}
-	defer k.Shown("bounded")
 	k.blocking(ctx, b)
 	k.close(b)
 	b = k.start(t, Config{Queues: 1, MaxLen: queueBound, Reject: true})
@@ -394,7 +399,6 @@ func (k *kit) deadline(ctx context.Context, t *testing.T) {
 		for round := uint64(0); round < rounds && d.givesUp(round, round%2 == 0) && !k.Failed(); round++ {
 		}
 	})
-	k.Shown("deadline")
 }
 
 // givesUp has a consumer give up before a message comes, or at that instant;
@@ -489,7 +493,6 @@ func (k *kit) closing(ctx context.Context, t *testing.T) {
 	if short.Err() != nil {
 		k.Violate("close", "calls after Close did not return within %v", scenario.Settle)
 	}
-	k.Shown("close")
 }
 
 // contention: many publishers and consumers at few queues, and some messages

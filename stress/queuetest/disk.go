@@ -29,7 +29,6 @@ func (k *kit) disk(ctx context.Context, t *testing.T) {
 	if err != nil {
 		k.Violate("disk", "%v", err)
 	}
-	k.Shown("disk")
 }
 
 // failingSync takes the syncs of a broker over.
@@ -48,7 +47,7 @@ func (k *kit) failingSync(ctx context.Context, dir string) error {
 		return err
 	}
 	if out.Done == 0 {
-		k.Note("Failing syncs were not tried: %s.", out.Why)
+		k.NotMeasured("disk", "failing syncs were not tried: %s", out.Why)
 		return nil
 	}
 	tries := []func(context.Context, *durableQueue) error{l.heldSync, l.failedSync, l.brokenDisk}
@@ -261,7 +260,7 @@ func (k *kit) fullDisk(ctx context.Context, dir string) error {
 		return err
 	}
 	if refused == 0 {
-		k.Note("The limit on the size of files, which stands for a full disk, made no Publish fail.")
+		k.NotMeasured("disk", "the limit on the size of files, which stands for a full disk, made no Publish fail")
 	} else {
 		k.Note("A full disk was a limit on the size of files (RLIMIT_FSIZE): Publish returned %s.", why)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"tensile/stress/internal/disk"
 	"tensile/stress/internal/payload"
+	"tensile/stress/internal/powercut"
 	"tensile/stress/internal/scenario"
 	"tensile/stress/internal/wait"
 	"tensile/stress/report"
@@ -31,36 +32,43 @@ const (
 var durableCriteria = []string{"kills", "durable_lost", "durable_redelivered", "durable_reordered", "durable_phantom",
 	"durable_throughput", "lock", "torn", "disk", "power_cut"}
 
-// durablePhases takes the broker through what only one on disk can show. It
-// returns false if something was wrong.
-func (k *kit) durablePhases(t *testing.T) bool {
-	abilities, offered := k.durable(t)
-	k.abilities = abilities
+// survives are the criteria of every phase in which a durable broker is killed.
+const survives = "durable_lost durable_redelivered durable_reordered durable_phantom"
+
+// durablePhases take the broker through what only one on disk can show.
+func (k *kit) durablePhases(t *testing.T) []phase {
+	offered := true
+	if !k.Aborted && !k.Failed() { // else none of them is reached
+		k.abilities, offered = k.durable(t)
+	}
 	if !offered {
 		for _, c := range slices.Concat(durableCriteria, optionCriteria) {
 			k.NotOffered(c, "the subject keeps messages in memory only")
 		}
-		return true
+		return nil
 	}
 	kills := k.killCount()
-	ok := k.Phase("reopen", k.reopen)
-	ok = ok && k.Phase("durable throughput", k.durableThroughput)
 	bound := scenario.PhaseBound + time.Duration(kills)*killTime
-	ok = ok && k.LongPhase("kills", bound, func(ctx context.Context, t *testing.T) { k.kills(ctx, t, kills) })
-	ok = ok && k.Phase("lock", k.Within(scenario.PhaseBound/2, k.lock))
-	ok = ok && k.Phase("damage", k.damage)
-	ok = ok && k.Phase("disk", k.disk)
-	if len(abilities.combinations()) == 0 {
+	phases := []phase{
+		{Name: "reopen", Body: k.reopen, Shows: survives, Sound: true},
+		{Name: "durable throughput", Body: k.durableThroughput, Shows: "durable_lost durable_throughput", Sound: true},
+		{Name: "kills", Body: k.kills, Shows: survives + " kills", Sound: true, Bound: bound},
+		{Name: "lock", Body: k.lock, Shows: "lock", Sound: true, Within: scenario.PhaseBound / 2},
+		{Name: "damage", Body: k.damage, Shows: "torn", Sound: true},
+		{Name: "disk", Body: k.disk, Shows: "disk", Sound: true},
+	}
+	if len(k.abilities.combinations()) > 0 {
+		// As it takes the longest, it comes late. A life waits for leases that end, and
+		// for a disk that is made slow, which a busy machine stretches.
+		phases = append(phases, phase{Name: "kills with every option", Body: k.optionKills, Sound: true, Bound: 4 * bound,
+			Shows: survives + " redelivery option_kills durable_dead_letter durable_bounded"})
+	} else if !k.Failed() {
 		for _, c := range optionCriteria {
 			k.NotOffered(c, "the subject has neither dead-letter queues nor bounds")
 		}
-		return ok && k.powerPhase()
 	}
-	// As it takes the longest, it comes late. A life waits for leases that end, and for a disk
-	// that is made slow, which a busy machine stretches.
-	return ok && k.LongPhase("kills with every option", 4*bound, func(ctx context.Context, t *testing.T) {
-		k.optionKills(ctx, t, abilities, kills)
-	}) && k.powerPhase()
+	return append(phases, phase{Name: "power cut", Body: k.power, Shows: "power_cut", Sound: true,
+		Bound: 2*scenario.PhaseBound + 2*powercut.ShrinkTime})
 }
 
 // durable tells whether the broker is durable, and what it offers besides. Users
@@ -72,7 +80,7 @@ func (k *kit) durable(t *testing.T) (a optionAbilities, offered bool) {
 		b = k.start(t, Config{Queues: 1})
 		defer k.close(b)
 		if _, offered = b.(Durable); offered {
-			k.Fail("queueing: a durable broker does not open in a folder that is not there: %s", said)
+			k.Violate("durable_lost", "a durable broker does not open in a folder that is not there: %s", said)
 		}
 		return brokerAbilities(b), offered
 	}
@@ -86,11 +94,7 @@ func (k *kit) killCount() int {
 	if set := k.Run.Settings.Kills; set > 0 {
 		return set
 	}
-	kills := min((killsAtBase*k.N+validate.BaseScale-1)/validate.BaseScale, killsAtBase)
-	if kills < killsAtBase {
-		k.Note("Kills of the durable broker cut from %d to %d, in proportion to N.", killsAtBase, kills)
-	}
-	return kills
+	return min((killsAtBase*k.N+validate.BaseScale-1)/validate.BaseScale, killsAtBase)
 }
 
 // reopen: what a broker holds when it is closed is there when it is opened
@@ -184,7 +188,7 @@ func (k *kit) durableThroughput(ctx context.Context, t *testing.T) {
 			defer k.Recovered("durable throughput")
 			for i := range n / publishers {
 				if err := b.Publish(ctx, p%queueCount, payload.Body(uint64(p*n/publishers+i))); err != nil {
-					failed.Do(func() { k.Fail("queueing, durable throughput: Publish returned %v", err) })
+					failed.Do(func() { k.Fault("Publish returned %v", err) })
 					return
 				}
 				confirmed.Add(1)
@@ -207,9 +211,13 @@ func (k *kit) durableThroughput(ctx context.Context, t *testing.T) {
 
 // kills has the broker killed again and again in the middle of its work, and
 // goes through the ledger after each restart.
-func (k *kit) kills(ctx context.Context, t *testing.T, kills int) {
+func (k *kit) kills(ctx context.Context, t *testing.T) {
+	kills := k.killCount()
 	l := k.newLives("kills", filepath.Join(t.TempDir(), "queues"), durableQueues, "durable_lost")
 	defer l.abandon()
+	if kills < killsAtBase {
+		k.Note("Kills of the durable broker cut from %d to %d, in proportion to N.", killsAtBase, kills)
+	}
 	each := max(k.N/kills, leastPerLife)
 	restarts := report.Repeats{Name: "restart of the durable broker after SIGKILL", Unit: "ms"}
 	var done atomic.Int64
@@ -252,7 +260,6 @@ func (k *kit) kills(ctx context.Context, t *testing.T, kills int) {
 	}
 	k.Note("%d kills (SIGKILL): %d messages were confirmed, %d acknowledgements.", l.life, confirmed, acked)
 	k.Measured("kills", float64(l.life))
-	k.Shown("durable_lost", "durable_redelivered", "durable_reordered", "durable_phantom")
 	k.Record(func(r *report.Scenario) {
 		r.Operations += confirmed
 		r.Repeats = append(r.Repeats, restarts)
@@ -296,7 +303,6 @@ func (k *kit) lock(ctx context.Context, t *testing.T) {
 			k.Violate("lock", "a second process does not open the log %v after the first was killed", scenario.Settle)
 		}
 	}
-	k.Shown("lock")
 }
 
 // lockPatience is how long a broker may take to say that the log is open

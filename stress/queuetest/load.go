@@ -259,10 +259,8 @@ func (k *kit) inFlight(ctx context.Context, t *testing.T) {
 	k.close(b)
 	k.Book("in flight", book.ledger.Audit(true))
 	k.Measured("in_flight", float64(book.flight.Peak()))
-	k.Record(func(r *report.Scenario) {
-		r.Operations += k.N
-		r.Burst = &report.Burst{N: k.N, Peak: book.flight.Peak()}
-	})
+	k.RecordBurst(func(b *report.Burst) { b.Peak = book.flight.Peak() })
+	k.Record(func(r *report.Scenario) { r.Operations += k.N })
 }
 
 // fetch publishes the messages of every so-manieth queue, and receives them.
@@ -307,16 +305,14 @@ func (k *kit) throughput(ctx context.Context, t *testing.T) {
 	}
 	rate := rec.Throughput()
 	k.Timed("throughput_reach", rate)
-	k.Record(func(r *report.Scenario) {
-		r.Operations += n
-		b := r.Burst
+	k.Record(func(r *report.Scenario) { r.Operations += n })
+	k.RecordBurst(func(b *report.Burst) {
 		b.Seconds, b.Throughput, b.Little = float64(rec.Took())/1e9, rate, report.Little(k.N, rate)
 		b.Series = rec.Series()
 	})
 	turn := func(k *kit) func(n int) (float64, bool) {
 		return func(n int) (float64, bool) {
-			held := int(float64(k.N) * float64(n) / float64(k.messages()))
-			rec, err := k.full(ctx, t, "turns", min(max(held, queueWorkers), k.N), n)
+			rec, err := k.full(ctx, t, "turns", k.heldOf(n), n)
 			if err != nil {
 				return 0, false
 			}
@@ -327,6 +323,26 @@ func (k *kit) throughput(ctx context.Context, t *testing.T) {
 		k.rate = min(c.Subject, c.Control)
 		k.Compared("throughput", c)
 	}
+}
+
+// heldOf is how many are held of a load of n messages, in proportion to the whole.
+func (k *kit) heldOf(n int) int {
+	return min(max(int(float64(k.N)*float64(n)/float64(k.messages())), queueWorkers), k.N)
+}
+
+// pace is the rate of the throughput phase; where that was left out, of a shorter
+// load.
+func (k *kit) pace(ctx context.Context, t *testing.T) float64 {
+	if k.rate > 0 {
+		return k.rate
+	}
+	n := max(k.messages()/measure.LeastPairs, queueWorkers)
+	k.UnderLoad(func() {
+		if rec, err := k.full(ctx, t, "throughput", k.heldOf(n), n); err == nil {
+			k.rate = rec.Throughput()
+		}
+	})
+	return k.rate
 }
 
 // full takes messages from publish to acknowledgement as fast as that goes,
@@ -343,7 +359,11 @@ func (k *kit) full(ctx context.Context, t *testing.T, phase string, n, messages 
 }
 
 func (k *kit) steady(ctx context.Context, t *testing.T) {
-	rate := k.SteadyRate(k.rate)
+	pace := k.pace(ctx, t)
+	if pace == 0 {
+		return // and why has been said
+	}
+	rate := k.SteadyRate(pace)
 	turn := func(k *kit) scenario.SteadyLoad {
 		return func(ctx context.Context, n int, rate float64) (scenario.SteadyTurn, bool) {
 			return k.offerSteady(ctx, t, n, rate)
@@ -394,9 +414,9 @@ func (k *kit) offerSteady(ctx context.Context, t *testing.T, n int, rate float64
 	return turn, !k.Failed()
 }
 
-// explored lets the broker be taken beyond the scenario.
-func (k *kit) explored(t *testing.T) {
-	k.Explore(k.rate, scenario.Loads{
+// loads are those by which the broker is taken beyond the scenario.
+func (k *kit) loads(t *testing.T) scenario.Loads {
+	return scenario.Loads{
 		Burst: func(ctx context.Context, n int) (float64, error) {
 			rec, err := k.full(ctx, t, "scaling", n, max(n, scenario.MinMessages))
 			if err != nil {
@@ -411,7 +431,7 @@ func (k *kit) explored(t *testing.T) {
 			}
 			return turn.Out, turn.Rec.Latency(), ctx.Err()
 		},
-	})
+	}
 }
 
 // BenchmarkBroker measures messages from publish to acknowledgement over 100

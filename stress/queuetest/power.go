@@ -190,15 +190,9 @@ func (p powerProgram) smaller() (all []powerProgram) {
 // there is only the search for the smallest program that goes wrong.
 var powerTime = scenario.PhaseBound
 
-// powerPhase comes last: what it holds in memory to build states is not the
-// broker's.
-func (k *kit) powerPhase() bool {
-	k.StopMemory()
-	return k.LongPhase("power cut", 2*scenario.PhaseBound+2*powercut.ShrinkTime, k.power)
-}
-
 // power takes the broker through power cuts.
 func (k *kit) power(ctx context.Context, _ *testing.T) {
+	k.StopMemory() // what it holds to build states is not the broker's
 	a := k.abilities
 	states := min(max(powerStates*k.N/validate.BaseScale, leastPower), powerStates)
 	saved := filepath.Join(k.Settings().Out, fmt.Sprintf("%s-power-cut-%d", k.ID, k.Seed))
@@ -214,12 +208,12 @@ func (k *kit) power(ctx context.Context, _ *testing.T) {
 		t, err := powercut.New(cuts, k.powerSite, powercut.Options{Models: models, States: states / powerPrograms, Seed: k.Seed,
 			Linger: powerLinger, AfterOpen: i > 0, Patience: scenario.Settle})
 		if err != nil {
-			k.Fail("queueing, power cut: %v", err)
+			k.Fault("%v", err)
 			return
 		}
 		defer func() {
 			if err := t.Close(); err != nil {
-				k.Fail("queueing, power cut: %v", err)
+				k.Fault("%v", err)
 			}
 		}()
 		testers = append(testers, t)
@@ -241,7 +235,7 @@ func (k *kit) power(ctx context.Context, _ *testing.T) {
 			break
 		}
 		if errors.Is(err, powercut.ErrUnsupported) {
-			k.NotOffered("power_cut", err.Error())
+			k.NotMeasured("power_cut", "%v", err)
 			return
 		}
 		if err == nil && f != nil {
@@ -251,7 +245,7 @@ func (k *kit) power(ctx context.Context, _ *testing.T) {
 			}
 		}
 		if err != nil {
-			k.Fail("queueing, power cut: %v", err)
+			k.Fault("%v", err)
 			return
 		}
 	}
@@ -267,7 +261,6 @@ func (k *kit) power(ctx context.Context, _ *testing.T) {
 		return
 	}
 	k.Record(func(r *report.Scenario) { r.Operations += c.States })
-	k.Shown("power_cut")
 }
 
 // keptIn says where a finding is.

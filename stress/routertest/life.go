@@ -110,7 +110,6 @@ func (k *kit) names(ctx context.Context, t *testing.T) {
 		return
 	}
 	k.Book("names", l.Audit(true))
-	k.Shown("errors")
 }
 
 // grow: routers begin with nothing, again and again, and grow under those who
@@ -153,7 +152,6 @@ func (k *kit) grow(ctx context.Context, t *testing.T) {
 			break
 		}
 	}
-	k.Shown("errors")
 }
 
 // lives: names come and go, and come back with another handler. What was sent to
@@ -197,7 +195,6 @@ func (k *kit) lives(ctx context.Context, t *testing.T) {
 		k.Violate("unregister", "%d of %d messages came to a handler that their name had before, or got later", a.Misrouted, a.Sent)
 	}
 	k.Book("lives", a)
-	k.Shown("unregister")
 }
 
 // full: a name whose handler is held fills up, again and again, and each time
@@ -292,7 +289,6 @@ func (k *kit) full(ctx context.Context, t *testing.T) {
 		return
 	}
 	k.Book("full", l.Audit(true))
-	k.Shown("full")
 }
 
 // closing: Close returns when everything that was taken is delivered, and takes
@@ -306,7 +302,6 @@ func (k *kit) closing(ctx context.Context, t *testing.T) {
 			}
 		}
 	}
-	k.Shown("close")
 }
 
 // closingHeld has messages wait for handlers that are held.
@@ -465,7 +460,6 @@ func (k *kit) fair(ctx context.Context, t *testing.T) {
 	if k.closeSoon(r) {
 		k.Book("fair", l.Audit(true))
 	}
-	k.Shown("fair")
 }
 
 // relay: handlers send to other names, and to their own, and register names and
@@ -515,7 +509,6 @@ func (k *kit) relay(ctx context.Context, t *testing.T) {
 	} else if k.closeSoon(r) {
 		k.Book("relay", l.Audit(false))
 	}
-	k.Shown("handlers")
 }
 
 // kept: what is over is forgotten, and what was idle wakes up.
@@ -591,6 +584,5 @@ func (k *kit) forgets(ctx context.Context, t *testing.T) {
 	})
 	if k.closeSoon(r) && ok {
 		k.Book("kept", l.Audit(true))
-		k.Shown("kept")
 	}
 }

@@ -71,10 +71,8 @@ func (k *kit) inFlight(ctx context.Context, t *testing.T) {
 	k.close(r)
 	k.Book("in flight", l.Audit(true))
 	k.Measured("in_flight", float64(flight.Peak()))
-	k.Record(func(r *report.Scenario) {
-		r.Operations += n
-		r.Burst = &report.Burst{N: n, Peak: flight.Peak()}
-	})
+	k.RecordBurst(func(b *report.Burst) { b.Peak = flight.Peak() })
+	k.Record(func(r *report.Scenario) { r.Operations += n })
 }
 
 func (k *kit) messages() int {
@@ -90,9 +88,8 @@ func (k *kit) throughput(ctx context.Context, t *testing.T) {
 	}
 	rate := rec.Throughput()
 	k.Timed("throughput_reach", rate)
-	k.Record(func(r *report.Scenario) {
-		r.Operations += n
-		b := r.Burst
+	k.Record(func(r *report.Scenario) { r.Operations += n })
+	k.RecordBurst(func(b *report.Burst) {
 		b.Seconds, b.Throughput, b.Little = float64(rec.Took())/1e9, rate, report.Little(k.N, rate)
 		b.Series = rec.Series()
 	})
@@ -109,6 +106,18 @@ func (k *kit) throughput(ctx context.Context, t *testing.T) {
 	}
 }
 
+// pace is the rate of the throughput phase; where that was left out, of a shorter
+// load.
+func (k *kit) pace(ctx context.Context, t *testing.T) float64 {
+	if k.rate == 0 {
+		n := max(k.messages()/measure.LeastPairs, 1)
+		rec := measure.NewRecorder(n + senders)
+		k.UnderLoad(func() { k.traffic(ctx, t, "throughput", k.namesOf(n), n, rec) })
+		k.rate = rec.Throughput()
+	}
+	return k.rate
+}
+
 // namesOf is how many names go with n messages: as many as in the whole load, in
 // proportion.
 func (k *kit) namesOf(n int) int {
@@ -118,11 +127,15 @@ func (k *kit) namesOf(n int) int {
 func (k *kit) steady(ctx context.Context, t *testing.T) {
 	// Generators that look at the clock for each message offer less than senders
 	// that do not: the load is sized by what these can offer.
-	most, ok := k.offerSteady(ctx, t, k.messages()/4, k.rate)
+	pace := k.pace(ctx, t)
+	if k.Failed() {
+		return
+	}
+	most, ok := k.offerSteady(ctx, t, k.messages()/4, pace)
 	if !ok {
 		return
 	}
-	rate := k.SteadyRate(min(k.rate, most.Out.Offered))
+	rate := k.SteadyRate(min(pace, most.Out.Offered))
 	turn := func(k *kit) scenario.SteadyLoad {
 		return func(ctx context.Context, n int, rate float64) (scenario.SteadyTurn, bool) {
 			return k.offerSteady(ctx, t, n, rate)
@@ -171,9 +184,9 @@ func (k *kit) offerSteady(ctx context.Context, t *testing.T, n int, rate float64
 	return turn, !k.Failed()
 }
 
-// beyond lets the router be taken beyond the scenario.
-func (k *kit) beyond(t *testing.T) {
-	k.Explore(k.rate, scenario.Loads{
+// loads are those by which the router is taken beyond the scenario.
+func (k *kit) loads(t *testing.T) scenario.Loads {
+	return scenario.Loads{
 		Burst: func(ctx context.Context, n int) (float64, error) {
 			rec := measure.NewRecorder(n + senders)
 			k.traffic(ctx, t, "scaling", n, n, rec)
@@ -186,7 +199,7 @@ func (k *kit) beyond(t *testing.T) {
 			}
 			return turn.Out, turn.Rec.Latency(), nil
 		},
-	})
+	}
 }
 
 // churn unregisters and registers a tenth of the names while all of them get
@@ -254,7 +267,7 @@ func (k *kit) churn(ctx context.Context, t *testing.T) {
 				if err := r.Send(table[to], message(uint64(id))); err == nil {
 					taken.Add(1)
 				} else if churned.Refused(uint64(id)); !errors.Is(err, e.Unknown) && !errors.Is(err, e.Full) {
-					k.Fail("routing: during churn Send returned %v", err)
+					k.Fault("during churn Send returned %v", err)
 				}
 			}
 		})
@@ -271,6 +284,5 @@ func (k *kit) churn(ctx context.Context, t *testing.T) {
 	k.Book("churn, names kept", rest)
 	// A name that comes back is another: order holds only within each life.
 	k.Book("churn, names changed", churned.Audit(false))
-	k.Shown("churn")
 	k.Record(func(r *report.Scenario) { r.Operations += n })
 }

@@ -75,41 +75,43 @@ func TestRouter(t *testing.T, open func(testing.TB, Config) Router) {
 	}
 	k := &kit{Scenario: scenario.Begin(t, validate.Routing), open: open}
 	explored := k.prepare(parts)
-	soon := explored.Run(programs.Soon)
-	ok := k.Phase("errors", k.errors) && soon
-	ok = k.Phase("full", k.full) && ok
-	ok = k.Phase("order", k.order) && ok
-	ok = k.Phase("names", k.names) && ok
-	ok = k.Phase("grow", k.grow) && ok
-	ok = k.Phase("unregister", k.unregister) && ok
-	ok = k.Phase("lives", k.lives) && ok
-	ok = k.Phase("relay", k.relay) && ok
-	ok = k.Phase("fair", k.fair) && ok
-	ok = k.Phase("panic", k.panics) && ok
-	ok = k.Phase("close", k.closing) && ok
-	ok = explored.Run(programs.Whenever) && ok
-	if ok {
-		ok = k.Phase("idle", k.idle)
-		ok = ok && k.Phase("kept", k.kept)
-		ok = ok && k.Phase("in flight", k.inFlight)
-		ok = ok && k.Phase("throughput", k.throughput)
-		ok = ok && k.Phase("steady", k.steady)
-		if ok && k.Phase("churn", k.churn) {
-			k.beyond(t)
-		}
-	} else {
-		k.Note("No load was offered, because correctness failed with few operations.")
-	}
+	k.Take(
+		explored.Soon(),
+		phase{Name: "errors", Body: k.errors, Shows: "errors"},
+		phase{Name: "full", Body: k.full, Shows: "full order" + moved},
+		phase{Name: "order", Body: k.order, Shows: "order errors" + moved},
+		phase{Name: "names", Body: k.names, Shows: "errors" + moved},
+		phase{Name: "grow", Body: k.grow, Shows: "errors" + moved},
+		phase{Name: "unregister", Body: k.unregister, Shows: "unregister order" + moved},
+		phase{Name: "lives", Body: k.lives, Shows: "unregister errors" + moved},
+		phase{Name: "relay", Body: k.relay, Shows: "handlers" + moved},
+		phase{Name: "fair", Body: k.fair, Shows: "fair" + moved},
+		phase{Name: "panic", Body: k.panics, Shows: "panic" + moved},
+		phase{Name: "close", Body: k.closing, Shows: "close" + moved},
+		explored.Whenever(),
+		phase{Name: "idle", Body: k.idle, Shows: "errors idle_bytes idle_goroutines", Sound: true},
+		phase{Name: "kept", Body: k.kept, Shows: "kept errors" + moved, Sound: true},
+		phase{Name: "in flight", Body: k.inFlight, Shows: "errors in_flight" + moved, Sound: true},
+		phase{Name: "throughput", Body: k.throughput, Shows: "errors throughput throughput_reach slowness" + moved, Sound: true},
+		phase{Name: "steady", Body: k.steady, Shows: "errors mean p50 p95 p99 slowness" + moved, Sound: true},
+		phase{Name: "churn", Body: k.churn, Shows: "churn errors" + moved, Sound: true},
+	)
+	k.Take(k.Limits(k.pace, k.loads)...)
 	k.judge()
 	if !k.Aborted {
 		k.Audit(0)
 	}
 }
 
+type phase = scenario.Phase
+
+// moved are the criteria of every phase in which messages are accounted for.
+const moved = " delivery lost duplicated reordered corrupted misrouted phantom"
+
 type kit struct {
 	*scenario.Scenario
 	open  func(testing.TB, Config) Router
-	rate  float64 // of the slower of subject and control
+	rate  float64 // of the slower of subject and control; 0 before it was measured
 	plain bool    // it is the control: the report does not name it, nor count its messages
 }
 
@@ -143,14 +145,16 @@ func (k *kit) closeSoon(r Router) bool { return k.closeWithin(scenario.Settle, r
 
 func (k *kit) closeWithin(d time.Duration, r Router) bool {
 	return k.returns(d, "close", "Close", func() {
-		k.must(r.Close(), "Close")
+		if err := r.Close(); err != nil {
+			k.Violate("close", "Close returned %v", err)
+		}
 	})
 }
 
-// must fails the scenario with what was tried if err is not nil.
+// must fails the phase with what was tried if err is not nil.
 func (k *kit) must(err error, what string) bool {
 	if err != nil {
-		k.Fail("routing: %s returned %v", what, err)
+		k.Fault("%s returned %v", what, err)
 	}
 	return err == nil
 }
@@ -184,7 +188,6 @@ func (k *kit) judge() {
 	}
 	k.Measured("delivery", 100*float64(a.Delivered)/float64(a.Sent-a.Refused))
 	k.JudgeLedger()
-	k.Shown("order")
 }
 
 // BenchmarkRouter measures messages from parallel senders to 100,000 names.

@@ -24,7 +24,7 @@ func (k *kit) send(ctx context.Context, r Router, full error, l *measure.Ledger,
 		}
 		if !errors.Is(err, full) || tries%1024 == 1023 && ctx.Err() != nil {
 			l.Refused(id)
-			k.Fail("routing: Send of message %d to %s returned %v", id, name, err)
+			k.Fault("Send of message %d to %s returned %v", id, name, err)
 			return false
 		}
 		runtime.Gosched()

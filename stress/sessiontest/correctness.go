@@ -11,7 +11,10 @@ import (
 )
 
 // few is what a store does with a few sessions and no fault.
-func (k *kit) few(ctx context.Context, t *testing.T) {
+func (k *kit) few(ctx context.Context, _ *testing.T) {
+	if !k.formed(ctx) {
+		return
+	}
 	values := [][]byte{[]byte("v"), {}, bytes.Repeat([]byte{0, 0xff}, 2000), []byte("\x00")}
 	keys := make([]string, len(values))
 	for i := range values {
@@ -30,7 +33,7 @@ func (k *kit) one(ctx context.Context, i int, key string, value []byte) {
 			r := n.get(ctx, opTime, key)
 			switch {
 			case r.err != nil:
-				k.Fail("sessions: Get of %q at %s %s returned %v", key, n.name, when, r.err)
+				k.Fault("Get of %q at %s %s returned %v", key, n.name, when, r.err)
 			case want == nil && r.outcome != opAbsent:
 				k.Violate("deleted", "%q has %q at %s %s", key, r.value, n.name, when)
 			case want != nil && r.outcome == opAbsent:
@@ -56,7 +59,7 @@ func (k *kit) one(ctx context.Context, i int, key string, value []byte) {
 	} {
 		n := k.nodes[(i+step)%len(k.nodes)]
 		if r := n.do(ctx, opTime, do.op); r.outcome != opDone {
-			k.Fail("sessions: without any fault an operation on %q at %s returned %v", key, n.name, r.err)
+			k.Fault("without any fault an operation on %q at %s returned %v", key, n.name, r.err)
 			return
 		}
 		everywhere(do.want, do.when)
@@ -79,7 +82,7 @@ func (k *kit) bury(ctx context.Context, prefix string, n int) bool {
 	return k.writeAll(ctx, k.nodes, keys, "buried") && k.together(n, func(i int) bool {
 		r := k.eventually(ctx, k.nodes[i%len(k.nodes)], sessionOp{kind: opDelete, key: keys[i]})
 		if r.outcome != opDone {
-			k.Fail("sessions: %s cannot be deleted: %v", keys[i], r.err)
+			k.Fault("%s cannot be deleted: %v", keys[i], r.err)
 		}
 		return r.outcome == opDone
 	})
@@ -117,7 +120,7 @@ type mortal struct {
 func (k *kit) expiry(ctx context.Context) {
 	for ttl := timeToLive; !k.lifetime(ctx, ttl) && ctx.Err() == nil && !k.Failed(); ttl *= 2 {
 		if ttl >= longestLife {
-			k.Fail("sessions.expiry: no read of a session with a time to live of %v came in the last third of it", ttl)
+			k.Violate("expiry", "no read of a session with a time to live of %v came in the last third of it", ttl)
 			return
 		}
 	}
@@ -140,7 +143,7 @@ func (k *kit) lifetime(ctx context.Context, ttl time.Duration) bool {
 			m.began = time.Now()
 			r := k.nodes[i%len(k.nodes)].do(ctx, opTime, sessionOp{kind: opPut, key: m.key, value: []byte(m.key), ttl: ttl})
 			if m.ended = time.Now(); r.outcome != opDone {
-				k.Fail("sessions: without any fault Put with a time to live of %v returned %v", ttl, r.err)
+				k.Fault("without any fault Put with a time to live of %v returned %v", ttl, r.err)
 				return false
 			}
 		}
@@ -162,7 +165,7 @@ func (k *kit) lifetime(ctx context.Context, ttl time.Duration) bool {
 			m.seen = m.seen || from.After(m.began.Add(ttl*2/3)) && to.Before(m.began.Add(ttl))
 			switch {
 			case r.err != nil:
-				k.Fail("sessions: without any fault Get returned %v", r.err)
+				k.Fault("without any fault Get returned %v", r.err)
 			case r.outcome == opAbsent && !m.expires:
 				k.Violate("expiry", "%s is gone at %s, and has no time to live", m.key, n.name)
 			case r.outcome == opAbsent && to.Before(m.began.Add(ttl)):
@@ -206,7 +209,7 @@ func (k *kit) writeAll(ctx context.Context, at []*sessionNode, keys []string, va
 		n := at[i%len(at)]
 		r := k.eventually(ctx, n, sessionOp{kind: opPut, key: keys[i], value: []byte(value)})
 		if r.outcome != opDone {
-			k.Fail("sessions: %s does not take a write within %v: %v", n.name, tries, r.err)
+			k.Fault("%s does not take a write within %v: %v", n.name, tries, r.err)
 		}
 		return r.outcome == opDone
 	})

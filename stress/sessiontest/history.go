@@ -99,7 +99,7 @@ func (k *kit) uneven(ctx context.Context) {
 	}
 	for late := leastLate; !k.unevenly(ctx, late) && ctx.Err() == nil && !k.Failed(); late *= 2 {
 		if late >= mostLate {
-			k.Fail("sessions.linearizable: there were no reads beside writes that took %v", late)
+			k.Violate("linearizable", "there were no reads beside writes that took %v", late)
 			return
 		}
 	}
@@ -480,7 +480,6 @@ func (h *histories) judge(s *scenario.Scenario) {
 		kinds = append(kinds, fmt.Sprintf("%d × %s", faults[kind], kind))
 	}
 	s.Note("%d histories of %d operations in all were checked, under these faults: %s.", checked, operations, strings.Join(kinds, ", "))
-	s.Shown("linearizable")
 	s.Measured("histories", float64(checked))
 	s.Measured("histories_reach", float64(checked))
 }

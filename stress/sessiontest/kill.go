@@ -38,7 +38,11 @@ const sweepCallers = 128
 // kill has one node killed while sessions are written. From that instant on all
 // sessions are read, too: recovered is when whatever is asked for, of any of
 // them, is served at once again.
-func (k *kit) kill(ctx context.Context, t *testing.T) {
+func (k *kit) kill(ctx context.Context, _ *testing.T) {
+	if !k.filled(ctx) {
+		return
+	}
+	k.killed = true
 	victim := k.nodes[k.Seed%sessionNodes]
 	before, least := 500*time.Millisecond, 1500*time.Millisecond
 	if k.brief() {
@@ -68,7 +72,7 @@ func (k *kit) kill(ctx context.Context, t *testing.T) {
 		})
 	})
 	if k.Failed() {
-		<-k.repaired
+		k.madeUp()
 		return
 	}
 	seen := k.ProcessorShares()
@@ -106,7 +110,7 @@ func (k *kit) keepWriting(ctx context.Context, end func(), began time.Time, mean
 				number, value := k.loaded.next(session)
 				w, r := k.persist(ctx, began, session/callers+c, sessionOp{kind: opPut, key: sessionKey(session), value: value})
 				if r.outcome != opDone {
-					k.Fail("sessions.recovery: no node acknowledged a write of %s within %v: %v", sessionKey(session), tries, r.err)
+					k.Violate("recovery", "no node acknowledged a write of %s within %v: %v", sessionKey(session), tries, r.err)
 					end()
 					return
 				}
@@ -282,6 +286,12 @@ func (k *kit) survived(wrong int) {
 // is gone if it is not. Then it has both come back. Where nobody promises to make
 // up for a loss, the one is all.
 func (k *kit) losses(ctx context.Context) {
+	if !k.killed {
+		k.kill(ctx, k.T)
+	}
+	if !k.killed || k.Failed() {
+		return
+	}
 	var since []int
 	for session, number := range k.swept {
 		if number < k.loaded.acked[session].Load() {
@@ -289,7 +299,7 @@ func (k *kit) losses(ctx context.Context) {
 		}
 	}
 	ok := k.readThese(ctx, k.running(), "latest", since, func(int) bool { return false })
-	if !<-k.repaired || !ok || k.Failed() {
+	if !k.madeUp() || !ok || k.Failed() {
 		return
 	}
 	if k.abilities().again() {
@@ -299,6 +309,17 @@ func (k *kit) losses(ctx context.Context) {
 	if ok && !k.Failed() {
 		k.comeback(ctx)
 	}
+}
+
+// madeUp waits until the loss of a node under load was made up for, if there was one,
+// and tells whether it was.
+func (k *kit) madeUp() bool {
+	if !k.killed {
+		return true
+	}
+	ok := <-k.repaired
+	k.repaired <- ok // for whoever asks next
+	return ok
 }
 
 // settled waits for full replication over the nodes that are there. since is when

@@ -18,12 +18,39 @@ import (
 const opTime = 10 * time.Second
 
 // throughput writes every session, and reads it at another node.
-func (k *kit) throughput(ctx context.Context, t *testing.T) {
-	k.sessions = max(k.N, 2*sessionNodes)
-	k.loaded = newBook(k.sessions)
-	if rec := measure.NewRecorder(0); k.closed(ctx, rec, 1, false) > 0 { // so that all is warm
+func (k *kit) throughput(ctx context.Context, _ *testing.T) {
+	if k.filled(ctx) {
 		k.measureThroughput(ctx)
 	}
+}
+
+// filled writes every session, unless they were, and tells whether they are there.
+func (k *kit) filled(ctx context.Context) bool {
+	if k.loaded != nil {
+		return !k.Failed()
+	}
+	if !k.formed(ctx) {
+		return false
+	}
+	k.sessions = max(k.N, 2*sessionNodes)
+	k.loaded = newBook(k.sessions)
+	return k.closed(ctx, measure.NewRecorder(0), 1, false) > 0
+}
+
+// pace is the rate of the throughput phase; where that was left out, of one sweep.
+func (k *kit) pace(ctx context.Context) float64 {
+	if k.rate == 0 && k.filled(ctx) {
+		rec := measure.NewRecorder(0)
+		k.UnderLoad(func() {
+			for _, read := range []bool{false, true} {
+				if k.closed(ctx, rec, max(1, sweepOps/k.sessions), read) == 0 {
+					return
+				}
+			}
+		})
+		k.rate = rec.Throughput()
+	}
+	return k.rate
 }
 
 const (
@@ -94,7 +121,7 @@ func (k *kit) settledLoad(criterion string, accounts []*sessionAccount, err erro
 			k.Violate(w.Criterion, "%s", w.What)
 		}
 		if a.First != "" {
-			k.Fail("sessions: an operation failed without any fault: %s", a.First)
+			k.Fault("an operation failed without any fault: %s", a.First)
 		}
 		if k.Unfinished(criterion, a.Left, a.N, 0, errors.New(a.Why)) {
 			return false
@@ -115,7 +142,11 @@ func (k *kit) share(callers, n int, op func(i int) bool) {
 
 // steady is an open load, half of it writes, without any fault.
 func (k *kit) steady(ctx context.Context, t *testing.T) {
-	rate := k.SteadyRate(k.rate)
+	pace := k.pace(ctx)
+	if k.Failed() {
+		return
+	}
+	rate := k.SteadyRate(pace)
 	least := steadyLeast
 	if k.brief() {
 		least /= 5

@@ -100,18 +100,35 @@ func TestStore(t *testing.T, start func(testing.TB, Config) Store) {
 	}
 	k := &kit{Scenario: scenario.Begin(t, validate.Sessions), site: site, clusters: new(sessionClusters), survival: 100,
 		repaired: make(chan bool, 1)}
-	k.linked, k.direct = k.apart("linked"), k.apart("direct")
-	ok := k.small()
-	if ok {
-		ok = k.load()
-	} else {
-		k.Note("No load was offered, because correctness failed with few operations.")
+	k.linked, k.direct = k.apart("linked", true), k.apart("direct", false)
+	k.Take(k.phases()...)
+	for c, why := range k.linked.lacks() {
+		k.NotOffered(c, why)
 	}
-	k.judgeShown(ok && k.faults())
-	k.Phase("end", func(context.Context, *testing.T) { k.disbandAll() })
+	k.direct.madeUp()
 	k.clusters.end()
 	if !k.Aborted {
 		k.Audit(0)
+	}
+}
+
+type phase = scenario.Phase
+
+func (k *kit) phases() []phase {
+	long := scenario.PhaseBound * time.Duration(k.Hundreds())
+	faults := 3*long + time.Duration(k.Settings().Histories)*historyBound
+	return []phase{
+		{Name: "formation", Body: k.formation, Shows: "latest"},
+		{Name: "small", Body: k.linked.few, Shows: "latest deleted phantom", Sound: true},
+		{Name: "throughput", Body: k.direct.throughput, Shows: "latest phantom throughput throughput_reach", Sound: true},
+		{Name: "steady", Body: k.direct.steady, Shows: "latest phantom p50 p95 p99", Sound: true},
+		{Name: "kill", Body: k.direct.kill, Sound: true, Bound: 2 * long,
+			Shows: "latest phantom recovery recovery_reach survival survival_reach"},
+		// Most of the faults is waiting: so all of it goes on at once, on clusters that know
+		// nothing of each other, and nothing in time is judged by less than seconds.
+		{Name: "faults", Body: k.faults, Sound: true, Bound: faults,
+			Shows: "latest phantom deleted stale replication restored linearizable histories histories_reach expiry minority survival survival_reach"},
+		{Name: "end", Body: k.disbandAll},
 	}
 }
 
@@ -123,10 +140,12 @@ type kit struct {
 	clusters       *sessionClusters
 	linked, direct *kit // on the cluster with links between nodes, and on the one without
 
+	mesh     bool          // its cluster has links between nodes
 	deleted  []string      // keys
-	rate     float64       // measured
+	rate     float64       // measured; 0 before that
 	sessions int           // N, but no less than it takes
-	loaded   *book         // of them
+	loaded   *book         // of them; nil before they were written
+	killed   bool          // a node of the cluster was, under load
 	survival float64       // in percent, the worst
 	swept    []uint32      // number of the write that was read of each after the loss of a node
 	repaired chan bool     // told once whether that was made up for
@@ -151,10 +170,12 @@ func (s *sessionClusters) end() {
 	}
 }
 
-// apart is the kit at work on a cluster of its own, which is yet to be formed.
+// apart is the kit at work on a cluster of its own, which is yet to be formed, with
+// links between its nodes if mesh is set.
 // Its nodes print to files named after it.
-func (k *kit) apart(name string) *kit {
+func (k *kit) apart(name string, mesh bool) *kit {
 	other := *k
+	other.mesh = mesh
 	other.sessionCluster = &sessionCluster{site: k.site, secret: newSecret(), onKill: k.OnInterrupt,
 		output: func(node string) *os.File { return k.LogFile(name + "-" + node) }}
 	k.clusters.mu.Lock()
@@ -163,48 +184,18 @@ func (k *kit) apart(name string) *kit {
 	return &other
 }
 
-// judgeShown measures what must never be seen: all that the subject offers if
-// everything was tried, and else only what was seen.
-func (k *kit) judgeShown(whole bool) {
-	lacks := k.linked.lacks()
-	for c, why := range lacks {
-		k.NotOffered(c, why)
-	}
-	for _, c := range []string{"deleted", "phantom", "expiry", "minority", "latest", "stale", "replication"} {
-		if _, lacking := lacks[c]; whole && !lacking || k.Violated(c) > 0 {
-			k.Shown(c)
-		}
-	}
+// formation forms the cluster with links and the one without, at the same time.
+func (k *kit) formation(ctx context.Context, _ *testing.T) {
+	k.together(2, func(i int) bool { return []*kit{k.linked, k.direct}[i].formed(ctx) })
 }
 
-// small is what shows a plain fault at once. It tells whether there was none.
-func (k *kit) small() bool {
-	ok := k.Phase("formation", func(ctx context.Context, _ *testing.T) {
-		k.together(2, func(i int) bool {
-			if i == 0 {
-				return k.linked.found(ctx, true)
-			}
-			return k.direct.found(ctx, false)
-		})
-	})
-	return ok && k.Phase("small", k.linked.few)
-}
-
-// load is N sessions, and the loss of a node that holds them.
-func (k *kit) load() bool {
-	ok := k.Phase("throughput", k.direct.throughput)
-	ok = ok && k.Phase("steady", k.direct.steady)
-	return ok && k.LongPhase("kill", 2*scenario.PhaseBound*time.Duration(k.Hundreds()), k.direct.kill)
-}
-
-// faults is everything in which nodes or links are at fault and nothing in time
-// is judged by less than seconds. Most of it is waiting: so all of it goes on at
-// once, on clusters that know nothing of each other.
-func (k *kit) faults() bool {
+// faults is everything in which nodes or links are at fault.
+func (k *kit) faults(ctx context.Context, _ *testing.T) {
 	histories := k.newHistories()
+	defer histories.judge(k.Scenario)
 	lanes := []lane{
 		{"replication", k.direct.losses},
-		{"links", func(ctx context.Context) { k.linked.uneven(ctx); k.linked.expiry(ctx) }},
+		{"links", k.linked.linkFaults},
 		{"minority", func(ctx context.Context) { k.alone(ctx, "minority", (*kit).cutOff) }},
 		{"amnesia", func(ctx context.Context) { k.alone(ctx, "amnesia", (*kit).amnesia) }},
 	}
@@ -212,10 +203,14 @@ func (k *kit) faults() bool {
 		name := fmt.Sprintf("histories %d", i+1)
 		lanes = append(lanes, lane{name, func(ctx context.Context) { k.alone(ctx, name, histories.run) }})
 	}
-	bound := 3*scenario.PhaseBound*time.Duration(k.Hundreds()) + time.Duration(k.Settings().Histories)*historyBound
-	ok := k.LongPhase("faults", bound, func(ctx context.Context, _ *testing.T) { k.beside(ctx, lanes) })
-	histories.judge(k.Scenario)
-	return ok
+	k.beside(ctx, lanes)
+}
+
+func (k *kit) linkFaults(ctx context.Context) {
+	if k.formed(ctx) {
+		k.uneven(ctx)
+		k.expiry(ctx)
+	}
 }
 
 // lane is a part of a phase.
@@ -244,16 +239,24 @@ func (k *kit) beside(ctx context.Context, lanes []lane) {
 
 // alone has body work on a cluster of its own, with links.
 func (k *kit) alone(ctx context.Context, name string, body func(*kit, context.Context)) {
-	own := k.apart(name)
-	if own.found(ctx, true) {
+	own := k.apart(name, true)
+	if own.formed(ctx) {
 		body(own, ctx)
 	}
 }
 
 // disbandAll ends all clusters, as they end by themselves.
-func (k *kit) disbandAll() {
+func (k *kit) disbandAll(ctx context.Context, t *testing.T) {
+	k.formation(ctx, t)
+	k.direct.madeUp()
 	all := k.clusters.list()
-	k.together(len(all), func(i int) bool { return k.must(all[i].disband()) })
+	k.together(len(all), func(i int) bool {
+		err := all[i].disband()
+		if err != nil {
+			k.Violate("leaks", "%v", err)
+		}
+		return err == nil
+	})
 }
 
 // brief tells whether the scenario is to be over soon: with -short, and where N is
@@ -266,17 +269,20 @@ func (k *kit) fullReplication() time.Duration {
 	return 4 * scenario.Settle * time.Duration(k.Hundreds())
 }
 
-// must fails the scenario if err is not nil.
+// must fails the phase if err is not nil.
 func (k *kit) must(err error) bool {
 	if err != nil {
-		k.Fail("sessions: %v", err)
+		k.Fault("%v", err)
 	}
 	return err == nil
 }
 
-// found starts the nodes, and tells whether they are there.
-func (k *kit) found(ctx context.Context, linked bool) bool {
-	ok := k.must(k.form(ctx, linked))
+// formed starts the nodes, unless they were, and tells whether they are there.
+func (k *kit) formed(ctx context.Context) bool {
+	if len(k.nodes) > 0 {
+		return !k.Failed()
+	}
+	ok := k.must(k.form(ctx, k.mesh))
 	k.Record(func(r *report.Scenario) { r.Subject = k.state.subject })
 	return ok
 }

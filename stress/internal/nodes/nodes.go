@@ -86,7 +86,7 @@ func (k *Nodes) join(ctx context.Context, name string, seeds ...string) bool {
 	err := k.Ask(ctx, name, Order{Do: "start", Pace: k.LookEvery,
 		Start: &Start{Name: name, Bind: "127.0.0.1:0", Seeds: seeds, Secret: Secret(k.Seed), Window: k.Window}}, &at)
 	if err != nil {
-		k.Fail("%s: starting %s: %v", k.ID, name, err)
+		k.Fault("starting %s: %v", name, err)
 		return false
 	}
 	k.Mu.Lock()
@@ -378,11 +378,11 @@ func (k *Nodes) CloseAll(ctx context.Context, _ *testing.T) {
 // that is nothing.
 func (k *Nodes) End(ctx context.Context, name, how string) (left Ended, clean bool) {
 	if err := k.Ask(ctx, name, Order{Do: how}, &left); err != nil {
-		k.Fail("%s: %s was told to %s: %v", k.ID, name, how, err)
+		k.Fault("%s was told to %s: %v", name, how, err)
 		return left, false
 	}
 	if !left.None() {
-		k.Fail("%s.leaks: %s has ended: %v", k.ID, name, left.Leaks)
+		k.Violate("leaks", "%s has ended: %v", name, left.Leaks)
 		k.Mu.Lock()
 		k.Leaks += left.Goroutines + left.Descriptors + left.Children
 		k.Mu.Unlock()

@@ -3,6 +3,7 @@ package proc
 import (
 	"fmt"
 	"os"
+	"os/signal"
 )
 
 // roleVariable tells a child what it is. It does not begin with STRESS_, as it
@@ -14,6 +15,14 @@ const roleVariable = "TENSILE_ROLE"
 func Handle(role string, serve func(*Link) error) {
 	if os.Getenv(roleVariable) == role {
 		become(role, serve)
+	}
+}
+
+// The interrupt key of a terminal is told to children too. It means their parent, which
+// ends them: one that ended by itself would look like a fault of the subject.
+func init() {
+	if IsChild() {
+		signal.Notify(make(chan os.Signal, 1), os.Interrupt)
 	}
 }
 

@@ -51,65 +51,95 @@ func Alone(t *testing.T, parts []Part, packages func(*testing.T) []string) bool 
 	return true
 }
 
-// Phase is the explore phase of a kit.
+// Phase is the explore phase of a kit. A nil one is never ready.
 type Phase struct {
 	s        *scenario.Scenario
 	parts    []Part
 	packages []string
-	built    <-chan struct{}
-	ran      bool
-	stock    bool // the schedules were not controlled
+	built    <-chan struct{} // nil if -run or -skip leaves the phase out
+	stock    bool            // the schedules were not controlled
 }
 
 // Prepare begins to build what the phase needs, beside what the kit does until then.
-// packages are those with points at plain memory. It returns nil, which is a phase
-// that does nothing, if -run or -skip leaves the phase out.
+// packages are those with points at plain memory.
 func Prepare(s *scenario.Scenario, parts []Part, packages []string) *Phase {
-	if leftOut(s.T.Name(), phaseName) {
-		return nil
-	}
 	x := &Phase{s: s, parts: parts, packages: packages}
-	x.built = explore.Prepare(explore.Memory(packages...))
-	s.T.Cleanup(func() { <-x.built }) // so that no build outlives the test
+	if !leftOut(s.T.Name(), phaseName) {
+		x.built = explore.Prepare(explore.Memory(packages...))
+		s.T.Cleanup(func() { <-x.built }) // so that no build outlives the test
+	}
 	return x
 }
 
-// Run runs the phase, unless it has, there is none, or what it needs is not there within so long.
-// It reports false if something was found.
+const (
+	// Soon is how long a kit waits for the phase to come first: a build that has
+	// nothing to compile takes no longer.
+	Soon = 3 * time.Second
+	// Whenever is as long as it takes.
+	Whenever = buildBound
+	// buildBound is more than a build from nothing takes.
+	buildBound = 10 * time.Minute
+)
+
+// Run runs the phase, unless it has, there is none, or what it needs is not there
+// within so long. It reports false if anything of the scenario has failed.
 func (x *Phase) Run(within time.Duration) bool {
-	if x == nil || x.ran {
+	if x == nil {
 		return true
 	}
-	select {
-	case <-x.built:
-	case <-time.After(within):
-		return true
-	}
-	x.ran = true
-	return x.s.LongPhase(phaseName, buildBound, func(_ context.Context, t *testing.T) {
-		failed := 0
-		for _, part := range x.parts {
-			t.Run(part.Name, func(t *testing.T) {
-				if out := explore.Try(t, part.Body(t), x.options(part)...); !x.judge(part, out) {
-					failed++
-				}
-			})
+	x.s.Take(x.line(func() bool { return x.within(within) }))
+	return !x.s.Failed()
+}
+
+// Soon is the phase where it can come first: then what it finds is told first.
+func (x *Phase) Soon() scenario.Phase { return x.line(func() bool { return x.within(Soon) }) }
+
+// Whenever is the phase where it was not there soon.
+func (x *Phase) Whenever() scenario.Phase {
+	return x.line(func() bool {
+		if x != nil && !x.s.Aborted {
+			x.within(Whenever)
 		}
-		if failed > 0 || !x.stock {
-			x.s.Measured("explored", float64(failed))
-		}
+		return x != nil
 	})
 }
 
-// Soon is how long a kit waits for the phase to come first: a build that has
-// nothing to compile takes no longer.
-const Soon = 3 * time.Second
+func (x *Phase) line(ready func() bool) scenario.Phase {
+	return scenario.Phase{Name: phaseName, Body: func(_ context.Context, t *testing.T) { x.explore(t) }, Shows: "explored",
+		Bound: buildBound, Ready: ready}
+}
 
-// Whenever is as long as it takes.
-const Whenever = buildBound
+// within tells whether what the phase needs is there within so long.
+func (x *Phase) within(d time.Duration) bool {
+	switch {
+	case x == nil:
+		return false
+	case x.built == nil:
+		return true
+	}
+	late := time.NewTimer(d)
+	defer late.Stop()
+	select {
+	case <-x.built:
+		return true
+	case <-late.C:
+		return false
+	}
+}
 
-// buildBound is more than a build from nothing takes.
-const buildBound = 10 * time.Minute
+func (x *Phase) explore(t *testing.T) {
+	failed := 0
+	for _, part := range x.parts {
+		t.Run(part.Name, func(t *testing.T) {
+			if out := explore.Try(t, part.Body(t), x.options(part)...); !x.judge(part, out) {
+				failed++
+			}
+		})
+	}
+	if failed > 0 || !x.stock {
+		x.s.Measured("explored", float64(failed))
+	}
+}
 
 func (x *Phase) options(part Part) []explore.Option {
 	within := part.Full

@@ -19,14 +19,38 @@ const monitorRole = "monitor"
 
 func init() { proc.HandleWatcher(monitorRole, monitor) }
 
-// startMonitor has the runtime write what kills this process to the monitor.
-func startMonitor(folder *report.Folder) error {
+// startMonitor has the runtime write what kills this process to the monitor, and
+// returns the way to it.
+func startMonitor(folder *report.Folder) (*os.File, error) {
 	output, err := proc.StartWatcher(monitorRole, folder.Dir())
 	if err != nil {
-		return err
+		return nil, err
 	}
-	// The runtime keeps a copy of its own, which lives as long as the process.
-	return errors.Join(debug.SetCrashOutput(output, debug.CrashOptions{}), output.Close())
+	return output, debug.SetCrashOutput(output, debug.CrashOptions{})
+}
+
+// word begins a line of the process itself among what the runtime writes.
+const word = "\x00"
+
+// tell tells the monitor which phase is at work.
+func tell(monitor *os.File, phase string) {
+	if monitor != nil {
+		_, _ = fmt.Fprintf(monitor, "%s%s\n", word, phase) // a monitor that is gone can not be helped
+	}
+}
+
+// heard takes the lines of the process out of what came, and returns the phase that
+// the last of them names.
+func heard(text string) (phase, rest string) {
+	var other strings.Builder
+	for line := range strings.Lines(text) {
+		if name, ok := strings.CutPrefix(line, word); ok {
+			phase = strings.TrimSpace(name)
+		} else {
+			other.WriteString(line)
+		}
+	}
+	return phase, other.String()
 }
 
 // mostCrash bounds what is kept of a crash, in bytes: with 100,000 goroutines
@@ -36,10 +60,11 @@ const mostCrash = 1 << 20
 // monitor waits for the end of the run, and closes the report if the run did
 // not.
 func monitor(dir string, input io.Reader) error {
-	text, err := io.ReadAll(io.LimitReader(input, mostCrash))
+	said, err := io.ReadAll(io.LimitReader(input, mostCrash))
 	if err != nil {
 		return err
 	}
+	phase, text := heard(string(said))
 	if _, err := io.Copy(io.Discard, input); err != nil {
 		return err
 	}
@@ -51,12 +76,12 @@ func monitor(dir string, input io.Reader) error {
 	if err != nil {
 		return err
 	}
-	state, why := report.Interrupted, "the process ended without a word, as by SIGKILL or os.Exit"
+	state, why := report.Interrupted, "the process ended without a word"+during(phase)+", as by SIGKILL or os.Exit"
 	if len(text) > 0 {
-		if err := os.WriteFile(folder.Path(report.CrashName), text, 0o644); err != nil {
+		if err := os.WriteFile(folder.Path(report.CrashName), []byte(text), 0o644); err != nil {
 			return err
 		}
-		state, why = report.Failed, fmt.Sprintf("the process crashed: %s (the rest is in %s)", firstWords(string(text)), report.CrashName)
+		state, why = report.Failed, fmt.Sprintf("the process crashed%s: %s (the rest is in %s)", during(phase), firstWords(text), report.CrashName)
 	}
 	for _, s := range r.Scenarios {
 		if s.State == report.Running {

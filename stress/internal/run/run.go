@@ -27,6 +27,9 @@ type Run struct {
 	Progress *progress
 	Recorder *trace.FlightRecorder // nil where there is none
 	Busy     atomic.Bool           // a kit is at work
+	monitor  *os.File              // of what this process says to its monitor; nil where there is none
+	phase    atomic.Pointer[string]
+	ending   atomic.Bool // the process has been interrupted
 
 	Mu     sync.Mutex
 	Report *report.Run
@@ -84,7 +87,7 @@ func newRun() (*Run, error) {
 	for _, note := range set.Notes {
 		r.Folder.Logf("%s", note)
 	}
-	if err := startMonitor(folder); err != nil {
+	if r.monitor, err = startMonitor(folder); err != nil {
 		r.Folder.Logf("a crash will leave the report as it is then: %v", err)
 	}
 	if r.Recorder, err = startFlightRecorder(); err != nil {
@@ -144,8 +147,36 @@ func (r *Run) CatchSignals() (stop func()) {
 	}
 }
 
+// Ending tells whether the process is about to end by a signal: what fails now fails
+// for that.
+func (r *Run) Ending() bool { return r.ending.Load() }
+
+// Enter says which phase of which scenario is at work, so that it is known where the
+// process died.
+func (r *Run) Enter(scenario, phase string) {
+	name := scenario + ": " + phase
+	r.phase.Store(&name)
+	r.Folder.Logf("%s", name)
+	tell(r.monitor, name)
+}
+
+// Leave says that no phase is at work any more.
+func (r *Run) Leave() {
+	r.phase.Store(nil)
+	tell(r.monitor, "")
+}
+
+// during is in which phase something happened, as in " during pooling: steady".
+func during(phase string) string {
+	if phase == "" {
+		return ""
+	}
+	return " during " + phase
+}
+
 // die ends the process by a signal.
 func (r *Run) die(by os.Signal) {
+	r.ending.Store(true)
 	r.interrupted(by.String())
 	code := 1
 	if number, ok := by.(syscall.Signal); ok {
@@ -156,6 +187,9 @@ func (r *Run) die(by os.Signal) {
 
 // interrupted marks what is running and leaves the report.
 func (r *Run) interrupted(by string) {
+	if phase := r.phase.Load(); phase != nil {
+		by += during(*phase)
+	}
 	_ = r.Update(func() { // the process ends: there is nobody to tell
 		for _, s := range r.Report.Scenarios {
 			if s.State == report.Running {

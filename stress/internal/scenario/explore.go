@@ -24,21 +24,24 @@ type Loads struct {
 	Steady func(ctx context.Context, n int, rate float64) (load.Open, measure.Latency, error)
 }
 
-// Explore looks for the limits of a subject whose throughput was measured, as
-// far as the settings ask for it. What was found by the time something went
+// Limits are the phases that look for the limits of a subject, as far as the settings
+// ask for them: rate measures its throughput, and loads are made by the first of them. What was found by the time something went
 // wrong is kept.
-func (s *Scenario) Explore(throughput float64, p Loads) {
-	if !s.Settings().Knee && !s.Settings().Scaling {
-		return
-	}
-	s.StopMemory() // the budget is for the scenario
+func (s *Scenario) Limits(rate func(context.Context, *testing.T) float64, loads func(*testing.T) Loads) (phases []Phase) {
 	if s.Settings().Knee {
-		s.LongPhase("knee", exploreBound, func(ctx context.Context, _ *testing.T) { s.knee(ctx, throughput, p) })
+		phases = append(phases, Phase{Name: "knee", Sound: true, Bound: exploreBound, Body: func(ctx context.Context, t *testing.T) {
+			s.StopMemory() // the budget is for the scenario
+			s.knee(ctx, rate(ctx, t), loads(t))
+		}})
 	}
 	if s.Settings().Scaling {
-		s.Run.Bloated = true
-		s.LongPhase("scaling", exploreBound, func(ctx context.Context, _ *testing.T) { s.scaling(ctx, p) })
+		phases = append(phases, Phase{Name: "scaling", Sound: true, Bound: exploreBound, Body: func(ctx context.Context, t *testing.T) {
+			s.StopMemory()
+			s.Run.Bloated = true
+			s.scaling(ctx, loads(t))
+		}})
 	}
+	return phases
 }
 
 // exploreBound is the time for each search.

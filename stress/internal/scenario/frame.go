@@ -2,16 +2,11 @@ package scenario
 
 import (
 	"context"
-	"fmt"
-	"os"
 	"runtime/debug"
-	"strings"
 	"testing"
 	"time"
 
 	"tensile/stress/internal/run"
-	"tensile/stress/internal/settings"
-	"tensile/stress/load"
 	"tensile/stress/measure"
 	"tensile/stress/report"
 	"tensile/stress/validate"
@@ -67,7 +62,7 @@ func (s *Scenario) enter() {
 			break
 		}
 		s.result.Test, s.result.State, s.result.N, s.result.Checks = s.T.Name(), report.Running, s.N, s.list.Checks()
-		s.result.Replay = fmt.Sprintf("%sSTRESS_SEED=%d STRESS_SCALE=%d go test -count=1 -run '^%s$' .", s.chosen(), s.Seed, s.N, s.T.Name())
+		s.result.Replay = s.Replay()
 	}
 	if err := s.Run.Update(fill); err != nil {
 		s.T.Fatalf("stress: %v", err)
@@ -75,32 +70,14 @@ func (s *Scenario) enter() {
 	s.Run.Folder.Logf("%s begins: %s", s.ID, s.T.Name())
 }
 
-// Replay is the command that repeats the run, or the phase at work.
-func (s *Scenario) Replay() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.phase == nil {
-		return s.result.Replay
-	}
-	phase := strings.ReplaceAll(s.phase.Name(), "/", "$/^")
-	return strings.Replace(s.result.Replay, "'^"+s.T.Name()+"$'", "'^"+phase+"$'", 1)
-}
-
-// chosen are the settings of what is tried and how it is judged, where any was made.
-func (s *Scenario) chosen() (text string) {
-	if name := s.Settings().Engine; name != settings.InMemory {
-		text = "STRESS_ENGINE=" + name + " "
-	}
-	if len(s.Settings().Targets) > 0 {
-		text += fmt.Sprintf("STRESS_TARGETS='%s' ", os.Getenv("STRESS_TARGETS"))
-	}
-	return text
-}
-
 // end judges the scenario, leaves it in the report and prints its line. It is
 // called when the test is over, also by a panic.
 func (s *Scenario) end() {
+	if s.Run.Ending() {
+		select {} // the last word is said elsewhere, and the process ends
+	}
 	s.StopMemory()
+	s.settle()
 	s.mu.Lock()
 	checks := s.list.Checks()
 	s.result.Checks = checks
@@ -118,13 +95,16 @@ func (s *Scenario) end() {
 	for _, d := range s.Run.Regressions(s.ID, s.result.Test) {
 		s.Fail("regression beyond %.3g %%: %s", *s.Run.Settings.Regression, d)
 	}
-	state := report.Passed
-	if s.T.Failed() {
-		state = report.Failed
+	s.mu.Lock()
+	s.result.PhasesRun, s.result.PhasesAll = s.phases()
+	state := stateOf(s.T.Failed(), s.result.PhasesRun, s.result.PhasesAll)
+	s.result.Replay = s.Replay()
+	s.mu.Unlock()
+	if state == report.Failed {
 		s.T.Logf("seed %d; to repeat it: %s", s.Seed, s.result.Replay)
 	}
 	s.closeLogs()
-	if state == report.Passed {
+	if state != report.Failed {
 		if err := s.Run.Folder.RemoveLogs(s.ID); err != nil {
 			s.T.Errorf("stress: %v", err)
 		}
@@ -132,89 +112,58 @@ func (s *Scenario) end() {
 	if err := s.Run.Update(func() { s.result.State = state }); err != nil {
 		s.T.Errorf("stress: %v", err)
 	}
-	s.Run.Folder.Logf("%s ends: %s", s.ID, state)
+	s.Run.Leave()
+	s.Run.Folder.Logf("%s ends: %s", s.ID, s.result.Outcome)
 	s.Run.Console.Printf("%s", s.result.Line())
 	s.annotate()
 }
 
+// phases are how many have run, and how many there are.
+func (s *Scenario) phases() (run, all int) {
+	for _, l := range s.lines {
+		if l.state != report.NotRun {
+			run++
+		}
+	}
+	return run, len(s.lines)
+}
+
+// stateOf is how a scenario has ended of whose phases so many ran.
+func stateOf(failed bool, run, all int) report.State {
+	switch {
+	case failed:
+		return report.Failed
+	case run == 0:
+		return report.NothingRan
+	case run < all:
+		return report.Partial
+	}
+	return report.Passed
+}
+
+// Failed tells whether anything of the scenario has failed so far.
 func (s *Scenario) Failed() bool { return s.T.Failed() }
 
 // Hundreds is N in hundred thousands, and no less than one: by it grow bounds of
 // time.
 func (s *Scenario) Hundreds() int { return max(1, s.N/validate.BaseScale) }
 
-// Phase runs one part as a subtest, unless an earlier one hung. The body has a
-// goroutine of its own, so that a subject that hangs or panics fails the phase
-// and not the process. What fails in it fails its subtest. Phase returns false if
-// anything of the scenario has failed so far.
-func (s *Scenario) Phase(name string, body func(ctx context.Context, t *testing.T)) bool {
-	return s.LongPhase(name, PhaseBound*time.Duration(s.Hundreds()), body)
+// Phase runs one phase, and returns false if anything of the scenario has failed so
+// far.
+func (s *Scenario) Phase(name string, body func(context.Context, *testing.T)) bool {
+	return s.LongPhase(name, 0, body)
 }
 
 // LongPhase is a phase with a time bound of its own.
-func (s *Scenario) LongPhase(name string, bound time.Duration, body func(ctx context.Context, t *testing.T)) bool {
-	if s.Aborted {
-		return false
-	}
-	began := time.Now()
-	s.Run.Folder.Logf("%s: %s", s.ID, name)
-	s.Run.Progress.Phase(fmt.Sprintf("stress %d/9 %s: %s", s.result.Number, s.result.Title, name))
-	defer s.Run.Progress.End()
-	ran := false // or -run leaves it out
-	ok := s.T.Run(name, func(t *testing.T) {
-		ran = true
-		s.at(t)
-		defer s.at(nil)
-		ctx, cancel := context.WithTimeout(context.Background(), bound)
-		defer cancel()
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			defer s.Recovered(name)
-			body(ctx, t)
-		}()
-		select {
-		case <-done:
-			return
-		case <-ctx.Done():
-		}
-		select {
-		case <-done:
-			s.Fail("%s: %s took more than %v", s.ID, name, bound)
-		case <-time.After(load.Grace + Settle):
-			s.Aborted = true
-			s.Fail("%s: %s hangs: the subject does not return even though its context has ended %v ago", s.ID, name, load.Grace+Settle)
-		}
-	})
-	if ran {
-		state := report.Passed
-		if !ok {
-			state = report.Failed
-		}
-		s.RecordPhase(name, state, began)
-	}
-	return ok && !s.Failed()
-}
-
-// Within gives the body of a phase less time than a phase has: enough for what
-// is done in an instant, so that a subject that forgets somebody is found out
-// soon. What follows a phase that ran out of time would only do so too.
-func (s *Scenario) Within(d time.Duration, body func(context.Context, *testing.T)) func(context.Context, *testing.T) {
-	return func(ctx context.Context, t *testing.T) {
-		ctx, cancel := context.WithTimeout(ctx, d)
-		defer cancel()
-		body(ctx, t)
-		if ctx.Err() != nil {
-			s.Aborted = true
-			s.Fail("%s: %s took more than %v, nothing else was tried", s.ID, t.Name(), d)
-		}
-	}
+func (s *Scenario) LongPhase(name string, bound time.Duration, body func(context.Context, *testing.T)) bool {
+	s.Take(Phase{Name: name, Body: body, Bound: bound})
+	return !s.Aborted && !s.Failed()
 }
 
 // Recovered turns a panic on a goroutine of the kit into a failure.
 func (s *Scenario) Recovered(where string) {
 	if value := recover(); value != nil {
-		s.Fail("%s: %s: panic: %v\n%s", s.ID, where, value, debug.Stack())
+		s.Fault("%s: panic: %v\n%s", where, value, debug.Stack())
 	}
 }
 

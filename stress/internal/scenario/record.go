@@ -6,7 +6,6 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"testing"
 	"time"
 
 	"tensile/stress/report"
@@ -51,10 +50,24 @@ func (s *Scenario) Record(change func(*report.Scenario)) {
 	change(s.result)
 }
 
+// RecordBurst changes what the report says of the closed load of N, to which several
+// phases may add.
+func (s *Scenario) RecordBurst(change func(*report.Burst)) {
+	s.Record(func(r *report.Scenario) {
+		if r.Burst == nil {
+			r.Burst = &report.Burst{N: s.N}
+		}
+		change(r.Burst)
+	})
+}
+
 // Fail fails the phase at work, and with it the test, and keeps the message for the
 // report. Between phases it fails the test alone.
 func (s *Scenario) Fail(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
+	if s.Run.Ending() {
+		return // whatever has just gone was taken away
+	}
 	s.evident.Do(func() { s.kept = s.keepEvidence() })
 	s.mu.Lock()
 	if s.kept != "" && len(s.result.Failures) == 0 {
@@ -70,13 +83,6 @@ func (s *Scenario) Fail(format string, args ...any) {
 	} else {
 		s.T.Error(text)
 	}
-}
-
-// at makes t the phase that a failure is one of; nil ends it.
-func (s *Scenario) at(t *testing.T) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.phase = t
 }
 
 // Note keeps a remark for the report.

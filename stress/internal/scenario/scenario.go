@@ -40,8 +40,11 @@ type Scenario struct {
 	evident sync.Once // that evidence of the first failure is kept
 	kept    string    // names its files
 
+	lines []*line // phases taken so far, in order
+
 	mu         sync.Mutex
 	phase      *testing.T // of the phase at work, nil between phases
+	main       string     // criterion of that phase for what has none of its own
 	result     *report.Scenario
 	violations map[string]int
 	Account    measure.Account     // of all ledgers booked

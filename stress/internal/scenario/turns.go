@@ -132,12 +132,21 @@ func (s *Scenario) NotCompared(why string, criteria ...string) {
 
 // criterion is that of the scenario with its target.
 func (s *Scenario) criterion(name string) validate.Criterion {
+	c, ok := s.find(name)
+	if !ok {
+		panic("scenario: no criterion " + s.ID + "." + name)
+	}
+	return c
+}
+
+// find is criterion for one that there may not be.
+func (s *Scenario) find(name string) (validate.Criterion, bool) {
 	for _, c := range s.Run.Criteria(s.ID) {
 		if c.ID == s.ID+"."+name {
-			return c
+			return c, true
 		}
 	}
-	panic("scenario: no criterion " + s.ID + "." + name)
+	return validate.Criterion{}, false
 }
 
 // SteadyTurn is what one turn of an open load comes to.

@@ -18,6 +18,9 @@ const fewViolations = 3
 // Violate counts that something which must hold did not, and fails the test.
 func (s *Scenario) Violate(criterion, format string, args ...any) {
 	s.mu.Lock()
+	if s.main != "" && !s.list.Has(s.ID+"."+criterion) { // of a scenario that shares a part with this one
+		criterion, format = s.main, criterion+": "+format
+	}
 	s.violations[criterion]++
 	n := s.violations[criterion]
 	s.mu.Unlock()
@@ -104,10 +107,8 @@ func (s *Scenario) TimedUnder(criterion string, figure float64, where validate.C
 // Target is that of a criterion of the scenario, at N = 100,000 and on a machine
 // of its own; NaN if there is none of that name.
 func (s *Scenario) Target(criterion string) float64 {
-	for _, c := range s.Run.Criteria(s.ID) {
-		if c.ID == s.ID+"."+criterion {
-			return c.Target
-		}
+	if c, ok := s.find(criterion); ok {
+		return c.Target
 	}
 	return math.NaN()
 }
@@ -130,9 +131,9 @@ func (s *Scenario) Unfinished(criterion string, left, n int, took time.Duration,
 	}
 	s.Aborted = true
 	if errors.Is(why, context.DeadlineExceeded) {
-		s.Fail("%s.%s: too slow: %d of %d operations ended in %v", s.ID, criterion, n-left, n, took.Round(time.Millisecond))
+		s.Violate(criterion, "too slow: %d of %d operations ended in %v", n-left, n, took.Round(time.Millisecond))
 	} else {
-		s.Fail("%s.%s: %d of %d operations never ended: %v", s.ID, criterion, left, n, why)
+		s.Violate(criterion, "%d of %d operations never ended: %v", left, n, why)
 	}
 	return true
 }
