@@ -6,10 +6,9 @@ import (
 	"testing"
 )
 
-// Test runs f under many schedules of its goroutines and fails the test with a
-// report of the first that fails. It ends the test then, as t.Fatal does. In the
-// process that runs the schedules, what the test does before and after Test is done
-// too.
+// Test runs f under many schedules of its goroutines. If a schedule fails, Test reports it
+// and ends the test, as t.Fatal does. The schedules run in another process, which runs the
+// same test, including the code before and after Test.
 func Test(t *testing.T, f func(e *Run), given ...Option) {
 	t.Helper()
 	out := Try(t, f, given...)
@@ -19,8 +18,8 @@ func Test(t *testing.T, f func(e *Run), given ...Option) {
 	t.Log(out.String())
 }
 
-// Try is Test for those who judge the outcome themselves: it fails the test only
-// for options out of bounds.
+// Try is like Test, but returns the outcome instead of failing the test. It fails the test
+// only for options out of bounds.
 func Try(t *testing.T, f func(e *Run), given ...Option) Outcome {
 	t.Helper()
 	o, err := newOptions(given)
@@ -43,9 +42,9 @@ func Try(t *testing.T, f func(e *Run), given ...Option) Outcome {
 	return out
 }
 
-// Prepare begins to build the binary that [Test] and [Try] need for the options, so
-// that it is there when they are called. The channel is closed when it is, or when
-// it cannot be built.
+// Prepare begins to build the binary that [Test] and [Try] need for the options, so that it is
+// ready when they are called. The channel is closed when the binary is ready, or cannot be
+// built.
 func Prepare(given ...Option) <-chan struct{} {
 	done := make(chan struct{})
 	go func() {
@@ -57,8 +56,8 @@ func Prepare(given ...Option) <-chan struct{} {
 	return done
 }
 
-// Serving reports whether this process was started by [Test] to run schedules of a
-// test: what the test does besides is then for nothing.
+// Serving reports whether this process was started by [Test] to run schedules of a test. A
+// test can then skip everything else.
 func Serving() bool { return theRequest != nil }
 
 // coverSchedules is how many schedules are run for the coverage of go test -cover.

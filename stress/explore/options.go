@@ -37,13 +37,13 @@ type Strategy uint32
 
 // The strategies.
 const (
-	// RandomWalk chooses uniformly among those that can run.
+	// RandomWalk chooses uniformly among the goroutines that can run.
 	RandomWalk = Strategy(control.Random)
-	// PCT gives priorities and lowers them at depth-1 drawn points: probabilistic
-	// concurrency testing (Burckhardt et al., ASPLOS 2010).
+	// PCT draws a priority for each goroutine, and lowers priorities at depth-1 drawn
+	// points: probabilistic concurrency testing (Burckhardt et al., ASPLOS 2010).
 	PCT = Strategy(control.PCT)
-	// POS draws a priority for each operation, again after a conflict: partial
-	// order sampling (Yuan, Yang, Gu, CAV 2018).
+	// POS draws a priority for each operation, and draws again after a conflict:
+	// partial order sampling (Yuan, Yang, Gu, CAV 2018).
 	POS = Strategy(control.POS)
 )
 
@@ -70,31 +70,31 @@ const (
 	defaultGrace     = 10 * time.Second
 )
 
-// Schedules sets how many schedules are run, 1,000 by default. The environment's
-// STRESS_SCHEDULES goes before it.
+// Schedules sets how many schedules are run, 1,000 by default. The environment variable
+// STRESS_SCHEDULES takes precedence.
 func Schedules(n int) Option { return func(o *options) { o.Schedules = n } }
 
-// Within sets for how long schedules are begun, in real time, if there are not
-// Schedules of them before; at least so many are run. Which schedule comes when does
-// not depend on it.
+// Within limits the real time in which schedules are begun. At least the given number of
+// schedules are run, and at most the number set by Schedules. The order of schedules does
+// not depend on the time.
 func Within(d time.Duration, least int) Option {
 	return func(o *options) { o.Within, o.Least = d, least }
 }
 
-// Seed sets what everything drawn comes from, 1 by default: the same seed gives the
-// same schedules. The environment's STRESS_SEED goes before it.
+// Seed sets the seed of everything that is drawn, 1 by default. The same seed gives the
+// same schedules. The environment variable STRESS_SEED takes precedence.
 func Seed(seed uint64) Option { return func(o *options) { o.Seed = seed } }
 
-// Strategies sets those that take turns, by default three schedules by [POS] and
-// one by [PCT].
+// Strategies sets the strategies, which take turns. By default there are three schedules by
+// [POS] for each by [PCT].
 func Strategies(s ...Strategy) Option { return func(o *options) { o.Strategies = s } }
 
-// Depth sets how many ordered steps a bug takes that PCT aims at, 3 by default.
+// Depth sets how many ordered steps the bugs need that PCT looks for, 3 by default.
 func Depth(d int) Option { return func(o *options) { o.Depth = d } }
 
-// Memory makes plain reads and writes of variables points too, and the functions of
-// sync/atomic, in the packages named by import path, or in the test's own if none
-// is named.
+// Memory also makes plain reads and writes of variables, and the functions of sync/atomic,
+// points at which goroutines are switched. It applies to the packages with the given import
+// paths, or to the package of the test if there are none.
 func Memory(packages ...string) Option {
 	return func(o *options) {
 		if len(packages) == 0 {
@@ -104,39 +104,39 @@ func Memory(packages ...string) Option {
 	}
 }
 
-// Learning sets in how many schedules the places are found, before the first that
-// counts, where goroutines share memory, 16 by default: fewer for a function that
-// takes long. A schedule repeats only with the number it was found with.
+// Learning sets how many schedules are run first, to find the places at which goroutines
+// share memory, 16 by default. Use fewer for a slow function. A schedule repeats only with
+// the number with which it was found.
 func Learning(n int) Option { return func(o *options) { o.Learning = n } }
 
-// Race has the race detector watch the schedules, as under go test -race. There are
-// no points at plain memory then.
+// Race runs the schedules under the race detector, as go test -race does. There are then no
+// points at plain memory.
 func Race() Option { return func(o *options) { o.Race = true } }
 
-// Points sets after how many points a schedule is cut off, 20,000 by default.
+// Points sets the number of points after which a schedule is cut off, 20,000 by default.
 func Points(n int) Option { return func(o *options) { o.Points = uint64(n) } }
 
-// Time sets at what share of the points time passes to the next timer although
-// something can run, and how far it may be ahead of the last instant at which
-// nothing could: 0.03 and 50 ms by default. That is how races with time-outs are
-// found; with a share of 0, time moves only when nothing can run.
+// Time lets the clock advance to the next timer although a goroutine can run, which finds
+// races with time-outs. share is the share of points at which this happens, and ahead is how
+// far the clock may be ahead of the last instant at which no goroutine could run: 0.03 and
+// 50 ms by default. With a share of 0, time advances only when no goroutine can run.
 func Time(share float64, ahead time.Duration) Option {
 	return func(o *options) { o.Pass, o.Ahead = share, ahead }
 }
 
-// Grace sets for how long, in virtual time, goroutines may outlive the function
-// before they count as left over, 10 s by default.
+// Grace sets how long goroutines may outlive the function, in virtual time, before they
+// count as left over, 10 s by default.
 func Grace(d time.Duration) Option { return func(o *options) { o.Grace = d } }
 
 // AllowLeft accepts goroutines that are left over.
 func AllowLeft() Option { return func(o *options) { o.AllowLeft = true } }
 
-// over reports whether no more schedules shall begin after n.
+// over reports whether no more schedules may begin after n.
 func (o *options) over(began time.Time, n int) bool {
 	return o.Within > 0 && n >= o.Least && time.Since(began) >= o.Within
 }
 
-// newOptions has the options as given, and what the environment says.
+// newOptions returns the options as given, changed by the environment.
 func newOptions(given []Option) (options, error) {
 	o := options{Schedules: defaultSchedules, Seed: 1, Depth: defaultDepth, Strategies: []Strategy{POS, POS, POS, PCT},
 		Points: defaultPoints, Pass: defaultPass, Ahead: defaultAhead, Grace: defaultGrace, Race: builtWithRace,

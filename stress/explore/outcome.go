@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-// Outcome is what came of exploring a function.
+// Outcome is the result of exploring a function.
 type Outcome struct {
-	// Controlled tells whether the schedules were: else the stock scheduler ran
-	// them, and Reason says why.
+	// Controlled reports whether the schedules were controlled. If not, the stock
+	// scheduler ran them, and Reason says why.
 	Controlled bool
 	Reason     string
 
@@ -25,7 +25,7 @@ type Outcome struct {
 	Failure    *Failure
 }
 
-// count adds what a schedule has met.
+// count adds what a schedule has reached.
 //
 //go:norace
 func (o *Outcome) count(e *Run) {
@@ -53,7 +53,7 @@ type Failure struct {
 	Output      string // what the process wrote meanwhile, under the race detector
 }
 
-// Goroutine is one that waits for good, or goes on forever.
+// Goroutine is a goroutine that waits or runs forever.
 type Goroutine struct {
 	Name     string
 	Reason   string // such as "chan receive"; "running" if it does not wait
@@ -71,7 +71,7 @@ func (o Outcome) Bound() float64 {
 	return 1 / (float64(o.Goroutines) * math.Pow(float64(o.MostPoints), float64(o.Depth-1)))
 }
 
-// String is the outcome in a line, or, for a failure, the report of it.
+// String returns the outcome in a line, or the report of a failure.
 func (o Outcome) String() string {
 	if o.Failure != nil {
 		return o.report()

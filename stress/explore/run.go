@@ -10,10 +10,10 @@ import (
 	"tensile/stress/internal/schedule"
 )
 
-// Run is one schedule of the function given to [Test]. Its methods may be called by
-// any goroutine of the schedule, until the function has returned. With Errorf,
-// FailNow and Helper it is what assertion libraries ask for in place of a
-// *testing.T, whose own Fatal must not be called by other goroutines than the test's.
+// Run is one schedule of the function given to [Test]. Any goroutine of the schedule may call
+// its methods, until the function has returned. It has Errorf, FailNow and Helper, so
+// assertion libraries accept it in place of a *testing.T, whose Fatal may be called only by
+// the goroutine of the test.
 type Run struct {
 	control bool // of the schedules; else the stock scheduler's
 	ctx     context.Context
@@ -34,11 +34,11 @@ type Run struct {
 	returned bool
 }
 
-// drawn is a draw that was made, and what the seed says.
+// drawn is a draw that was made, and the draw that the seed gives.
 type drawn struct{ value, seeds int }
 
-// failed is a check that did not hold, put into words when nothing runs any more:
-// what prints them could be a point.
+// failed is a check that did not hold. It is formatted when nothing runs any more, because
+// formatting could be a point.
 type failed struct {
 	format string
 	args   []any
@@ -70,7 +70,7 @@ func (e *Run) over(grace time.Duration) {
 	}
 }
 
-// Go runs f in a goroutine that the report calls by name. [Run.Wait] waits for it.
+// Go runs f in a goroutine with a name for the report. [Run.Wait] waits for it.
 func (e *Run) Go(name string, f func()) {
 	e.group.Add(1)
 	go func() {
@@ -81,7 +81,7 @@ func (e *Run) Go(name string, f func()) {
 	}()
 }
 
-// named notes what the calling goroutine is called.
+// named sets the name of the calling goroutine.
 //
 //go:norace
 func (e *Run) named(name string) {
@@ -98,14 +98,15 @@ func (e *Run) named(name string) {
 // Wait waits until all functions given to [Run.Go] have returned.
 func (e *Run) Wait() { e.group.Wait() }
 
-// Context is cancelled by [Run.Cancel], and when the function has returned.
+// Context returns a context that is cancelled by [Run.Cancel], and when the function has
+// returned.
 func (e *Run) Context() context.Context { return e.ctx }
 
-// Cancel cancels the context of the run, at the instant that the schedule gives it.
+// Cancel cancels the context of the run. The schedule decides when.
 func (e *Run) Cancel() { e.cancel() }
 
-// Check ends the schedule as failed if ok is false. The message is that of
-// fmt.Sprintf; its format tells one failure from another when a schedule is shrunk.
+// Check ends the schedule as failed if ok is false. The message is formatted with
+// fmt.Sprintf. When a schedule is shrunk, failures with the same format count as the same.
 func (e *Run) Check(ok bool, format string, args ...any) {
 	if !ok {
 		e.fail(format, args)
@@ -113,7 +114,7 @@ func (e *Run) Check(ok bool, format string, args ...any) {
 	}
 }
 
-// Errorf says that the schedule has failed, and goes on.
+// Errorf marks the schedule as failed, and continues.
 func (e *Run) Errorf(format string, args ...any) {
 	e.fail("%s", []any{fmt.Sprintf(format, args...)})
 }
@@ -127,9 +128,8 @@ func (e *Run) FailNow() {
 // Helper does nothing; assertion libraries call it.
 func (e *Run) Helper() {}
 
-// Count adds to the number of schedules in which name was met: it counts once in
-// each. [Outcome.Counts] has the numbers, so that a test can see what its draws
-// and schedules have reached.
+// Count counts the schedules in which it is called with name, once in each. [Outcome.Counts]
+// has the numbers, so that a test can see what its draws and schedules have reached.
 func (e *Run) Count(name string) {
 	if !e.control {
 		e.mu.Lock()
@@ -146,10 +146,9 @@ func (e *Run) count(name string) {
 	e.counts[name] = 1
 }
 
-// Describe has f say what the schedule has done, in lines, if it fails: which
-// program was drawn, for example. f is called when nothing runs any more, and must
-// not wait for a goroutine or a lock of the schedule. A later call takes the place
-// of an earlier one.
+// Describe registers f, which describes the schedule in lines if it fails: for example, the
+// program that was drawn. f is called when nothing runs any more, and must not wait for a
+// goroutine or a lock of the schedule. A later call replaces an earlier one.
 //
 //go:norace
 func (e *Run) Describe(f func() string) {
@@ -160,7 +159,7 @@ func (e *Run) Describe(f func() string) {
 	e.describe = f
 }
 
-// described is what the function given to Describe says.
+// described returns the result of the function given to Describe.
 //
 //go:norace
 func (e *Run) described() string {
@@ -170,9 +169,9 @@ func (e *Run) described() string {
 	return e.describe()
 }
 
-// Draw returns a number from 0 to n-1 that the seed gives: a choice of the program,
-// such as a size, a value or a fault. Where a failure is shrunk, smaller numbers
-// are tried, so that 0 should be the simplest choice. It panics if n < 1.
+// Draw returns a number from 0 to n-1 that follows from the seed. It is for a choice of the
+// program, such as a size, a value or a fault. When a failure is shrunk, smaller numbers are
+// tried, so 0 should be the simplest choice. It panics if n < 1.
 func (e *Run) Draw(n int) int {
 	if n < 1 {
 		panic(fmt.Sprintf("explore: Draw(%d), must be at least 1", n))
@@ -231,12 +230,12 @@ func (e *Run) found() (failed, bool) {
 	return e.failures[0], true
 }
 
-// hasReturned reports whether the function has.
+// hasReturned reports whether the function has returned.
 //
 //go:norace
 func (e *Run) hasReturned() bool { return e.returned }
 
-// name is what goroutine id is called, "" if it was given no name.
+// name returns the name of goroutine id, or "" if it has none.
 //
 //go:norace
 func (e *Run) name(id uint32) string {
@@ -251,7 +250,7 @@ func (e *Run) name(id uint32) string {
 //go:norace
 func (e *Run) draws() []drawn { return e.drawn }
 
-// unlikeSeed are the draws that are not as the seed says.
+// unlikeSeed returns the draws that differ from those of the seed.
 func (e *Run) unlikeSeed() (out []schedule.Draw) {
 	for i, d := range e.draws() {
 		if d.value != d.seeds {

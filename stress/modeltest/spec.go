@@ -6,36 +6,37 @@ import (
 	"testing"
 )
 
-// Spec is a type T, what can be done to it, and what it promises.
+// Spec describes a type T: its operations, and what it promises.
 type Spec[T any] struct {
-	// New makes the subject of one program, outside of any operation. Its tb ends
-	// with the program: what Cleanup is given is then called.
+	// New makes the subject of one program, outside of any operation. Its tb ends with
+	// the program: functions that were passed to Cleanup are called then.
 	New func(tb testing.TB) T
-	// Init is the state of the model before the first operation. Its type is what
-	// the models of all operations take.
+	// Init is the state of the model before the first operation. The models of all
+	// operations take a state of its type.
 	Init any
 	// Ops are the operations.
 	Ops []Op[T]
-	// Promise is Linearizable if it is not given.
+	// Promise is what T promises, by default Linearizable.
 	Promise Promise
-	// Close ends the subject after the last operation, if it is given.
+	// Close, if set, ends the subject after the last operation.
 	Close func(T)
 }
 
-// Promise is what a type says of operations that overlap.
+// Promise is what a type promises about operations that overlap.
 type Promise int
 
 const (
-	// Linearizable: each operation has its effect at one instant between its call
-	// and its return.
+	// Linearizable: each operation takes effect at one instant between its call and its
+	// return.
 	Linearizable Promise = iota
-	// Sequential: there is one order of all operations, which keeps that of each
-	// goroutine.
+	// Sequential: there is one order of all operations, which agrees with the order in
+	// each goroutine.
 	Sequential
-	// PerKey: the operations on each key, see [Keyed], are linearizable by
-	// themselves, with a model of their own. Nothing is said of different keys.
+	// PerKey: the operations on each key (see [Keyed]) are linearizable, with a model for
+	// each key. There is no promise across keys.
 	PerKey
-	// Quiescent: operations between which no other was under way keep their order.
+	// Quiescent: two operations keep their order if at some moment between them no
+	// operation was in progress.
 	Quiescent
 )
 
@@ -55,8 +56,8 @@ type Op[T any] struct {
 	waits func(state, args any) bool         // nil: never
 }
 
-// Returns is an operation of which the model says what it returns. Results are
-// compared by reflect.DeepEqual.
+// Returns makes an operation whose model says what it returns. Results are compared with
+// reflect.DeepEqual.
 func Returns[T, M, A, R any](name string, args func(*Source) A, call func(T, A) R, model func(M, A) (M, R)) Op[T] {
 	op := Accepts(name, args, call, func(m M, a A, r R) (M, bool) {
 		next, right := model(m, a)
@@ -69,7 +70,7 @@ func Returns[T, M, A, R any](name string, args func(*Source) A, call func(T, A) 
 	return op
 }
 
-// Accepts is an operation of which the model says whether a result is right.
+// Accepts makes an operation whose model says whether a result is right.
 func Accepts[T, M, A, R any](
 	name string, args func(*Source) A, call func(T, A) R, model func(M, A, R) (M, bool),
 ) Op[T] {
@@ -85,21 +86,21 @@ func Accepts[T, M, A, R any](
 	}
 }
 
-// Keyed is the operation, with the key that its arguments name: see [PerKey].
+// Keyed returns the operation with the key that its arguments name. See [PerKey].
 func Keyed[T, A any, K comparable](op Op[T], key func(A) K) Op[T] {
 	op.key = func(a any) any { return key(a.(A)) }
 	return op
 }
 
-// Waiting is the operation, which waits as long as waits says so of the state. A
-// program may end while it does; it fails if the operation still waits in a state
-// in which it need not.
+// Waiting returns the operation as one that waits as long as waits returns true for the
+// state. A program may end while the operation waits. The program fails if the operation
+// still waits in a state in which it need not.
 func Waiting[T, M, A any](op Op[T], waits func(M, A) bool) Op[T] {
 	op.waits = func(m, a any) bool { return waits(m.(M), a.(A)) }
 	return op
 }
 
-// check says what is wrong with the spec itself.
+// check returns what is wrong with the spec itself.
 func (s *Spec[T]) check() error {
 	if s.New == nil || len(s.Ops) == 0 {
 		return fmt.Errorf("modeltest: New is missing, or %d operations: must be at least 1", len(s.Ops))
@@ -120,7 +121,7 @@ func (s *Spec[T]) check() error {
 	return nil
 }
 
-// waiting tells whether a program may end while an operation waits.
+// waiting reports whether a program may end while an operation waits.
 func (s *Spec[T]) waiting() bool {
 	for _, op := range s.Ops {
 		if op.waits != nil {
