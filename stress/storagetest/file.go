@@ -9,13 +9,13 @@ import (
 	"tensile/stress/internal/powercut"
 )
 
-// TestFile takes the file that open opens in a folder through power cuts. The test
-// is executed again in child processes, where open is called too.
+// TestFile tests the file that open opens in a folder under power cuts. The test is executed
+// again in child processes, where open is called too.
 func TestFile(t *testing.T, open func(dir string) (File, error), o Options) {
 	test(t, fileOpener(open), o)
 }
 
-// TryFile is TestFile for those who judge the outcome themselves.
+// TryFile is like TestFile, but returns the outcome instead of failing the test.
 func TryFile(t *testing.T, open func(dir string) (File, error), o Options) Outcome {
 	return try(t, fileOpener(open), o)
 }

@@ -8,13 +8,13 @@ import (
 	"tensile/stress/internal/powercut"
 )
 
-// TestLog takes the log that open opens in a folder through power cuts. The test
-// is executed again in child processes, where open is called too.
+// TestLog tests the log that open opens in a folder under power cuts. The test is executed
+// again in child processes, where open is called too.
 func TestLog(t *testing.T, open func(dir string) (Log, error), o Options) {
 	test(t, logOpener(open), o)
 }
 
-// TryLog is TestLog for those who judge the outcome themselves.
+// TryLog is like TestLog, but returns the outcome instead of failing the test.
 func TryLog(t *testing.T, open func(dir string) (Log, error), o Options) Outcome {
 	return try(t, logOpener(open), o)
 }

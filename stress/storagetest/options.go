@@ -12,24 +12,26 @@ import (
 	"tensile/stress/internal/settings"
 )
 
-// Options of a test. The zero value will do.
+// Options are the options of a test. The zero value is usable.
 type Options struct {
-	// FileSystems are those on which the subject keeps its promise; nil for all.
+	// FileSystems are the models on which the subject must keep its promise; nil
+	// means all.
 	FileSystems []FileSystem
-	// FromNothing has the power also cut while the subject opens in an empty folder,
-	// and on POSIX as on the others.
+	// FromNothing also cuts the power while the subject opens in an empty folder, and
+	// also tries a subject that began in an empty folder on POSIX.
 	FromNothing bool
-	// States is how many different states are looked at before the test ends; 0 for
+	// States is how many different states are checked before the test ends; 0 means
 	// 10,000, or 2,000 with -short.
 	States int
-	// Within ends the test as well; 0 for a minute.
+	// Within also ends the test; 0 means a minute.
 	Within time.Duration
-	// Patience is how long the subject may take to open and read what a cut left;
-	// 0 for 10 s.
+	// Patience is how long the subject may take to open and read what a cut left; 0
+	// means 10 s.
 	Patience time.Duration
-	// Goroutines is how many goroutines call the subject at most; 0 for 3.
+	// Goroutines is the largest number of goroutines that call the subject; 0 means 3.
 	Goroutines int
-	// Seed draws the programs; 0 for one drawn at random. STRESS_SEED goes before it.
+	// Seed is the seed of the programs; 0 means a random one. STRESS_SEED takes
+	// precedence.
 	Seed uint64
 }
 
@@ -77,7 +79,7 @@ func (o Options) filled(t testing.TB) (Options, []crashstates.Model, string) {
 	return o, models, s.Out
 }
 
-// replay is how a seed is given again.
+// replay is how a seed is repeated.
 func replay(t testing.TB, seed uint64) string {
 	return fmt.Sprintf("STRESS_SEED=%s go test -count=1 -run '^%s$' .", strconv.FormatUint(seed, 10), t.Name())
 }

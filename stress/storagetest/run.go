@@ -13,7 +13,7 @@ import (
 // subject is a Log, a Store or a File, as programs call it.
 type subject interface {
 	do(p program, number int, o operation) error
-	// read returns what is there, by what is known of the program.
+	// read returns what is there, identified by the values of the program.
 	read(p program) ([]item, error)
 	// use writes something that the program does not.
 	use(p program, number int) error
@@ -59,8 +59,7 @@ type looked struct {
 	Unstable string `json:",omitempty"`
 }
 
-// opener opens a subject. judge says what is wrong with what was found, in the first
-// reading.
+// opener opens a subject. judge returns what is wrong with the first reading.
 type opener struct {
 	open  func(dir string) (subject, error)
 	verbs []verb
@@ -141,7 +140,7 @@ func (o *opener) run(dir string, p program, say powercut.Say) error {
 	return nil
 }
 
-// again closes the subject and opens it.
+// again closes the subject and opens it again.
 func (o *opener) again(dir string, s subject) (subject, error) {
 	if err := s.close(); err != nil {
 		return nil, fmt.Errorf("close returned %w", err)
@@ -153,7 +152,7 @@ func (o *opener) again(dir string, s subject) (subject, error) {
 	return s, nil
 }
 
-// look opens what is left, reads it, uses it, and looks whether it stays.
+// look opens what is left, reads it, uses it, and checks that it stays the same.
 func (o *opener) look(dir string, p program, _ bool) (found looked, err error) {
 	s, err := o.open(dir)
 	if err != nil {

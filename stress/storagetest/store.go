@@ -9,13 +9,13 @@ import (
 	"tensile/stress/internal/powercut"
 )
 
-// TestStore takes the store that open opens in a folder through power cuts. The
-// test is executed again in child processes, where open is called too.
+// TestStore tests the store that open opens in a folder under power cuts. The test is executed
+// again in child processes, where open is called too.
 func TestStore(t *testing.T, open func(dir string) (Store, error), o Options) {
 	test(t, storeOpener(t, open), o)
 }
 
-// TryStore is TestStore for those who judge the outcome themselves.
+// TryStore is like TestStore, but returns the outcome instead of failing the test.
 func TryStore(t *testing.T, open func(dir string) (Store, error), o Options) Outcome {
 	return try(t, storeOpener(t, open), o)
 }
@@ -119,7 +119,7 @@ func (s storeSubject) read(p program) ([]item, error) {
 	return items, nil
 }
 
-// bySync is the ledger where only a sync confirms: what was done before it began.
+// bySync is the ledger if only a sync confirms, and confirms what was done before it began.
 func bySync(p program, l powercut.Ledger) powercut.Ledger {
 	out := slices.Clone(l)
 	for n, e := range l {
@@ -198,8 +198,8 @@ func judgeStore(p program, l powercut.Ledger, items []item) *powercut.Violation 
 	return judgeBatches(p, l, items)
 }
 
-// judgeBatches finds a batch of which a part is there and a part is not: where a key
-// has a value from before the batch, and another has that of the batch.
+// judgeBatches finds a batch of which only a part is there: one key has a value from before
+// the batch, and another has the value of the batch.
 func judgeBatches(p program, l powercut.Ledger, items []item) *powercut.Violation {
 	for n, o := range p.Operations {
 		if o.Verb != batches || !l[n].Begun() {
@@ -222,7 +222,7 @@ func judgeBatches(p program, l powercut.Ledger, items []item) *powercut.Violatio
 	return nil
 }
 
-// laterDelete tells whether a key may have lost its value after operation n.
+// laterDelete reports whether a key may have lost its value after operation n.
 func laterDelete(p program, l powercut.Ledger, key string, n int) bool {
 	for m := n + 1; m < len(p.Operations); m++ {
 		if o := p.Operations[m]; o.Verb == deletes && o.Keys[0] == key && l[m].Begun() {

@@ -17,21 +17,21 @@ import (
 	"tensile/stress/internal/proc"
 )
 
-// Outcome is what a test has found.
+// Outcome is the result of a test.
 type Outcome struct {
-	// Kind is what is wrong: "lost", "in part", "reordered", "twice", "came back",
-	// "invented", "unstable", "refused", "died" or "hangs"; "" where nothing is.
+	// Kind says what is wrong: "lost", "in part", "reordered", "twice", "came back",
+	// "invented", "unstable", "refused", "died" or "hangs". It is "" if nothing is.
 	Kind string
 	// Report is the finding as a table.
 	Report string
-	// FileSystem is the one that may leave it like that; "" where there was no cut.
+	// FileSystem is the model that allows the state; "" if there was no cut.
 	FileSystem FileSystem
-	// Saved is the folder in which it was saved.
+	// Saved is the folder in which the finding was saved.
 	Saved string
 	// NotOffered says why nothing could be tried.
 	NotOffered string
-	// Programs were run, whose calls on files, Calls, gave States different from each
-	// other.
+	// Programs is the number of programs that ran, Calls that of their calls on files,
+	// and States that of the different states checked.
 	Programs, Calls, States int
 	// Notes say what was not seen.
 	Notes []string
