@@ -31,6 +31,7 @@ type Node struct {
 	listener *net.TCPListener
 	gossip   *gossip
 	list     *memberlist.Memberlist
+	listUse  sync.Mutex // it must not leave once it was shut down
 	// clock is the time in ns that this node has been running. Time in which it was
 	// stopped or starved is not included.
 	clock atomic.Int64
@@ -331,8 +332,20 @@ func (n *Node) Leave(ctx context.Context) error {
 			err = ctx.Err()
 		}
 	}
-	_ = n.list.Leave(leavePatience) // if gossip does not spread, all have been told already
+	n.spreadLeave()
 	return errors.Join(err, n.Close())
+}
+
+// spreadLeave tells by gossip that this node leaves, unless it was closed meanwhile.
+func (n *Node) spreadLeave() {
+	n.listUse.Lock()
+	defer n.listUse.Unlock()
+	n.mu.Lock()
+	closed := n.err != nil
+	n.mu.Unlock()
+	if !closed {
+		_ = n.list.Leave(leavePatience) // if gossip does not spread, all have been told already
+	}
 }
 
 // leavePatience is how long the gossip of a leave may take.
@@ -393,7 +406,9 @@ func (n *Node) stop(cause error) {
 	}
 	go func() {
 		if list != nil {
+			n.listUse.Lock()
 			_ = list.Shutdown() // returns nil always
+			n.listUse.Unlock()
 		}
 		n.gossip.close()
 		n.wg.Wait()

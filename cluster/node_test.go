@@ -616,6 +616,33 @@ func TestALeaveBehindAPartition(t *testing.T) {
 	awaitMember(t, c, "a", Left)
 }
 
+func TestTwoLeaveAtOnce(t *testing.T) {
+	nodes := form(t, 4, nil)
+	errs := make(chan error, 2)
+	for _, n := range nodes[:2] {
+		go func() { errs <- n.Leave(soon(t)) }()
+	}
+	assert.NoError(t, <-errs)
+	assert.NoError(t, <-errs)
+	for _, n := range nodes[2:] {
+		awaitMember(t, n, "a", Left)
+		awaitMember(t, n, "b", Left)
+	}
+}
+
+// Who knows already that a node leaves has no place for it any more, and it may wait for
+// others still.
+func TestALeaverIsNotThrownOut(t *testing.T) {
+	n := form(t, 2, nil)[0]
+	n.mu.Lock()
+	n.leaving = true
+	n.mu.Unlock()
+	n.ousted(ErrSuperseded)
+	assert.NoError(t, n.Err())
+	require.NoError(t, n.Close())
+	assert.NotPanics(t, n.spreadLeave)
+}
+
 // One that cannot be reached by who leaves hears it from the others.
 func TestALeaveThatOthersTell(t *testing.T) {
 	var fs []*faults

@@ -126,8 +126,6 @@ func (n *Node) left(l *link) {
 	if p == nil || p.in != l {
 		return
 	}
-	p.in = nil // stays open for a while, for the answer to this very message
-	l.end = n.clock.Load() + int64(farewell)
 	n.hasLeft(p)
 }
 
@@ -149,6 +147,10 @@ func (n *Node) hasLeft(p *peer) {
 	}
 	p.state, p.since = Left, n.clock.Load()
 	p.cancel()
+	if p.in != nil { // stays open for a while, for the answer to its leave
+		p.in.end = n.clock.Load() + int64(farewell)
+		p.in = nil
+	}
 	n.disconnect(p, fmt.Errorf("%w: %q has left", ErrUnreachable, p.name))
 	if !p.joining {
 		n.emit(Event{p.member(), nil})
@@ -382,9 +384,9 @@ func (n *Node) redial(p *peer) *link {
 	case welcome:
 		return l
 	case nameTaken:
-		n.stop(n.nameTaken(p.addr))
+		n.ousted(n.nameTaken(p.addr))
 	case superseded:
-		n.stop(ErrSuperseded)
+		n.ousted(ErrSuperseded)
 	case wrongTarget, isSelf:
 		n.mu.Lock()
 		defer n.mu.Unlock()
@@ -399,4 +401,15 @@ func (n *Node) redial(p *peer) *link {
 		}
 	}
 	return nil
+}
+
+// ousted ends this node because a peer has no place for it any more. While it leaves,
+// that is only what those say who know that already.
+func (n *Node) ousted(cause error) {
+	n.mu.Lock()
+	leaving := n.leaving
+	n.mu.Unlock()
+	if !leaving {
+		n.stop(cause)
+	}
 }
