@@ -55,7 +55,7 @@ type Config struct {
 	// and those for gossip. The name of a seed is not known yet.
 	Dial func(ctx context.Context, to Member) (net.Conn, error)
 	// Datagram, if set, is asked before each packet of gossip whether it may go
-	// out. The name is empty where it is not known.
+	// out. The name is empty if it is not known.
 	Datagram func(to Member) bool
 
 	// Log takes what happens, for people. nil discards it.

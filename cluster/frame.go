@@ -143,7 +143,7 @@ type frameReader struct {
 	from   io.Reader
 	seal   *direction
 	limit  int
-	length int // of the body that comes next; 0 where it is a header
+	length int // of the body that comes next; 0 if it is a header
 	buf    []byte
 	r, w   int
 }

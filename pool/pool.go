@@ -18,12 +18,12 @@ type Pool[C any] struct {
 	out     int        // slots lent, being dialled or being closed
 	waiters waitList[C]
 	closed  bool
-	now     int64 // the last tick told; stays 0 where no limit needs them
+	now     int64 // the last tick told; stays 0 if no limit needs them
 	count   Stats // only the totals are kept here
 
 	home    chan struct{} // closed once the pool is closed and nothing is out
 	ctx     context.Context
-	stop    context.CancelFunc // ends the keeper; nil where there is none
+	stop    context.CancelFunc // ends the keeper; nil if there is none
 	due     chan struct{}      // holds a token when there may be room for MinIdle
 	stopped chan struct{}      // closed when the keeper has ended
 	began   time.Time          // from which ticks are counted

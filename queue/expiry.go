@@ -103,7 +103,7 @@ func (q *Queue) comeBack(m *message, now int64) {
 // letter that it had no room for.
 const buryRetry = time.Second
 
-// bury gives a message to the dead-letter queue. It returns false where that, or
+// bury gives a message to the dead-letter queue. It returns false if that, or
 // the log, has no room: then it has seen to it that somebody tries again.
 func (q *Queue) bury(m *message, now int64) bool {
 	t := q.deadLetter

@@ -75,7 +75,7 @@ func (r replay) apply(segment uint64, payload []byte) error {
 			r.queue(to).put(newID, 0, d.rest, segment)
 		}
 	case recordLast:
-		// 0 where the queue has never held anything.
+		// 0 if the queue has never held anything.
 		if name, last := d.name(), d.number(1<<63-1); d.fault == nil {
 			r.queue(name).seen(last)
 		}

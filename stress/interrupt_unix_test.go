@@ -143,7 +143,7 @@ func TestInterruptKey(t *testing.T) {
 	}
 }
 
-// childrenOf are the processes that a process has started; none where the
+// childrenOf are the processes that a process has started; none if the
 // system does not tell.
 func childrenOf(pid int) (children []int) {
 	lists, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))

@@ -198,7 +198,7 @@ func reopened(cfg queuetest.Config) bool {
 	return err == nil && len(left) > 0
 }
 
-// faultyDisk is for faults that lie below the log; nil where the fault is elsewhere.
+// faultyDisk is for faults that lie below the log; nil if the fault is elsewhere.
 func faultyDisk() wal.FS {
 	switch planted {
 	case "no lock", "never syncs", "confirms after a failed sync", "tries a failed sync again", "confirms on a full disk",

@@ -108,7 +108,7 @@ type frame struct {
 }
 
 // parseFrame reads the record at offset at of a segment whose content is data.
-// ok is false where there is no valid one.
+// ok is false if there is no valid one.
 func parseFrame(data []byte, segment uint64, at int) (f frame, ok bool) {
 	if at < 0 || at > len(data)-frameHeader {
 		return frame{}, false

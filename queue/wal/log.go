@@ -39,7 +39,7 @@ type Log struct {
 	taken    int64         // bytes of it, with the padding
 	batches  int           // under way: pending is left alone until they end
 	err      error         // why the log accepts nothing any more
-	full     error         // why the next segment could not be made; nil where it could
+	full     error         // why the next segment could not be made; nil if it could
 	retry    bool          // a caller needs that segment
 	segments []segmentInfo // oldest first; the last is the one written to
 	count    Stats

@@ -62,7 +62,7 @@ func headerSum(b [segmentHeader]byte) uint32 {
 	return crc32.Checksum(b[:], castagnoli)
 }
 
-// parseHeader returns what a segment says of itself. ok is false where that is
+// parseHeader returns what a segment says of itself. ok is false if that is
 // damaged; an intact header of another version is an error.
 func parseHeader(data []byte) (h header, ok bool, err error) {
 	if len(data) < segmentHeader {
@@ -107,7 +107,7 @@ func allocate(fs FS, path string, size int64) (File, error) {
 	return f, nil
 }
 
-// takeSpare makes the spare file that of the segment. It returns nil where there
+// takeSpare makes the spare file that of the segment. It returns nil if there
 // is none that is of use.
 func (s newSegment) takeSpare(fs FS) (File, error) {
 	from, to := filepath.Join(filepath.Dir(s.path), spareName), s.path+temporary

@@ -143,7 +143,7 @@ type kit struct {
 	room     [pickerCount]held
 }
 
-// start opens a balancer over nodes, or returns nil where the strategy is not
+// start opens a balancer over nodes, or returns nil if the strategy is not
 // offered.
 func (k *kit) start(t testing.TB, s Strategy, names []string, weights ...int) Balancer {
 	cfg := Config{Strategy: s, Load: boundedLoad}

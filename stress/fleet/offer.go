@@ -27,7 +27,7 @@ type account struct {
 	Peak       int     `json:"peak_in_flight"`
 	Began      int64   `json:"began_ns"` // by the clock of the agent, without the stagger
 	// Left and Used are the parts of the processors that other processes left and
-	// that the agent used itself; nil where not known.
+	// that the agent used itself; nil if not known.
 	Left  *float64 `json:"left"`
 	Used  *float64 `json:"used"`
 	Fault string   `json:"fault,omitempty"` // of the first operation that failed

@@ -12,7 +12,7 @@ import (
 var system = os.DirFS("/")
 
 // cgroupUse is what the control group of this process uses of memory, files
-// included, in bytes; nil where that is not known.
+// included, in bytes; nil if that is not known.
 func cgroupUse(root fs.FS) *int64 {
 	folders, names := cgroupFolders(root)
 	for _, folder := range folders { // the own one first
@@ -24,7 +24,7 @@ func cgroupUse(root fs.FS) *int64 {
 }
 
 // cgroupLimit is the lowest limit of memory on the control group of this
-// process and on those above it, in bytes; nil where there is none. "max", as
+// process and on those above it, in bytes; nil if there is none. "max", as
 // version 2 writes for none, is no number; version 1 writes one that exceeds
 // every memory.
 func cgroupLimit(root fs.FS) (least *int64) {

@@ -22,7 +22,7 @@ type Environment struct {
 	GOMAXPROCS int    `json:"gomaxprocs"`
 	GOGC       string `json:"gogc"`       // percent, or "off"
 	GOMEMLIMIT int64  `json:"gomemlimit"` // bytes; the largest int64 for none
-	// MemoryTotal and DescriptorLimit are nil where not known.
+	// MemoryTotal and DescriptorLimit are nil if not known.
 	MemoryTotal     *int64  `json:"memory_total_bytes"`
 	DescriptorLimit *uint64 `json:"descriptor_limit"`
 	LoadAverage     string  `json:"load_average"` // 1, 5 and 15 minutes, at the start
@@ -61,7 +61,7 @@ func Fingerprint() Environment {
 
 // MemoryAvailable is what this process could use without swapping, in bytes:
 // what the kernel thinks is available, or the limit of the control group where
-// that is lower. It is nil where neither is known.
+// that is lower. It is nil if neither is known.
 func MemoryAvailable() *int64 {
 	available := kilobytes("/proc/meminfo", "MemAvailable")
 	if limit := cgroupLimit(system); limit != nil && (available == nil || *limit < *available) {

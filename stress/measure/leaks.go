@@ -182,7 +182,7 @@ func clip(text string) string {
 }
 
 // descriptors maps the open descriptors of this process to what they are. It
-// is empty where the system does not tell.
+// is empty if the system does not tell.
 func descriptors() map[string]string {
 	const dir = "/proc/self/fd"
 	entries, err := os.ReadDir(dir)
@@ -219,7 +219,7 @@ func untold() (kinds []string) {
 const childrenOfThreads = "/proc/self/task/*/children"
 
 // Children returns the numbers of the processes that this one has started and
-// not yet reaped, dead ones included. It is empty where the system does not
+// not yet reaped, dead ones included. It is empty if the system does not
 // tell.
 func Children() []int {
 	threads, err := filepath.Glob(childrenOfThreads)

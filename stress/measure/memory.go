@@ -163,7 +163,7 @@ func readGC() gcState {
 }
 
 // pause is the upper bound of the bucket below which that share of the pauses
-// since before lie, in seconds; 0 where there was none.
+// since before lie, in seconds; 0 if there was none.
 func (g gcState) pause(before gcState, share float64) float64 {
 	total := uint64(0)
 	for i, n := range g.pauses.Counts {

@@ -43,7 +43,7 @@ func (m Meter) Busy() (part float64, ok bool) {
 const shortestStretch = 0.1
 
 // Share is the part of the processors that other processes left, from 0 to 1.
-// ok is false where the system does not tell, or where the stretch is too short
+// ok is false if the system does not tell, or where the stretch is too short
 // for its clock, which counts hundredths of a second.
 func (m Meter) Share() (share float64, ok bool) {
 	took := time.Since(m.began).Seconds()

@@ -35,7 +35,7 @@ type broker struct {
 	js        jetstream.JetStream
 	stream    jetstream.Stream
 	consumers []jetstream.Consumer
-	embedded  *server.Server // nil where the server is another process
+	embedded  *server.Server // nil if the server is another process
 	closing   context.Context
 	close     context.CancelFunc
 }

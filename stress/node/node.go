@@ -36,7 +36,7 @@ type Node interface {
 
 // Errors are the distinct errors of a Node.
 type Errors struct {
-	// Errors of start. One is nil where the node does not offer that: it has no
+	// Errors of start. One is nil if the node does not offer that: it has no
 	// secret, accepts a name twice, or does not say that an address is taken.
 	Unauthenticated, NameTaken, AddressTaken error
 	// Of a call to a member that is dead, or was lost during the call.

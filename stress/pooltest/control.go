@@ -8,7 +8,7 @@ import (
 )
 
 // control is the pool beside which the subject is judged: a buffered channel of
-// connections, nil where one has yet to be dialled.
+// connections, nil if one has yet to be dialled.
 type control struct {
 	dial   func(context.Context) (net.Conn, error)
 	free   chan net.Conn

@@ -20,7 +20,7 @@ var ErrBaseline = errors.New("report: no baseline to compare with")
 type Baseline struct {
 	source  string
 	runs    int
-	scale   int // 0 where it is not known
+	scale   int // 0 if it is not known
 	figures *samples
 	// What the figures depend on beside the subject, of the first run.
 	environment [][2]string

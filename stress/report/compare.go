@@ -31,7 +31,7 @@ type Difference struct {
 	Better   string    `json:"better"` // "higher" or "lower"
 	Before   []float64 `json:"before"`
 	After    []float64 `json:"after"`
-	// Change is that of the median in percent of the one before; nil where that
+	// Change is that of the median in percent of the one before; nil if that
 	// was 0.
 	Change *float64 `json:"change_percent"`
 	// P is how likely a difference as large would be if there were none; nil for
@@ -137,7 +137,7 @@ func difference(before, after *sample, bound *float64) Difference {
 }
 
 // mannWhitney returns the probability of both sides being as different as they
-// are, or more, by chance. ok is false where that cannot be said.
+// are, or more, by chance. ok is false if that cannot be said.
 func mannWhitney(before, after []float64) (p float64, ok bool) {
 	result, err := stats.MannWhitneyUTest(before, after, stats.LocationDiffers)
 	if err != nil {

@@ -17,7 +17,7 @@ type Connections struct {
 	Subject string `json:"subject"` // Go type of the server
 	N       int    `json:"n"`       // after any cut
 	Servers int    `json:"server_processes"`
-	// Callers are 0 where they are in the process of the server, as in memory.
+	// Callers are 0 if they are in the process of the server, as in memory.
 	Callers int `json:"caller_processes"`
 
 	Goroutines float64  `json:"goroutines_per_connection"`
@@ -35,7 +35,7 @@ type Connections struct {
 
 	Hold *Hold `json:"hold"`
 
-	// Heaps of the servers' processes, before and after; 0 where not read.
+	// Heaps of the servers' processes, before and after; 0 if not read.
 	HeapBase  int64 `json:"heap_baseline_bytes"`
 	HeapAfter int64 `json:"heap_after_close_bytes"`
 }
@@ -167,7 +167,7 @@ func sizeIf(n *int64) string {
 	return size(n)
 }
 
-// callersOf is empty where callers are in the process of the server, and part of
+// callersOf is empty if callers are in the process of the server, and part of
 // its memory.
 func callersOf(c Connections) string {
 	if c.Callers == 0 {

@@ -28,7 +28,7 @@ type KneeStep struct {
 type Scaling struct {
 	Steps []ScalingStep `json:"steps"`
 	Cut   string        `json:"cut,omitempty"` // which N were left out, and why
-	// The exponents e of time ~ N^e and memory ~ N^e; nil where there were too
+	// The exponents e of time ~ N^e and memory ~ N^e; nil if there were too
 	// few steps.
 	TimeExponent   *float64 `json:"time_exponent"`
 	MemoryExponent *float64 `json:"memory_exponent"`

@@ -39,7 +39,7 @@ type Balance struct {
 	Name  string      `json:"name"` // such as the strategy, and "after a join"
 	Unit  string      `json:"unit"` // such as "connections"
 	Nodes []NodeShare `json:"nodes"`
-	// Allowed is by how much a node may differ from its fair share; nil where
+	// Allowed is by how much a node may differ from its fair share; nil if
 	// nothing is asked.
 	Allowed *float64 `json:"allowed"`
 }

@@ -110,7 +110,7 @@ type Burst struct {
 }
 
 // Little is n / rate in ns: by Little's law the median wait in a burst is about
-// half of it. It is 0 where nothing was done.
+// half of it. It is 0 if nothing was done.
 func Little(n int, rate float64) float64 {
 	if rate == 0 {
 		return 0

@@ -58,7 +58,7 @@ func (s *Scenario) Line() string {
 	return strings.Join(append(parts, fmt.Sprintf("%.1f s", s.Seconds)), "  ")
 }
 
-// throughputOf is the rate of a burst; "" where it was not measured.
+// throughputOf is the rate of a burst; "" if it was not measured.
 func throughputOf(b *Burst) string {
 	if b.Throughput == 0 {
 		return ""

@@ -24,7 +24,7 @@ type sessionCluster struct {
 	onKill func(kill func())          // told how to end each process
 
 	nodes []*sessionNode
-	links *links.Links // nil where nodes reach each other directly
+	links *links.Links // nil if nodes reach each other directly
 
 	state struct {
 		sync.Mutex

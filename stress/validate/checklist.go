@@ -29,7 +29,7 @@ type Check struct {
 	Measured *float64 `json:"measured"` // nil where there is no figure
 	Verdict  Verdict  `json:"verdict"`
 	Note     string   `json:"note,omitempty"` // why not measured, or how the target was adjusted
-	// Beside is the figure beside that of a control; nil where there was none.
+	// Beside is the figure beside that of a control; nil if there was none.
 	Beside *measure.Paired `json:"beside,omitempty"`
 }
 

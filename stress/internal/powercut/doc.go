@@ -31,7 +31,7 @@ type Kit[P, F any] struct {
 	// that it cannot be used. Where something was wrong with what was found, it is
 	// done once more, patiently: what may take its time is waited for then.
 	Look func(dir string, program P, patient bool) (F, error)
-	// Judge says what is wrong with what was found; nil where nothing is. The
+	// Judge says what is wrong with what was found; nil if nothing is. The
 	// ledger holds the operations by number.
 	Judge func(program P, l Ledger, found F) *Violation
 	// Smaller are programs with a little less in them, the smallest first.

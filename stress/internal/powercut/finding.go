@@ -107,7 +107,7 @@ func (t *Tester[P, F]) loseLess(ctx context.Context, f *Finding[P, F], until tim
 	return nil
 }
 
-// Model is the file system that may leave it like that, "" where there was no cut.
+// Model is the file system that may leave it like that, "" if there was no cut.
 func (f *Finding[P, F]) Model() string {
 	if f.analysis == nil {
 		return ""
@@ -240,7 +240,7 @@ func (f *Finding[P, F]) Save(dir string) error {
 }
 
 // Replay looks once more at the state of a finding that was saved, in a fresh
-// process. It returns nil where nothing is wrong with it any more.
+// process. It returns nil if nothing is wrong with it any more.
 func (t *Tester[P, F]) Replay(ctx context.Context, dir string) (*Finding[P, F], error) {
 	text, err := os.ReadFile(filepath.Join(dir, "finding.json"))
 	if err != nil {

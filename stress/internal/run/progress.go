@@ -26,7 +26,7 @@ type progress struct {
 type Offered struct {
 	Total    int
 	Done     func() int
-	InFlight func() int // nil where it is not counted
+	InFlight func() int // nil if it is not counted
 }
 
 const progressEvery = 200 * time.Millisecond

@@ -21,13 +21,13 @@ import (
 // and the report that grows in it.
 type Run struct {
 	Settings settings.Settings
-	baseline *report.Baseline // nil where there is none
+	baseline *report.Baseline // nil if there is none
 	Folder   *report.Folder
 	Console  *console
 	Progress *progress
-	Recorder *trace.FlightRecorder // nil where there is none
+	Recorder *trace.FlightRecorder // nil if there is none
 	Busy     atomic.Bool           // a kit is at work
-	monitor  *os.File              // of what this process says to its monitor; nil where there is none
+	monitor  *os.File              // of what this process says to its monitor; nil if there is none
 	phase    atomic.Pointer[string]
 	ending   atomic.Bool // the process has been interrupted
 

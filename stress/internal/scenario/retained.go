@@ -21,7 +21,7 @@ const KeptRounds = 3
 // Retains has once do something n times, in rounds from 0 on, and looks whether more
 // than limit bytes of each stay in memory. Whatever a subject sets up for as much as
 // that it has after the first round; and it may clean up now and then. It returns
-// false where once did. A subject may start a goroutine each time, as context.AfterFunc
+// false if once did. A subject may start a goroutine each time, as context.AfterFunc
 // does: where the processors are busy these pile up, and the descriptors that the
 // runtime keeps of them are not the subject's.
 func (s *Scenario) Retains(ctx context.Context, what string, n int, limit float64, once func(round int) bool) bool {

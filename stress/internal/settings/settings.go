@@ -56,7 +56,7 @@ type Settings struct {
 type Build struct {
 	Short     bool   // go test -short
 	Race      bool   // built with the race detector
-	Available *int64 // memory in bytes that a run may use; nil where not known
+	Available *int64 // memory in bytes that a run may use; nil if not known
 	Root      string // folder against which relative names of files are taken
 	// Engines are those that subjects may run over in this test beside InMemory.
 	Engines []string

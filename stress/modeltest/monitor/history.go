@@ -27,7 +27,7 @@ const Pending = math.MaxInt64
 type Op[V comparable] struct {
 	Kind   Kind
 	Value  V    // what was inserted, removed or read
-	OK     bool // false where Insert found the value there, Remove nothing to remove, or Read no such value
+	OK     bool // false if Insert found the value there, Remove nothing to remove, or Read no such value
 	Call   int64
 	Return int64 // Pending where it did not return
 }

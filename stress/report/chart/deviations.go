@@ -28,7 +28,7 @@ const (
 	rowTop    = 8.0
 )
 
-// Figure draws the bars. ok is false where there is no part.
+// Figure draws the bars. ok is false if there is no part.
 func (d Deviations) Figure() (f Figure, ok bool) {
 	if len(d.Parts) == 0 {
 		return Figure{}, false

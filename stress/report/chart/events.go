@@ -35,7 +35,7 @@ const (
 	mostRows   = 24 // bounds the height of a drawing; the rest is in the table
 )
 
-// Figure draws the events. ok is false where there is none.
+// Figure draws the events. ok is false if there is none.
 func (e Events) Figure() (f Figure, ok bool) {
 	events := slices.SortedStableFunc(slices.Values(e.Events), func(a, b Event) int { return cmp.Compare(a.At, b.At) })
 	events = slices.DeleteFunc(events, func(e Event) bool { return !(Scale{}).drawable(e.At) })

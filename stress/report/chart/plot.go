@@ -52,7 +52,7 @@ type Plot struct {
 	Posts       []Post
 }
 
-// Figure draws the plot. ok is false where there is nothing to draw.
+// Figure draws the plot. ok is false if there is nothing to draw.
 func (p Plot) Figure() (f Figure, ok bool) {
 	x, y, ok := p.axes()
 	if !ok {

@@ -38,7 +38,7 @@ type axis struct {
 	start, end float64 // where they are drawn
 }
 
-// spread covers all values and the ticks around them. It returns false where
+// spread covers all values and the ticks around them. It returns false if
 // there is nothing to cover.
 func (s Scale) spread(values []float64, count int) (axis, bool) {
 	a := axis{Scale: s, low: math.Inf(1), high: math.Inf(-1)}

@@ -30,7 +30,7 @@ func Median(values []float64) float64 {
 	return (sorted[(n-1)/2] + sorted[n/2]) / 2
 }
 
-// Figure draws the strip. ok is false where there is no value.
+// Figure draws the strip. ok is false if there is no value.
 func (s Strip) Figure() (f Figure, ok bool) {
 	var all []float64
 	for _, row := range s.Series {
