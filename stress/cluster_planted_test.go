@@ -87,11 +87,13 @@ func startFaultyNode(tb testing.TB, cfg node.Config) (node.Node, error) {
 			_ = taken.Close()
 		}
 	}
-	n, err := startNode(tb, cfg)
+	below := cfg
+	below.CallTimeout = callTimeout(cfg)
+	n, err := startNode(tb, below)
 	switch {
 	case planted == "another name will do" && errors.Is(err, cluster.ErrNameTaken):
-		cfg.Name += "0"
-		n, err = startNode(tb, cfg)
+		below.Name += "0"
+		n, err = startNode(tb, below)
 	case planted == "one error for all" && err != nil:
 		err = fmt.Errorf("%w, or something: %v", cluster.ErrUnreachable, err)
 	}
@@ -180,6 +182,7 @@ func (f *faultyNode) Leave(ctx context.Context) error {
 
 // end ends what the faults have started, but for a fault.
 func (f *faultyNode) end() {
+	f.endLate()
 	close(f.ended)
 	if planted == "leaves a goroutine" {
 		go func() { select {} }()

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"tensile/cluster"
 	"tensile/stress/node"
 	"tensile/stress/transporttest"
 )
@@ -23,7 +24,7 @@ func TestPlantedTransports(t *testing.T) {
 		{"drops one in 100,000", "calls never ended"},
 		{"loses one-way messages", "one-way: of"},
 		{"forgets calls to the dead", "never ended"},
-		{"gives up late", "its deadline was 2s"},
+		{"gives up late", "its deadline was 2.188"},
 	}, processes)
 	mustBeCaught(t, "TestFaultyTransport", []fault{
 		{"doubles one", "came again"},
@@ -58,6 +59,7 @@ type faultyCalls struct {
 	unbounded    sync.Mutex
 	queue        []func()
 	wake         chan struct{}
+	timed        lateCalls
 }
 
 // swap is a reply that waits to be given to another.
@@ -68,6 +70,7 @@ type swap struct {
 
 func (f *faultyNode) plantInCalls() {
 	f.ended = make(chan struct{})
+	f.plantInLateCalls()
 	switch planted {
 	case "the wrong caller":
 		f.swapped = make(chan swap, 1)
@@ -151,6 +154,9 @@ func (f *faultyNode) alive(name string) bool {
 }
 
 func (f *faultyNode) Call(to string, request []byte, done func([]byte, error)) {
+	if f.callLate(to, request, done) {
+		return
+	}
 	n := f.calls.Add(1)
 	switch {
 	case planted == "answers nobody" && n > 5:
@@ -302,6 +308,14 @@ func (f *faultyNode) drain() {
 
 func (f *faultyNode) Send(to string, message []byte) error {
 	if n := f.sends.Add(1); planted == "loses one-way messages" && n == 50 {
+		return nil
+	}
+	if planted == "drops beyond the window" {
+		at, cancel := context.WithTimeout(context.Background(), time.Nanosecond)
+		defer cancel()
+		if err := f.Node.(subjectNode).Node.Send(at, to, message); !errors.Is(err, cluster.ErrOverloaded) {
+			return err
+		}
 		return nil
 	}
 	return f.Node.Send(to, message)

@@ -10,6 +10,11 @@ import (
 // nodes: one process as a member of a cluster. Each node runs in a process of its own.
 // The kit starts, kills, stops and continues these processes with real signals. Its
 // methods are called concurrently.
+//
+// A peer that has proved nothing must cost a node little, whatever it sends. While n such
+// strangers are connected, the process may take at most 64 MB and 64 KB for each of them
+// more memory, and 64 and 4 for each of them more goroutines, than when it was quiet. It
+// gives all of that back when they are gone.
 type Node interface {
 	// Addr returns the address at which others reach this node, as host:port. It can
 	// be used as a seed.
@@ -20,9 +25,12 @@ type Node interface {
 	// Call sends a request to a member; the request is copied. It calls done exactly
 	// once, with the reply, which is valid until done returns, or with an error. done
 	// may be called before Call returns, and may call Call. While the window to the
-	// member is full, Call waits or calls done with Overloaded.
+	// member is full, Call waits or calls done with Overloaded. A request is handled at
+	// most once, and exactly once if there is a reply.
 	Call(to string, request []byte, done func(reply []byte, err error))
-	// Send sends a message that has no reply. It may wait as Call does.
+	// Send sends a message that has no reply. It may wait as Call does, or return
+	// Overloaded. A message for which it returns nil arrives exactly once, unless the
+	// connection to the member ends first.
 	Send(to string, message []byte) error
 	// Leave tells the others that the node leaves, and closes it. A node that cannot
 	// leave returns errors.ErrUnsupported, and runs on.
@@ -74,8 +82,9 @@ type Config struct {
 	CallTimeout time.Duration
 	// The subject calls Handle with each request of another node and, with a nil
 	// reply function, with each one-way message. Handle does not block. It calls reply
-	// once, before it returns or later, from any goroutine. request is valid until
-	// Handle returns.
+	// once, before it returns or later, from any goroutine. A reply that comes after the
+	// call has ended, or a second time, must reach nobody. request is valid until Handle
+	// returns.
 	Handle func(from string, request []byte, reply func([]byte))
 	// Dial opens connections to other nodes, on which the kit damages data. A node
 	// that cannot use Dial is not tested for that.

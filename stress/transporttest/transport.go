@@ -33,8 +33,10 @@ func TestTransport(t *testing.T, start func(testing.TB, node.Config) (node.Node,
 	}
 	k := &kit{Nodes: nodes.New(scenario.Begin(t, validate.Messaging), site, nodes.LookSeldom)}
 	k.Window = max(nodes.Window, k.perPair(k.N)*roomOfCall)
+	k.CallTimeout = nodes.CallTimeout(k.N, k.Target("throughput"))
 	defer k.KillAll()
-	ok := k.Phase("formation", k.formation)
+	ok := k.programs(site)
+	ok = ok && k.Phase("formation", k.formation)
 	ok = ok && k.Phase("sizes", k.sizes)
 	ok = ok && k.Phase("one-way", k.oneWay)
 	if ok {
@@ -61,8 +63,11 @@ func TestTransport(t *testing.T, start func(testing.TB, node.Config) (node.Node,
 
 type kit struct {
 	*nodes.Nodes
-	calls    int // made
-	answered int // with a reply or an error
+	explored *cluster      // of programs; nil for none
+	calls    int           // made
+	answered int           // with a reply or an error
+	late     int           // of those of the last load that ended with an error, calls whose time was up
+	took     time.Duration // the last load
 	rate     float64
 	loads    int // offered so far: each has a number of its own
 }
@@ -150,13 +155,21 @@ func (k *kit) arrived(ctx context.Context, names []string, results map[string]no
 
 // replied sums up what came of the calls of all nodes.
 func (k *kit) replied(results map[string]nodes.Result) (sum measure.Account, first string) {
+	k.late = 0
+	var began, ended int64
 	for _, name := range slices.Sorted(maps.Keys(results)) {
 		r := results[name]
 		sum = sum.Add(r.Account)
+		k.late += r.Late
+		if began == 0 || r.Began < began {
+			began = r.Began
+		}
+		ended = max(ended, r.Ended)
 		if first == "" && r.First != "" {
 			first = name + ": " + r.First
 		}
 	}
+	k.took = time.Duration(ended - began)
 	k.calls += sum.Sent
 	k.answered += sum.Sent - sum.Lost
 	return sum, first
@@ -166,7 +179,10 @@ func (k *kit) replied(results map[string]nodes.Result) (sum measure.Account, fir
 // names what is wrong. allowed says that calls may end with an error, and that
 // what was on the way may be lost then.
 func (k *kit) book(phase string, replies, arrivals measure.Account, first string, allowed bool) {
-	if replies.Refused > 0 && !allowed {
+	if replies.Refused > 0 && replies.Refused == k.late && !allowed {
+		k.Fail("messaging, %s: too slow: %d of %d calls were answered in %v, which is their deadline, at %.0f calls/s; the others ended with: %s",
+			phase, replies.Delivered, replies.Sent, k.CallTimeout, k.rateOf(replies.Delivered), first)
+	} else if replies.Refused > 0 && !allowed {
 		k.Fail("messaging, %s: %d of %d calls ended with an error though nothing was wrong, the first with: %s", phase, replies.Refused, replies.Sent, first)
 	}
 	// What arrived is the other end of the same messages.
@@ -318,18 +334,16 @@ func (k *kit) closed(ctx context.Context, phase string, l nodes.Load) float64 {
 	results := k.offer(ctx, "closed", l, names, func(n string) []string { return nodes.Others(names, n) })
 	replies, first := k.replied(results)
 	k.book(phase, replies, k.arrived(ctx, names, results), first, false)
-	began, ended := int64(0), int64(0)
-	for _, r := range results {
-		if began == 0 || r.Began < began {
-			began = r.Began
-		}
-		ended = max(ended, r.Ended)
-	}
 	k.Record(func(r *report.Scenario) { r.Operations += replies.Sent })
-	if ended <= began {
+	return k.rateOf(replies.Delivered)
+}
+
+// rateOf is that of n calls of the last load.
+func (k *kit) rateOf(n int) float64 {
+	if k.took <= 0 {
 		return 0
 	}
-	return float64(replies.Delivered) / (time.Duration(ended - began)).Seconds()
+	return float64(n) / k.took.Seconds()
 }
 
 // throughput keeps N small calls in flight.
@@ -538,7 +552,7 @@ func (k *kit) judgeFlood(name, victim string, f nodes.Flooding) {
 	k.calls += f.Accepted
 	k.answered += f.Accepted - f.Lost
 	if f.Stuck {
-		k.Violate("back_pressure", "a call of %s to %s, which was stopped, did not return within %v", name, victim, nodes.CallWithin)
+		k.Violate("back_pressure", "a call of %s to %s, which was stopped, did not return within %v", name, victim, nodes.CallWithin(k.CallTimeout))
 	}
 	if f.Lost > 0 {
 		k.Violate("back_pressure", "%d of %d calls of %s to %s, which was stopped, never ended", f.Lost, f.Accepted, name, victim)

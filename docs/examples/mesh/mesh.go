@@ -66,7 +66,8 @@ type Node struct {
 // greeting is the first frame of a connection, and answer the second.
 type greeting struct {
 	From identity
-	To   string // who is meant; "" by one that does not know yet
+	To   string // who is meant, in which life; "" by one that does not know yet
+	Life uint64
 }
 
 type answer struct {
@@ -169,7 +170,7 @@ func (n *Node) serve(raw net.Conn) {
 	_ = raw.SetDeadline(time.Now().Add(patience)) // as below, the next step tells
 	c := newConn(tls.Server(raw, n.tls))
 	var g greeting
-	if c.get(hello, &g) != nil || g.To != "" && g.To != n.self.Name {
+	if c.get(hello, &g) != nil || g.To != "" && (g.To != n.self.Name || g.Life != n.self.Life) {
 		return
 	}
 	taken := n.admit(g.From) != nil // first: of two that join at a time, one is told of the other

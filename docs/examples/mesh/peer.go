@@ -49,7 +49,7 @@ const (
 func (p *peer) keep(ctx context.Context) {
 	lost := time.Now()
 	for ctx.Err() == nil {
-		c, _, err := p.node.reach(ctx, p.Addr, greeting{From: p.node.self, To: p.Name})
+		c, _, err := p.node.reach(ctx, p.Addr, greeting{From: p.node.self, To: p.Name, Life: p.Life})
 		if err == nil {
 			p.set(Alive, c)
 			err = p.use(ctx, c)

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -35,9 +36,9 @@ func New(n int) (*Links, error) {
 			if err != nil {
 				return nil, errors.Join(err, l.Close())
 			}
-			k := &link{listener: listener, forth: l.way(from, to), back: l.way(to, from), open: make(map[net.Conn]bool)}
+			k := &link{addr: listener.Addr().String(), listener: listener, forth: l.way(from, to), back: l.way(to, from), open: make(map[net.Conn]bool)}
 			l.links[from*n+to] = k
-			l.running.Go(func() { k.accept(&l.running) })
+			l.running.Go(func() { k.accept(listener, &l.running) })
 		}
 	}
 	return l, nil
@@ -46,7 +47,7 @@ func New(n int) (*Links, error) {
 func (l *Links) way(from, to int) *way { return l.ways[from*l.n+to] }
 
 // Addr returns the address at which one node reaches another.
-func (l *Links) Addr(from, to int) string { return l.links[from*l.n+to].listener.Addr().String() }
+func (l *Links) Addr(from, to int) string { return l.links[from*l.n+to].addr }
 
 // Target makes connections to a node lead to addr from now on.
 func (l *Links) Target(to int, addr string) {
@@ -69,6 +70,46 @@ func (l *Links) Delay(from, to int, d time.Duration) {
 
 // Break resets the connections between two nodes and returns their number.
 func (l *Links) Break(a, b int) int { return l.links[a*l.n+b].reset() + l.links[b*l.n+a].reset() }
+
+// Open is how many connections one node has to another that it has dialled.
+func (l *Links) Open(from, to int) int {
+	k := l.links[from*l.n+to]
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return len(k.open) / 2
+}
+
+// Ended is how many connections between two nodes have ended so far.
+func (l *Links) Ended(a, b int) int64 {
+	return l.links[a*l.n+b].ended.Load() + l.links[b*l.n+a].ended.Load()
+}
+
+// Refuse has nobody listen where others reach a node, as is so once its process has
+// ended, or has somebody listen there again.
+func (l *Links) Refuse(to int, refuse bool) error {
+	var errs []error
+	for from := range l.n {
+		k := l.links[from*l.n+to]
+		switch {
+		case k == nil:
+		case refuse:
+			k.mu.Lock()
+			errs = append(errs, k.listener.Close())
+			k.mu.Unlock()
+		default:
+			listener, err := net.Listen("tcp", k.addr)
+			if err != nil {
+				errs = append(errs, err)
+				continue
+			}
+			k.mu.Lock()
+			k.listener = listener
+			k.mu.Unlock()
+			l.running.Go(func() { k.accept(listener, &l.running) })
+		}
+	}
+	return errors.Join(errs...)
+}
 
 // Heal undoes all cuts and delays.
 func (l *Links) Heal() {
@@ -137,18 +178,20 @@ func (w *way) pass(sent time.Time, closed <-chan struct{}) {
 
 // link is where one node dials another.
 type link struct {
-	listener    net.Listener
+	addr        string
 	forth, back *way
+	ended       atomic.Int64 // connections
 
-	mu     sync.Mutex
-	target string
-	open   map[net.Conn]bool
-	closed bool
+	mu       sync.Mutex
+	listener net.Listener
+	target   string
+	open     map[net.Conn]bool
+	closed   bool
 }
 
-func (k *link) accept(running *sync.WaitGroup) {
+func (k *link) accept(listener net.Listener, running *sync.WaitGroup) {
 	for {
-		from, err := k.listener.Accept()
+		from, err := listener.Accept()
 		if err != nil {
 			return
 		}
@@ -198,6 +241,7 @@ func (k *link) carry(from net.Conn) {
 	both.Go(func() { pump(to, from, k.forth, ended); end(); k.drop(from); k.drop(to) })
 	both.Go(func() { pump(from, to, k.back, ended); end(); k.drop(from); k.drop(to) })
 	both.Wait()
+	k.ended.Add(1)
 }
 
 // drop ends one side with a reset, because the link broke.
@@ -229,8 +273,12 @@ func (k *link) reset() (n int) {
 func (k *link) close() error {
 	k.mu.Lock()
 	k.closed = true
+	listener := k.listener
 	k.mu.Unlock()
-	err := k.listener.Close()
+	err := listener.Close()
+	if errors.Is(err, net.ErrClosed) {
+		err = nil // of a node that is refused
+	}
 	k.reset()
 	return err
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"syscall"
 	"testing"
 	"time"
 
@@ -149,4 +150,21 @@ func TestTargetThatIsNotThere(t *testing.T) {
 		_, err = c.Read(make([]byte, 1))
 	}
 	assert.Error(t, err)
+}
+
+func TestRefuse(t *testing.T) {
+	l := open(t)
+	c := dial(t, l)
+	c.send("before")
+	assert.Equal(t, "before\n", c.hear(long))
+	require.NoError(t, l.Refuse(1, true))
+	_, err := net.Dial("tcp", l.Addr(0, 1))
+	assert.ErrorIs(t, err, syscall.ECONNREFUSED)
+	require.NoError(t, l.Refuse(1, false))
+	again := dial(t, l)
+	again.send("again")
+	assert.Equal(t, "again\n", again.hear(long))
+	assert.Zero(t, l.Ended(0, 1))
+	l.Break(0, 1)
+	assert.Eventually(t, func() bool { return l.Ended(1, 0) == 2 }, long, time.Millisecond)
 }

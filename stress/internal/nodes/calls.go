@@ -34,6 +34,7 @@ type Load struct {
 // Result is the outcome of the calls of one node.
 type Result struct {
 	Account measure.Account // of replies; Refused are calls that ended with an error
+	Late    int             // of those, calls whose time was up
 	First   string          // the first error
 	Sent    map[string]int  // messages that were numbered, by member
 	Peak    int             // most in flight
@@ -57,6 +58,7 @@ type callSet struct {
 	waits   bool // Call waits for room, so it must not be called where other calls wait
 
 	delivered, failed, duplicated atomic.Int64
+	late                          atomic.Int64 // of those that failed
 	odd                           measure.Oddities
 	first                         atomic.Pointer[error]
 	flight                        load.InFlight
@@ -89,6 +91,7 @@ type call struct {
 	member  *calledMember
 	seq     uint64
 	current atomic.Uint64 // id of the request + 1; 0 while nothing is in flight
+	began   time.Time
 	request []byte
 }
 
@@ -100,6 +103,7 @@ func (k *call) id() payload.RequestID {
 func (k *call) send(done func([]byte, error)) {
 	id := k.id()
 	payload.FillRequest(k.request, id, k.c.flags)
+	k.began = time.Now()
 	k.current.Store(uint64(id) + 1)
 	k.c.flight.Start()
 	k.c.t.calls.Start()
@@ -139,6 +143,9 @@ func (k *call) ends(got []byte, err error) (ended, refused bool) {
 		return false, true
 	case err != nil:
 		c.failed.Add(1)
+		if time.Since(k.began) >= c.t.timeout*lateShare/100 {
+			c.late.Add(1)
+		}
 		c.first.CompareAndSwap(nil, &err)
 	case odd != nil:
 		odd()
@@ -148,6 +155,10 @@ func (k *call) ends(got []byte, err error) (ended, refused bool) {
 	k.member.ended[k.seq].Add(1)
 	return true, false
 }
+
+// lateShare is how many hundredths of its time a call that ran out of it has taken: a
+// subject may look at its clock now and then.
+const lateShare = 90
 
 func (c *callSet) twice(format string, args ...any) { c.odd.Note(&c.duplicated, format, args...) }
 
@@ -164,7 +175,7 @@ func (c *callSet) hasEnded(id payload.RequestID) bool {
 // settle waits until finished is closed, or until no call has ended for as long as one may
 // take.
 func (c *callSet) settle(finished <-chan struct{}) {
-	clock := time.NewTicker(CallWithin / 100)
+	clock := time.NewTicker(c.t.callWithin() / 100)
 	defer clock.Stop()
 	last, since := -1, time.Now()
 	for {
@@ -175,7 +186,7 @@ func (c *callSet) settle(finished <-chan struct{}) {
 		}
 		if now := c.flight.Ended(); now != last {
 			last, since = now, time.Now()
-		} else if time.Since(since) > CallWithin {
+		} else if time.Since(since) > c.t.callWithin() {
 			return
 		}
 	}
@@ -184,6 +195,7 @@ func (c *callSet) settle(finished <-chan struct{}) {
 // result is the account, in which calls still in flight count as lost.
 func (c *callSet) result(began time.Time) Result {
 	r := Result{Account: c.odd.Take(), Sent: make(map[string]int), Peak: c.flight.Peak(), Began: began.UnixNano(), Ended: time.Now().UnixNano()}
+	r.Late = int(c.late.Load())
 	a := &r.Account
 	a.Delivered, a.Refused, a.Lost, a.Duplicated = int(c.delivered.Load()), int(c.failed.Load()), c.flight.Now(), int(c.duplicated.Load())
 	for i := range c.members {
@@ -371,7 +383,7 @@ func (c *child) oneWay(o Order) (any, error) {
 			k.member.next.Add(1)
 			for {
 				err := c.subject.Send(k.member.name, request)
-				if l.overloaded(err) && time.Since(began) < CallWithin {
+				if l.overloaded(err) && time.Since(began) < c.traffic.callWithin() {
 					time.Sleep(retryPause)
 					continue
 				}
@@ -460,13 +472,13 @@ func (c *child) flood(o Order) (any, error) {
 			seq++
 		}
 	}()
-	f := Flooding{Growth: -1, Deadline: callTimeout}
+	f := Flooding{Growth: -1, Deadline: c.traffic.timeout}
 	if l.waits {
 		f.Deadline *= 2
 	}
 	select {
 	case <-stuck:
-	case <-time.After(floodTimes*o.Load.For + CallWithin):
+	case <-time.After(floodTimes*o.Load.For + c.traffic.callWithin()):
 		f.Stuck = true
 	}
 	drained := make(chan struct{})

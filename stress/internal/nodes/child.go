@@ -33,8 +33,9 @@ type Order struct {
 	Seq      uint64        `json:"seq,omitempty"`
 	Patience time.Duration `json:"patience,omitempty"`
 
-	Load *Load         `json:"load,omitempty"`
-	Pace time.Duration `json:"pace,omitempty"` // how often the node is asked for what it holds
+	Load  *Load         `json:"load,omitempty"`
+	Batch *Batch        `json:"batch,omitempty"`
+	Pace  time.Duration `json:"pace,omitempty"` // how often the node is asked for what it holds
 }
 
 // Start is the part of a node.Config that crosses to another process.
@@ -44,6 +45,8 @@ type Start struct {
 	Seeds  []string `json:"seeds"`
 	Secret []byte   `json:"secret"`
 	Window int      `json:"window,omitempty"` // bytes; Window where it does not matter
+	// CallTimeout is that of the node's Config; 0 for the one of small loads.
+	CallTimeout time.Duration `json:"call_timeout,omitempty"`
 	// Detours are the addresses that lead to others.
 	Detours map[string]string `json:"detours,omitempty"`
 }
@@ -62,9 +65,11 @@ type child struct {
 	baseline measure.Baseline
 	subject  node.Node
 	started  atomic.Bool // whether there is one
+	ended    atomic.Bool // whether it was told to end
 	name     string
 	traffic  traffic
 	damage   damager
+	peaks    peaks
 	looks    *time.Ticker
 	watching sync.WaitGroup
 	unwatch  context.CancelFunc
@@ -91,6 +96,16 @@ var nodeOrders = map[string]func(c *child, o Order) (any, error){
 	"mute":    (*child).silence,
 	"cut":     (*child).cutOff,
 	"beat":    func(*child, Order) (any, error) { return nil, nil },
+
+	"make":     (*child).make,
+	"program":  (*child).programState,
+	"answer":   (*child).giveReplies,
+	"never":    (*child).giveNever,
+	"forget":   (*child).forget,
+	"usage":    (*child).usage,
+	"follow":   (*child).follow,
+	"followed": (*child).followed,
+	"hello":    (*child).hello,
 }
 
 // Serve is the life of a node process.
@@ -119,7 +134,7 @@ func (c *child) launch(s Start, handle func(string, []byte, func([]byte)), dial 
 	go func() {
 		defer close(done)
 		n, err = c.start(c.tb, node.Config{Name: s.Name, Bind: s.Bind, Seeds: s.Seeds, Secret: s.Secret,
-			Window: cmp.Or(s.Window, Window), CallTimeout: callTimeout, Handle: handle, Dial: dial, MaySend: c.damage.maySend})
+			Window: cmp.Or(s.Window, Window), CallTimeout: cmp.Or(s.CallTimeout, callTimeout), Handle: handle, Dial: dial, MaySend: c.damage.maySend})
 	}()
 	<-done
 	if n == nil && err == nil {
@@ -132,7 +147,7 @@ func (c *child) launch(s Start, handle func(string, []byte, func([]byte)), dial 
 func (c *child) begin(o Order) (any, error) {
 	c.baseline = measure.TakeBaseline()
 	c.name = o.Start.Name
-	c.traffic.self = o.Start.Name
+	c.traffic.self, c.traffic.timeout = o.Start.Name, cmp.Or(o.Start.CallTimeout, callTimeout)
 	c.damage.detours = o.Start.Detours
 	node, err := c.launch(*o.Start, c.traffic.handle, c.damage.dial)
 	if err != nil {
@@ -247,7 +262,7 @@ func (c *child) intrude(o Order) (any, error) {
 		}
 	}
 	for _, to := range o.To {
-		t := traffic{self: o.Start.Name, node: node}
+		t := traffic{self: o.Start.Name, node: node, timeout: cmp.Or(o.Start.CallTimeout, callTimeout)}
 		in.Served = in.Served || t.callOnce(to, payload.MinRequest) == nil
 	}
 	return in, node.Close()
@@ -274,10 +289,13 @@ func (c *child) close(Order) (any, error) { return c.end(c.subject.Close) }
 func (c *child) end(how func() error) (any, error) {
 	c.unwatch()
 	c.watching.Wait()
+	c.peaks.end()
 	out := Ended{Members: c.members()}
+	c.ended.Store(true)
 	switch err := how(); {
 	case errors.Is(err, errors.ErrUnsupported):
 		out.Unsupported = true
+		c.ended.Store(false)
 		c.beginWatch()
 		return out, nil
 	case err != nil:

@@ -20,6 +20,7 @@ type damager struct {
 	conns map[string][]*damaged // by address
 	muted map[string]bool       // addresses to which no datagram may go
 	cut   cut
+	hello []byte // what was said first on the last connection
 }
 
 // damaged is a connection that damages a write when that is asked for, and over which
@@ -29,8 +30,12 @@ type damaged struct {
 	damager *damager
 	addr    string
 	armed   atomic.Bool
+	said    atomic.Int64 // bytes
 	way
 }
+
+// mostHello is how much of the beginning of a connection is kept.
+const mostHello = 512
 
 func (d *damager) dial(ctx context.Context, addr string) (net.Conn, error) {
 	if err := d.reach(ctx, addr); err != nil {
@@ -61,7 +66,30 @@ func (c *damaged) Write(b []byte) (int, error) {
 		b = bytes.Clone(b)
 		b[len(b)/2] ^= 0x40
 	}
+	if before := c.said.Add(int64(len(b))) - int64(len(b)); before < mostHello {
+		c.damager.listen(before == 0, b)
+	}
 	return c.write(b)
+}
+
+// listen keeps what a connection begins with.
+func (d *damager) listen(first bool, b []byte) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if first {
+		d.hello = nil
+	}
+	d.hello = append(d.hello, b[:min(len(b), mostHello-min(len(d.hello), mostHello))]...)
+}
+
+// Hello is what a node says first to another.
+type Hello struct{ Bytes []byte }
+
+// hello answers what this node has said first on the last connection that it made.
+func (c *child) hello(Order) (any, error) {
+	c.damage.mu.Lock()
+	defer c.damage.mu.Unlock()
+	return Hello{bytes.Clone(c.damage.hello)}, nil
 }
 
 // hurt has the next write on each connection to an address damaged, and answers

@@ -25,6 +25,8 @@ type Nodes struct {
 	site      *proc.Site
 	LookEvery time.Duration // how often each node is asked for its member list
 	Window    int           // of each node, in bytes
+	// CallTimeout is that of each node; 0 for the one of small loads.
+	CallTimeout time.Duration
 
 	Line report.Timeline
 
@@ -84,7 +86,8 @@ func (k *Nodes) Launch(name string) bool {
 func (k *Nodes) join(ctx context.Context, name string, seeds ...string) bool {
 	var at Started
 	err := k.Ask(ctx, name, Order{Do: "start", Pace: k.LookEvery,
-		Start: &Start{Name: name, Bind: "127.0.0.1:0", Seeds: seeds, Secret: Secret(k.Seed), Window: k.Window}}, &at)
+		Start: &Start{Name: name, Bind: "127.0.0.1:0", Seeds: seeds, Secret: Secret(k.Seed), Window: k.Window,
+			CallTimeout: k.CallTimeout}}, &at)
 	if err != nil {
 		k.Fault("starting %s: %v", name, err)
 		return false

@@ -14,9 +14,11 @@ import (
 
 // traffic is what a node process sends and receives for the kit.
 type traffic struct {
-	self string
-	node node.Node
+	self    string
+	node    node.Node
+	timeout time.Duration // of a call
 
+	program program
 	expects atomic.Pointer[expectation] // of the load that is on; nil for none
 	calls   calls                       // that it has made
 
@@ -45,6 +47,10 @@ func (t *traffic) handle(from string, request []byte, answer func([]byte)) {
 		t.odd.Note(&t.odd.Misrouted, "%v arrived at %s, from %s", id, t.self, from)
 	case id.Load() != 0:
 		t.count(id)
+	}
+	if ok && flags&flagProgram != 0 {
+		t.program.take(id, flags, request, answer)
+		return
 	}
 	if answer == nil {
 		return
@@ -91,7 +97,7 @@ func (t *traffic) callOnce(to string, size int) error {
 		default: // a second time; loads look for that
 		}
 	})
-	late := time.NewTimer(CallWithin)
+	late := time.NewTimer(t.callWithin())
 	defer late.Stop()
 	select {
 	case err := <-ended:
@@ -100,6 +106,9 @@ func (t *traffic) callOnce(to string, size int) error {
 		return errNeverEnded
 	}
 }
+
+// callWithin bounds how long a call may take to end, with a reply or an error.
+func (t *traffic) callWithin() time.Duration { return CallWithin(t.timeout) }
 
 var errNeverEnded = errors.New("the call never ended, neither with a reply nor with an error")
 

@@ -2,6 +2,7 @@ package programs
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"time"
 
@@ -90,6 +91,21 @@ func TestSoundInRealTime(t *testing.T) {
 	assert.Zero(t, out.Late)
 	assert.Equal(t, 3, v.Coverage(out.Counts).All)
 	assert.Positive(t, v.Coverage(out.Counts).Tried)
+}
+
+func TestEveryOperationIsDealt(t *testing.T) {
+	v := ledgers(true)
+	v.Deal, v.Stages = true, 2
+	const ops = 20
+	begun := make(map[int]bool)
+	for i := range ops {
+		v.Ops = append(v.Ops, Op[*ledger]{Name: fmt.Sprint("rare ", i), Begin: func(*ledger, int) *Act {
+			begun[i] = true
+			return &Act{Text: "rare"}
+		}})
+	}
+	v.Try(t.Context(), t, 1, Budget{Least: len(v.Ops), One: time.Minute})
+	assert.Len(t, begun, ops, "they are drawn by no swarm, as they weigh nothing")
 }
 
 func TestNothingIsSaidOfWhatIsLate(t *testing.T) {

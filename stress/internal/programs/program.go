@@ -38,6 +38,7 @@ type Program struct {
 	lines  []line
 	stages int
 	active []int  // acts under way, by word
+	acting int    // those of them that the program has begun
 	seen   []bool // words of this stage: acts under way in it, and events
 	met    []bool // pairs of words
 	shown  map[string]bool
@@ -78,16 +79,12 @@ func (p *Program) stage(acts []pending, rest func()) {
 	defer p.meet()
 	nexts := make([]Next, len(acts))
 	for i, a := range acts {
-		p.Go(p.words.names[a.op], func() {
-			p.do(a.op, a.Do, &nexts[i])
-		})
+		p.start(a.op, a.Do, &nexts[i])
 	}
 	rest()
 	for i, a := range acts {
 		for do := p.take(&nexts[i]); do != nil; do = p.take(&nexts[i]) {
-			p.Go(p.words.names[a.op], func() {
-				p.do(a.op, do, &nexts[i])
-			})
+			p.start(a.op, do, &nexts[i])
 			rest()
 		}
 	}
@@ -111,6 +108,29 @@ func (p *Program) Together(rest func(), acts ...Named) {
 	if len(all) > 0 {
 		p.stage(all, rest)
 	}
+}
+
+// start has a part of an act done beside the program.
+func (p *Program) start(word int, f func() Next, next *Next) {
+	p.mu.Lock()
+	p.acting++
+	p.mu.Unlock()
+	p.Go(p.words.names[word], func() {
+		defer func() {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			p.acting--
+		}()
+		p.do(word, f, next)
+	})
+}
+
+// Acting is how many acts have been begun, and have not returned: in real time, one may not
+// even have come to its first statement when the world is to come to rest.
+func (p *Program) Acting() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.acting
 }
 
 // do does a part of an act, and leaves what it goes on with.

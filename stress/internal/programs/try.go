@@ -74,10 +74,14 @@ func (v *Vocabulary[W]) Try(ctx context.Context, t *testing.T, seed uint64, b Bu
 		}
 		within, b.Least = 0, 1
 	}
+	deck := rand.New(rand.NewPCG(seed, 0)).Perm(len(v.Ops))
 	for ctx.Err() == nil && (out.Programs < b.Least || time.Since(began) < within) {
 		var random *rand.Rand
 		if text == "" {
 			random = rand.New(rand.NewPCG(seed, uint64(out.Programs)))
+		}
+		if text == "" {
+			given = v.deal(deck, out.Programs)
 		}
 		l := once(given, random, false)
 		out.Programs++

@@ -1,6 +1,7 @@
 package programs
 
 import (
+	"cmp"
 	"testing"
 
 	"tensile/stress/explore"
@@ -29,6 +30,15 @@ type Vocabulary[W World] struct {
 	Events []string
 	// Apart are pairs of operations and events that cannot meet.
 	Apart []Pair
+	// Deal has every program in real time do one of the operations for certain, and another
+	// beside it, each in its turn, in an order that follows from the seed: so few programs
+	// have tried all, and not many more all pairs.
+	Deal bool
+	// Stages is how many a program has at most; 0 for 10.
+	Stages int
+	// Beside are how many acts a stage may have: each is there in one of so many stages;
+	// nil for 1, 2, 3, 6.
+	Beside []int
 }
 
 // Op is an operation of the interface, or an event that the kit brings about.
@@ -63,9 +73,8 @@ const (
 	choices    = 64 // of an operation
 )
 
-// beside are how many acts a stage may have. Each but the first is there in one of
-// so many stages.
-var beside = [...]int{1, 2, 3, 6}
+// beside is Vocabulary.Beside where nothing else is said.
+var beside = []int{1, 2, 3, 6}
 
 // Body is the function to explore: a program of up to mostStages stages.
 func (v *Vocabulary[W]) Body(t *testing.T) func(*explore.Run) {
@@ -77,35 +86,66 @@ func (v *Vocabulary[W]) Body(t *testing.T) func(*explore.Run) {
 func (v *Vocabulary[W]) run(t *testing.T, h Host, words *words) {
 	p := newProgram(h, words)
 	tb := newTB(t, h)
+	var dealt []int
+	if v.Deal { // before anything else: see deal
+		dealt = append(dealt, p.Draw(len(v.Ops)))
+		if beside := p.Draw(len(v.Ops) + 1); beside > 0 {
+			dealt = append(dealt, beside-1)
+		}
+	}
 	w := v.New(p, tb)
 	if v.Script != nil {
 		v.Script(p, w)
 	} else {
-		v.stages(p, w)
+		v.stages(p, w, dealt)
 	}
 	w.Finish()
 	tb.end()
 	p.count()
 }
 
-func (v *Vocabulary[W]) stages(p *Program, w W) {
+func (v *Vocabulary[W]) stages(p *Program, w W, dealt []int) {
 	ops := v.swarm(p)
-	for range 1 + p.Draw(mostStages) {
+	stages := 1 + p.Draw(cmp.Or(v.Stages, mostStages))
+	turn := -1 // of what was dealt
+	if v.Deal {
+		turn = p.Draw(stages)
+	}
+	all := v.Beside
+	if all == nil {
+		all = beside
+	}
+	for stage := range stages {
 		var acts []pending
-		for _, oneIn := range beside {
-			n := p.Draw(len(ops)*choices*oneIn + 1)
-			if n == 0 || n > len(ops)*choices {
-				continue
-			}
-			op := ops[(n-1)/choices]
-			if act := v.Ops[op].Begin(w, (n-1)%choices); act != nil {
+		begin := func(op, choice int) {
+			if act := v.Ops[op].Begin(w, choice); act != nil {
 				acts = append(acts, pending{act, op})
+			}
+		}
+		if stage == turn {
+			for _, op := range dealt {
+				begin(op, p.Draw(choices))
+			}
+		}
+		for _, oneIn := range all {
+			if n := p.Draw(len(ops)*choices*oneIn + 1); n > 0 && n <= len(ops)*choices {
+				begin(ops[(n-1)/choices], (n-1)%choices)
 			}
 		}
 		if len(acts) > 0 {
 			p.stage(acts, w.Rest)
 		}
 	}
+}
+
+// deal returns the first choices of a program in real time: the n-th of them has the next
+// operation, and beside it another one each time that all have had their turn.
+func (v *Vocabulary[W]) deal(deck []int, n int) []int {
+	if !v.Deal {
+		return nil
+	}
+	turn, round := n%len(deck), n/len(deck)
+	return []int{deck[turn], deck[(turn+round)%len(deck)] + 1}
 }
 
 // swarm draws which operations the program is made of, each as often as it weighs.
