@@ -10,18 +10,18 @@ import (
 	"time"
 )
 
-// Condition is what is wrong with one direction of a link. The zero value is a
-// link on which nothing is.
+// Condition is the faults of one direction of a link. The zero value is a link without
+// faults.
 //
 // A link carries TCP, and what the network does to segments is not what a
 // reader of the stream sees: TCP sends lost ones again, and checks sums. So
 // each field says what happens to the stream. Probabilities are for each
 // piece of up to 16 KB, as it was read from the sender.
 type Condition struct {
-	// Cut lets nothing through, the end of a connection included, and breaks
-	// nothing: senders block once buffers are full. Afterwards all arrives. A
-	// connection that is dialled meanwhile is accepted, as the kernel does
-	// that, and leads nowhere until then.
+	// Cut lets nothing through, including the end of a connection, but breaks no
+	// connection: senders block once buffers are full. After the cut everything
+	// arrives. A connection that is dialled during the cut is accepted, because the
+	// kernel accepts it, and leads nowhere until the cut ends.
 	Cut bool
 	// Delay holds bytes back, by a time drawn between Delay-Jitter and
 	// Delay+Jitter for each piece. They stay in order: a piece that is held for
@@ -33,10 +33,10 @@ type Condition struct {
 	// as in Linux. Nothing is missing from the stream.
 	Loss  float64
 	Stall time.Duration
-	// Drop, Corrupt and Duplicate are the probabilities that a piece vanishes
-	// from the stream, has one bit flipped, or arrives twice: what TCP
-	// excludes, and broken software on the way does. A protocol with
-	// checksums notices.
+	// Drop, Corrupt and Duplicate are the probabilities that a piece vanishes from
+	// the stream, has one bit flipped, or arrives twice. TCP excludes these faults, but
+	// broken software on the path can cause them. A protocol with checksums detects
+	// them.
 	Drop, Corrupt, Duplicate float64
 	// Bandwidth is the most bytes a second; 0 for no limit.
 	Bandwidth int

@@ -25,8 +25,9 @@ func newCrash(value any) *Crash {
 func (c *Crash) Error() string { return fmt.Sprintf("%v: %v", ErrCrashed, c.Value) }
 func (c *Crash) Unwrap() error { return ErrCrashed }
 
-// Stack is the stack at the panic, a call and its place in each two lines. It is
-// made of addresses only here: a hundred workers may crash at once, and nobody ask.
+// Stack returns the stack at the panic, with two lines for each call: the function and its
+// place. Addresses are resolved only here, because a hundred workers may crash at once
+// without anyone asking for their stacks.
 func (c *Crash) Stack() string {
 	var text strings.Builder
 	frames := runtime.CallersFrames(c.calls)

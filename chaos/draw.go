@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Spec is what Draw draws from.
+// Spec describes the plans that Draw draws.
 type Spec struct {
 	Targets  map[Fault][]string // whom each fault may hit
 	Steps    int                // how many faults

@@ -8,21 +8,21 @@ import (
 	"time"
 )
 
-// Injector hits a target and returns what undoes it, or nil if there is nothing
-// to undo. Undoing that fails is tried once more at the end. Both should return
-// soon, as an experiment does one thing after the other.
+// Injector injects a fault into a target and returns a function that undoes it, or nil if
+// there is nothing to undo. An undo that fails is tried once more at the end. Both should
+// return soon, because an experiment does one thing after the other.
 type Injector func(ctx context.Context, target string) (undo func() error, err error)
 
 // Hypothesis states what the steady state is.
 type Hypothesis struct {
 	Name string
 	// Check returns nil while the system is in its steady state. It is called
-	// again and again, by one goroutine at a time, and must return once its context
-	// has ended. Where it ends its goroutine instead, as testing.T.FailNow does, the
-	// steady state is broken for good.
+	// repeatedly, by one goroutine at a time, and must return once its context has
+	// ended. If it ends its goroutine instead, as testing.T.FailNow does, the steady
+	// state counts as broken from then on.
 	Check func(context.Context) error
-	// During is what must hold even while faults are on, and may be nil. An
-	// experiment in which it fails ends at once.
+	// During checks what must hold even while faults are active. It may be nil. If it
+	// fails, the experiment ends at once.
 	During func(context.Context) error
 }
 
@@ -33,7 +33,7 @@ const (
 	DefaultHold   = 100 * time.Millisecond
 )
 
-// Experiment is a plan with what it needs to be carried out.
+// Experiment is a plan, and everything that is needed to carry it out.
 type Experiment struct {
 	Plan       Plan
 	Injectors  map[Fault]Injector // for every fault of the plan
@@ -88,10 +88,11 @@ func (e Experiment) DryRun(w io.Writer) error {
 	return err
 }
 
-// Run carries out the experiment. Nothing is injected unless the steady state
-// holds. When it returns, or panics because something it calls does, everything
-// injected was undone, as far as the undoing succeeded. The error wraps ErrPlan, ErrUnsteady, ErrBlastRadius, ErrFault
-// or the error of the context, or several of them; the report is as complete as the run was.
+// Run carries out the experiment. It injects nothing unless the steady state holds. When it
+// returns, or panics because a function that it calls does, it has undone everything that
+// it injected, except where an undo failed. The error wraps ErrPlan, ErrUnsteady,
+// ErrBlastRadius, ErrFault or the error of the context, or several of them. The report
+// covers the experiment up to its end.
 func (e Experiment) Run(ctx context.Context) (report Report, err error) {
 	if err := e.validate(); err != nil {
 		return Report{Plan: e.Plan}, err

@@ -5,9 +5,9 @@ import (
 	"sync"
 )
 
-// Guard bounds the blast radius: the number of targets that are hit at once. It
-// counts what really is hit, and knows nothing of plans, so that a mistake in
-// one is not repeated in the other. Several experiments may share one. Safe for
+// Guard bounds the blast radius: the number of targets that are hit at once. It counts the
+// targets that are really hit, and knows nothing about plans, so that a mistake in one is
+// not repeated in the other. Several experiments may share a Guard. It is safe for
 // concurrent use.
 type Guard struct {
 	mu    sync.Mutex
@@ -25,7 +25,7 @@ func NewGuard(bound int) (*Guard, error) {
 	return &Guard{bound: bound, hit: make(map[string]int)}, nil
 }
 
-// Hit counts a fault on a target in before it is injected, or refuses it with
+// Hit counts a fault on a target, before it is injected, or refuses it with
 // ErrBlastRadius. A target that is hit already can be hit again.
 func (g *Guard) Hit(target string) error {
 	g.mu.Lock()
@@ -38,7 +38,7 @@ func (g *Guard) Hit(target string) error {
 	return nil
 }
 
-// Healed counts a fault out once it is undone. It panics where there was none.
+// Healed removes a fault from the count, once it is undone. It panics if there was none.
 func (g *Guard) Healed(target string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -52,14 +52,14 @@ func (g *Guard) Healed(target string) {
 	}
 }
 
-// Now is the number of targets that are hit.
+// Now returns the number of targets that are hit.
 func (g *Guard) Now() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return len(g.hit)
 }
 
-// Peak is the most targets that were ever hit at once.
+// Peak returns the largest number of targets that were ever hit at once.
 func (g *Guard) Peak() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()

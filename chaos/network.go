@@ -27,9 +27,9 @@ func NewNetwork(seed uint64) *Network {
 	return &Network{seed: seed, links: make(map[link]*Proxy)}
 }
 
-// Link returns the address under which one node reaches another that listens
-// at addr. Called again for the same two it has later connections lead to the
-// new address, as after a restart. Names must not be empty, nor contain ">".
+// Link returns the address at which one node reaches another, which listens at addr. If it
+// is called again for the same two nodes, later connections lead to the new address, as
+// after a restart. Names must not be empty, nor contain ">".
 func (n *Network) Link(from, to, addr string) (string, error) {
 	for _, name := range []string{from, to} {
 		if name == "" || strings.Contains(name, arrow) {
@@ -106,13 +106,13 @@ func (n *Network) ways(target string, leaving bool) ([]way, error) {
 	return all, nil
 }
 
-// Injectors are those of all faults of links, as bad as severity says: Delay
-// takes its Delay and Jitter, Loss its Loss and Stall, and the others the field of their
-// name; Partition and Cut need none.
+// Injectors returns the injectors of all link faults, with the given severity: Delay uses its
+// Delay and Jitter, Loss its Loss and Stall, and the others the field of their name;
+// Partition and Cut need none.
 //
-// A target is a node, as in "a", or the traffic from one node to another,
-// as in "a>b". A fault strikes both directions of all links of a node, but Cut
-// only what leaves it. Faults on the same link add up.
+// A target is a node, such as "a", or the traffic from one node to another, such as "a>b". A
+// fault affects both directions of all links of a node, except that Cut affects only what
+// the node sends. Faults on the same link add up.
 func (n *Network) Injectors(severity Condition) map[Fault]Injector {
 	var none Condition
 	inject := func(fault Fault, c Condition) Injector {

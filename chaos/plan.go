@@ -23,14 +23,14 @@ var (
 	// ErrBlastRadius says that a fault was not injected, or is not even planned,
 	// because more targets would be hit at once than the bound allows.
 	ErrBlastRadius = errors.New("chaos: blast radius exceeded")
-	// ErrUnsteady says that the steady state did not hold where it must.
+	// ErrUnsteady says that the steady state did not hold when it must.
 	ErrUnsteady = errors.New("chaos: steady state does not hold")
 	// ErrFault is wrapped by every error of an injector, or of its undoing.
 	ErrFault = errors.New("chaos: fault")
 )
 
-// Fault is what is done to a target. The names below are those that this
-// package has injectors for; any other will do with an injector of its own.
+// Fault is the name of a fault. This package has injectors for the names below. Any other
+// name can be used with an injector of its own.
 type Fault string
 
 const (
@@ -58,7 +58,7 @@ type Step struct {
 	For    time.Duration // after which it is undone
 }
 
-// Plan is what an experiment does.
+// Plan is the list of faults that an experiment injects.
 type Plan struct {
 	Seed  uint64 `json:"seed"`  // that it was drawn from
 	Bound int    `json:"bound"` // most targets hit at once

@@ -9,11 +9,10 @@ import (
 	"syscall"
 )
 
-// Processes are the injectors of Kill and Pause. find returns the process that
-// a target is at the moment. restart starts a target again that was killed; it
-// is how Kill is undone, and may be nil.
+// Processes returns the injectors of Kill and Pause. find returns the current process of a
+// target. restart starts a target again that was killed. It undoes Kill, and may be nil.
 //
-// A process that was paused and has died meanwhile counts as undone.
+// If a paused process has died, its pause counts as undone.
 func Processes(find func(target string) (*os.Process, error), restart func(target string) error) map[Fault]Injector {
 	return map[Fault]Injector{
 		Kill: func(_ context.Context, target string) (func() error, error) {

@@ -12,12 +12,11 @@ import (
 	"time"
 )
 
-// Proxy is a link: it listens on the loopback and forwards what is dialled to
-// its target, under a Condition for each direction. It buffers up to a megabyte
-// for each direction of a connection, and then holds up the sender. Safe for
-// concurrent use.
+// Proxy is a link. It listens on the loopback interface and forwards connections to its
+// target, under a Condition for each direction. It buffers up to a megabyte for each
+// direction of a connection, and then holds up the sender. It is safe for concurrent use.
 //
-// Where the target refuses a connection, the dialler has one already and sees it reset.
+// If the target refuses a connection, the dialler has one already and sees it reset.
 type Proxy struct {
 	listener    net.Listener
 	seed        uint64
@@ -54,15 +53,15 @@ func NewProxy(target string, seed uint64) (*Proxy, error) {
 	return p, nil
 }
 
-// Addr is where the proxy listens.
+// Addr returns the address at which the proxy listens.
 func (p *Proxy) Addr() string { return p.listener.Addr().String() }
 
-// SetTarget has later connections lead elsewhere.
+// SetTarget sets the target of later connections.
 func (p *Proxy) SetTarget(target string) { p.target.Store(&target) }
 
-// Impose puts a condition on what goes to the target, and one on what comes
-// back, on top of what is imposed already. lift takes both away again, and may
-// be called more than once. The error wraps ErrPlan.
+// Impose adds a condition to the traffic to the target, and one to the traffic back, on top
+// of those imposed already. lift removes both, and may be called more than once. The error
+// wraps ErrPlan.
 func (p *Proxy) Impose(forth, back Condition) (lift func(), err error) {
 	if err := errors.Join(forth.Validate(), back.Validate()); err != nil {
 		return nil, err

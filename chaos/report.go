@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Report is what came of an experiment. Times count from its start, which is
-// the end of the check before the first fault.
+// Report is the result of an experiment. Times count from its start, which is the end of
+// the check before the first fault.
 type Report struct {
 	Plan       Plan          `json:"plan"`
 	Hypothesis string        `json:"hypothesis"`
@@ -21,7 +21,7 @@ type Report struct {
 	Took       time.Duration `json:"took_ns"`
 }
 
-// Outcome is what came of one step.
+// Outcome is the result of one step.
 type Outcome struct {
 	Step     Step          `json:"step"`
 	Injected time.Duration `json:"injected_ns"`   // 0 if it was not reached
@@ -36,7 +36,7 @@ type Outcome struct {
 	Recovered time.Duration `json:"recovered_ns"`
 }
 
-// Turn is an instant at which the hypothesis began to hold, or not to.
+// Turn is an instant at which the hypothesis began or ceased to hold.
 type Turn struct {
 	At  time.Duration `json:"at_ns"`
 	Err string        `json:"err,omitempty"` // empty if it holds

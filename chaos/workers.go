@@ -45,12 +45,12 @@ const (
 	DefaultPatience = 10 * time.Second
 )
 
-// WorkersConfig says what workers there are.
+// WorkersConfig configures workers.
 type WorkersConfig[T any] struct {
 	Workers int
-	// Start is called on the goroutine of a worker whenever that starts, first
-	// and after every crash, and returns its handler: the state of a worker
-	// lives as long as that.
+	// Start is called on the goroutine of a worker whenever it starts, also after a
+	// crash, and returns its handler. The state of a worker lives as long as its
+	// handler.
 	Start func(worker int) Handler[T]
 	// Mailbox is the number of items that wait for a worker before Do blocks;
 	// 0 means DefaultMailbox. They outlive a crash.
@@ -66,8 +66,8 @@ type WorkersConfig[T any] struct {
 	// Patience is how long Close waits for handlers to return; 0 means
 	// DefaultPatience.
 	Patience time.Duration
-	// OnRestart is told why a worker is restarted, or, with an error that is
-	// ErrStopped, that it is not. It may be nil. It must not block.
+	// OnRestart is called with the reason whenever a worker is restarted, or with an
+	// error that wraps ErrStopped if it is not. It may be nil. It must not block.
 	OnRestart func(worker int, why error)
 }
 
@@ -153,9 +153,9 @@ func NewWorkers[T any](cfg WorkersConfig[T]) (*Workers[T], error) {
 	return w, nil
 }
 
-// Do has a worker handle an item, and waits for it. The error is that of the
-// handler, or of the context, or ErrCrashed, ErrHung, ErrStopped or ErrClosed.
-// After an error of the context the item may still be handled.
+// Do passes an item to a worker, and waits until it was handled. The error is that of the
+// handler or of the context, or ErrCrashed, ErrHung, ErrStopped or ErrClosed. After an error
+// of the context, the item may still be handled.
 func (w *Workers[T]) Do(ctx context.Context, worker int, item T) error {
 	if err := w.exists(worker); err != nil {
 		return err
@@ -206,9 +206,9 @@ func (w *Workers[T]) exists(worker int) error {
 	return nil
 }
 
-// Close ends the workers once each has finished the item in its hands; items
-// that wait get ErrClosed. It waits up to Patience and returns ErrLeft if
-// handlers have not returned then, else nil. It may be called more than once.
+// Close ends the workers once each has finished its current item. Items that wait get
+// ErrClosed. Close waits up to Patience, and returns ErrLeft if handlers have not returned by
+// then. It may be called more than once.
 func (w *Workers[T]) Close() error {
 	w.closing.Do(func() {
 		patience := time.NewTimer(w.cfg.Patience)
@@ -287,9 +287,9 @@ func (d *watchdog[T]) look() {
 	}
 }
 
-// Injectors are those of Panic and Hang. A target is the number of a worker,
-// as in "17". A fault strikes a worker between two items; both are undone by
-// taking them back where they have not struck yet, and Hang by letting go.
+// Injectors returns the injectors of Panic and Hang. A target is the number of a worker, such
+// as "17". A fault hits a worker between two items. Undoing withdraws a fault that has not
+// hit yet, and ends a hang.
 func (w *Workers[T]) Injectors() map[Fault]Injector {
 	inject := func(fault Fault) Injector {
 		return func(ctx context.Context, target string) (func() error, error) {

@@ -8,8 +8,8 @@ import (
 	"sync/atomic"
 )
 
-// Balancer picks nodes. Safe for concurrent use: picks take no lock, and
-// changes of the nodes are atomic to them.
+// Balancer picks nodes. It is safe for concurrent use: picks take no lock, and see changes
+// of the nodes atomically.
 type Balancer struct {
 	strategy Strategy
 	load     float64
@@ -37,15 +37,15 @@ type member struct {
 	_      [cacheLine]byte
 }
 
-// Pick is a node that was picked. Done must be called once for each, when the
-// connection or request is over, also if the node has failed. A Pick may be copied, and is valid
-// only where the error was nil.
+// Pick is a node that was picked. Done must be called once for each, when the connection or
+// request has ended, even if the node has failed. A Pick may be copied, and is valid only if
+// the error was nil.
 type Pick struct{ member *member }
 
 // Node is the name of the node.
 func (p Pick) Node() string { return p.member.Name }
 
-// Done gives the pick back. It panics where more is given back than was picked.
+// Done ends the pick. It panics if there are more calls of Done than picks.
 func (p Pick) Done() {
 	if p.member.counts && p.member.held.Add(-1) < 0 {
 		panic(fmt.Sprintf("balance: Done of node %q without a Pick", p.member.Name))
@@ -114,8 +114,8 @@ func (b *Balancer) Leave(name string) error {
 	return nil
 }
 
-// Down takes a node out until Up, as when it has failed. What it holds counts
-// again after Up, as far as it is not done. The error wraps ErrUnknown.
+// Down takes a node out until Up, for example because it has failed. Picks of it that are not
+// done by then count again after Up. The error wraps ErrUnknown.
 func (b *Balancer) Down(name string) error { return b.mark(name, true) }
 
 // Up takes a node back. The error wraps ErrUnknown.

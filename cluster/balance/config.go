@@ -65,10 +65,10 @@ func (s Strategy) String() string {
 	return strategies[s]
 }
 
-// Keyed tells whether the strategy gives the same node for the same key.
+// Keyed reports whether the strategy gives the same node for the same key.
 func (s Strategy) Keyed() bool { return s == Rendezvous || s == BoundedLoad }
 
-// Counts tells whether the strategy needs to know when a pick is over.
+// Counts reports whether the strategy needs to know when a pick has ended.
 func (s Strategy) Counts() bool {
 	return s == LeastConnections || s == PowerOfTwo || s == BoundedLoad
 }
@@ -93,7 +93,7 @@ func (n *Node) validate() error {
 	return nil
 }
 
-// DefaultLoad is the bound of BoundedLoad where Config.Load is 0.
+// DefaultLoad is the bound of BoundedLoad if Config.Load is 0.
 const DefaultLoad = 1.25
 
 // Config says what a balancer starts with. The zero value is usable: a round

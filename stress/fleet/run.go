@@ -33,10 +33,10 @@ type Options struct {
 
 const defaultPatience = 10 * time.Second
 
-// Run offers a load as part of a fleet. It returns the result, or nil for an
-// agent, whose figures are in that of the lead. The error is one of this package
-// or the cause of ctx, which may end a run at any time: the others are told.
-// Run takes For, Wait, Patience and a few seconds at most.
+// Run offers a load as part of a fleet. It returns the result, or nil for an agent, whose
+// figures are in the result of the lead. The error is one of this package, or the cause of
+// ctx, which may end a run at any time; Run then tells the others. Run takes at most For,
+// Wait, Patience and a few seconds.
 func Run(ctx context.Context, o Options, l Load) (*Result, error) {
 	if o.Patience == 0 {
 		o.Patience = defaultPatience

@@ -17,17 +17,17 @@ import (
 	"tensile/stress/validate"
 )
 
-// Test offers a load as the environment says: alone, or in a fleet as its lead or
-// as an agent. Fleets are told apart by the package and the name of the test, and
-// STRESS_FLEET_NAME. STRESS_RATE and STRESS_ARRIVALS, where they are set, come
-// before what the load says.
+// Test offers a load in the role that the environment sets: alone, or in a fleet, as its lead
+// or as an agent. A fleet is identified by the package and the name of the test, and by
+// STRESS_FLEET_NAME. If STRESS_RATE or STRESS_ARRIVALS is set, it takes precedence over the
+// load.
 //
-// The test fails if the fleet does not come to a result, or if that misses a
-// criterion. A part that is not measured fails it by itself only where no other is
-// there. The lead, or who is alone, leaves fleet.json and fleet.md in the folder
-// STRESS_OUT and returns the result; an agent returns nil.
+// The test fails if the fleet has no result, or if the result misses a criterion. A part that
+// is not measured fails the test only if no other part was measured. The lead, or a process
+// that is alone, writes fleet.json and fleet.md to the folder STRESS_OUT and returns the
+// result. An agent returns nil.
 //
-// An interrupt ends the process, once the others were told.
+// An interrupt ends the process, after it has told the others.
 func Test(tb testing.TB, l Load) *Result {
 	tb.Helper()
 	set, err := settings.FromEnvironment(settings.Build{Short: testing.Short(), Root: settings.Root()})

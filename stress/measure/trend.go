@@ -62,8 +62,9 @@ func FitTrend(at, values []float64) Trend {
 	return t
 }
 
-// Rises tells whether the values grow by more than floor, beyond noise, and go on growing: what has grown by itself and come to rest in the
-// second half, as a cache that fills, does not rise, and neither does a sawtooth.
+// Rises reports whether the values grow by more than floor, beyond noise, and keep growing.
+// Values that grew and then stopped in the second half, such as those of a cache that fills,
+// do not rise, and neither does a sawtooth.
 func (t Trend) Rises(floor float64) bool {
 	return t.Samples > 0 && t.Low > floor && t.First > 0 && t.Second > t.First/2
 }

@@ -11,20 +11,20 @@ import (
 // is far behind its control, whatever the machine does.
 const Slowness = "slowness"
 
-// Beside is what a figure says together with that of a control, which did the same
-// work at the same moments.
+// Beside is the verdict on a figure and that of a control, which did the same work at the
+// same moments.
 type Beside struct {
 	Verdict Verdict
 	Note    string
 	Doubt   bool // more pairs may settle it
 }
 
-// Judge judges a figure beside that of the control. It passes where it meets the
-// target. It fails where it misses it, the control meets it, and that is not chance:
-// of the pairs in which only one of the two met the target, so many are the
-// control's that a fair coin falls so once in 256 times or less (McNemar's exact
-// test). Of eight pairs all must be so. Where the control misses the target as well
-// nothing is known of the subject.
+// Judge judges a figure beside that of the control. It passes if it meets the target. It
+// fails if it misses the target, the control meets it, and that is not chance: only pairs
+// count in which exactly one of the two met the target, and the control must win so many of
+// them that a fair coin gives as many with a probability of at most 1/256 (McNemar's exact
+// test). Of eight pairs, it must win all. If the control misses the target as well, nothing
+// is known about the subject.
 func (c Criterion) Judge(m measure.Paired) Beside {
 	if c.Comparison.holds(m.Subject, c.Target) {
 		return Beside{Verdict: Passed}
@@ -59,8 +59,8 @@ const chance = 1. / 256
 // hope is that probability beyond which more pairs would settle nothing.
 const hope = 1. / 4
 
-// Slower is by how many times the subject was slower than its control: c is the
-// criterion that the comparison is of.
+// Slower returns by how many times the subject was slower than its control. c is the
+// criterion of the comparison.
 func (c Criterion) Slower(m measure.Paired) measure.Interval {
 	r := m.Ratio
 	if c.Comparison == AtLeast {
@@ -73,8 +73,8 @@ func (c Criterion) Slower(m measure.Paired) measure.Interval {
 	return r
 }
 
-// JudgeSlowness judges a criterion of Slowness: it fails where all of the interval
-// is beyond the target, and passes where the median is not.
+// JudgeSlowness judges a criterion of Slowness. It fails if the whole interval is beyond the
+// target, and passes if the median is not.
 func (c Criterion) JudgeSlowness(slower measure.Interval) Beside {
 	switch {
 	case c.Comparison.holds(slower.Median, c.Target):
