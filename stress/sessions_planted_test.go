@@ -43,6 +43,7 @@ func TestPlantedBugsInSessions(t *testing.T) {
 		{"loses one of a thousand", "was acknowledged"},
 		{"serves what it has read before", "sessions.latest"},
 		{"makes up values", "that nobody wrote"},
+		{"refuses what it does", "and yet the write was done"},
 		// In a store of majorities that is faulty in itself.
 		{"answers reads from one replica", "sessions.latest"},
 		{"acknowledges before a majority has it", "sessions.latest"},
@@ -131,6 +132,9 @@ func (f *faultySessions) Put(ctx context.Context, key string, value []byte, ttl 
 	err := f.subjectSessions.Put(ctx, key, value, ttl)
 	if planted == "acknowledges for a minority" && err != nil {
 		return nil
+	}
+	if planted == "refuses what it does" && err == nil && n%10 == 0 && strings.HasPrefix(key, "history-") {
+		return f.Errors().Refused
 	}
 	if planted == "brings back what was deleted" && err == nil {
 		f.mu.Lock()

@@ -87,7 +87,7 @@ func (w *world) form() {
 }
 
 // Finish makes the cluster whole. Then it has once more to bear what a cluster must: that
-// it is cut and heals, that one leaves while two are stopped, that two die at the same
+// it is cut and heals, that one leaves while others are stopped, that two die at the same
 // instant and one after them, and that others come in their place.
 func (w *world) Finish() {
 	stage := func(acts ...func() programs.Named) {
@@ -109,7 +109,8 @@ func (w *world) Finish() {
 	w.Together(w.Rest, all...)
 	stage(named("cut", w.cutOff, w.Draw(48)))
 	stage(named("heal", w.heal, 0))
-	stage(named("blink", w.blink, w.Draw(16)), named("blink", w.blink, w.Draw(16)), named("leave", w.leave, w.Draw(16)))
+	stage(named("leave", w.leave, w.Draw(16)), named("blink", w.blink, w.Draw(16)),
+		named("blink", w.blink, w.Draw(16)), named("blink", w.blink, w.Draw(16)))
 	stage(named("kill", w.kill, 4*w.Draw(16)+1), named("claim", w.claim, w.Draw(16)))
 	stage(named("kill", w.kill, 4*w.Draw(16)))
 	w.begin()

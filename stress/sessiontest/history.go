@@ -48,7 +48,7 @@ type recorded struct {
 	Key      string `json:"key"`
 	Write    bool   `json:"write"`
 	Value    string `json:"value"`    // written or read; "" for a deletion, and for nothing there
-	Outcome  string `json:"outcome"`  // "done", or "unknown" of a write that may have had its effect
+	Outcome  string `json:"outcome"`  // "done", or of a write "refused", or "unknown": it may have had its effect
 	Invoked  int64  `json:"invoked"`  // ns
 	Returned int64  `json:"returned"` // ns; 0 where the outcome is unknown
 }
@@ -235,13 +235,17 @@ func (k *kit) history(ctx context.Context, number int, faults func(context.Conte
 		}
 		keep(recorded{historyCallers, n.name, key, false, string(got.value), "done", int64(invoked), int64(time.Since(began))})
 	}
-	r.operations = len(all)
+	for _, o := range all {
+		if o.Outcome != "refused" {
+			r.operations++
+		}
+	}
 	k.checkHistory(&r, keys, all)
 	return r
 }
 
-// record performs an operation and returns how its caller saw it, unless it is
-// known to have had no effect, and nothing was learnt from it.
+// record performs an operation and returns how its caller saw it, unless it was a read
+// that failed.
 func record(ctx context.Context, began time.Time, caller int, n *sessionNode, op sessionOp, within time.Duration) (recorded, bool) {
 	o := recorded{Caller: caller, Node: n.name, Key: op.key, Write: op.kind != opGet, Value: string(op.value), Outcome: "done"}
 	o.Invoked = int64(time.Since(began))
@@ -258,7 +262,10 @@ func record(ctx context.Context, began time.Time, caller int, n *sessionNode, op
 		// A node that is not there refuses at once: its callers must not spin.
 		time.Sleep(time.Millisecond)
 	}
-	return o, r.outcome != opRefused
+	if r.outcome == opRefused {
+		o.Outcome = "refused"
+	}
+	return o, true
 }
 
 // lasts draws for how long something is to last, or half of that.
@@ -380,22 +387,40 @@ var sessionModel = porcupine.Model{
 	},
 }
 
-// checkHistory has porcupine check each session by itself: a history is
-// linearizable if that of each of its objects is (Herlihy, Wing, 1990).
-func (k *kit) checkHistory(r *historyRun, keys []string, all []recorded) {
-	r.checked = true
-	written := map[string]bool{"": true}
+// unwritten is a sentence of a value that was read and that nobody wrote, or only one who
+// was told that it was refused; "" if there is none.
+func unwritten(all []recorded) string {
+	written, refused := map[string]bool{"": true}, make(map[string]recorded)
 	for _, o := range all {
-		if o.Write {
+		switch {
+		case !o.Write:
+		case o.Outcome == "refused":
+			refused[o.Value] = o
+		default:
 			written[o.Value] = true
 		}
 	}
 	for _, o := range all {
-		if !written[o.Value] {
-			k.Violate("phantom", "%s has a value at %s that nobody wrote: %.80q", o.Key, o.Node, o.Value)
-			return
+		if o.Write || written[o.Value] {
+			continue
 		}
+		if by, ok := refused[o.Value]; ok {
+			return fmt.Sprintf("%s refused to write %.80q to %s, and yet the write was done: %s has it", by.Node, o.Value, o.Key, o.Node)
+		}
+		return fmt.Sprintf("%s has a value at %s that nobody wrote: %.80q", o.Key, o.Node, o.Value)
 	}
+	return ""
+}
+
+// checkHistory has porcupine check each session by itself: a history is
+// linearizable if that of each of its objects is (Herlihy, Wing, 1990).
+func (k *kit) checkHistory(r *historyRun, keys []string, all []recorded) {
+	r.checked = true
+	if wrong := unwritten(all); wrong != "" {
+		k.Violate("phantom", "%s", wrong)
+		return
+	}
+	all = slices.DeleteFunc(slices.Clone(all), func(o recorded) bool { return o.Outcome == "refused" })
 	for _, key := range keys {
 		var ops []porcupine.Operation
 		for _, o := range all {
