@@ -11,10 +11,10 @@ import (
 // The kit starts, kills, stops and continues these processes with real signals. Its
 // methods are called concurrently.
 //
-// A peer that has proved nothing must cost a node little, whatever it sends. While n such
-// strangers are connected, the process may take at most 64 MB and 64 KB for each of them
-// more memory, and 64 and 4 for each of them more goroutines, than when it was quiet. It
-// gives all of that back when they are gone.
+// A stranger, which is a peer that has not proved that it has the secret, must cost a node
+// little, whatever it sends. While n strangers are connected, the process may take at most
+// 64 MB + n * 64 KB more memory, and have at most 64 + n * 4 more goroutines, than when it
+// was idle. It releases all of that when they are gone.
 type Node interface {
 	// Addr returns the address at which others reach this node, as host:port. It can
 	// be used as a seed.
@@ -83,7 +83,7 @@ type Config struct {
 	// The subject calls Handle with each request of another node and, with a nil
 	// reply function, with each one-way message. Handle does not block. It calls reply
 	// once, before it returns or later, from any goroutine. A reply that comes after the
-	// call has ended, or a second time, must reach nobody. request is valid until Handle
+	// call has ended, or a second time, must have no effect. request is valid until Handle
 	// returns.
 	Handle func(from string, request []byte, reply func([]byte))
 	// Dial opens connections to other nodes, on which the kit damages data. A node
