@@ -48,7 +48,7 @@ func (s *Scenario) Take(phases ...Phase) {
 		s.lines = append(s.lines, l)
 		switch {
 		case s.Aborted:
-			l.why = "were not reached, as another phase hung"
+			l.why = "were not reached, as another phase ended the scenario"
 		case p.Sound && s.Failed():
 			l.why = "were not reached, as another phase failed"
 		default:
