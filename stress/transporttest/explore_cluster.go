@@ -78,8 +78,8 @@ func (k *kit) newCluster(ctx context.Context, site *proc.Site) (*cluster, error)
 			return c, err
 		}
 	}
-	if wrong := c.steady(ctx); wrong != "" {
-		return c, errors.New(wrong)
+	if lists, calls := c.steady(ctx); lists+calls != "" {
+		return c, errors.New(lists + calls)
 	}
 	for _, m := range c.members {
 		for _, other := range c.members {
@@ -135,9 +135,10 @@ func (c *cluster) join(ctx context.Context, m *member) error {
 	return nil
 }
 
-// again starts a node again under its name and address, and waits until all is steady. The
-// others may not have found out that it was gone, and turn it away: for that it has time.
+// again starts a node again under its name and address, once the others know that it is
+// gone, and waits until all is steady. It returns a sentence of what is not so.
 func (c *cluster) again(ctx context.Context, m *member) (wrong string) {
+	wait.Until(ctx, scenario.Settle, func() bool { return c.listedAlive(ctx, m) == "" })
 	if err := c.links.Refuse(m.i, false); err != nil {
 		return err.Error()
 	}
@@ -150,15 +151,24 @@ func (c *cluster) again(ctx context.Context, m *member) (wrong string) {
 			}
 			m.process.Kill()
 		}
-		wrong = fmt.Sprintf("%s can not be started again: %v", m.name, err)
+		wrong = fmt.Sprintf("%s cannot be started again: %v", m.name, err)
 		return ctx.Err() != nil
 	})
-	if wrong == "" {
-		if wrong = c.steady(ctx); wrong != "" {
-			wrong = fmt.Sprintf("%s was started again, and after %v %s", m.name, scenario.Settle, wrong)
+	return wrong
+}
+
+// listedAlive names a running node that has another as alive, or returns "".
+func (c *cluster) listedAlive(ctx context.Context, m *member) string {
+	states, err := ask[nodes.ProgramState](ctx, c.running(), nodes.Order{Do: "program"})
+	if err != nil {
+		return err.Error()
+	}
+	for by, s := range states {
+		if s.Members[m.name] == node.Alive {
+			return by.name
 		}
 	}
-	return wrong
+	return ""
 }
 
 // end takes the process of a member that was told to end, or is to be killed, off.
@@ -188,21 +198,24 @@ func ask[T any](ctx context.Context, members []*member, o nodes.Order) (map[*mem
 }
 
 // steady waits until every running node lists every other as alive, and can call it. It
-// returns a sentence of what is not so.
-func (c *cluster) steady(ctx context.Context) (wrong string) {
+// returns sentences of what is not so: of the lists, and of the calls.
+func (c *cluster) steady(ctx context.Context) (lists, calls string) {
 	ctx, cancel := context.WithTimeout(ctx, scenario.Settle)
 	defer cancel()
 	wait.Until(ctx, scenario.Settle, func() bool {
-		is := c.unsteady(ctx)
-		if is == "" || ctx.Err() == nil {
-			wrong = is // what is cut short says nothing
+		l, failed := c.lists(ctx), ""
+		if l == "" {
+			failed = c.pings(ctx)
 		}
-		return wrong == ""
+		if ctx.Err() == nil || l+failed == "" {
+			lists, calls = l, failed // what is cut short says nothing
+		}
+		return lists+calls == ""
 	})
-	return wrong
+	return lists, calls
 }
 
-func (c *cluster) unsteady(ctx context.Context) string {
+func (c *cluster) lists(ctx context.Context) string {
 	running := c.running()
 	states, err := ask[nodes.ProgramState](ctx, running, nodes.Order{Do: "program"})
 	if err != nil {
@@ -215,6 +228,11 @@ func (c *cluster) unsteady(ctx context.Context) string {
 			}
 		}
 	}
+	return ""
+}
+
+func (c *cluster) pings(ctx context.Context) string {
+	running := c.running()
 	for _, m := range running {
 		var to []string
 		for _, other := range running {

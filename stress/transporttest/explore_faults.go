@@ -93,10 +93,18 @@ func (w *world) goOn(m *member) {
 	m.stopped.Store(false)
 }
 
-// mends waits until all is as before, as the next stage is to find it.
+// mends waits until all is as before, as the next stage is to find it. Whom nodes list is
+// not judged here: a program in which they do not find each other again is given up.
 func (w *world) mends() {
-	if wrong := w.steady(w.Context()); wrong != "" && w.Context().Err() == nil {
-		w.Check(false, "what was done was undone, and after %v %s", scenario.Settle, wrong)
+	lists, calls := w.steady(w.Context())
+	switch {
+	case w.Context().Err() != nil:
+		w.FailNow()
+	case lists != "":
+		w.seen(func() bool { return true }) // or one has crashed
+		w.giveUp("after %v %s", scenario.Settle, lists)
+	case calls != "":
+		w.Check(false, "what was done to the nodes was undone, and after %v %s", scenario.Settle, calls)
 	}
 }
 
@@ -247,9 +255,10 @@ func (w *world) returns(m *member, n int) programs.Next {
 		}
 	}
 	w.mu.Unlock()
-	if wrong := w.again(w.Context(), m); wrong != "" && w.Context().Err() == nil {
-		w.Check(false, "%s", wrong)
+	if wrong := w.again(w.Context(), m); wrong != "" {
+		w.giveUp("%s", wrong)
 	}
+	w.mends()
 	var held []*made
 	for _, other := range w.members {
 		if other != m {

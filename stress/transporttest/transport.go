@@ -64,6 +64,7 @@ func TestTransport(t *testing.T, start func(testing.TB, node.Config) (node.Node,
 type kit struct {
 	*nodes.Nodes
 	explored *cluster      // of programs; nil for none
+	givenUp  int           // programs
 	calls    int           // made
 	answered int           // with a reply or an error
 	late     int           // of those of the last load that ended with an error, calls whose time was up
