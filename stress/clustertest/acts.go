@@ -160,15 +160,16 @@ func (w *world) leave(choice int) *programs.Act {
 	return w.act(l.name+" leaves", func(ctx context.Context) {
 		time.Sleep(leaveDelay)
 		whole := w.cut == nil && len(w.shaken) == 0
-		for _, o := range others {
-			whole = whole && o.truth == nodes.Running
+		for _, o := range w.lives {
+			whole = whole && (o == l || running(o) || o.settled)
 		}
-		if stopped := namesOf(w.shaken, nil); len(stopped) > 0 {
-			l.how = "left while " + strings.Join(stopped, " and ") + " was stopped"
+		if absent := namesOf(w.shaken, nil); len(absent) > 0 {
+			l.how = "left while nothing reached " + strings.Join(absent, " and ")
 		}
 		left, err := w.fleet.Leave(ctx, l.name)
 		switch {
 		case err != nil:
+			whole = whole && !w.isStarved() && w.beat(w.anchor.name) <= ableWithin
 			w.Check(!whole, "leave: %s was told to leave while nothing else was wrong, and: %v", l.name, err)
 			w.fleet.Kill([]string{l.name}) // it could not tell all, and may not have ended
 			return

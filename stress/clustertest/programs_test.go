@@ -41,7 +41,7 @@ func TestProgramsFindPlantedFaults(t *testing.T) {
 		"name kept":          "rejoin: ",
 		"tombstone":          "rejoin: ",
 		"old address":        "was started again at another address, and",
-		"left while stopped": "was stopped, and node-",
+		"left while stopped": "left while nothing reached node-",
 		"not taken back":     "was stopped",
 		"after a heal":       "was cut off for a while",
 		"claims":             "which is taken, was started without an error",

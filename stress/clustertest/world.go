@@ -104,7 +104,8 @@ func (w *world) Rest() {
 		l.settled = l.settled || w.cut == nil
 		l.judged = w.cut == nil
 	}
-	w.begun, w.started, w.shaken, w.leaves, w.stops, w.rewired, w.healed = false, nil, nil, false, false, false, nil
+	w.begun, w.started, w.shaken, w.healed = false, nil, nil, nil
+	w.leaves, w.stops, w.rewired, w.starved = false, false, false, false
 }
 
 // attend waits until the acts have ended, and looks meanwhile whether the machine is able.
@@ -124,6 +125,12 @@ func (w *world) attend() {
 	}
 }
 
+func (w *world) isStarved() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.starved
+}
+
 // pause lets time pass, and ends the program where it has failed or its time is up.
 func (w *world) pause(d time.Duration) {
 	select {
@@ -139,10 +146,7 @@ func (w *world) pause(d time.Duration) {
 // and the other was not to be reached meanwhile, or was taken to be so as the machine was
 // not able.
 func (w *world) loosen() {
-	w.mu.Lock()
-	starved := w.starved
-	w.starved = false
-	w.mu.Unlock()
+	starved := w.isStarved()
 	for _, l := range w.started {
 		for _, o := range w.lives {
 			if o != l && (o.truth == nodes.Stopped || w.cut != nil || starved) {
