@@ -110,8 +110,14 @@ func beyond(before, now nodes.Usage) string {
 	return ""
 }
 
-// forgetBatches gives up what the kit itself keeps of batches that are over.
+// forgetBatches gives up what the kit itself keeps of batches that are over, and has all
+// others answered: a node may keep what it needs for a reply.
 func (w *world) forgetBatches() {
+	for _, m := range w.running() {
+		w.release(m, nil)
+		w.check(m, m.process.Ask(w.Context(), nodes.Order{Do: "never"}, nil))
+	}
+	w.until(programTimeout+2*scenario.Settle, func() bool { return w.later == 0 })
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.look()

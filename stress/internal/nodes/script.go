@@ -134,19 +134,24 @@ func (p *program) count(key batchKey, id payload.RequestID) int {
 	return a.n
 }
 
-// release gives the replies of a batch that are held, and returns how many.
-func (p *program) release(keys ...batchKey) (n int) {
-	p.mu.Lock()
-	var held []func()
-	for _, key := range keys {
-		held = append(held, p.held[key]...)
-		delete(p.held, key)
-	}
-	p.mu.Unlock()
-	for _, answer := range held {
+// release gives the replies that are held of a batch.
+func (p *program) release(of batchKey) {
+	for _, answer := range p.takeHeld(func(key batchKey) bool { return key == of }) {
 		answer()
 	}
-	return len(held)
+}
+
+// takeHeld returns some of the replies that are held, which are then held no more.
+func (p *program) takeHeld(which func(batchKey) bool) (held []func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for key, answers := range p.held {
+		if which(key) {
+			held = append(held, answers...)
+			delete(p.held, key)
+		}
+	}
+	return held
 }
 
 // Arrived is what has arrived of a batch.
@@ -207,17 +212,12 @@ func (c *child) giveNever(Order) (any, error) {
 // may be one that is not taken.
 func (c *child) give(which func(batchKey) bool) (any, error) {
 	p := &c.traffic.program
-	p.mu.Lock()
-	var keys []batchKey
-	for key := range p.held {
-		if which(key) {
-			keys = append(keys, key)
-		}
-	}
-	p.mu.Unlock()
+	held := p.takeHeld(which)
 	p.wait(1)
 	go func() {
-		p.release(keys...)
+		for _, answer := range held {
+			answer()
+		}
 		p.wait(-1)
 	}()
 	return nil, nil
