@@ -18,7 +18,7 @@ func (w *world) judgeCaller(b *made) {
 		w.Violate("once", "%s", first(s.Examples))
 	case s.Misrouted > 0, s.Corrupted > 0:
 		w.Violate("once", "%s", first(s.Examples))
-	case s.Failed > 0 && s.Early < programTimeout/2 && b.Size <= sureSize && w.untouched(b):
+	case w.suspect(b) && time.Since(b.suspected) > scenario.Settle/4:
 		w.Check(false, "a call of %s to %s ended with an error after %v though nothing was wrong: %s",
 			b.from.name, b.to.name, s.Early, s.First)
 	case !b.OneWay && s.Oldest > longest:
@@ -34,6 +34,19 @@ func (w *world) judgeCaller(b *made) {
 	if s.Failed > 0 {
 		w.Tried("deadline")
 	}
+}
+
+// suspect tells whether calls of a batch ended early with an error though nothing is known to
+// have happened. It may become known later: of a connection that ends the caller knows first.
+func (w *world) suspect(b *made) bool {
+	s := b.last
+	if s.Failed == 0 || s.Early >= programTimeout/2 || b.Size > sureSize || !w.untouched(b) {
+		return false
+	}
+	if b.suspected.IsZero() {
+		b.suspected = time.Now()
+	}
+	return true
 }
 
 // sureSize is what a call may have in any case: beyond that a subject may refuse it.

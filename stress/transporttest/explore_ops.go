@@ -141,7 +141,11 @@ func (w *world) opCall(choice int) *programs.Act {
 // opLarge makes calls that a subject may refuse.
 func (w *world) opLarge(choice int) *programs.Act {
 	from, to, rest := w.pair(choice)
-	size := []int{nodes.Window, nodes.Window + 1, 256 << 10, 1 << 20, 1<<20 + 1, 4 * nodes.Window}[rest%6]
+	size := []int{256 << 10, 1 << 20, 1<<20 + 1, nodes.Window}[rest%4]
+	if w.taken() {
+		return nil
+	}
+	w.harmBetween(from, to, true) // a subject may give up the connection for it
 	return w.does("large", from, to, nodes.Batch{Calls: 1 + choice%2, Size: size})
 }
 

@@ -46,6 +46,8 @@ type made struct {
 	lost     int   // how often one had lost sight of the other then
 	last     nodes.BatchState
 	arrived  nodes.Arrived
+
+	suspected time.Time // when it was first seen that calls had failed early; zero if none has
 }
 
 // open has a program take the cluster over that others have left, or a new one.
@@ -267,6 +269,8 @@ func (w *world) busy(b *made) string {
 	s := b.last
 	switch {
 	case b.gone:
+	case w.suspect(b):
+		return fmt.Sprintf("calls of %s to %s have failed early", b.from.name, b.to.name)
 	case b.to.stopped.Load() || !b.to.up.Load(): // Call may wait for it
 		if !b.OneWay && s.Ended < s.Begun {
 			return fmt.Sprintf("%d calls of %s to %s have not ended", s.Begun-s.Ended, b.from.name, b.to.name)

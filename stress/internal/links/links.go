@@ -231,7 +231,7 @@ func (k *link) carry(from net.Conn) {
 	k.open[from] = true
 	k.mu.Unlock()
 	ended := make(chan struct{})
-	end := sync.OnceFunc(func() { close(ended) })
+	end := sync.OnceFunc(func() { k.ended.Add(1); close(ended) })
 	to := k.dial(from, ended)
 	if to == nil {
 		k.drop(from)
@@ -241,7 +241,6 @@ func (k *link) carry(from net.Conn) {
 	both.Go(func() { pump(to, from, k.forth, ended); end(); k.drop(from); k.drop(to) })
 	both.Go(func() { pump(from, to, k.back, ended); end(); k.drop(from); k.drop(to) })
 	both.Wait()
-	k.ended.Add(1)
 }
 
 // drop ends one side with a reset, because the link broke.
