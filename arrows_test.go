@@ -69,7 +69,9 @@ var mayImport = map[string][]string{
 	},
 }
 
-var kitMayImport = []string{"stress/load", "stress/measure", "stress/validate", "stress/report", "stress/node", "stress/explore"}
+var kitMayImport = []string{
+	"stress/load", "stress/measure", "stress/validate", "stress/report", "stress/node", "stress/explore",
+}
 
 // TestArrowsPointOneWay holds the packages to their layers, by the imports of
 // every file, for whatever platform it is.
@@ -94,13 +96,22 @@ func TestArrowsThatPointTheWrongWayAreSeen(t *testing.T) {
 		{"stress/main.go", "tensile/stress/load", "stress knows stress/load"},
 		{"stress/main.go", "tensile/stress/pooltest", "stress knows stress/pooltest"},
 		{"stress/pooltest/pool.go", "tensile/pool", "stress/pooltest knows pool"},
+		{"stress/pooltest/line_test.go", "tensile/pool", "stress/pooltest knows pool"},
+		{"stress/pooltest/example_test.go", "tensile/stress/routertest", "stress/pooltest knows stress/routertest"},
+		{"stress/load/example_test.go", "tensile/pool", "stress/load knows pool"},
 		{"stress/pooltest/pool.go", "tensile/stress", "stress/pooltest knows stress"},
 		{"stress/pooltest/pool.go", "tensile/stress/routertest", "stress/pooltest knows stress/routertest"},
 		{"stress/pooltest/line_test.go", "tensile/stress/routertest", "stress/pooltest knows stress/routertest"},
 		{"stress/pooltest/pool.go", "tensile/stress/modeltest", "stress/pooltest knows stress/modeltest"},
 		{"stress/node/node.go", "tensile/stress/load", "stress/node knows stress/load"},
-		{"stress/internal/scenario/frame.go", "tensile/stress/pooltest", "stress/internal/scenario knows stress/pooltest"},
-		{"stress/internal/run/run.go", "tensile/stress/internal/scenario", "stress/internal/run knows stress/internal/scenario"},
+		{
+			"stress/internal/scenario/frame.go", "tensile/stress/pooltest",
+			"stress/internal/scenario knows stress/pooltest",
+		},
+		{
+			"stress/internal/run/run.go", "tensile/stress/internal/scenario",
+			"stress/internal/run knows stress/internal/scenario",
+		},
 		{"stress/internal/proc/proc.go", "tensile/cluster", "stress/internal/proc knows cluster"},
 		{"stress/internal/proc/proc_test.go", "tensile/cluster", "stress/internal/proc knows cluster"},
 		{"doc.go", "tensile/stress", "tensile knows stress"},
@@ -110,17 +121,18 @@ func TestArrowsThatPointTheWrongWayAreSeen(t *testing.T) {
 		assert.Equal(t, []string{c.file + ": " + c.says}, wrong)
 	}
 	for file, imports := range map[string]string{
-		"queue/queue.go":          "tensile/queue/wal",
-		"stress/main.go":          "tensile/stress/internal/run",
-		"stress/pooltest/load.go": "tensile/stress/load",
-		"stress/pooltest/pool.go": "tensile/stress/internal/scenario",
-		"stress/pool_test.go":     "tensile/pool",
-		"bench_test.go":           "tensile/pool",
-		"stress/report/run.go":    "tensile/stress/validate",
-		"stress/peers/go.mod":     "",
-		"stress/peers/peers.go":   "tensile/pool", // a module of its own
-		"testdata/x/x.go":         "tensile/nowhere",
-		"stress/load/arrivals.go": "time",
+		"queue/queue.go":                     "tensile/queue/wal",
+		"stress/clustertest/example_test.go": "tensile/cluster",
+		"stress/main.go":                     "tensile/stress/internal/run",
+		"stress/pooltest/load.go":            "tensile/stress/load",
+		"stress/pooltest/pool.go":            "tensile/stress/internal/scenario",
+		"stress/pool_test.go":                "tensile/pool",
+		"bench_test.go":                      "tensile/pool",
+		"stress/report/run.go":               "tensile/stress/validate",
+		"stress/peers/go.mod":                "",
+		"stress/peers/peers.go":              "tensile/pool", // a module of its own
+		"testdata/x/x.go":                    "tensile/nowhere",
+		"stress/load/arrivals.go":            "time",
 	} {
 		tree := fstest.MapFS{file: source(imports), "stress/peers/go.mod": &fstest.MapFile{}}
 		wrong, _, err := arrows(tree)
@@ -140,7 +152,8 @@ func TestWhatAKitDragsIn(t *testing.T) {
 	for _, kit := range kits {
 		t.Run(path.Base(kit), func(t *testing.T) {
 			t.Parallel()
-			list := exec.Command("go", "list", "-deps", "-f", "{{with .Module}}{{.Path}}{{end}} {{.ImportPath}}", "./"+kit)
+			format := "{{with .Module}}{{.Path}}{{end}} {{.ImportPath}}"
+			list := exec.Command("go", "list", "-deps", "-f", format, "./"+kit)
 			out, err := list.Output()
 			require.NoError(t, err)
 			modules := make(map[string]bool)
@@ -148,7 +161,8 @@ func TestWhatAKitDragsIn(t *testing.T) {
 				from, name, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
 				switch name, ours := strings.CutPrefix(name, module+"/"); {
 				case ours:
-					inside := name == "stress/report/chart" || strings.HasPrefix(name, "stress/explore/internal/") // of what it may know
+					// What belongs to a package that it may know.
+					inside := name == "stress/report/chart" || strings.HasPrefix(name, "stress/explore/internal/")
 					assert.True(t, name == kit || inside || mayKnow(kit, name, false), name)
 				case from != "":
 					modules[from] = true
@@ -193,7 +207,7 @@ func arrows(tree fs.FS) (wrong []string, files int, err error) {
 			}
 			to, ours := strings.CutPrefix(to+"/", module+"/")
 			to = strings.TrimSuffix(to, "/")
-			if ours && !mayKnow(from, to, strings.HasSuffix(name, "_test.go")) {
+			if ours && !mayKnow(from, to, strings.HasSuffix(name, "_test.go")) && !shows(name, to) {
 				wrong = append(wrong, fmt.Sprintf("%s: %s knows %s", name, shown(from), shown(to)))
 			}
 		}
@@ -218,6 +232,14 @@ func shown(name string) string {
 		return module
 	}
 	return name
+}
+
+// shows tells whether a file is the example of a kit, which may have one of the
+// implementations for its subject.
+func shows(name, to string) bool {
+	top, _, _ := strings.Cut(to, "/")
+	return path.Base(name) == "example_test.go" && slices.Contains(kits, path.Dir(name)) &&
+		slices.Contains(implementations, top)
 }
 
 // mayKnow tells whether a file in the folder from may import the package to of

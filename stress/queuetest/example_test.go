@@ -1,0 +1,140 @@
+package queuetest_test
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"tensile/stress/queuetest"
+)
+
+// memoryBroker holds queues in memory. It has no dead letters, no bounds and no disk,
+// which is "not offered" in the report.
+type memoryBroker []*messages
+
+var errClosed, errLate = errors.New("the broker is closed"), errors.New("the message is another receiver's")
+
+// messages are one queue.
+type messages struct {
+	visibility time.Duration
+
+	mu     sync.Mutex
+	more   sync.Cond  // something is ready, or the queue is closed
+	ready  []*message // in the order in which they were published
+	last   int
+	closed bool
+}
+
+// message is in a queue until it is acknowledged.
+type message struct {
+	number, attempt int
+	body            []byte
+	lease           *lease // nil while it is ready
+}
+
+func (b memoryBroker) Publish(_ context.Context, queue int, body []byte) error {
+	q := b[queue]
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closed {
+		return errClosed
+	}
+	q.last++
+	q.ready = append(q.ready, &message{number: q.last, body: body})
+	q.more.Signal()
+	return nil
+}
+
+func (b memoryBroker) Receive(ctx context.Context, queue int) (queuetest.Delivery, error) {
+	q := b[queue]
+	stop := context.AfterFunc(ctx, func() {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		q.more.Broadcast()
+	})
+	defer stop()
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for !q.closed && len(q.ready) == 0 && ctx.Err() == nil {
+		q.more.Wait()
+	}
+	switch {
+	case q.closed:
+		return nil, errClosed
+	case len(q.ready) > 0:
+		return q.lend(), nil
+	}
+	return nil, ctx.Err()
+}
+
+func (q *messages) lend() *lease {
+	m := q.ready[0]
+	q.ready[0] = nil
+	q.ready = q.ready[1:]
+	m.attempt++
+	l := &lease{queue: q, message: m, attempt: m.attempt}
+	m.lease = l
+	l.end = time.AfterFunc(q.visibility, func() { _ = l.Nack() })
+	return l
+}
+
+func (b memoryBroker) Close() error {
+	for _, q := range b {
+		q.mu.Lock()
+		q.closed, q.ready = true, nil
+		q.more.Broadcast()
+		q.mu.Unlock()
+	}
+	return nil
+}
+
+// lease is a message that was received, and the receiver's until the lease ends.
+type lease struct {
+	queue   *messages
+	message *message
+	attempt int
+	end     *time.Timer
+}
+
+func (l *lease) Body() []byte              { return l.message.body }
+func (l *lease) Attempt() int              { return l.attempt }
+func (l *lease) Ack(context.Context) error { return l.finish(func(*message) {}) }
+func (l *lease) Nack() error               { return l.finish(l.queue.again) }
+
+func (l *lease) finish(with func(*message)) error {
+	l.queue.mu.Lock()
+	defer l.queue.mu.Unlock()
+	l.end.Stop()
+	if l.message.lease != l {
+		return errLate
+	}
+	l.message.lease = nil
+	with(l.message)
+	return nil
+}
+
+// again puts a message back in its place.
+func (q *messages) again(m *message) {
+	at, _ := slices.BinarySearchFunc(q.ready, m, func(a, b *message) int { return cmp.Compare(a.number, b.number) })
+	q.ready = slices.Insert(q.ready, at, m)
+	q.more.Signal()
+}
+
+func open(_ testing.TB, cfg queuetest.Config) queuetest.Broker {
+	b := make(memoryBroker, cfg.Queues)
+	for i := range b {
+		b[i] = &messages{visibility: cfg.Visibility}
+		b[i].more.L = &b[i].mu
+	}
+	return b
+}
+
+// In a file of tests, this is the function TestStressQueue.
+func testStressQueue(t *testing.T) { queuetest.TestBroker(t, open) }
+
+// A broker in memory, and the test that takes it through the scenario.
+func Example() { _ = testStressQueue }
