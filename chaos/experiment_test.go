@@ -72,7 +72,8 @@ func (w *world) experiment(bound int, steps ...Step) Experiment {
 func TestExperiment(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var w world
-		e := w.experiment(2, Step{Kill, "a", second, 2 * second}, Step{Pause, "b", 2 * second, 3 * second}, Step{Kill, "c", 10 * second, second})
+		e := w.experiment(2, Step{Kill, "a", second, 2 * second}, Step{Pause, "b", 2 * second, 3 * second},
+			Step{Kill, "c", 10 * second, second})
 		report, err := e.Run(t.Context())
 		require.NoError(t, err)
 		assert.Empty(t, w.now())
@@ -180,7 +181,9 @@ func TestDuringEndsTheExperiment(t *testing.T) {
 // hold, whichever half of it ended its goroutine, and when.
 func TestGoexitOfTheHypothesis(t *testing.T) {
 	const last = 100 * second
-	for name, at := range map[string]time.Duration{"in the middle": 10 * second, "while the last is undone": last + second} {
+	for name, at := range map[string]time.Duration{
+		"in the middle": 10 * second, "while the last is undone": last + second,
+	} {
 		for _, during := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, during: %t", name, during), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {

@@ -101,7 +101,8 @@ func (n *Network) ways(target string, leaving bool) ([]way, error) {
 		}
 	}
 	if len(all) == 0 {
-		return nil, fmt.Errorf("%w: target is %q, must be a node that has links, or two with %q between them", ErrPlan, target, arrow)
+		return nil, fmt.Errorf("%w: target is %q, must be a node that has links, or two with %q between them",
+			ErrPlan, target, arrow)
 	}
 	return all, nil
 }

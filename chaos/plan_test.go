@@ -80,7 +80,8 @@ func TestDraw(t *testing.T) {
 }
 
 func TestDrawAtOnce(t *testing.T) {
-	p, err := Draw(7, Spec{Targets: map[Fault][]string{Panic: names(1000)}, Steps: 100, Min: time.Second, Max: time.Second, Bound: 100})
+	p, err := Draw(7, Spec{Targets: map[Fault][]string{Panic: names(1000)}, Steps: 100, Min: time.Second, Max: time.Second,
+		Bound: 100})
 	require.NoError(t, err)
 	assert.Equal(t, 100, p.Targets())
 	assert.Equal(t, 100, atOnce(p))

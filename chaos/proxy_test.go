@@ -95,7 +95,8 @@ func TestProxyCarriesEverything(t *testing.T) {
 
 func TestProxyDelay(t *testing.T) {
 	p := proxyTo(t, serve(t, echoes))
-	lift := impose(t, p, Condition{Delay: 60 * time.Millisecond, Jitter: 10 * time.Millisecond}, Condition{Delay: 50 * time.Millisecond})
+	lift := impose(t, p, Condition{Delay: 60 * time.Millisecond, Jitter: 10 * time.Millisecond},
+		Condition{Delay: 50 * time.Millisecond})
 	began := time.Now()
 	assert.Equal(t, "hello", string(through(t, p, []byte("hello"))))
 	assert.GreaterOrEqual(t, time.Since(began), 100*time.Millisecond)
@@ -133,9 +134,15 @@ func TestProxyHarmsTheStream(t *testing.T) {
 		Condition
 		check func(back []byte) bool
 	}{
-		"drop":      {Condition{Drop: 0.2}, func(back []byte) bool { return len(back) < len(data) && len(back) > len(data)/2 }},
-		"duplicate": {Condition{Duplicate: 0.2}, func(back []byte) bool { return len(back) > len(data) && len(back) < 2*len(data) }},
-		"corrupt":   {Condition{Corrupt: 0.2}, func(back []byte) bool { return len(back) == len(data) && !bytes.Equal(back, data) }},
+		"drop": {Condition{Drop: 0.2}, func(back []byte) bool {
+			return len(back) < len(data) && len(back) > len(data)/2
+		}},
+		"duplicate": {Condition{Duplicate: 0.2}, func(back []byte) bool {
+			return len(back) > len(data) && len(back) < 2*len(data)
+		}},
+		"corrupt": {Condition{Corrupt: 0.2}, func(back []byte) bool {
+			return len(back) == len(data) && !bytes.Equal(back, data)
+		}},
 	} {
 		lift := impose(t, p, Condition{}, c.Condition)
 		assert.True(t, c.check(through(t, p, data)), name)
@@ -365,7 +372,9 @@ func TestNetwork(t *testing.T) {
 		{Cut, "a>b", []string{"ab forth", "ba back"}},
 		{Partition, "a>b", []string{"ab forth", "ba back"}},
 		{Cut, "c", []string{"ca forth", "cb forth", "ac back", "bc back"}},
-		{Partition, "c", []string{"ca forth", "cb forth", "ac back", "bc back", "ca back", "cb back", "ac forth", "bc forth"}},
+		{
+			Partition, "c", []string{"ca forth", "cb forth", "ac back", "bc back", "ca back", "cb back", "ac forth", "bc forth"},
+		},
 	} {
 		undo, err := inject[c.fault](t.Context(), c.target)
 		require.NoError(t, err)

@@ -263,7 +263,9 @@ type sighting[T any] struct {
 }
 
 func newWatchdog[T any](w *Workers[T]) *watchdog[T] {
-	d := &watchdog[T]{workers: w.workers, period: max(w.cfg.Hung/4, time.Millisecond), seen: make([]sighting[T], len(w.workers))}
+	d := &watchdog[T]{
+		workers: w.workers, period: max(w.cfg.Hung/4, time.Millisecond), seen: make([]sighting[T], len(w.workers)),
+	}
 	d.most = int((w.cfg.Hung + d.period - 1) / d.period)
 	return d
 }

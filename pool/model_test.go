@@ -121,7 +121,8 @@ func newDriver(t *testing.T, size, maxWaiters int) *driver {
 	d := &driver{
 		t:    t,
 		m:    model{size: size, maxWaiters: maxWaiters, holds: map[int]bool{}, outcome: map[int]error{}},
-		open: map[*link]bool{}, leases: map[int]pool.Lease[*link]{}, errs: map[int]error{}, cancel: map[int]context.CancelFunc{},
+		open: map[*link]bool{}, leases: map[int]pool.Lease[*link]{}, errs: map[int]error{},
+		cancel: map[int]context.CancelFunc{},
 	}
 	var err error
 	d.p, err = pool.New(pool.Config[*link]{

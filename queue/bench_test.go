@@ -57,7 +57,8 @@ func BenchmarkInMemory(b *testing.B) {
 	b.Run("channels", func(b *testing.B) {
 		overQueues(b, func(int) func() {
 			q := &channelQueue{ready: make(chan channelMessage, benchInFlight), leased: make(map[uint64]channelMessage)}
-			return cycle(func() { q.publish(ctx, body) }, func() channelMessage { return q.receive(ctx) }, func(m channelMessage) { q.ack(m) })
+			return cycle(func() { q.publish(ctx, body) }, func() channelMessage { return q.receive(ctx) },
+				func(m channelMessage) { q.ack(m) })
 		})
 	})
 }

@@ -302,7 +302,9 @@ func TestContextEndsWhileTheDiskIsSlow(t *testing.T) {
 }
 
 func TestLogOfSomethingElseIsRefused(t *testing.T) {
-	for what, payload := range map[string]string{"kind is 77": "\x4d", "name": "\x01\x00", "ID is 0": "\x03\x01q\x00", "number": "\x01\x01q\x01"} {
+	for what, payload := range map[string]string{
+		"kind is 77": "\x4d", "name": "\x01\x00", "ID is 0": "\x03\x01q\x00", "number": "\x01\x01q\x01",
+	} {
 		disk := faultfs.New()
 		l, _, err := wal.Open("/queues", wal.Options{FS: disk, SegmentSize: wal.MinSegmentSize}, nil)
 		require.NoError(t, err)

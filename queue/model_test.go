@@ -48,7 +48,9 @@ func (m *model) ready(now time.Time) []*modelled {
 }
 
 func (m *model) expire(now time.Time) {
-	due := slices.DeleteFunc(slices.Clone(m.messages), func(x *modelled) bool { return x.due.IsZero() || x.due.After(now) })
+	due := slices.DeleteFunc(slices.Clone(m.messages), func(x *modelled) bool {
+		return x.due.IsZero() || x.due.After(now)
+	})
 	// In the order in which their time is up, as that is the order of dead letters.
 	slices.SortStableFunc(due, func(a, b *modelled) int {
 		return cmp.Or(a.due.Compare(b.due), cmp.Compare(a.id, b.id))

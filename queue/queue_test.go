@@ -307,7 +307,8 @@ func TestManyPublishersAndConsumers(t *testing.T) {
 	for i := range queues {
 		q, err := b.Queue(fmt.Sprintf("queue-%d", i))
 		require.NoError(t, err)
-		require.Eventually(t, func() bool { s := q.Stats(); return s.Acked >= publishers*each }, time.Minute, time.Millisecond)
+		require.Eventually(t, func() bool { s := q.Stats(); return s.Acked >= publishers*each }, time.Minute,
+			time.Millisecond)
 	}
 	require.NoError(t, b.Drain(ctx))
 	all.Wait()

@@ -212,37 +212,38 @@ func TestFullQueueBlocks(t *testing.T) {
 }
 
 func TestDrainWaitsForEveryAck(t *testing.T) {
-	inBubble(t, queue.Config{MaxAttempts: 1, DeadLetter: "dead", MaxLen: 2}, func(t *testing.T, b *queue.Broker, q *queue.Queue) {
-		dead, err := b.Queue("dead")
-		require.NoError(t, err)
-		publish(t, q, "a", "b")
-		go func() {
-			_, err := q.Publish(context.Background(), []byte("waits for room"))
+	inBubble(t, queue.Config{MaxAttempts: 1, DeadLetter: "dead", MaxLen: 2},
+		func(t *testing.T, b *queue.Broker, q *queue.Queue) {
+			dead, err := b.Queue("dead")
+			require.NoError(t, err)
+			publish(t, q, "a", "b")
+			go func() {
+				_, err := q.Publish(context.Background(), []byte("waits for room"))
+				assert.ErrorIs(t, err, queue.ErrClosed)
+			}()
+			synctest.Wait()
+			drained := false
+			go func() {
+				assert.NoError(t, b.Drain(context.Background()))
+				drained = true
+			}()
+			synctest.Wait()
+			_, err = q.Publish(t.Context(), nil)
 			assert.ErrorIs(t, err, queue.ErrClosed)
-		}()
-		synctest.Wait()
-		drained := false
-		go func() {
-			assert.NoError(t, b.Drain(context.Background()))
-			drained = true
-		}()
-		synctest.Wait()
-		_, err = q.Publish(t.Context(), nil)
-		assert.ErrorIs(t, err, queue.ErrClosed)
-		_, err = b.Declare("another", queue.Config{})
-		assert.ErrorIs(t, err, queue.ErrClosed)
-		held := expect(t, q, "a", "b")
-		require.NoError(t, held[0].Ack(t.Context()))
-		require.NoError(t, held[1].Nack(0))
-		synctest.Wait()
-		assert.False(t, drained, "there is a dead letter")
-		_, err = q.Receive(t.Context())
-		assert.ErrorIs(t, err, queue.ErrClosed, "this one is empty for good")
-		require.NoError(t, expect(t, dead, "b")[0].Ack(t.Context()))
-		synctest.Wait()
-		assert.True(t, drained)
-		assert.NoError(t, b.Close())
-	})
+			_, err = b.Declare("another", queue.Config{})
+			assert.ErrorIs(t, err, queue.ErrClosed)
+			held := expect(t, q, "a", "b")
+			require.NoError(t, held[0].Ack(t.Context()))
+			require.NoError(t, held[1].Nack(0))
+			synctest.Wait()
+			assert.False(t, drained, "there is a dead letter")
+			_, err = q.Receive(t.Context())
+			assert.ErrorIs(t, err, queue.ErrClosed, "this one is empty for good")
+			require.NoError(t, expect(t, dead, "b")[0].Ack(t.Context()))
+			synctest.Wait()
+			assert.True(t, drained)
+			assert.NoError(t, b.Close())
+		})
 }
 
 func TestDrainEndsWithItsContextOrClose(t *testing.T) {
@@ -281,7 +282,8 @@ func TestCloseTurnsEverybodyAway(t *testing.T) {
 		assert.Equal(t, int32(2), turned.Load())
 		for _, err := range []error{
 			d.Ack(t.Context()), d.Nack(0), d.Extend(1), second(q.Publish(t.Context(), nil)),
-			second(q.Receive(t.Context())), second(q.AckBatch(t.Context(), []queue.Delivery{d})), second(b.Declare("x", queue.Config{})),
+			second(q.Receive(t.Context())), second(q.AckBatch(t.Context(), []queue.Delivery{d})),
+			second(b.Declare("x", queue.Config{})),
 		} {
 			assert.ErrorIs(t, err, queue.ErrClosed)
 		}

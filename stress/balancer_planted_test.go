@@ -94,7 +94,9 @@ func (p *lostPick) Done() {
 }
 
 // again picks until accept takes the node, a few times.
-func (f *faultyBalancer) again(key uint64, p balancertest.Pick, accept func(name string) bool) (balancertest.Pick, error) {
+func (f *faultyBalancer) again(
+	key uint64, p balancertest.Pick, accept func(name string) bool,
+) (balancertest.Pick, error) {
 	for range 16 {
 		if accept(p.Node()) {
 			break

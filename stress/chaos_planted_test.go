@@ -31,7 +31,8 @@ func TestPlantedWorkers(t *testing.T) {
 		{"swallows the handler's error", "the handler's error"},
 		{"leaves workers behind", "left behind"},
 	})
-	mustBeCaught(t, "TestChaosOfWorkers", []fault{{"restarts slowly", "although no operation of the others took more than"}}, "STRESS_PATIENCE=10s")
+	mustBeCaught(t, "TestChaosOfWorkers",
+		[]fault{{"restarts slowly", "although no operation of the others took more than"}}, "STRESS_PATIENCE=10s")
 }
 
 func TestPlantedEngines(t *testing.T) {

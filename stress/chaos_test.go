@@ -9,7 +9,8 @@ import (
 )
 
 func TestStressChaos(t *testing.T) {
-	chaostest.TestChaos(t, chaostest.Subjects{Workers: openWorkers, Engine: openEngine, Nodes: startNode, Links: openLinks})
+	chaostest.TestChaos(t, chaostest.Subjects{Workers: openWorkers, Engine: openEngine, Nodes: startNode,
+		Links: openLinks})
 }
 
 func BenchmarkWorkers(b *testing.B) { chaostest.BenchmarkWorkers(b, openWorkers) }
@@ -40,7 +41,9 @@ type subjectEngine struct{}
 func openEngine(testing.TB) chaostest.Engine { return subjectEngine{} }
 
 func (subjectEngine) Plan(s chaostest.Spec) ([]chaostest.Step, error) {
-	spec := chaos.Spec{Targets: make(map[chaos.Fault][]string), Steps: s.Steps, Spread: s.Spread, Min: s.Min, Max: s.Max, Bound: s.Bound}
+	spec := chaos.Spec{
+		Targets: make(map[chaos.Fault][]string), Steps: s.Steps, Spread: s.Spread, Min: s.Min, Max: s.Max, Bound: s.Bound,
+	}
 	for _, fault := range s.Faults {
 		spec.Targets[chaos.Fault(fault)] = s.Targets
 	}

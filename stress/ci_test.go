@@ -35,7 +35,8 @@ func TestGitHubIsTold(t *testing.T) {
 			require.NoError(t, os.WriteFile(summary, []byte("# Before\n"), 0o644))
 			said, err := runKit(c.kit, small, slow, "STRESS_OUT="+t.TempDir(), plantedVariable+"="+c.fault,
 				"GITHUB_ACTIONS=true", "GITHUB_STEP_SUMMARY="+summary, "GITHUB_WORKSPACE="+filepath.Dir(here))
-			annotation := regexp.MustCompile(`(?m)^::error file=stress/router_planted_test\.go,line=\d+,title=Stress%3A Registry routing::routing.*reordered.*%0Ato repeat it: STRESS_SEED=\d+ .*$`)
+			annotation := regexp.MustCompile(`(?m)^::error file=stress/router_planted_test\.go,line=\d+,` +
+				`title=Stress%3A Registry routing::routing.*reordered.*%0Ato repeat it: STRESS_SEED=\d+ .*$`)
 			if c.fault == "" {
 				assert.NoError(t, err, said)
 				assert.NotContains(t, said, "::error")
@@ -85,7 +86,8 @@ func TestGoTestJSON(t *testing.T) {
 		t.Skip("runs go test")
 	}
 	cmd := exec.Command("go", "test", "-json", "-count=1", "-run=^TestFaultyRouter$", "-skip=/^explore$", ".")
-	cmd.Env = append(os.Environ(), small, slow, "STRESS_OUT="+t.TempDir(), plantedVariable+"=swaps two", "GITHUB_ACTIONS=true",
+	cmd.Env = append(os.Environ(), small, slow, "STRESS_OUT="+t.TempDir(), plantedVariable+"=swaps two",
+		"GITHUB_ACTIONS=true",
 		"GITHUB_STEP_SUMMARY=", targetsVariable+"=")
 	var said strings.Builder
 	cmd.Stderr = &said

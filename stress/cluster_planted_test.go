@@ -100,7 +100,9 @@ func startFaultyNode(tb testing.TB, cfg node.Config) (node.Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &faultyNode{Node: n, cfg: cfg, began: time.Now(), noticed: make(map[string]time.Time), late: make(map[string]time.Time)}
+	f := &faultyNode{
+		Node: n, cfg: cfg, began: time.Now(), noticed: make(map[string]time.Time), late: make(map[string]time.Time),
+	}
 	f.plant()
 	return f, nil
 }
@@ -162,7 +164,8 @@ func (f *faultyNode) Members() []node.Member {
 			planted == "takes nobody back" && !since.IsZero(),
 			planted == "accuses when it is late" && time.Now().Before(f.late[m.Name]):
 			m.State = node.Failed
-		case planted == "drops a healthy one" && f.cfg.Name == "node-1" && m.Name == "node-2" && time.Since(f.began)%(300*time.Millisecond) > 250*time.Millisecond:
+		case planted == "drops a healthy one" && f.cfg.Name == "node-1" && m.Name == "node-2" &&
+			time.Since(f.began)%(300*time.Millisecond) > 250*time.Millisecond:
 			continue
 		}
 		all = append(all, m)

@@ -20,13 +20,15 @@ func startNode(_ testing.TB, cfg node.Config) (node.Node, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	n, err := cluster.Start(ctx, cluster.Config{
-		Name: cfg.Name, Bind: cfg.Bind, Seeds: cfg.Seeds, Secret: cfg.Secret, Window: cfg.Window, CallTimeout: cfg.CallTimeout,
+		Name: cfg.Name, Bind: cfg.Bind, Seeds: cfg.Seeds, Secret: cfg.Secret, Window: cfg.Window,
+		CallTimeout: cfg.CallTimeout,
 		Handler: func(r cluster.Request) {
 			if r.OneWay() {
 				cfg.Handle(r.From, r.Body, nil)
 				return
 			}
-			cfg.Handle(r.From, r.Body, func(reply []byte) { _ = r.Reply(reply) }) // a caller that is gone is told by its own side
+			// a caller that is gone is told by its own side
+			cfg.Handle(r.From, r.Body, func(reply []byte) { _ = r.Reply(reply) })
 		},
 		Dial:     func(ctx context.Context, to cluster.Member) (net.Conn, error) { return cfg.Dial(ctx, to.Addr) },
 		Datagram: func(to cluster.Member) bool { return cfg.MaySend(to.Addr) },

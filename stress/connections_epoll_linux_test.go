@@ -65,7 +65,8 @@ func (s *polled) begin(l net.Listener) (err error) {
 }
 
 func (s *polled) watch(fd int) error {
-	return syscall.EpollCtl(s.epoll, syscall.EPOLL_CTL_ADD, fd, &syscall.EpollEvent{Events: syscall.EPOLLIN, Fd: int32(fd)})
+	return syscall.EpollCtl(s.epoll, syscall.EPOLL_CTL_ADD, fd,
+		&syscall.EpollEvent{Events: syscall.EPOLLIN, Fd: int32(fd)})
 }
 
 func (s *polled) add(conn net.Conn) error {

@@ -58,13 +58,16 @@ func TestOtherSoundConnections(t *testing.T) {
 	if testing.Short() {
 		t.Skip("each server takes a process of its own")
 	}
-	for _, sound := range []string{"fills a cache", "fills and drops a buffer", "keeps the last thousand", "idle over TCP"} {
+	for _, sound := range []string{
+		"fills a cache", "fills and drops a buffer", "keeps the last thousand", "idle over TCP",
+	} {
 		t.Run(sound, func(t *testing.T) {
 			t.Parallel()
 			if sound == "idle over TCP" && openIdleTCP == nil {
 				t.Skip("there is no such server for this system")
 			}
-			said, err := runKit("TestFaultyConnections", plantedVariable+"="+sound, "STRESS_HOLD=1s", "STRESS_SCALE=2000", "STRESS_OUT="+t.TempDir())
+			said, err := runKit("TestFaultyConnections", plantedVariable+"="+sound, "STRESS_HOLD=1s", "STRESS_SCALE=2000",
+				"STRESS_OUT="+t.TempDir())
 			assert.NoError(t, err, said)
 		})
 	}
@@ -77,7 +80,9 @@ var plantedConnections = map[string]func() conntest.Server{
 	"leaks 64 bytes a request over TCP": onRequest(func(*plantedServer, int64) { leak64() }),
 	"grows a map":                       onRequest(func(s *plantedServer, n int64) { s.remember(n) }),
 	"grows a list":                      onRequest(func(s *plantedServer, n int64) { s.list(n) }),
-	"keeps a goroutine a request":       onRequest(func(s *plantedServer, n int64) { s.kept.Go(func() { waitFor(s.over) }) }),
+	"keeps a goroutine a request": onRequest(func(s *plantedServer, n int64) {
+		s.kept.Go(func() { waitFor(s.over) })
+	}),
 	"comes to keep a goroutine a request": onRequest(func(s *plantedServer, n int64) {
 		if n > many {
 			s.kept.Go(func() { waitFor(s.over) })
@@ -113,15 +118,21 @@ var plantedConnections = map[string]func() conntest.Server{
 	"takes 6 KB a connection":      onConnection(func(c *plantedConn) { c.ballast = make([]byte, 6<<10) }),
 	"has a goroutine for the idle": func() conntest.Server { return new(goroutineEach) },
 	"loses a reply":                onReply(700, 2, func(*plantedConn, []byte) error { return nil }),
-	"doubles a reply":              onReply(700, 2, func(c *plantedConn, reply []byte) error { return errors.Join(c.send(reply), c.send(reply)) }),
+	"doubles a reply": onReply(700, 2, func(c *plantedConn, reply []byte) error {
+		return errors.Join(c.send(reply), c.send(reply))
+	}),
 	// Where there are few connections the last one gets seven.
-	"doubles the last reply": onReply(63, 8, func(c *plantedConn, reply []byte) error { return errors.Join(c.send(reply), c.send(reply)) }),
-	"swaps two replies":      onReply(700, 2, func(c *plantedConn, reply []byte) error { return c.server.swap(c, reply) }),
+	"doubles the last reply": onReply(63, 8, func(c *plantedConn, reply []byte) error {
+		return errors.Join(c.send(reply), c.send(reply))
+	}),
+	"swaps two replies": onReply(700, 2, func(c *plantedConn, reply []byte) error { return c.server.swap(c, reply) }),
 	"flips a bit": onReply(700, 2, func(c *plantedConn, reply []byte) error {
 		reply[20] ^= 1
 		return c.send(reply)
 	}),
-	"hangs up":          onReply(700, 2, func(c *plantedConn, _ []byte) error { return errors.Join(io.EOF, c.Conn.Close()) }),
+	"hangs up": onReply(700, 2, func(c *plantedConn, _ []byte) error {
+		return errors.Join(io.EOF, c.Conn.Close())
+	}),
 	"forgets a session": onState(700, 2, func(c *heldConn) { c.session = conntest.State{} }),
 	"mixes up sessions": onState(700, 2, func(c *heldConn) { c.session = c.prev.session }),
 	"takes a piece for a request": onRead(func(c *plantedConn, b []byte) (int, error) {

@@ -83,7 +83,8 @@ func TestOneKitAtATime(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes a process of its own")
 	}
-	said, err := runKit("TestOneKitAtATime", plantedVariable+"=two at once", "STRESS_SCALE=2000", "STRESS_OUT="+t.TempDir())
+	said, err := runKit("TestOneKitAtATime", plantedVariable+"=two at once", "STRESS_SCALE=2000",
+		"STRESS_OUT="+t.TempDir())
 	assert.Error(t, err)
 	assert.Contains(t, said, "another kit is at work in this process")
 }
@@ -100,6 +101,7 @@ func TestKitLeavesNoGoroutine(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes a process of its own")
 	}
-	said, err := runKit("TestKitLeavesNoGoroutine", plantedVariable+"=nothing", "STRESS_SCALE=2000", "STRESS_OUT="+t.TempDir())
+	said, err := runKit("TestKitLeavesNoGoroutine", plantedVariable+"=nothing", "STRESS_SCALE=2000",
+		"STRESS_OUT="+t.TempDir())
 	assert.NoError(t, err, said)
 }

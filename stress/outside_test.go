@@ -27,12 +27,16 @@ func TestKitsServeAnOutsideModule(t *testing.T) {
 		{"pool of requests", "TestRequestPool", calls, "", ""},
 		{"router", "TestRouter", messages, "", ""},
 		{"faulty channel pool", "TestChannelPool", calls, "one too many", "connections are open in a pool of size"},
-		{"faulty pool of requests", "TestRequestPool", calls, "returns broken", "lent a connection that had been discarded as broken"},
+		{
+			"faulty pool of requests", "TestRequestPool", calls, "returns broken",
+			"lent a connection that had been discarded as broken",
+		},
 		{"faulty router", "TestRouter", messages, "says taken where it is full", "routing.full: "},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			child := exec.Command(binary, "-test.run=^"+c.kit+"$", "-test.v")
-			child.Env = append(append(os.Environ(), notInCI...), "OUTSIDE_FAULT="+c.fault, "STRESS_SCALE=10000", c.rate, "STRESS_OUT="+t.TempDir())
+			child.Env = append(append(os.Environ(), notInCI...), "OUTSIDE_FAULT="+c.fault, "STRESS_SCALE=10000",
+				c.rate, "STRESS_OUT="+t.TempDir())
 			if c.fault != "" {
 				child.Env = append(child.Env, "STRESS_PATIENCE=3s")
 			}
@@ -53,7 +57,9 @@ func buildOutside(t *testing.T) string {
 	work := t.TempDir()
 	// The module says only that it requires tensile; what that requires in
 	// turn is filled in beside it, so that the two cannot drift apart.
-	for from, to := range map[string]string{filepath.Join(folder, "go.mod"): "go.mod", filepath.Join("..", "go.sum"): "go.sum"} {
+	for from, to := range map[string]string{
+		filepath.Join(folder, "go.mod"): "go.mod", filepath.Join("..", "go.sum"): "go.sum",
+	} {
 		text, err := os.ReadFile(from)
 		require.NoError(t, err)
 		require.NoError(t, os.WriteFile(filepath.Join(work, to), text, 0o666))

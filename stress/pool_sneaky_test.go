@@ -119,7 +119,9 @@ type sneakyLease struct {
 }
 
 func newSneakyPool(cfg pooltest.Config) pooltest.Pool {
-	p := &sneakyPool{fault: strings.TrimPrefix(planted, sneaky), cfg: cfg, stop: make(chan struct{}), home: make(chan struct{})}
+	p := &sneakyPool{
+		fault: strings.TrimPrefix(planted, sneaky), cfg: cfg, stop: make(chan struct{}), home: make(chan struct{}),
+	}
 	switch p.fault {
 	case "leaves a goroutine for each pool":
 		go func() { select {} }()
@@ -374,7 +376,8 @@ func (p *sneakyPool) give(c *sneakyConn) {
 func (p *sneakyPool) next() chan sneakyConnOr {
 	n := len(p.line)
 	w := p.line[0]
-	if p.fault == "last come, first served beyond 100" && n > 100 || p.fault == "last come, first served beyond 200" && n > 200 {
+	if p.fault == "last come, first served beyond 100" && n > 100 ||
+		p.fault == "last come, first served beyond 200" && n > 200 {
 		w, p.line = p.line[n-1], p.line[:n-1]
 	} else {
 		p.line = p.line[1:]

@@ -275,7 +275,8 @@ func (b *faultyBroker) Publish(ctx context.Context, queue int, body []byte) erro
 		body = append([]byte{body[0] ^ 1}, body[1:]...)
 	case planted == "takes the wrong queue" && n == 5_000 && b.cfg.Queues > 1:
 		queue = (queue + 8) % b.cfg.Queues
-	case planted == "swaps two messages", planted == "swaps two on the disk" && b.cfg.Dir != "" && b.cfg.Queues > 1 && b.cfg.Queues < 100:
+	case planted == "swaps two messages", planted == "swaps two on the disk" && b.cfg.Dir != "" && b.cfg.Queues > 1 &&
+		b.cfg.Queues < 100:
 		return b.swap(ctx, queue, body, n)
 	case planted == "another error when full":
 		if err := b.subjectBroker.Publish(ctx, queue, body); err != nil {

@@ -339,7 +339,8 @@ func (r *sneakyRouter) put(box *sneakyBox, m routertest.Message) error {
 	if swap && held > 0 {
 		box.waiting[held], box.waiting[held-1] = box.waiting[held-1], box.waiting[held]
 	}
-	if box.running == 0 || box.running == 1 && held > 50 && r.fault == "calls a handler twice at once beside a long mailbox" {
+	if box.running == 0 || box.running == 1 && held > 50 &&
+		r.fault == "calls a handler twice at once beside a long mailbox" {
 		r.start(box)
 	}
 	return nil

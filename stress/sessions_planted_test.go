@@ -64,7 +64,8 @@ func TestPlantedSlowSessions(t *testing.T) {
 		t.Skip("recovery takes seven seconds")
 	}
 	out := t.TempDir()
-	said, err := runKit("TestFaultySessions", plantedVariable+"=takes long to recover", "STRESS_SCALE=2000", "STRESS_OUT="+out)
+	said, err := runKit("TestFaultySessions", plantedVariable+"=takes long to recover", "STRESS_SCALE=2000",
+		"STRESS_OUT="+out)
 	r, loadErr := report.Load(out)
 	require.NoError(t, loadErr)
 	for _, c := range r.Scenarios[6].Checks {
@@ -86,7 +87,8 @@ func startFaultySessions(tb testing.TB, cfg sessiontest.Config) sessiontest.Stor
 	switch planted {
 	case "has members that are fixed":
 		return withoutReplicated{startMajorities(tb, cfg)}
-	case "answers reads from one replica", "acknowledges before a majority has it", "skips the write-back", "votes after it has forgotten":
+	case "answers reads from one replica", "acknowledges before a majority has it", "skips the write-back",
+		"votes after it has forgotten":
 		return startMajorities(tb, cfg)
 	case "only says that it shares":
 		return onlySays{startSessions(tb, cfg)}

@@ -36,7 +36,8 @@ func TestSharedSessions(t *testing.T) {
 				t.Skip("takes a process of its own")
 			}
 			out := t.TempDir()
-			said, _ := runKit("TestFaultySessions", plantedVariable+"="+name, server, "STRESS_SCALE=2000", processes, "STRESS_OUT="+out)
+			said, _ := runKit("TestFaultySessions", plantedVariable+"="+name, server, "STRESS_SCALE=2000",
+				processes, "STRESS_OUT="+out)
 			r, err := report.Load(out)
 			require.NoError(t, err, said)
 			nothingButSlow(t, r)

@@ -62,7 +62,8 @@ func TestTargetsThatAreSet(t *testing.T) {
 		t.Skip("figures in time, which are not judged under the race detector")
 	}
 	out := t.TempDir()
-	said, err := runKit("TestStressBalancer", "STRESS_OUT="+out, "STRESS_SCALE=2000", "STRESS_TARGETS=balancing.slowness=1e-6")
+	said, err := runKit("TestStressBalancer", "STRESS_OUT="+out, "STRESS_SCALE=2000",
+		"STRESS_TARGETS=balancing.slowness=1e-6")
 	require.Error(t, err, said)
 	assert.Contains(t, said, "target set, the specification has 5")
 	text, err := os.ReadFile(filepath.Join(out, "report.md"))

@@ -173,7 +173,9 @@ func (b *Balancer) find(name string) (int, error) {
 }
 
 func (b *Balancer) search(name string) (int, bool) {
-	return slices.BinarySearchFunc(b.members, name, func(m *member, name string) int { return strings.Compare(m.Name, name) })
+	return slices.BinarySearchFunc(b.members, name, func(m *member, name string) int {
+		return strings.Compare(m.Name, name)
+	})
 }
 
 // publish lets picks see the nodes that are up.

@@ -42,7 +42,8 @@ func (h *history) do(client int, key string, in input, op func() (value string, 
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.of[key] = append(h.of[key], porcupine.Operation{ClientId: client, Input: in, Call: began, Output: value, Return: ended})
+	h.of[key] = append(h.of[key], porcupine.Operation{ClientId: client, Input: in, Call: began, Output: value,
+		Return: ended})
 	return value, err
 }
 

@@ -26,7 +26,9 @@ func TestFaultsAreFound(t *testing.T) {
 		{"acknowledges before the majority has it", acknowledgesEarly},
 		{"skips the write-back", func(w *world) {
 			w.intercept(func(from, _ *Store, request []byte) ([]byte, bool) {
-				return forge(from, request, func(kind byte, r record) bool { return kind == opStore && r.version.Writer != from.writer })
+				return forge(from, request, func(kind byte, r record) bool {
+					return kind == opStore && r.version.Writer != from.writer
+				})
 			})
 		}},
 		{"forgets tombstones at once", forgetsTombstones},

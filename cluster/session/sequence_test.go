@@ -29,7 +29,8 @@ type step struct {
 }
 
 func (s step) String() string {
-	return strings.Join(strings.Fields(fmt.Sprintf("%v %s %s %s %s", s.after.Round(time.Millisecond), s.does, s.node, s.other, s.key)), " ")
+	return strings.Join(strings.Fields(fmt.Sprintf("%v %s %s %s %s",
+		s.after.Round(time.Millisecond), s.does, s.node, s.other, s.key)), " ")
 }
 
 func drawSteps(seed uint64, n int) []step {

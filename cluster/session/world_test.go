@@ -275,7 +275,8 @@ func (w *world) describe() (text string) {
 		}
 		st := s.state.Load()
 		s.mu.Lock()
-		text += fmt.Sprintf("%s#%x: lacks %d partitions, heard %v, ", name, s.instance>>48, len(s.lacking(st.chain.epoch())), s.heard)
+		text += fmt.Sprintf("%s#%x: lacks %d partitions, heard %v, ",
+			name, s.instance>>48, len(s.lacking(st.chain.epoch())), s.heard)
 		s.mu.Unlock()
 		for _, v := range st.chain {
 			text += v.String() + "; "

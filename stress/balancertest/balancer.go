@@ -63,7 +63,9 @@ const (
 	BoundedLoadHashing Strategy = "bounded-load hashing"
 )
 
-var strategies = []Strategy{DefaultStrategy, RoundRobin, LeastConnections, PowerOfTwoChoices, RendezvousHashing, BoundedLoadHashing}
+var strategies = []Strategy{
+	DefaultStrategy, RoundRobin, LeastConnections, PowerOfTwoChoices, RendezvousHashing, BoundedLoadHashing,
+}
 
 // The shape of the scenario.
 const (
@@ -252,7 +254,8 @@ func (k *kit) even(s Strategy, when string, counts map[string]int, names []strin
 		widest = max(widest, 100*off/share)
 		k.worst = max(k.worst, off*float64(k.N)/float64(total))
 		if limit := float64(total) * spreadAtBase / validate.BaseScale; off > limit {
-			k.Violate("uneven", "%s, %s: %s has %d of %d, its share is %.0f ± %.0f", s, when, name, counts[name], total, share, limit)
+			k.Violate("uneven", "%s, %s: %s has %d of %d, its share is %.0f ± %.0f",
+				s, when, name, counts[name], total, share, limit)
 		} else if limit := share * tightPercent / 100; s.exact() && off > limit {
 			k.Violate("uneven", "%s, %s: %s has %d of %d, its share is %.0f ± %.0f: this strategy leaves nothing to chance",
 				s, when, name, counts[name], total, share, limit)
@@ -286,7 +289,8 @@ func (k *kit) balance(s Strategy, when string, counts map[string]int, names []st
 	}
 	b := report.Balance{Name: string(s) + ", " + when, Unit: "connections", Allowed: &allowed}
 	for _, name := range names {
-		b.Nodes = append(b.Nodes, report.NodeShare{Node: name, Got: float64(counts[name]), Fair: float64(total) / float64(len(names))})
+		b.Nodes = append(b.Nodes, report.NodeShare{Node: name, Got: float64(counts[name]),
+			Fair: float64(total) / float64(len(names))})
 	}
 	k.Record(func(r *report.Scenario) { r.Balances = append(r.Balances, b) })
 }

@@ -115,7 +115,8 @@ func (m *model) shares() {
 			if m.weighted {
 				criterion, of = "weights", fmt.Sprintf(" of weight %d of %d", w, weight)
 			}
-			m.Violate(criterion, "%s: %s%s had %d of %d turns, its share is %.0f ± %.0f", m.strategy, x.name, of, got[x], n, share, limit)
+			m.Violate(criterion, "%s: %s%s had %d of %d turns, its share is %.0f ± %.0f",
+				m.strategy, x.name, of, got[x], n, share, limit)
 		}
 	}
 }

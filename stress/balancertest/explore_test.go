@@ -83,7 +83,9 @@ func TestExploredCoverage(t *testing.T) {
 func TestKinds(t *testing.T) {
 	assert.Equal(t, map[Strategy]kind{DefaultStrategy: turns, RoundRobin: turns, LeastConnections: counts,
 		RendezvousHashing: hashes, BoundedLoadHashing: bounds}, kinds(t, faultyBalancers("")))
-	for s, want := range map[Strategy]kind{LeastConnections: counts, RendezvousHashing: hashes, BoundedLoadHashing: hashes} {
+	for s, want := range map[Strategy]kind{
+		LeastConnections: counts, RendezvousHashing: hashes, BoundedLoadHashing: hashes,
+	} {
 		assert.Equal(t, want, kinds(t, faultyBalancers("", s))[DefaultStrategy], s)
 	}
 }

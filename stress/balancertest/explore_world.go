@@ -72,7 +72,9 @@ var names = [...]string{"node-1", "node-11", "node-2", "node-111", "node-12", "n
 const mostWeight = 4
 
 // newModel makes a balancer of which strategy, nodes and weights are drawn.
-func newModel(p *programs.Program, tb testing.TB, open func(testing.TB, Config) Balancer, offered map[Strategy]kind) *model {
+func newModel(
+	p *programs.Program, tb testing.TB, open func(testing.TB, Config) Balancer, offered map[Strategy]kind,
+) *model {
 	m := &model{Program: p}
 	var some []Strategy
 	for _, s := range strategies {

@@ -41,7 +41,8 @@ func (k *kit) connections(ctx context.Context, t *testing.T) {
 			// Waves of the same size, each a multiple of the nodes.
 			waves := (wave + fit - 1) / fit
 			wave = (wave + waves - 1) / waves
-			k.Note("%d connections were opened in %d waves of up to %d held at once: the descriptor limit is %d.", k.N, waves, wave, *limit)
+			k.Note("%d connections were opened in %d waves of up to %d held at once: the descriptor limit is %d.",
+				k.N, waves, wave, *limit)
 		}
 	}
 	began := time.Now()
@@ -66,7 +67,8 @@ func (k *kit) connections(ctx context.Context, t *testing.T) {
 	lost := names[1]
 	rest := slices.Delete(slices.Clone(names), 1, 2)
 	c.servers[lost].Kill()
-	if !k.must(b.Down(lost), DefaultStrategy, "Down") || !c.redial(ctx, lost) || !c.counted(ctx, "after a node was killed") {
+	if !k.must(b.Down(lost), DefaultStrategy, "Down") || !c.redial(ctx, lost) ||
+		!c.counted(ctx, "after a node was killed") {
 		return
 	}
 	c.even("after a node process was killed", c.open, rest)

@@ -18,11 +18,13 @@ import (
 func bench(t *testing.T, seed uint64, rates ...float64) string {
 	t.Helper()
 	r := &report.Run{Schema: report.Schema, State: report.Passed}
-	r.Environment = measure.Environment{OS: "linux", Arch: "amd64", CPU: "a processor", GOMAXPROCS: 2, Scale: 100_000, Seed: seed}
+	r.Environment = measure.Environment{
+		OS: "linux", Arch: "amd64", CPU: "a processor", GOMAXPROCS: 2, Scale: 100_000, Seed: seed,
+	}
 	for _, rate := range rates {
 		l := measure.Summarize([]int64{1e6, 2e6, int64(1e11 / rate)}, 0)
-		r.Scenarios = append(r.Scenarios, &report.Scenario{Number: 2, ID: validate.Pooling, Title: "Connection pooling", State: report.Passed,
-			Burst:  &report.Burst{N: 100_000, Throughput: rate, Latency: &l},
+		r.Scenarios = append(r.Scenarios, &report.Scenario{Number: 2, ID: validate.Pooling, Title: "Connection pooling",
+			State: report.Passed, Burst: &report.Burst{N: 100_000, Throughput: rate, Latency: &l},
 			Steady: &report.Steady{N: 100_000, Offered: rate * 0.6, Latency: l},
 			Memory: &measure.MemoryUse{Peak: measure.Memory{Heap: int64(rate)}}})
 	}

@@ -44,8 +44,9 @@ const engineTargets = 12
 
 // spec is one whose faults crowd, so that the bound is what limits them.
 func (k *engineKit) spec(i int) Spec {
-	return Spec{Seed: k.Seed + uint64(i), Faults: []string{"kill", "pause", "delay"}, Targets: proc.NodeNames(engineTargets),
-		Steps: 40, Spread: 40 * time.Millisecond, Min: 2 * time.Millisecond, Max: 10 * time.Millisecond, Bound: 1 + i%3}
+	return Spec{Seed: k.Seed + uint64(i), Faults: []string{"kill", "pause", "delay"},
+		Targets: proc.NodeNames(engineTargets), Steps: 40, Spread: 40 * time.Millisecond, Min: 2 * time.Millisecond,
+		Max: 10 * time.Millisecond, Bound: 1 + i%3}
 }
 
 // atOnce is the most targets that a plan hits at the same time.
@@ -88,12 +89,14 @@ func (k *engineKit) plans(ctx context.Context, t *testing.T) {
 			k.Violate("plan", "a plan of %d faults has %d", spec.Steps, len(plan))
 		}
 		for _, s := range plan {
-			if !slices.Contains(spec.Faults, s.Fault) || !slices.Contains(spec.Targets, s.Target) || s.For < spec.Min || s.For > spec.Max || s.At < 0 {
+			if !slices.Contains(spec.Faults, s.Fault) || !slices.Contains(spec.Targets, s.Target) || s.For < spec.Min ||
+				s.For > spec.Max || s.At < 0 {
 				k.Violate("plan", "a plan has the step %+v, which was not asked for", s)
 			}
 		}
 		if n := atOnce(plan); n > spec.Bound {
-			k.Violate("blast_radius", "the plan from seed %d hits %d of %d targets at once, the bound is %d", spec.Seed, n, engineTargets, spec.Bound)
+			k.Violate("blast_radius", "the plan from seed %d hits %d of %d targets at once, the bound is %d",
+				spec.Seed, n, engineTargets, spec.Bound)
 		}
 	}
 	if !differ {
@@ -216,10 +219,12 @@ func (k *engineKit) blastRadius(ctx context.Context, t *testing.T) {
 		var a arena
 		err := e.Run(ctx, bound, crowd, a.world())
 		if a.peak > bound {
-			k.Violate("blast_radius", "a plan that hits all %d targets at once had %d hit at once, the bound is %d", engineTargets, a.peak, bound)
+			k.Violate("blast_radius", "a plan that hits all %d targets at once had %d hit at once, the bound is %d",
+				engineTargets, a.peak, bound)
 		}
 		if err == nil && a.injected < len(crowd) {
-			k.Violate("blast_radius", "of a plan that exceeds its bound %d of %d faults were injected, and no error says so", a.injected, len(crowd))
+			k.Violate("blast_radius", "of a plan that exceeds its bound %d of %d faults were injected, and no error says so",
+				a.injected, len(crowd))
 		}
 		k.clean(&a, "after a plan that exceeds its bound")
 	}
@@ -228,7 +233,8 @@ func (k *engineKit) blastRadius(ctx context.Context, t *testing.T) {
 // undone ends runs in every way there is.
 func (k *engineKit) undone(ctx context.Context, t *testing.T) {
 	long := []Step{
-		{"kill", "node-0", 0, time.Minute}, {"pause", "node-1", 0, time.Minute}, {"delay", "node-2", 5 * time.Millisecond, time.Minute},
+		{"kill", "node-0", 0, time.Minute}, {"pause", "node-1", 0, time.Minute},
+		{"delay", "node-2", 5 * time.Millisecond, time.Minute},
 	}
 	third := func(f func() error) func(fault, _ string) error {
 		return func(fault, _ string) error {

@@ -27,8 +27,8 @@ const (
 // time on targets that only count.
 func (k *engineKit) explorations() []programs.Part {
 	v := engineVocabulary(k.open)
-	return []programs.Part{{Name: "engine", Body: v.Body, Short: 1200 * time.Millisecond, Full: 10 * time.Second, Least: 200,
-		Coverage: v.Coverage}}
+	return []programs.Part{{Name: "engine", Body: v.Body, Short: 1200 * time.Millisecond, Full: 10 * time.Second,
+		Least: 200, Coverage: v.Coverage}}
 }
 
 func engineVocabulary(open func(testing.TB) Engine) *programs.Vocabulary[*drill] {
@@ -194,7 +194,9 @@ func (d *drill) run() {
 			d.returned, done = true, true
 			d.mu.Unlock()
 		}()
-		err = d.engine.Run(ctx, len(drillTargets), d.plan, World{Inject: d.inject, Steady: func(context.Context) error { return nil }})
+		err = d.engine.Run(ctx, len(drillTargets), d.plan, World{Inject: d.inject, Steady: func(context.Context) error {
+			return nil
+		}})
 	})
 	for range 60 {
 		time.Sleep(time.Second)
@@ -219,7 +221,8 @@ func (d *drill) judge(twist string, err error, panicked bool) {
 	d.mu.Unlock()
 	d.Tried("undone")
 	for _, f := range faults {
-		if !f.over && !f.refused && !((twist == failedUndo || twist == brokenUndo) && f.step == d.at && (err != nil || panicked)) {
+		if !f.over && !f.refused && !((twist == failedUndo || twist == brokenUndo) && f.step == d.at &&
+			(err != nil || panicked)) {
 			d.Violate("undone", "%s of %s is still injected after Run has returned", f.fault, f.target)
 		}
 	}

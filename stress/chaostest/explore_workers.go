@@ -94,7 +94,8 @@ func shifts(open func(testing.TB, WorkersConfig) Workers) *programs.Vocabulary[*
 			s.workers = open(tb, WorkersConfig{Workers: exploredCrew, Start: s.start, Restarts: exploredRestarts,
 				Within: exploredWithin, Hung: exploredHung})
 			_, s.watched = s.workers.(Watched)
-			s.Step(fmt.Sprintf("%d workers, which may be restarted %d times within %v", exploredCrew, exploredRestarts, exploredWithin))
+			s.Step(fmt.Sprintf("%d workers, which may be restarted %d times within %v",
+				exploredCrew, exploredRestarts, exploredWithin))
 			s.Rest()
 			return s
 		},
@@ -236,7 +237,8 @@ func (s *shift) do(j *job) error {
 	case late && err == nil:
 		s.Violate("answers", "Do of operation %d returned nil after Close had returned", j.op)
 	case err == nil && handled != 1:
-		s.Violate("answers", "operation %d of worker %d was answered as handled, and was handled %d times", j.op, j.worker, handled)
+		s.Violate("answers", "operation %d of worker %d was answered as handled, and was handled %d times",
+			j.op, j.worker, handled)
 	case errors.As(err, &of) && uint64(of) != j.op:
 		s.Violate("answers", "operation %d of worker %d got the answer to operation %d", j.op, j.worker, uint64(of))
 	case err == nil && (j.does == fails || j.does == dies):
@@ -244,7 +246,8 @@ func (s *shift) do(j *job) error {
 	case err != nil && !over && !hurt && j.does != fails:
 		s.Violate("answers", "operation %d of worker %d, which was not hit, returned %q", j.op, j.worker, err)
 	case err != nil && !over && j.does == fails && handled == 1 && !errors.As(err, &of):
-		s.Violate("answers", "operation %d of worker %d returned %q: must be the handler's %q", j.op, j.worker, err, failure(j.op))
+		s.Violate("answers", "operation %d of worker %d returned %q: must be the handler's %q",
+			j.op, j.worker, err, failure(j.op))
 	}
 	s.Tried("answers")
 	return err

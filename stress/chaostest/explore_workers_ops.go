@@ -20,7 +20,9 @@ func crewPackages(t *testing.T, open func(testing.TB, WorkersConfig) Workers) []
 	if open == nil {
 		return nil
 	}
-	w := open(t, WorkersConfig{Workers: 1, Start: func(int) func(uint64) error { return func(uint64) error { return nil } },
+	w := open(t, WorkersConfig{Workers: 1, Start: func(int) func(uint64) error {
+		return func(uint64) error { return nil }
+	},
 		Restarts: exploredRestarts, Within: exploredWithin})
 	if w == nil {
 		return nil
@@ -63,7 +65,10 @@ func (s *shift) beginGoOn(choice int) *programs.Act {
 		if j.inside && j.gate != nil {
 			gate := j.gate
 			j.gate = nil
-			return &programs.Act{Text: fmt.Sprintf("operation %d goes on", j.op), Do: func() programs.Next { close(gate); return nil }}
+			return &programs.Act{Text: fmt.Sprintf("operation %d goes on", j.op), Do: func() programs.Next {
+				close(gate)
+				return nil
+			}}
 		}
 	}
 	return nil

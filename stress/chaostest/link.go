@@ -60,7 +60,8 @@ func (e ends) ways(hit, other string, dialled bool) []way {
 
 // measure tries one fault after the other on the links of a node.
 func (k *linksKit) measure(ctx context.Context, t *testing.T) {
-	links := k.open(t, LinksConfig{Seed: k.Seed, Delay: linkDelay, Jitter: linkJitter, Loss: linkLoss, Stall: linkStall, Corrupt: linkLoss})
+	links := k.open(t, LinksConfig{Seed: k.Seed, Delay: linkDelay, Jitter: linkJitter, Loss: linkLoss, Stall: linkStall,
+		Corrupt: linkLoss})
 	k.Subject(links)
 	const hit, other, third = "node-1", "node-2", "node-11"
 	listen := func() net.Listener {

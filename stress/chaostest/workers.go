@@ -188,7 +188,8 @@ func (c *crew) untouched(when string, hits map[int]int) {
 		case more > 0 && hits[worker] == 0:
 			c.Violate("cascades", "%s: worker %d was restarted %d times, and nothing was done to it", when, worker, more)
 		case more > 0:
-			c.Violate("cascades", "%s: worker %d died %d times and was restarted %d times", when, worker, hits[worker], more+hits[worker])
+			c.Violate("cascades", "%s: worker %d died %d times and was restarted %d times",
+				when, worker, hits[worker], more+hits[worker])
 		}
 	}
 }
@@ -197,14 +198,15 @@ func (c *crew) untouched(when string, hits map[int]int) {
 // all serve again of which a tenth was killed at once.
 func BenchmarkWorkers(b *testing.B, open func(testing.TB, WorkersConfig) Workers) {
 	start := func(b *testing.B) Workers {
-		return open(b, WorkersConfig{Workers: crewSize, Restarts: math.MaxInt32, Within: crewWithin, Start: func(int) func(uint64) error {
-			return func(op uint64) error {
-				if op&opKinds == opDie {
-					panic(deadly)
+		return open(b, WorkersConfig{Workers: crewSize, Restarts: math.MaxInt32, Within: crewWithin,
+			Start: func(int) func(uint64) error {
+				return func(op uint64) error {
+					if op&opKinds == opDie {
+						panic(deadly)
+					}
+					return nil
 				}
-				return nil
-			}
-		}})
+			}})
 	}
 	b.Run("operations", func(b *testing.B) {
 		w := start(b)

@@ -100,7 +100,8 @@ func (k *workersKit) crashLoop(ctx context.Context, t *testing.T) {
 			over = true
 		}
 		if n := int(c.lives[victim].Load()) - 1; n > restarts {
-			k.Violate("intensity", "a worker that cannot start was restarted %d times within %v, must be %d within %v: nothing stops the crash loop",
+			k.Violate("intensity",
+				"a worker that cannot start was restarted %d times within %v, must be %d within %v: nothing stops the crash loop",
 				n, watched, restarts, crewWithin)
 			break
 		}
@@ -110,7 +111,8 @@ func (k *workersKit) crashLoop(ctx context.Context, t *testing.T) {
 		if worker == victim && err == nil {
 			k.Violate("answers", "a worker that cannot start answered")
 		} else if worker != victim && err != nil {
-			k.Violate("intensity", "worker %d returned %v because worker %d is in a crash loop: it is not contained", worker, err, victim)
+			k.Violate("intensity", "worker %d returned %v because worker %d is in a crash loop: it is not contained",
+				worker, err, victim)
 		}
 	}
 	c.untouched("beside a crash loop", map[int]int{victim: restarts})
@@ -148,9 +150,11 @@ func (k *workersKit) hang(ctx context.Context, t *testing.T) {
 	soon, cancel := context.WithTimeout(ctx, scenario.Settle)
 	defer cancel()
 	if !c.serves(soon, victim) {
-		k.Violate("hung", "worker %d hangs over an operation and was not replaced within %v, asked was %v", victim, scenario.Settle, crewHung)
+		k.Violate("hung", "worker %d hangs over an operation and was not replaced within %v, asked was %v",
+			victim, scenario.Settle, crewHung)
 	} else {
-		k.Note("A worker that hung was replaced and served again after %v; the configured limit is %v.", time.Since(began).Round(time.Millisecond), crewHung)
+		k.Note("A worker that hung was replaced and served again after %v; the configured limit is %v.",
+			time.Since(began).Round(time.Millisecond), crewHung)
 	}
 	letGo()
 	<-hung // nil if it was waited for, an error if it was given up

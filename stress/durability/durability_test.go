@@ -28,7 +28,9 @@ func each(t *testing.T, states int, try func(t *testing.T, o storagetest.Options
 			note(t, fmt.Sprintf("%s: %s: %v", t.Name(), verdict, out))
 		})
 	}
-	for _, fs := range []storagetest.FileSystem{storagetest.Ext4Ordered, storagetest.Ext4, storagetest.XFS, storagetest.POSIX} {
+	for _, fs := range []storagetest.FileSystem{
+		storagetest.Ext4Ordered, storagetest.Ext4, storagetest.XFS, storagetest.POSIX,
+	} {
 		run(string(fs), storagetest.Options{FileSystems: []storagetest.FileSystem{fs}})
 	}
 	run("from nothing", storagetest.Options{FromNothing: true})
@@ -53,7 +55,9 @@ func note(t *testing.T, line string) {
 }
 
 func stores(t *testing.T, open func(dir string) (storagetest.Store, error)) {
-	each(t, 1_200, func(t *testing.T, o storagetest.Options) storagetest.Outcome { return storagetest.TryStore(t, open, o) })
+	each(t, 1_200, func(t *testing.T, o storagetest.Options) storagetest.Outcome {
+		return storagetest.TryStore(t, open, o)
+	})
 }
 
 func TestBbolt(t *testing.T)     { stores(t, openBolt) }

@@ -30,7 +30,8 @@ func TestPgxpool(t *testing.T) { sound(t, "pgxpool", postgres(t), nil) }
 
 func TestDatabaseSQL(t *testing.T) {
 	sound(t, "database/sql", postgres(t), map[string]string{
-		"pooling.bound": "pgx closes in the background what has broken, which database/sql takes for closed and opens another",
+		"pooling.bound": "pgx closes in the background what has broken, which database/sql takes " +
+			"for closed and opens another",
 	})
 }
 
@@ -63,7 +64,8 @@ func postgres(t *testing.T) string {
 	log, err := os.Create(filepath.Join(dir, "log"))
 	require.NoError(t, err)
 	defer func() { _ = log.Close() }()
-	child := exec.Command(filepath.Join(bin, "postgres"), "-D", data, "-k", dir, "-h", "127.0.0.1", "-p", strconv.Itoa(port),
+	child := exec.Command(filepath.Join(bin, "postgres"), "-D", data, "-k", dir, "-h", "127.0.0.1", "-p",
+		strconv.Itoa(port),
 		"-c", "max_connections=200", "-c", "fsync=off", "-c", "shared_buffers=16MB")
 	child.Dir, child.SysProcAttr, child.Stdout, child.Stderr = dir, as, log, log
 	require.NoError(t, child.Start())

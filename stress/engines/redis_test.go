@@ -19,7 +19,8 @@ import (
 
 func TestGoRedis(t *testing.T) {
 	sound(t, "go-redis", miniredis.RunT(t).Addr(), map[string]string{
-		"pooling.bound": "after as many failed dials as there is room for, one goroutine dials beside the pool to see whether it works again, and closes that at once",
+		"pooling.bound": "after as many failed dials as there is room for, one goroutine dials " +
+			"beside the pool to see whether it works again, and closes that at once",
 	})
 }
 

@@ -90,7 +90,8 @@ func createTable(ctx context.Context, pool *pgxpool.Pool, table string) error {
 		if _, err := tx.Exec(ctx, "select pg_advisory_xact_lock(hashtext($1))", table); err != nil {
 			return err
 		}
-		_, err := tx.Exec(ctx, "create table if not exists "+table+" (key bytea primary key, value bytea not null, expires timestamptz)")
+		_, err := tx.Exec(ctx,
+			"create table if not exists "+table+" (key bytea primary key, value bytea not null, expires timestamptz)")
 		return err
 	})
 }

@@ -276,19 +276,20 @@ func TestWaysToFail(t *testing.T) {
 			ch := make(chan int)
 			e.Go("waiter", func() { <-ch })
 		}},
-		{"goes on", "left over", "2 goroutines left over that would go on for ever: spinner runs at explore_test.go:", func(e *Run) {
-			var stop atomic.Bool
-			e.Go("spinner", func() {
-				for !stop.Load() {
-					runtime.Gosched()
-				}
-			})
-			e.Go("waiter", func() {
-				for !stop.Load() {
-					time.Sleep(time.Microsecond)
-				}
-			})
-		}},
+		{"goes on", "left over", "2 goroutines left over that would go on for ever: spinner runs at explore_test.go:",
+			func(e *Run) {
+				var stop atomic.Bool
+				e.Go("spinner", func() {
+					for !stop.Load() {
+						runtime.Gosched()
+					}
+				})
+				e.Go("waiter", func() {
+					for !stop.Load() {
+						time.Sleep(time.Microsecond)
+					}
+				})
+			}},
 		{"panic", "panic", "panic: send on closed channel, at explore.", func(e *Run) {
 			ch := make(chan int, 1)
 			e.Go("sender", func() { ch <- 1 })

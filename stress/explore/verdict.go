@@ -50,7 +50,9 @@ func (x *explorer) judge(r ran, testFailed bool) *verdict {
 		said := fmt.Sprintf("fatal error: %s, at %s", r.Message, place(at))
 		return &verdict{kind: kindFatal, class: r.Message, sentence: said}
 	case r.Races > 0:
-		return &verdict{kind: kindRace, sentence: fmt.Sprintf("%s reported by the race detector", counted(r.Races, "data race"))}
+		return &verdict{
+			kind: kindRace, sentence: fmt.Sprintf("%s reported by the race detector", counted(r.Races, "data race")),
+		}
 	case testFailed:
 		return &verdict{kind: kindTest, sentence: "the test's own T failed"}
 	case r.End == control.Limit && r.run.hasReturned() && !x.o.AllowLeft:

@@ -69,7 +69,8 @@ func (s *sum) add(r trials.Result) {
 	}
 }
 
-const header = "| group | bugs | found in every trial | hardest, median | replayed | alarms on twins | a schedule, median |"
+const header = "| group | bugs | found in every trial | hardest, median | " +
+	"replayed | alarms on twins | a schedule, median |"
 
 // table writes a line for each group.
 func table(w io.Writer, results []trials.Result) {

@@ -161,7 +161,8 @@ func (a *agent) work(ctx context.Context) {
 
 // leave tells the lead that this agent goes, if it can still be told.
 func (a *agent) leave(why error) {
-	_ = a.nc.Publish(leadSubject(a.o.Name), encode(call{Protocol: protocol, Kind: callLeave, ID: a.id, Reason: cut(why.Error(), mostFault)}))
+	_ = a.nc.Publish(leadSubject(a.o.Name),
+		encode(call{Protocol: protocol, Kind: callLeave, ID: a.id, Reason: cut(why.Error(), mostFault)}))
 }
 
 // answer answers a question of the lead.

@@ -85,7 +85,8 @@ func (r *Result) judge(criteria []validate.Criterion) {
 		// reached.
 		conclusive := (check.Verdict == validate.Passed) == (c.Comparison == validate.AtLeast)
 		if !r.Complete() && !conclusive {
-			list.Leave(c.ID, validate.NotMeasured, fmt.Sprintf("with %s of the load the figure was %s", percent(r.Share), validate.With(figure, c.Unit)))
+			list.Leave(c.ID, validate.NotMeasured, fmt.Sprintf("with %s of the load the figure was %s",
+				percent(r.Share), validate.With(figure, c.Unit)))
 		}
 	}
 	r.Checks = list.Checks()

@@ -44,7 +44,8 @@ func keep(folder string, r *Result) error {
 		write(&page, r)
 	}
 	return errors.Join(os.MkdirAll(folder, 0o755),
-		report.Replace(filepath.Join(folder, "fleet.json"), text.Bytes()), report.Replace(filepath.Join(folder, "fleet.md"), page.Bytes()))
+		report.Replace(filepath.Join(folder, "fleet.json"), text.Bytes()),
+		report.Replace(filepath.Join(folder, "fleet.md"), page.Bytes()))
 }
 
 // write is a result for people.
@@ -53,20 +54,25 @@ func write(w io.Writer, r *Result) {
 	for _, note := range r.Notes {
 		fmt.Fprintf(w, "- %s\n\n", cell(note))
 	}
-	fmt.Fprint(w, "| agent | machine | process | share | asked | started | succeeded | failed | unfinished | offered ops/s | p50 | p95 | p99 | p99.9 | generator late p99 | began after the first |\n")
-	fmt.Fprint(w, "| ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n")
+	fmt.Fprint(w,
+		"| agent | machine | process | share | asked | started | succeeded | failed | unfinished | offered ops/s | "+
+			"p50 | p95 | p99 | p99.9 | generator late p99 | began after the first |\n")
+	fmt.Fprint(w,
+		"| ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n")
 	for _, p := range r.Parts {
 		fmt.Fprintf(w, "| %d | %s | %d | %s | %d ", p.Number, cell(p.Host), p.PID, percent(p.Share), p.Asked)
 		if !p.Measured {
 			fmt.Fprintf(w, "| %s %s|\n", validate.NotMeasured, strings.Repeat("| ", 10))
 			continue
 		}
-		fmt.Fprintf(w, "| %d | %d | %d | %d | %s | %s | %s | %s | %s | %s | %s ± %s |\n", p.Started, p.Succeeded, p.Failed, p.Unfinished,
+		fmt.Fprintf(w, "| %d | %d | %d | %d | %s | %s | %s | %s | %s | %s | %s ± %s |\n",
+			p.Started, p.Succeeded, p.Failed, p.Unfinished,
 			validate.Number(p.Offered), nanoseconds(p.Latency.P50), nanoseconds(p.Latency.P95), nanoseconds(p.Latency.P99),
 			nanoseconds(p.Latency.P999), nanoseconds(p.LateP99), nanoseconds(p.Began), nanoseconds(p.BeganOff))
 	}
 	l := r.Latency
-	fmt.Fprintf(w, "| **all measured** | | | %s | %d | %d | %d | %d | %d | %s | %s | %s | %s | %s | | |\n\n", percent(r.Share),
+	fmt.Fprintf(w, "| **all measured** | | | %s | %d | %d | %d | %d | %d | %s | %s | %s | %s | %s | | |\n\n",
+		percent(r.Share),
 		r.Asked, r.Started, r.Succeeded, r.Failed, r.Unfinished, validate.Number(r.Offered),
 		nanoseconds(l.P50), nanoseconds(l.P95), nanoseconds(l.P99), nanoseconds(l.P999))
 	for _, c := range r.Checks {

@@ -127,7 +127,8 @@ func TestPercentilesAreNotAveraged(t *testing.T) {
 	assert.NotEqual(t, (own[0]+own[1])/2, r.Latency.P99, "the average of %v", own)
 
 	actual := agents[0].account.Began - agents[1].account.Began
-	assert.GreaterOrEqual(t, r.Spread, max(actual, -actual), "in one process the clocks are the same: it is an upper bound")
+	assert.GreaterOrEqual(t, r.Spread, max(actual, -actual),
+		"in one process the clocks are the same: it is an upper bound")
 	assert.Less(t, time.Duration(r.Spread), time.Second)
 }
 
@@ -207,7 +208,8 @@ func TestLeadIsDeafInTheEnd(t *testing.T) {
 	defer comes.Close()
 	again := make(chan error, 1)
 	_, err = comes.Subscribe(agentSubject("released"), func(*nats.Msg) { // and does not answer
-		_, err := comes.Request(leadSubject(o.Name), encode(call{Protocol: protocol, Kind: callAlive, ID: "released"}), 10*time.Second)
+		_, err := comes.Request(leadSubject(o.Name), encode(call{Protocol: protocol, Kind: callAlive, ID: "released"}),
+			10*time.Second)
 		again <- err
 	})
 	require.NoError(t, err)
@@ -406,7 +408,8 @@ func mute(t *testing.T, s *server.Server, l Load) {
 	require.NoError(t, err)
 	me := introduce(l)
 	require.Eventually(t, func() bool {
-		_, err := nc.Request(leadSubject("x"), encode(call{Protocol: protocol, Kind: callJoin, ID: "mute", Hello: &me}), time.Second)
+		_, err := nc.Request(leadSubject("x"), encode(call{Protocol: protocol, Kind: callJoin, ID: "mute", Hello: &me}),
+			time.Second)
 		return err == nil
 	}, 5*time.Second, 10*time.Millisecond)
 }

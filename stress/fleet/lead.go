@@ -104,7 +104,8 @@ func (l *lead) join(ctx context.Context, c call, r *reply) {
 	case l.gathering.Err() != nil:
 		r.Refused = fmt.Sprintf("it has all of its %d", l.o.Agents)
 	case c.Hello.Load != ours:
-		r.Other, r.Refused = true, fmt.Sprintf("the lead has %v, an agent on %s (process %d) has %v", ours, c.Hello.Host, c.Hello.PID, c.Hello.Load)
+		r.Other, r.Refused = true, fmt.Sprintf("the lead has %v, an agent on %s (process %d) has %v",
+			ours, c.Hello.Host, c.Hello.PID, c.Hello.Load)
 		l.end(fmt.Errorf("%w: %s", ErrLoad, r.Refused))
 	default:
 		m := &member{lead: l, id: c.ID, hello: *c.Hello}

@@ -33,8 +33,10 @@ func merge(o Options, l Load, members []*member) *Result {
 			all.Import(m.recorder.Export(), max(p.Began, 0))
 			r.add(p)
 		} else {
-			r.Notes = append(r.Notes, fmt.Sprintf("Agent %d on %s (process %d), %s of the load, is not measured: %s. It was last heard of when it had started %d of %d operations.",
-				p.Number, p.Host, p.PID, percent(p.Share), p.Why, p.Seen, p.Asked))
+			r.Notes = append(r.Notes,
+				fmt.Sprintf("Agent %d on %s (process %d), %s of the load, is not measured: %s. "+
+					"It was last heard of when it had started %d of %d operations.",
+					p.Number, p.Host, p.PID, percent(p.Share), p.Why, p.Seen, p.Asked))
 		}
 		r.Parts = append(r.Parts, p)
 	}
@@ -101,7 +103,9 @@ func (r *Result) note() {
 	for _, p := range r.Parts {
 		commits[p.Environment.Commit] = true
 		if p.Saturated {
-			r.Notes = append(r.Notes, fmt.Sprintf("The generator of agent %d on %s was saturated: it offered %.0f ops/s. Nothing is said of the subject.", p.Number, p.Host, p.Offered))
+			r.Notes = append(r.Notes,
+				fmt.Sprintf("The generator of agent %d on %s was saturated: it offered %.0f ops/s. Nothing is said of the subject.",
+					p.Number, p.Host, p.Offered))
 		}
 		if p.Fault != "" {
 			r.Notes = append(r.Notes, fmt.Sprintf("The first failure on agent %d: %s.", p.Number, p.Fault))

@@ -12,7 +12,8 @@ import (
 var anyCalls = [][]byte{
 	nil, []byte("{}"), []byte("null"), []byte(`{"id":"a"}{"id":"b"}`), []byte(`{"kind":"join","id":"a b"}`),
 	[]byte(`{"protocol":1,"kind":"join","id":"A1"}`),
-	encode(call{Protocol: protocol, Kind: callJoin, ID: "A1", Hello: &hello{Host: "here", Load: definition{1, time.Second, "constant"}}}),
+	encode(call{Protocol: protocol, Kind: callJoin, ID: "A1",
+		Hello: &hello{Host: "here", Load: definition{1, time.Second, "constant"}}}),
 	encode(call{Protocol: protocol, Kind: callLeave, ID: "A1", Reason: "why not"}),
 }
 
@@ -39,7 +40,8 @@ func FuzzDecodeCall(f *testing.F) {
 
 func FuzzDecodeAnswer(f *testing.F) {
 	f.Add([]byte(`{}`), 3)
-	f.Add(encode(answer{Clock: 5, Account: &account{Asked: 3, Started: 3, Succeeded: 2, Failed: 1, Size: 3 * perOperation}}), 3)
+	f.Add(encode(answer{Clock: 5, Account: &account{Asked: 3, Started: 3, Succeeded: 2, Failed: 1,
+		Size: 3 * perOperation}}), 3)
 	f.Add(encode(answer{Account: &account{Asked: 3, Started: 4, Succeeded: 4, Size: 48}}), 3)
 	f.Add(encode(answer{Account: &account{Asked: 3, Started: 3, Succeeded: 4, Unfinished: -1, Size: 48}}), 3)
 	f.Fuzz(func(t *testing.T, b []byte, count int) {

@@ -117,7 +117,10 @@ func (p *processes) result() *Result {
 func (p *processes) world() *subject {
 	s := newSubject(p.t)
 	p.out = p.t.TempDir()
-	p.env = []string{"STRESS_FLEET=" + address(natsServer(p.t)), subjectVariable + "=" + s.listener.Addr().String(), "STRESS_FLEET_NAME=test"}
+	p.env = []string{
+		"STRESS_FLEET=" + address(natsServer(p.t)), subjectVariable + "=" + s.listener.Addr().String(),
+		"STRESS_FLEET_NAME=test",
+	}
 	return s
 }
 
@@ -180,7 +183,8 @@ func TestKilledAgent(t *testing.T) {
 	const part = rate * seconds / agents
 	assert.Equal(t, []int{3, 2}, []int{r.Agents, r.Measured})
 	assert.InDelta(t, 2.0/3, r.Share, 1e-9)
-	assert.Equal(t, []int{2 * part, 2 * part, 2 * part, 0, 0}, []int{r.Asked, r.Started, r.Succeeded, r.Failed, r.Unfinished})
+	assert.Equal(t, []int{2 * part, 2 * part, 2 * part, 0, 0},
+		[]int{r.Asked, r.Started, r.Succeeded, r.Failed, r.Unfinished})
 	assert.Equal(t, 2*part, r.Latency.N)
 	for _, one := range r.Parts {
 		asked, again := s.counted(one.First, one.Asked)

@@ -80,8 +80,10 @@ func (r *Result) Complete() bool { return r.Measured == r.Agents }
 
 // String is the result in one line.
 func (r *Result) String() string {
-	text := fmt.Sprintf("fleet: %d of %d agents, %s of the load measured: %s of %s ops/s offered, %s ops/s, p50 %s  p95 %s  p99 %s  p99.9 %s",
-		r.Measured, r.Agents, percent(r.Share), validate.Number(r.Offered), validate.Number(r.Rate), validate.Number(r.Throughput),
+	text := fmt.Sprintf("fleet: %d of %d agents, %s of the load measured: %s of %s ops/s offered, %s ops/s, "+
+		"p50 %s  p95 %s  p99 %s  p99.9 %s",
+		r.Measured, r.Agents, percent(r.Share), validate.Number(r.Offered), validate.Number(r.Rate),
+		validate.Number(r.Throughput),
 		nanoseconds(r.Latency.P50), nanoseconds(r.Latency.P95), nanoseconds(r.Latency.P99), nanoseconds(r.Latency.P999))
 	if r.Failed > 0 {
 		text += fmt.Sprintf(", %d failed", r.Failed)

@@ -27,8 +27,9 @@ func offered(t *testing.T, of task, ms ...int64) *member {
 		latencies[i] = ms[i] * 1e6
 	}
 	samples := recorded(latencies...)
-	m := &member{task: of, hello: hello{Host: "here"}, account: account{Asked: of.Count, Started: len(ms), Succeeded: len(ms),
-		Size: len(samples), Sum: checksum(samples), Offered: of.Rate}}
+	m := &member{task: of, hello: hello{Host: "here"},
+		account: account{Asked: of.Count, Started: len(ms), Succeeded: len(ms),
+			Size: len(samples), Sum: checksum(samples), Offered: of.Rate}}
 	var err error
 	m.recorder, m.latency, err = audit(of, m.account, samples)
 	require.NoError(t, err)
@@ -47,7 +48,9 @@ func halves(n int) (Load, []task) {
 func TestMerge(t *testing.T) {
 	t.Parallel()
 	l, tasks := halves(2000)
-	members := []*member{offered(t, tasks[0], times(1000, 1)...), offered(t, tasks[1], append(times(980, 1), times(20, 500)...)...)}
+	members := []*member{
+		offered(t, tasks[0], times(1000, 1)...), offered(t, tasks[1], append(times(980, 1), times(20, 500)...)...),
+	}
 	r := merge(Options{}, l, members)
 	assert.Equal(t, int64(1e6), r.Parts[0].Latency.P99)
 	assert.Equal(t, int64(500e6), r.Parts[1].Latency.P99)
@@ -72,23 +75,28 @@ func TestVerdictsWithAPart(t *testing.T) {
 	l, tasks := halves(200)
 	l.Criteria = append(slices.Clone(Criteria), Throughput(1e6))
 	slowly := func() []*member {
-		return []*member{offered(t, tasks[0], times(100, 1)...), offered(t, tasks[1], append(times(80, 1), times(20, 80)...)...)}
+		return []*member{
+			offered(t, tasks[0], times(100, 1)...), offered(t, tasks[1], append(times(80, 1), times(20, 80)...)...),
+		}
 	}
 	whole := merge(Options{}, l, slowly())
-	assert.Equal(t, map[string]validate.Verdict{"failed": validate.Passed, "unfinished": validate.Passed, "p50": validate.Passed,
+	assert.Equal(t, map[string]validate.Verdict{"failed": validate.Passed, "unfinished": validate.Passed,
+		"p50": validate.Passed,
 		"p95": validate.Failed, "p99": validate.Passed, "throughput": validate.Passed}, verdicts(whole))
 
 	lost := slowly()
 	lost[0].lost = errors.New("gone")
 	part := merge(Options{}, l, lost)
-	assert.Equal(t, map[string]validate.Verdict{"failed": validate.NotMeasured, "unfinished": validate.NotMeasured, "p50": validate.NotMeasured,
+	assert.Equal(t, map[string]validate.Verdict{"failed": validate.NotMeasured, "unfinished": validate.NotMeasured,
+		"p50": validate.NotMeasured,
 		"p95": validate.Failed, "p99": validate.NotMeasured, "throughput": validate.Passed}, verdicts(part))
 	assert.Equal(t, []int{2, 1, 100, 100}, []int{part.Agents, part.Measured, part.Asked, part.Latency.N})
 	assert.Equal(t, 0.5, part.Share)
 	assert.Contains(t, part.Notes[0], "Agent 0 on here (process 0), 50 % of the load, is not measured: gone.")
 
 	l.Criteria = append(l.Criteria, Throughput(1e12))
-	slow := merge(Options{}, Load{Rate: 200, For: time.Second, Do: nothing, Criteria: []validate.Criterion{Throughput(1e12)}}, lost)
+	slow := merge(Options{}, Load{Rate: 200, For: time.Second, Do: nothing,
+		Criteria: []validate.Criterion{Throughput(1e12)}}, lost)
 	assert.Equal(t, validate.NotMeasured, verdicts(slow)["throughput"])
 }
 
@@ -127,7 +135,8 @@ func TestProcessors(t *testing.T) {
 	on := func(host string, left, used *float64) *member {
 		return &member{hello: hello{Host: host}, account: account{Left: left, Used: used}}
 	}
-	got := processors([]*member{on("a", f(0.5), f(0.3)), on("a", f(0.6), f(0.2)), on("b", f(0.9), f(0.9)), on("c", nil, nil)})
+	got := processors([]*member{on("a", f(0.5), f(0.3)), on("a", f(0.6), f(0.2)), on("b", f(0.9), f(0.9)),
+		on("c", nil, nil)})
 	assert.InDelta(t, 0.7, *got[0], 1e-9)
 	assert.InDelta(t, 0.9, *got[1], 1e-9)
 	assert.InDelta(t, 0.9, *got[2], 1e-9)

@@ -95,11 +95,12 @@ func TestAudit(t *testing.T) {
 		account account
 		samples []byte
 	}{
-		"one too few":        {account{Succeeded: 3, Sum: checksum(good[:48])}, good[:48]},
-		"another checksum":   {account{Succeeded: 3, Failed: 1, Sum: a.Sum + 1}, good},
-		"more succeeded":     {account{Succeeded: 4, Sum: a.Sum}, good},
-		"fewer failed":       {account{Succeeded: 3, Sum: a.Sum}, good},
-		"a time before zero": {account{Succeeded: 3, Failed: 1, Sum: checksum(recorded(5, 7, -1, -2))}, recorded(5, 7, -1, -2)},
+		"one too few":      {account{Succeeded: 3, Sum: checksum(good[:48])}, good[:48]},
+		"another checksum": {account{Succeeded: 3, Failed: 1, Sum: a.Sum + 1}, good},
+		"more succeeded":   {account{Succeeded: 4, Sum: a.Sum}, good},
+		"fewer failed":     {account{Succeeded: 3, Sum: a.Sum}, good},
+		"a time before zero": {account{Succeeded: 3, Failed: 1, Sum: checksum(recorded(5, 7, -1, -2))},
+			recorded(5, 7, -1, -2)},
 	} {
 		_, _, err := audit(task{Count: 4}, c.account, c.samples)
 		assert.ErrorIs(t, err, ErrSamples, what)

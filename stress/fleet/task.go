@@ -45,5 +45,6 @@ func (l Load) split(agents int, o Options) []task {
 // accepts tells whether a task can be offered by an agent with this load.
 func (l Load) accepts(t task) bool {
 	return t.Number >= 0 && t.First >= 0 && t.Count > 0 && t.Count <= l.count() &&
-		t.First <= l.count()-t.Count && t.Rate > 0 && t.Rate <= l.Rate && t.Stagger >= 0 && t.Patience > 0 && t.Patience <= longest
+		t.First <= l.count()-t.Count && t.Rate > 0 && t.Rate <= l.Rate && t.Stagger >= 0 && t.Patience > 0 &&
+		t.Patience <= longest
 }

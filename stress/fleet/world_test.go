@@ -25,8 +25,8 @@ const (
 // natsServer starts a server that asks for a password, and lets so little through
 // in one message that samples come in several pieces.
 func natsServer(t *testing.T) *server.Server {
-	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, Username: user, Password: password,
-		AuthTimeout: 30, MaxPayload: 8 << 10, MaxPending: 1 << 20, NoLog: true, NoSigs: true})
+	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, Username: user,
+		Password: password, AuthTimeout: 30, MaxPayload: 8 << 10, MaxPending: 1 << 20, NoLog: true, NoSigs: true})
 	require.NoError(t, err)
 	s.Start()
 	t.Cleanup(func() {

@@ -15,7 +15,8 @@ func Merge(parts []Open) (sum Open) {
 		sum.Peak += o.Peak
 		sum.Unfinished += o.Unfinished
 		sum.Took = max(sum.Took, o.Took)
-		sum.LateP50, sum.LateP99, sum.LateMax = max(sum.LateP50, o.LateP50), max(sum.LateP99, o.LateP99), max(sum.LateMax, o.LateMax)
+		sum.LateP50, sum.LateP99, sum.LateMax = max(sum.LateP50, o.LateP50), max(sum.LateP99, o.LateP99),
+			max(sum.LateMax, o.LateMax)
 		sum.Capacity += o.Capacity
 	}
 	return sum
@@ -32,7 +33,8 @@ func Join(parts []Open) (sum Open) {
 		sum.Peak = max(sum.Peak, o.Peak)
 		sum.Unfinished += o.Unfinished
 		sum.Took += o.Took
-		sum.LateP50, sum.LateP99, sum.LateMax = max(sum.LateP50, o.LateP50), max(sum.LateP99, o.LateP99), max(sum.LateMax, o.LateMax)
+		sum.LateP50, sum.LateP99, sum.LateMax = max(sum.LateP50, o.LateP50), max(sum.LateP99, o.LateP99),
+			max(sum.LateMax, o.LateMax)
 	}
 	if sum.N > 0 {
 		sum.Offered /= float64(sum.N)

@@ -77,7 +77,8 @@ func place(stack []uintptr) string {
 		switch {
 		case own.MatchString(f.Function):
 			return ""
-		case at == "" && f.Function != "" && !strings.HasPrefix(f.Function, "runtime.") && !strings.HasPrefix(f.Function, "internal/"):
+		case at == "" && f.Function != "" && !strings.HasPrefix(f.Function, "runtime.") &&
+			!strings.HasPrefix(f.Function, "internal/"):
 			at = fmt.Sprintf("%s (%s:%d)", f.Function, f.File[strings.LastIndexByte(f.File, '/')+1:], f.Line)
 		}
 	}

@@ -9,7 +9,9 @@ import (
 )
 
 func TestStudent(t *testing.T) {
-	for freedom, want := range map[float64]float64{0.5: 12.706, 1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 8: 2.306, 10: 2.228, 30: 2.042, 1e6: 1.960} {
+	for freedom, want := range map[float64]float64{
+		0.5: 12.706, 1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 8: 2.306, 10: 2.228, 30: 2.042, 1e6: 1.960,
+	} {
 		assert.InEpsilon(t, want, student95(freedom), 0.003, "%v degrees of freedom", freedom)
 	}
 	assert.Greater(t, student95(1.5), student95(2))

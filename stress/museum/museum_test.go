@@ -67,7 +67,8 @@ var exhibits = []exhibit{
 	},
 	{
 		name: "pond", module: "github.com/alitto/pond/v2", broken: "v2.3.1", kit: pondTasks, rate: routers,
-		bug:    "Only callers that already wait are told of room in the queue. A caller that is about to wait misses it, and waits forever.",
+		bug: "Only callers that already wait are told of room in the queue. A caller that is about to wait misses it, " +
+			"and waits forever.",
 		report: "https://github.com/alitto/pond/issues/108",
 		says:   "not return",
 	},
@@ -136,7 +137,8 @@ func TestEveryExhibitIsInTheCatalogue(t *testing.T) {
 		_, rest, ok := strings.Cut(string(required), e.module+" ")
 		require.True(t, ok, "go.mod does not require %s", e.module)
 		fixed := strings.Fields(rest)[0]
-		assert.Contains(t, string(catalogue), fmt.Sprintf("| `%s` | %s | %s | %s | %s | [report](%s) |", e.module, e.broken, fixed, e.bug, e.says, e.report))
+		assert.Contains(t, string(catalogue), fmt.Sprintf("| `%s` | %s | %s | %s | %s | [report](%s) |",
+			e.module, e.broken, fixed, e.bug, e.says, e.report))
 	}
 }
 
@@ -145,7 +147,8 @@ func (e exhibit) run(t *testing.T, program string) ([]byte, error) {
 	// Exhibits are explored by tests of their own, and one has a single worker, which
 	// handlers that wait hold up.
 	child := exec.Command(program, "-test.run=^TestExhibit$", "-test.skip=/^explore$", "-test.v")
-	child.Env = append(os.Environ(), "GITHUB_ACTIONS=", "GITHUB_STEP_SUMMARY=", exhibitVariable+"="+e.name, "STRESS_SCALE=10000", e.rate, "STRESS_OUT="+t.TempDir())
+	child.Env = append(os.Environ(), "GITHUB_ACTIONS=", "GITHUB_STEP_SUMMARY=",
+		exhibitVariable+"="+e.name, "STRESS_SCALE=10000", e.rate, "STRESS_OUT="+t.TempDir())
 	return child.CombinedOutput()
 }
 
@@ -170,7 +173,8 @@ func (e exhibit) flags(t *testing.T) string {
 	}
 	mod := filepath.Join(work, "go.mod")
 	require.NoError(t, os.WriteFile(mod, read("go.mod"), 0o666))
-	require.NoError(t, os.WriteFile(filepath.Join(work, "go.sum"), bytes.Join([][]byte{read("go.sum"), read("broken.sum")}, nil), 0o666))
+	require.NoError(t, os.WriteFile(filepath.Join(work, "go.sum"),
+		bytes.Join([][]byte{read("go.sum"), read("broken.sum")}, nil), 0o666))
 	out, err := exec.Command("go", "mod", "edit", "-require="+e.module+"@"+e.broken, mod).CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	flags := "-mod=mod -modfile=" + mod

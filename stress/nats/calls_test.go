@@ -54,11 +54,14 @@ var (
 const overhead = 64
 
 func newCalls(nc *nats.Conn, cfg node.Config, addr string) (*calls, error) {
-	c := &calls{nc: nc, cfg: cfg, stop: make(chan struct{}), waiting: make(map[uint64]*waiting), onWay: make(map[string]int)}
+	c := &calls{
+		nc: nc, cfg: cfg, stop: make(chan struct{}), waiting: make(map[uint64]*waiting), onWay: make(map[string]int),
+	}
 	c.room = sync.NewCond(&c.mu)
 	for subject, handle := range map[string]nats.MsgHandler{
 		kindCall + "." + cfg.Name: func(m *nats.Msg) {
-			cfg.Handle(sender(m), m.Data, func(reply []byte) { _ = m.Respond(reply) }) // a caller that is gone is told by its own side
+			// a caller that is gone is told by its own side
+			cfg.Handle(sender(m), m.Data, func(reply []byte) { _ = m.Respond(reply) })
 		},
 		kindSend + "." + cfg.Name: func(m *nats.Msg) {
 			cfg.Handle(sender(m), m.Data, nil)

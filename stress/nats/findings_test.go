@@ -71,7 +71,10 @@ func TestFindings(t *testing.T) {
 		{"TestStressCluster", "formation|wrong_secret", "formation.secret", "a node with a wrong secret was told of node-0"},
 		{"TestStressQueue", "lock", "queueing.lock", "a second process opened the log while the first had it open"},
 		{"TestStressQueue", "damage", "queueing.torn", "is lost, which is readable"},
-		{"TestStressQueue", "disk", "queueing.disk", "a message was confirmed while the sync that would bring it to the disk had not ended"},
+		{
+			"TestStressQueue", "disk", "queueing.disk",
+			"a message was confirmed while the sync that would bring it to the disk had not ended",
+		},
 	} {
 		t.Run(c.criterion, func(t *testing.T) {
 			t.Parallel()
@@ -96,5 +99,6 @@ func TestYours(t *testing.T) {
 		return "STRESS_NATS_URL=" + u.String()
 	}
 	assert.Empty(t, run(t, "TestStressRouter", "errors", as("p@ss")).Failures)
-	assert.Contains(t, tryRun("TestStressRouter", "errors", as("wrong"), "STRESS_OUT="+t.TempDir()), "Authorization Violation")
+	assert.Contains(t, tryRun("TestStressRouter", "errors", as("wrong"), "STRESS_OUT="+t.TempDir()),
+		"Authorization Violation")
 }

@@ -92,7 +92,10 @@ func startNode(_ testing.TB, cfg node.Config) (node.Node, error) {
 }
 
 func (n *peer) Errors() node.Errors {
-	return node.Errors{Unauthenticated: errUnauthenticated, NameTaken: errNameTaken, AddressTaken: errAddressTaken, Unreachable: errUnreachable}
+	return node.Errors{
+		Unauthenticated: errUnauthenticated, NameTaken: errNameTaken, AddressTaken: errAddressTaken,
+		Unreachable: errUnreachable,
+	}
 }
 
 // serve starts the server.
@@ -107,7 +110,9 @@ func (n *peer) serve() (*log, error) {
 	}
 	system, app := server.NewAccount("SYS"), server.NewAccount("APP")
 	o.SystemAccount, o.Accounts = "SYS", []*server.Account{system, app}
-	o.Users = []*server.User{{Username: "system", Password: secret, Account: system}, {Username: "app", Password: secret, Account: app}}
+	o.Users = []*server.User{
+		{Username: "system", Password: secret, Account: system}, {Username: "app", Password: secret, Account: app},
+	}
 	s, said, err := startLogged(o)
 	switch {
 	case err != nil && said.has("address already in use"):
@@ -139,10 +144,11 @@ func clusterOptions(name, bind, secret string) (*server.Options, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &server.Options{ServerName: name, Host: host, Port: server.RANDOM_PORT, MaxPingsOut: pingsOut, Cluster: server.ClusterOpts{
-		Name: clusterName, Host: host, Port: cmp.Or(port, server.RANDOM_PORT), Username: "route", Password: secret,
-		PoolSize: -1, PingInterval: pingEvery, MaxPingsOut: pingsOut, ConnectRetries: 3,
-	}}, nil
+	return &server.Options{ServerName: name, Host: host, Port: server.RANDOM_PORT, MaxPingsOut: pingsOut,
+		Cluster: server.ClusterOpts{
+			Name: clusterName, Host: host, Port: cmp.Or(port, server.RANDOM_PORT), Username: "route", Password: secret,
+			PoolSize: -1, PingInterval: pingEvery, MaxPingsOut: pingsOut, ConnectRetries: 3,
+		}}, nil
 }
 
 func route(addr, secret string) *url.URL {

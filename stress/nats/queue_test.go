@@ -23,7 +23,9 @@ func TestStressQueue(t *testing.T) {
 
 func BenchmarkQueue(b *testing.B) {
 	url := at(b)
-	queuetest.BenchmarkBroker(b, func(tb testing.TB, cfg queuetest.Config) queuetest.Broker { return openBroker(tb, url, cfg) })
+	queuetest.BenchmarkBroker(b, func(tb testing.TB, cfg queuetest.Config) queuetest.Broker {
+		return openBroker(tb, url, cfg)
+	})
 }
 
 // broker is a stream with a subject and a pull consumer for each queue. It has no
@@ -81,8 +83,9 @@ func (b *broker) declare(name string, storage jetstream.StorageType, cfg queuete
 		return err
 	}
 	for i := range cfg.Queues {
-		c, err := b.stream.CreateOrUpdateConsumer(ctx, jetstream.ConsumerConfig{Durable: fmt.Sprint(i), FilterSubject: b.subject(i),
-			AckPolicy: jetstream.AckExplicitPolicy, AckWait: cfg.Visibility, MaxAckPending: -1, MaxWaiting: 1 << 16})
+		c, err := b.stream.CreateOrUpdateConsumer(ctx,
+			jetstream.ConsumerConfig{Durable: fmt.Sprint(i), FilterSubject: b.subject(i),
+				AckPolicy: jetstream.AckExplicitPolicy, AckWait: cfg.Visibility, MaxAckPending: -1, MaxWaiting: 1 << 16})
 		if err != nil {
 			return err
 		}

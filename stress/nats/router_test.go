@@ -17,12 +17,16 @@ import (
 func TestStressRouter(t *testing.T) {
 	chosen(t)
 	url := at(t)
-	routertest.TestRouter(t, func(tb testing.TB, cfg routertest.Config) routertest.Router { return openRouter(tb, url, cfg) })
+	routertest.TestRouter(t, func(tb testing.TB, cfg routertest.Config) routertest.Router {
+		return openRouter(tb, url, cfg)
+	})
 }
 
 func BenchmarkRouter(b *testing.B) {
 	url := at(b)
-	routertest.BenchmarkRouter(b, func(tb testing.TB, cfg routertest.Config) routertest.Router { return openRouter(tb, url, cfg) })
+	routertest.BenchmarkRouter(b, func(tb testing.TB, cfg routertest.Config) routertest.Router {
+		return openRouter(tb, url, cfg)
+	})
 }
 
 // router has NATS find the process at which a name is registered: each name is a
@@ -46,7 +50,8 @@ type router struct {
 var verdicts = [...]error{nil, registry.ErrUnknown, registry.ErrFull, registry.ErrClosed}
 
 func openRouter(tb testing.TB, url string, cfg routertest.Config) routertest.Router {
-	names, err := registry.New[routertest.Message](registry.Config{Mailbox: cfg.Mailbox, OnPanic: func(string, any, []byte) {}})
+	names, err := registry.New[routertest.Message](registry.Config{Mailbox: cfg.Mailbox,
+		OnPanic: func(string, any, []byte) {}})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -59,7 +64,9 @@ func openRouter(tb testing.TB, url string, cfg routertest.Config) routertest.Rou
 }
 
 func (r *router) Errors() routertest.Errors {
-	return routertest.Errors{Unknown: registry.ErrUnknown, Taken: registry.ErrTaken, Full: registry.ErrFull, Closed: registry.ErrClosed}
+	return routertest.Errors{
+		Unknown: registry.ErrUnknown, Taken: registry.ErrTaken, Full: registry.ErrFull, Closed: registry.ErrClosed,
+	}
 }
 
 // Register needs no answer of the server: what is sent over the same connection

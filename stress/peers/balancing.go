@@ -22,28 +22,30 @@ var hashers = []struct {
 	lacks string
 	open  func(nodes []string) (pick func(key string) (string, error), join func(node string) error, err error)
 }{
-	{name: "tensile/cluster/balance, rendezvous", open: func(nodes []string) (func(string) (string, error), func(string) error, error) {
-		b, err := openBalance(balance.Rendezvous, nodes)
-		return func(key string) (string, error) {
-			p, err := b.Pick(balance.Key(key))
-			if err != nil {
-				return "", err
-			}
-			p.Done()
-			return p.Node(), nil
-		}, func(node string) error { return b.Join(balance.Node{Name: node}) }, err
-	}},
-	{name: "tensile/cluster/balance, bounded load", open: func(nodes []string) (func(string) (string, error), func(string) error, error) {
-		b, err := openBalance(balance.BoundedLoad, nodes)
-		return func(key string) (string, error) {
-			p, err := b.Pick(balance.Key(key))
-			if err != nil {
-				return "", err
-			}
-			p.Done()
-			return p.Node(), nil
-		}, func(node string) error { return b.Join(balance.Node{Name: node}) }, err
-	}},
+	{name: "tensile/cluster/balance, rendezvous",
+		open: func(nodes []string) (func(string) (string, error), func(string) error, error) {
+			b, err := openBalance(balance.Rendezvous, nodes)
+			return func(key string) (string, error) {
+				p, err := b.Pick(balance.Key(key))
+				if err != nil {
+					return "", err
+				}
+				p.Done()
+				return p.Node(), nil
+			}, func(node string) error { return b.Join(balance.Node{Name: node}) }, err
+		}},
+	{name: "tensile/cluster/balance, bounded load",
+		open: func(nodes []string) (func(string) (string, error), func(string) error, error) {
+			b, err := openBalance(balance.BoundedLoad, nodes)
+			return func(key string) (string, error) {
+				p, err := b.Pick(balance.Key(key))
+				if err != nil {
+					return "", err
+				}
+				p.Done()
+				return p.Node(), nil
+			}, func(node string) error { return b.Join(balance.Node{Name: node}) }, err
+		}},
 	{name: "dgryski/go-rendezvous", lacks: "weights, use by several goroutines while nodes change",
 		open: func(nodes []string) (func(string) (string, error), func(string) error, error) {
 			r := rendezvous.New(nodes, xxhash.Sum64String)
@@ -90,77 +92,88 @@ func balancing() []comparison {
 	for _, size := range []int{4, 64} {
 		c := comparison{scenario: "balancing", unit: "ns/op", lower: true, n: 500_000,
 			work: fmt.Sprintf("the node of a key, of %d nodes", size),
-			why: "A profile of rendezvous over 4 nodes shows that two fifths of the time hash the key, a byte at a time, with a function that " +
-				"will never change; go-rendezvous gets xxhash. A third computes the score of each node with all of MurmurHash3's finaliser; " +
-				"go-rendezvous shifts and multiplies once. A tenth returns the pick. With 64 nodes, hashing the key no longer matters."}
+			why: "A profile of rendezvous over 4 nodes shows that two fifths of the time hash the key, a byte at a time, with " +
+				"a function that " +
+				"will never change; go-rendezvous gets xxhash. A third computes the score of each node with all of MurmurHash3's " +
+				"finaliser; " +
+				"go-rendezvous shifts and multiplies once. A tenth returns the pick. With 64 nodes, hashing the key no longer " +
+				"matters."}
 		for _, h := range hashers {
-			c.contestants = append(c.contestants, contestant{name: h.name, bound: h.bound, lacks: h.lacks, sample: func(n int) (float64, error) {
-				pick, _, err := h.open(nodeNames(size))
-				if err != nil {
-					return 0, err
-				}
-				keys := keyNames(1 << 16)
-				return perOp(n, func() error {
-					return repeat(n, func(i int) error {
-						_, err := pick(keys[i%len(keys)])
-						return err
+			c.contestants = append(c.contestants, contestant{name: h.name, bound: h.bound, lacks: h.lacks,
+				sample: func(n int) (float64, error) {
+					pick, _, err := h.open(nodeNames(size))
+					if err != nil {
+						return 0, err
+					}
+					keys := keyNames(1 << 16)
+					return perOp(n, func() error {
+						return repeat(n, func(i int) error {
+							_, err := pick(keys[i%len(keys)])
+							return err
+						})
 					})
-				})
-			}})
+				}})
 		}
 		list = append(list, c)
 	}
-	spread := comparison{scenario: "balancing", unit: "% above its share", lower: true, n: 100_000, work: "the fullest of 4 nodes"}
-	moved := comparison{scenario: "balancing", unit: "% of all keys", lower: true, n: 100_000, work: "keys that moved without need when a fifth node joined"}
+	spread := comparison{
+		scenario: "balancing", unit: "% above its share", lower: true, n: 100_000, work: "the fullest of 4 nodes",
+	}
+	moved := comparison{
+		scenario: "balancing", unit: "% of all keys", lower: true, n: 100_000,
+		work: "keys that moved without need when a fifth node joined",
+	}
 	for _, h := range hashers {
-		spread.contestants = append(spread.contestants, contestant{name: h.name, bound: h.bound, lacks: h.lacks, sample: func(n int) (float64, error) {
-			nodes := nodeNames(4)
-			pick, _, err := h.open(nodes)
-			if err != nil {
-				return 0, err
-			}
-			count := make(map[string]int)
-			for _, key := range keyNames(n) {
-				node, err := pick(key)
+		spread.contestants = append(spread.contestants,
+			contestant{name: h.name, bound: h.bound, lacks: h.lacks, sample: func(n int) (float64, error) {
+				nodes := nodeNames(4)
+				pick, _, err := h.open(nodes)
 				if err != nil {
 					return 0, err
 				}
-				count[node]++
-			}
-			most := 0
-			for _, c := range count {
-				most = max(most, c)
-			}
-			return 100 * (float64(most*len(nodes))/float64(n) - 1), nil
-		}})
-		moved.contestants = append(moved.contestants, contestant{name: h.name, bound: h.bound, lacks: h.lacks, sample: func(n int) (float64, error) {
-			nodes := nodeNames(5)
-			pick, join, err := h.open(nodes[:4:4])
-			if err != nil {
-				return 0, err
-			}
-			keys := keyNames(n)
-			before := make([]string, n)
-			for i, key := range keys {
-				if before[i], err = pick(key); err != nil {
-					return 0, err
+				count := make(map[string]int)
+				for _, key := range keyNames(n) {
+					node, err := pick(key)
+					if err != nil {
+						return 0, err
+					}
+					count[node]++
 				}
-			}
-			if err := join(nodes[4]); err != nil {
-				return 0, err
-			}
-			needless := 0
-			for i, key := range keys {
-				after, err := pick(key)
+				most := 0
+				for _, c := range count {
+					most = max(most, c)
+				}
+				return 100 * (float64(most*len(nodes))/float64(n) - 1), nil
+			}})
+		moved.contestants = append(moved.contestants,
+			contestant{name: h.name, bound: h.bound, lacks: h.lacks, sample: func(n int) (float64, error) {
+				nodes := nodeNames(5)
+				pick, join, err := h.open(nodes[:4:4])
 				if err != nil {
 					return 0, err
 				}
-				if after != before[i] && after != nodes[4] {
-					needless++
+				keys := keyNames(n)
+				before := make([]string, n)
+				for i, key := range keys {
+					if before[i], err = pick(key); err != nil {
+						return 0, err
+					}
 				}
-			}
-			return 100 * float64(needless) / float64(n), nil
-		}})
+				if err := join(nodes[4]); err != nil {
+					return 0, err
+				}
+				needless := 0
+				for i, key := range keys {
+					after, err := pick(key)
+					if err != nil {
+						return 0, err
+					}
+					if after != before[i] && after != nodes[4] {
+						needless++
+					}
+				}
+				return 100 * float64(needless) / float64(n), nil
+			}})
 	}
 	return append(list, spread, moved)
 }

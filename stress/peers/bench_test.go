@@ -19,8 +19,10 @@ func TestBenchFileIsRead(t *testing.T) {
 	folder, err := report.Open(t.TempDir())
 	require.NoError(t, err)
 	require.NoError(t, folder.Write(&report.Run{
-		Schema:      report.Schema,
-		Environment: measure.Environment{OS: "linux", Arch: "amd64", CPU: "A Processor: model (R) 1", GOMAXPROCS: 2, Scale: 3, Commit: "abc+changes"},
+		Schema: report.Schema,
+		Environment: measure.Environment{
+			OS: "linux", Arch: "amd64", CPU: "A Processor: model (R) 1", GOMAXPROCS: 2, Scale: 3, Commit: "abc+changes",
+		},
 		Scenarios: []*report.Scenario{{
 			ID: "pooling", State: report.Passed,
 			Burst:  &report.Burst{N: 3, Throughput: 100_000, Latency: &latency},

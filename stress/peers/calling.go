@@ -71,8 +71,8 @@ func calling() []comparison {
 	for _, p := range callPeers {
 		c.contestants = append(c.contestants, contestant{name: p.name, bound: p.bound, lacks: p.lacks, sample: p.rate})
 	}
-	c.contestants = append(c.contestants, contestant{name: "records of 64 bytes in batches of 64 KiB over one socket", bound: true,
-		lacks: "calls", sample: socketBatches})
+	c.contestants = append(c.contestants, contestant{name: "records of 64 bytes in batches of 64 KiB over one socket",
+		bound: true, lacks: "calls", sample: socketBatches})
 	return []comparison{c}
 }
 
@@ -137,29 +137,31 @@ var callPeers = []callPeer{
 			return node.Call(context.Background(), "callee", request)
 		}), node.Close, nil
 	}},
-	{name: "gRPC, unary", lacks: "authentication, membership", serve: serveGRPC, dial: func(addr string) (func() (caller, error), func() error, error) {
-		conn, err := dialGRPC(addr)
-		if err != nil {
-			return nil, nil, err
-		}
-		return shared(func(request []byte) ([]byte, error) {
-			var reply []byte
-			return reply, conn.Invoke(context.Background(), "/echo/Call", &request, &reply)
-		}), conn.Close, nil
-	}},
-	{name: "gRPC, a stream for each caller", lacks: "authentication, membership", serve: serveGRPC, dial: func(addr string) (func() (caller, error), func() error, error) {
-		conn, err := dialGRPC(addr)
-		if err != nil {
-			return nil, nil, err
-		}
-		return func() (caller, error) {
-			stream, err := conn.NewStream(context.Background(), &echoService.Streams[0], "/echo/Stream")
-			return func(request []byte) ([]byte, error) {
+	{name: "gRPC, unary", lacks: "authentication, membership",
+		serve: serveGRPC, dial: func(addr string) (func() (caller, error), func() error, error) {
+			conn, err := dialGRPC(addr)
+			if err != nil {
+				return nil, nil, err
+			}
+			return shared(func(request []byte) ([]byte, error) {
 				var reply []byte
-				return reply, errors.Join(stream.SendMsg(&request), stream.RecvMsg(&reply))
-			}, err
-		}, conn.Close, nil
-	}},
+				return reply, conn.Invoke(context.Background(), "/echo/Call", &request, &reply)
+			}), conn.Close, nil
+		}},
+	{name: "gRPC, a stream for each caller", lacks: "authentication, membership",
+		serve: serveGRPC, dial: func(addr string) (func() (caller, error), func() error, error) {
+			conn, err := dialGRPC(addr)
+			if err != nil {
+				return nil, nil, err
+			}
+			return func() (caller, error) {
+				stream, err := conn.NewStream(context.Background(), &echoService.Streams[0], "/echo/Stream")
+				return func(request []byte) ([]byte, error) {
+					var reply []byte
+					return reply, errors.Join(stream.SendMsg(&request), stream.RecvMsg(&reply))
+				}, err
+			}, conn.Close, nil
+		}},
 	{name: "net/rpc", lacks: "authentication, membership, bounded buffers", serve: func() (string, error) {
 		s := rpc.NewServer()
 		if err := s.Register(new(Echo)); err != nil {
@@ -175,100 +177,102 @@ var callPeers = []callPeer{
 			return reply, client.Call("Echo.Call", request, &reply)
 		}), client.Close, nil
 	}},
-	{name: "yamux, a stream for each caller", lacks: "authentication, membership, calls: it has streams", serve: func() (string, error) {
-		return listen(func(l net.Listener) {
-			for {
-				c, err := l.Accept()
-				if err != nil {
-					return
-				}
-				session, err := yamux.Server(c, quietYamux())
-				if err != nil {
-					return
-				}
-				go func() {
-					for {
-						s, err := session.Accept()
-						if err != nil {
-							return
-						}
-						go func() {
-							_, _ = io.Copy(s, s)
-							_ = s.Close() // its other end sees what was wrong
-						}()
+	{name: "yamux, a stream for each caller", lacks: "authentication, membership, calls: it has streams",
+		serve: func() (string, error) {
+			return listen(func(l net.Listener) {
+				for {
+					c, err := l.Accept()
+					if err != nil {
+						return
 					}
-				}()
+					session, err := yamux.Server(c, quietYamux())
+					if err != nil {
+						return
+					}
+					go func() {
+						for {
+							s, err := session.Accept()
+							if err != nil {
+								return
+							}
+							go func() {
+								_, _ = io.Copy(s, s)
+								_ = s.Close() // its other end sees what was wrong
+							}()
+						}
+					}()
+				}
+			})
+		}, dial: func(addr string) (func() (caller, error), func() error, error) {
+			c, err := net.Dial("tcp", addr)
+			if err != nil {
+				return nil, nil, err
 			}
-		})
-	}, dial: func(addr string) (func() (caller, error), func() error, error) {
-		c, err := net.Dial("tcp", addr)
-		if err != nil {
-			return nil, nil, err
-		}
-		session, err := yamux.Client(c, quietYamux())
-		if err != nil {
-			return nil, nil, err
-		}
-		var mu sync.Mutex
-		var streams []net.Conn
-		return func() (caller, error) {
-				s, err := session.Open()
+			session, err := yamux.Client(c, quietYamux())
+			if err != nil {
+				return nil, nil, err
+			}
+			var mu sync.Mutex
+			var streams []net.Conn
+			return func() (caller, error) {
+					s, err := session.Open()
+					if err != nil {
+						return nil, err
+					}
+					mu.Lock()
+					streams = append(streams, s)
+					mu.Unlock()
+					reply := make([]byte, payload)
+					return func(request []byte) ([]byte, error) {
+						if _, err := s.Write(request); err != nil {
+							return nil, err
+						}
+						_, err := io.ReadFull(s, reply)
+						return reply, err
+					}, nil
+				}, func() error {
+					// A session that ends under a thousand streams has each of them look for a
+					// processor at its other end, which does not get to end itself for seconds.
+					for _, s := range streams {
+						_ = s.Close() // the reads say so
+					}
+					for _, s := range streams {
+						if _, err := s.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+							return errors.Join(fmt.Errorf("yamux: a stream that was closed: %w", err), session.Close())
+						}
+					}
+					return session.Close()
+				}, nil
+		}},
+	{name: "NATS core, request and reply", lacks: "a connection between the two: there is a server",
+		serve: func() (string, error) {
+			s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, NoLog: true, NoSigs: true})
+			if err != nil {
+				return "", err
+			}
+			s.Start()
+			if !s.ReadyForConnections(natsPatience) {
+				return "", errors.New("nats: the server does not start")
+			}
+			nc, err := nats.Connect("", nats.InProcessServer(s))
+			if err != nil {
+				return "", err
+			}
+			_, err = nc.Subscribe("echo", func(m *nats.Msg) { _ = m.Respond(m.Data) })
+			return s.ClientURL(), errors.Join(err, nc.Flush())
+		}, dial: func(addr string) (func() (caller, error), func() error, error) {
+			nc, err := nats.Connect(addr)
+			if err != nil {
+				return nil, nil, err
+			}
+			return shared(func(request []byte) ([]byte, error) {
+				m, err := nc.Request("echo", request, natsPatience)
 				if err != nil {
 					return nil, err
 				}
-				mu.Lock()
-				streams = append(streams, s)
-				mu.Unlock()
-				reply := make([]byte, payload)
-				return func(request []byte) ([]byte, error) {
-					if _, err := s.Write(request); err != nil {
-						return nil, err
-					}
-					_, err := io.ReadFull(s, reply)
-					return reply, err
-				}, nil
-			}, func() error {
-				// A session that ends under a thousand streams has each of them look for a
-				// processor at its other end, which does not get to end itself for seconds.
-				for _, s := range streams {
-					_ = s.Close() // the reads say so
-				}
-				for _, s := range streams {
-					if _, err := s.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
-						return errors.Join(fmt.Errorf("yamux: a stream that was closed: %w", err), session.Close())
-					}
-				}
-				return session.Close()
-			}, nil
-	}},
-	{name: "NATS core, request and reply", lacks: "a connection between the two: there is a server", serve: func() (string, error) {
-		s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, NoLog: true, NoSigs: true})
-		if err != nil {
-			return "", err
-		}
-		s.Start()
-		if !s.ReadyForConnections(natsPatience) {
-			return "", errors.New("nats: the server does not start")
-		}
-		nc, err := nats.Connect("", nats.InProcessServer(s))
-		if err != nil {
-			return "", err
-		}
-		_, err = nc.Subscribe("echo", func(m *nats.Msg) { _ = m.Respond(m.Data) })
-		return s.ClientURL(), errors.Join(err, nc.Flush())
-	}, dial: func(addr string) (func() (caller, error), func() error, error) {
-		nc, err := nats.Connect(addr)
-		if err != nil {
-			return nil, nil, err
-		}
-		return shared(func(request []byte) ([]byte, error) {
-			m, err := nc.Request("echo", request, natsPatience)
-			if err != nil {
-				return nil, err
-			}
-			return m.Data, nil
-		}), func() error { nc.Close(); return nil }, nil
-	}},
+				return m.Data, nil
+			}), func() error { nc.Close(); return nil }, nil
+		}},
 }
 
 var comparisonSecret = []byte("the secret of the comparison, in all its processes")
@@ -311,21 +315,23 @@ func (plainCodec) Unmarshal(data []byte, v any) error {
 }
 
 var echoService = grpc.ServiceDesc{ServiceName: "echo", HandlerType: (*any)(nil),
-	Methods: []grpc.MethodDesc{{MethodName: "Call", Handler: func(_ any, _ context.Context, decode func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
-		var request []byte
-		return &request, decode(&request)
-	}}},
-	Streams: []grpc.StreamDesc{{StreamName: "Stream", ServerStreams: true, ClientStreams: true, Handler: func(_ any, s grpc.ServerStream) error {
-		for {
+	Methods: []grpc.MethodDesc{{MethodName: "Call",
+		Handler: func(_ any, _ context.Context, decode func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
 			var request []byte
-			if err := s.RecvMsg(&request); err != nil {
-				return nil // the caller is done
+			return &request, decode(&request)
+		}}},
+	Streams: []grpc.StreamDesc{{StreamName: "Stream", ServerStreams: true, ClientStreams: true,
+		Handler: func(_ any, s grpc.ServerStream) error {
+			for {
+				var request []byte
+				if err := s.RecvMsg(&request); err != nil {
+					return nil // the caller is done
+				}
+				if err := s.SendMsg(&request); err != nil {
+					return err
+				}
 			}
-			if err := s.SendMsg(&request); err != nil {
-				return err
-			}
-		}
-	}}},
+		}}},
 }
 
 func serveGRPC() (string, error) {

@@ -124,43 +124,45 @@ var detectors = []detector{
 		<-listed
 		return node.Close, nil
 	}},
-	{name: "memberlist alone, local settings", lacks: "connections, authentication of joins without a key", live: func() (string, error) {
-		m, err := memberlist.Create(memberConfig("victim"))
-		if err != nil {
-			return "", err
-		}
-		return m.LocalNode().Address(), nil
-	}, watch: func(name, addr string, died func()) (func() error, error) {
-		cfg := memberConfig(name)
-		cfg.Events = deaths(died)
-		m, err := memberlist.Create(cfg)
-		if err != nil {
-			return nil, err
-		}
-		_, err = m.Join([]string{addr})
-		return m.Shutdown, err
-	}},
-	{name: "end of a TCP connection", bound: true, lacks: "membership: a process that hangs is never noticed", live: func() (string, error) {
-		return listen(func(l net.Listener) {
-			for {
-				c, err := l.Accept()
-				if err != nil {
-					return
-				}
-				go func() { _, _ = io.Copy(io.Discard, c) }()
+	{name: "memberlist alone, local settings", lacks: "connections, authentication of joins without a key",
+		live: func() (string, error) {
+			m, err := memberlist.Create(memberConfig("victim"))
+			if err != nil {
+				return "", err
 			}
-		})
-	}, watch: func(_, addr string, died func()) (func() error, error) {
-		c, err := net.DialTimeout("tcp", addr, natsPatience)
-		if err != nil {
-			return nil, err
-		}
-		go func() {
-			_, _ = c.Read(make([]byte, 1)) // nothing is ever sent
-			died()
-		}()
-		return c.Close, nil
-	}},
+			return m.LocalNode().Address(), nil
+		}, watch: func(name, addr string, died func()) (func() error, error) {
+			cfg := memberConfig(name)
+			cfg.Events = deaths(died)
+			m, err := memberlist.Create(cfg)
+			if err != nil {
+				return nil, err
+			}
+			_, err = m.Join([]string{addr})
+			return m.Shutdown, err
+		}},
+	{name: "end of a TCP connection", bound: true, lacks: "membership: a process that hangs is never noticed",
+		live: func() (string, error) {
+			return listen(func(l net.Listener) {
+				for {
+					c, err := l.Accept()
+					if err != nil {
+						return
+					}
+					go func() { _, _ = io.Copy(io.Discard, c) }()
+				}
+			})
+		}, watch: func(_, addr string, died func()) (func() error, error) {
+			c, err := net.DialTimeout("tcp", addr, natsPatience)
+			if err != nil {
+				return nil, err
+			}
+			go func() {
+				_, _ = c.Read(make([]byte, 1)) // nothing is ever sent
+				died()
+			}()
+			return c.Close, nil
+		}},
 }
 
 func memberConfig(name string) *memberlist.Config {

@@ -66,7 +66,8 @@ func jetStreamRate(nc *nats.Conn, n int) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
-	consumer, err := stream.CreateConsumer(ctx, jetstream.ConsumerConfig{Durable: "c", AckPolicy: jetstream.AckExplicitPolicy, MaxAckPending: queues * held})
+	consumer, err := stream.CreateConsumer(ctx, jetstream.ConsumerConfig{Durable: "c",
+		AckPolicy: jetstream.AckExplicitPolicy, MaxAckPending: queues * held})
 	if err != nil {
 		return 0, err
 	}

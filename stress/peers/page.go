@@ -71,7 +71,8 @@ func writeSummary(w io.Writer, results []result) {
 			x := r.against(i + 1)
 			count[x.verdict()]++
 			if x.verdict() == "theirs" {
-				ahead = append(ahead, fmt.Sprintf("- %s, %s: **%s** is ahead; ours reaches %s of it.", r.scenario, r.work, c.name, x))
+				ahead = append(ahead, fmt.Sprintf("- %s, %s: **%s** is ahead; ours reaches %s of it.",
+					r.scenario, r.work, c.name, x))
 			}
 		}
 	}
@@ -91,7 +92,8 @@ func (r result) write(w io.Writer) {
 	if r.share < 0.9 {
 		fmt.Fprintf(w, "Other processes held part of the machine: %.0f %% of the processors were left.\n", 100*r.share)
 	}
-	fmt.Fprintf(w, "\n| | %s, median | least to most | ours is | ahead | lacks |\n| --- | ---: | ---: | ---: | --- | --- |\n", r.unit)
+	fmt.Fprintf(w,
+		"\n| | %s, median | least to most | ours is | ahead | lacks |\n| --- | ---: | ---: | ---: | --- | --- |\n", r.unit)
 	for i, c := range r.contestants {
 		name, ratio, ahead := c.name, "", ""
 		if i > 0 {

@@ -104,7 +104,9 @@ func TestThePageSaysWhereAPeerIsAhead(t *testing.T) {
 }
 
 func TestFigure(t *testing.T) {
-	for x, want := range map[float64]string{0: "0", 0.123: "0.12", 9.876: "9.88", 26.94: "26.9", 254.4: "254", 12345: "12,345", 8_250_000: "8.25 M"} {
+	for x, want := range map[float64]string{
+		0: "0", 0.123: "0.12", 9.876: "9.88", 26.94: "26.9", 254.4: "254", 12345: "12,345", 8_250_000: "8.25 M",
+	} {
 		assert.Equal(t, want, figure(x))
 	}
 }

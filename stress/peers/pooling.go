@@ -44,13 +44,18 @@ func pooling() []comparison {
 	}
 	return []comparison{
 		checkout("acquire and release, one goroutine", 1, 2_000_000,
-			"A profile shows that tensile/pool spends two fifths of its time in its mutex, as the plain list does. The rest is what the "+
+			"A profile shows that tensile/pool spends two fifths of its time in its mutex, as the plain list does. The rest is "+
+				"what the "+
 				"list lacks: the check of the context, the numbers that make a lease end once, and the totals of Stats."),
 		checkout(fmt.Sprintf("acquire and release, %d goroutines on %d", callers, connsPerPool), callers, 5_000_000,
-			"If waiters are served in order, a connection goes to a goroutine that must first be scheduled. Once there are more callers "+
-				"than connections, each operation costs a switch of goroutines. A profile shows that most of the time is the scheduler, "+
-				"waking goroutines, and the mutex, on which holders are parked too. A channel does not park a goroutine that returns a "+
-				"connection, so it reaches that state later: once goroutines are preempted while they hold a connection, which takes runs "+
+			"If waiters are served in order, a connection goes to a goroutine that must first be scheduled. Once there are "+
+				"more callers "+
+				"than connections, each operation costs a switch of goroutines. A profile shows that most of the time is the "+
+				"scheduler, "+
+				"waking goroutines, and the mutex, on which holders are parked too. A channel does not park a goroutine that "+
+				"returns a "+
+				"connection, so it reaches that state later: once goroutines are preempted while they hold a connection, which "+
+				"takes runs "+
 				"ten times as long."),
 		echoes(),
 	}
@@ -118,36 +123,39 @@ var checkouts = []struct {
 			return nil
 		}, db.Close, nil
 	}},
-	{name: "buffered channel", lacks: "errors, deadlines, limits, replacement", open: func(size int) (func(int) error, func() error, error) {
-		free := make(chan *int, size)
-		for range size {
-			free <- new(int)
-		}
-		return func(n int) error {
-			for range n {
-				free <- <-free
+	{name: "buffered channel", lacks: "errors, deadlines, limits, replacement",
+		open: func(size int) (func(int) error, func() error, error) {
+			free := make(chan *int, size)
+			for range size {
+				free <- new(int)
 			}
-			return nil
-		}, nothing, nil
-	}},
-	{name: "mutex and list of waiters", lacks: "errors, deadlines, limits, replacement", open: func(size int) (func(int) error, func() error, error) {
-		p := newPlain(size)
-		return func(n int) error {
-			for range n {
-				p.put(p.get())
-			}
-			return nil
-		}, nothing, nil
-	}},
-	{name: "sync.Pool", bound: true, lacks: "a bound, so nobody ever waits", open: func(int) (func(int) error, func() error, error) {
-		p := sync.Pool{New: func() any { return new(int) }}
-		return func(n int) error {
-			for range n {
-				p.Put(p.Get())
-			}
-			return nil
-		}, nothing, nil
-	}},
+			return func(n int) error {
+				for range n {
+					free <- <-free
+				}
+				return nil
+			}, nothing, nil
+		}},
+	{name: "mutex and list of waiters", lacks: "errors, deadlines, limits, replacement",
+		open: func(size int) (func(int) error, func() error, error) {
+			p := newPlain(size)
+			return func(n int) error {
+				for range n {
+					p.put(p.get())
+				}
+				return nil
+			}, nothing, nil
+		}},
+	{name: "sync.Pool", bound: true, lacks: "a bound, so nobody ever waits",
+		open: func(int) (func(int) error, func() error, error) {
+			p := sync.Pool{New: func() any { return new(int) }}
+			return func(n int) error {
+				for range n {
+					p.Put(p.Get())
+				}
+				return nil
+			}, nothing, nil
+		}},
 }
 
 func nothing() error { return nil }

@@ -32,7 +32,8 @@ const (
 
 func queueing() []comparison {
 	memory := comparison{scenario: "queueing", unit: "msgs/s", n: 2_000_000,
-		work: fmt.Sprintf("publish, receive and acknowledge in memory, %d queues with %d messages held in each", queues, held)}
+		work: fmt.Sprintf("publish, receive and acknowledge in memory, %d queues with %d messages held in each",
+			queues, held)}
 	for _, m := range memories {
 		memory.contestants = append(memory.contestants, contestant{name: m.name, bound: m.bound, lacks: m.lacks,
 			sample: func(n int) (float64, error) { return m.rate(n) }})
@@ -43,31 +44,32 @@ func queueing() []comparison {
 	durable := comparison{scenario: "queueing", unit: "msgs/s", n: 20_000,
 		work: fmt.Sprintf("publish and have it on the disk, %d publishers", publishers)}
 	for _, d := range disks {
-		durable.contestants = append(durable.contestants, contestant{name: d.name, bound: d.bound, lacks: d.lacks, fewer: d.fewer,
-			sample: func(n int) (float64, error) {
-				dir, remove, err := tempDir()
-				if err != nil {
-					return 0, err
-				}
-				defer remove()
-				publish, end, err := d.open(dir)
-				if err != nil {
-					return 0, err
-				}
-				x, err := perSecond(n, func() error {
-					return together(publishers, n, func(p, n int) error {
-						body := make([]byte, bodySize)
-						return repeat(n, func(i int) error {
-							binary.BigEndian.PutUint64(body, uint64(p)<<32|uint64(i))
-							return publish(body)
+		durable.contestants = append(durable.contestants,
+			contestant{name: d.name, bound: d.bound, lacks: d.lacks, fewer: d.fewer,
+				sample: func(n int) (float64, error) {
+					dir, remove, err := tempDir()
+					if err != nil {
+						return 0, err
+					}
+					defer remove()
+					publish, end, err := d.open(dir)
+					if err != nil {
+						return 0, err
+					}
+					x, err := perSecond(n, func() error {
+						return together(publishers, n, func(p, n int) error {
+							body := make([]byte, bodySize)
+							return repeat(n, func(i int) error {
+								binary.BigEndian.PutUint64(body, uint64(p)<<32|uint64(i))
+								return publish(body)
+							})
 						})
 					})
-				})
-				return x, errors.Join(err, end())
-			}})
+					return x, errors.Join(err, end())
+				}})
 	}
-	durable.contestants = append(durable.contestants, contestant{name: "write and fdatasync of 1,000 records at a time", bound: true,
-		lacks: "everything but the disk", sample: bareDisk})
+	durable.contestants = append(durable.contestants, contestant{name: "write and fdatasync of 1,000 records at a time",
+		bound: true, lacks: "everything but the disk", sample: bareDisk})
 	return []comparison{memory, durable}
 }
 
@@ -110,7 +112,9 @@ func (m memoryPeer) rate(n int) (float64, error) {
 // holding returns a function that publishes one message, receives one, and
 // acknowledges the one received longest ago of those held. It checks that they
 // come in order.
-func holding[D any](publish func(body []byte) error, receive func() (D, []byte, error), ack func(D) error) func() error {
+func holding[D any](
+	publish func(body []byte) error, receive func() (D, []byte, error), ack func(D) error,
+) func() error {
 	type delivery struct{ d D }
 	ring := make([]delivery, 0, held)
 	at, sent, received := 0, uint64(0), uint64(0)
@@ -157,34 +161,37 @@ var memories = []memoryPeer{
 				return nil
 			}, err
 	}},
-	{name: "channel and map of leases", lacks: "time-outs, redelivery, dead letters", open: func() (func() error, func() error, error) {
-		ready := make(chan []byte, held)
-		l := newLeases()
-		return holding(func(body []byte) error { ready <- body; return nil },
-			func() (uint64, []byte, error) { body := <-ready; return l.lease(body), body, nil }, l.ack), nothing, nil
-	}},
-	{name: "xsync.MPMCQueue and map of leases", lacks: "time-outs, redelivery, dead letters", open: func() (func() error, func() error, error) {
-		ready := xsync.NewMPMCQueue[[]byte](held)
-		l := newLeases()
-		return holding(func(body []byte) error {
-			if !ready.TryEnqueue(body) {
-				return errors.New("queue is full")
-			}
-			return nil
-		}, func() (uint64, []byte, error) {
-			body, ok := ready.TryDequeue()
-			if !ok {
-				return 0, nil, errors.New("queue is empty")
-			}
-			return l.lease(body), body, nil
-		}, l.ack), nothing, nil
-	}},
-	{name: "channel alone", bound: true, lacks: "acknowledgement: what is received is gone", open: func() (func() error, func() error, error) {
-		ready := make(chan []byte, held)
-		return holding(func(body []byte) error { ready <- body; return nil },
-			func() (struct{}, []byte, error) { return struct{}{}, <-ready, nil },
-			func(struct{}) error { return nil }), nothing, nil
-	}},
+	{name: "channel and map of leases", lacks: "time-outs, redelivery, dead letters",
+		open: func() (func() error, func() error, error) {
+			ready := make(chan []byte, held)
+			l := newLeases()
+			return holding(func(body []byte) error { ready <- body; return nil },
+				func() (uint64, []byte, error) { body := <-ready; return l.lease(body), body, nil }, l.ack), nothing, nil
+		}},
+	{name: "xsync.MPMCQueue and map of leases", lacks: "time-outs, redelivery, dead letters",
+		open: func() (func() error, func() error, error) {
+			ready := xsync.NewMPMCQueue[[]byte](held)
+			l := newLeases()
+			return holding(func(body []byte) error {
+				if !ready.TryEnqueue(body) {
+					return errors.New("queue is full")
+				}
+				return nil
+			}, func() (uint64, []byte, error) {
+				body, ok := ready.TryDequeue()
+				if !ok {
+					return 0, nil, errors.New("queue is empty")
+				}
+				return l.lease(body), body, nil
+			}, l.ack), nothing, nil
+		}},
+	{name: "channel alone", bound: true, lacks: "acknowledgement: what is received is gone",
+		open: func() (func() error, func() error, error) {
+			ready := make(chan []byte, held)
+			return holding(func(body []byte) error { ready <- body; return nil },
+				func() (struct{}, []byte, error) { return struct{}{}, <-ready, nil },
+				func(struct{}) error { return nil }), nothing, nil
+		}},
 }
 
 // leases is what a channel needs to have messages acknowledged.
@@ -267,21 +274,23 @@ var disks = []struct {
 			return db.Set(binary.BigEndian.AppendUint64(nil, last.Add(1)), body, pebble.Sync)
 		}, db.Close, nil
 	}},
-	{name: "JetStream, file store, sync always", fewer: 20, open: func(dir string) (func([]byte) error, func() error, error) {
-		nc, end, err := natsServer(dir, true)
-		if err != nil {
-			return nil, nil, err
-		}
-		js, err := jetstream.New(nc)
-		if err != nil {
-			return nil, nil, err
-		}
-		_, err = js.CreateStream(context.Background(), jetstream.StreamConfig{Name: "q", Subjects: []string{"q"}, Storage: jetstream.FileStorage})
-		return func(body []byte) error {
-			_, err := js.PublishMsg(context.Background(), &nats.Msg{Subject: "q", Data: body})
-			return err
-		}, end, err
-	}},
+	{name: "JetStream, file store, sync always",
+		fewer: 20, open: func(dir string) (func([]byte) error, func() error, error) {
+			nc, end, err := natsServer(dir, true)
+			if err != nil {
+				return nil, nil, err
+			}
+			js, err := jetstream.New(nc)
+			if err != nil {
+				return nil, nil, err
+			}
+			_, err = js.CreateStream(context.Background(),
+				jetstream.StreamConfig{Name: "q", Subjects: []string{"q"}, Storage: jetstream.FileStorage})
+			return func(body []byte) error {
+				_, err := js.PublishMsg(context.Background(), &nats.Msg{Subject: "q", Data: body})
+				return err
+			}, end, err
+		}},
 }
 
 // silent drops what pebble logs.

@@ -44,7 +44,9 @@ func routing() []comparison {
 		list = append(list, c)
 	}
 	memory := comparison{scenario: "routing", work: "memory of an idle name", unit: "B/name", lower: true, n: names}
-	goroutines := comparison{scenario: "routing", work: "goroutines of an idle name", unit: "goroutines/name", lower: true, n: names}
+	goroutines := comparison{
+		scenario: "routing", work: "goroutines of an idle name", unit: "goroutines/name", lower: true, n: names,
+	}
 	for _, r := range routers {
 		if r.bound {
 			continue // it has no names
@@ -53,10 +55,11 @@ func routing() []comparison {
 			bytes, _, err := r.idle(n)
 			return bytes, err
 		}})
-		goroutines.contestants = append(goroutines.contestants, contestant{name: r.name, sample: func(n int) (float64, error) {
-			_, goroutines, err := r.idle(n)
-			return goroutines, err
-		}})
+		goroutines.contestants = append(goroutines.contestants,
+			contestant{name: r.name, sample: func(n int) (float64, error) {
+				_, goroutines, err := r.idle(n)
+				return goroutines, err
+			}})
 	}
 	return append(list, memory, goroutines)
 }
@@ -164,93 +167,99 @@ var routers = []routerPeer{
 			}
 		}, r.Close}, nil
 	}},
-	{name: "protoactor-go", lacks: "a bound of the mailbox", open: func(table []string, handle func(letter)) (router, error) {
-		system := actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return slog.New(slog.DiscardHandler) }))
-		props := actor.PropsFromFunc(func(c actor.Context) {
-			if l, ok := c.Message().(letter); ok {
-				handle(l)
+	{name: "protoactor-go", lacks: "a bound of the mailbox",
+		open: func(table []string, handle func(letter)) (router, error) {
+			system := actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger {
+				return slog.New(slog.DiscardHandler)
+			}))
+			props := actor.PropsFromFunc(func(c actor.Context) {
+				if l, ok := c.Message().(letter); ok {
+					handle(l)
+				}
+			})
+			pids := make([]*actor.PID, len(table))
+			for i, name := range table {
+				pid, err := system.Root.SpawnNamed(props, name)
+				if err != nil {
+					return router{}, err
+				}
+				pids[i] = pid
 			}
-		})
-		pids := make([]*actor.PID, len(table))
-		for i, name := range table {
-			pid, err := system.Root.SpawnNamed(props, name)
+			return router{func(to int, l letter) error {
+				system.Root.Send(pids[to], l) // the PID knows its mailbox: no name is looked up
+				return nil
+			}, func() error {
+				for _, pid := range pids {
+					if err := system.Root.StopFuture(pid).Wait(); err != nil {
+						return err
+					}
+				}
+				system.Shutdown()
+				return nil
+			}}, nil
+		}},
+	{name: "sync.Map, channel and goroutine", lacks: "isolated panics",
+		open: func(table []string, handle func(letter)) (router, error) {
+			var m sync.Map
+			var all sync.WaitGroup
+			for _, name := range table {
+				box := make(chan letter, mailboxSize)
+				m.Store(name, box)
+				all.Go(func() { serve(box, handle) })
+			}
+			return router{func(to int, l letter) error {
+				box, ok := m.Load(table[to])
+				if !ok {
+					return errUnknown
+				}
+				box.(chan letter) <- l
+				return nil
+			}, func() error {
+				m.Range(func(_, box any) bool { close(box.(chan letter)); return true })
+				all.Wait()
+				return nil
+			}}, nil
+		}},
+	{name: "xsync.Map, channel and goroutine", lacks: "isolated panics",
+		open: func(table []string, handle func(letter)) (router, error) {
+			m := xsync.NewMap[string, chan letter]()
+			var all sync.WaitGroup
+			for _, name := range table {
+				box := make(chan letter, mailboxSize)
+				m.Store(name, box)
+				all.Go(func() { serve(box, handle) })
+			}
+			return router{func(to int, l letter) error {
+				box, ok := m.Load(table[to])
+				if !ok {
+					return errUnknown
+				}
+				box <- l
+				return nil
+			}, func() error {
+				m.Range(func(_ string, box chan letter) bool { close(box); return true })
+				all.Wait()
+				return nil
+			}}, nil
+		}},
+	{name: "NATS core, in this process", fewer: 5, lacks: "errors for unknown names, a bound that the sender meets",
+		open: func(table []string, handle func(letter)) (router, error) {
+			nc, end, err := natsServer("", false)
 			if err != nil {
 				return router{}, err
 			}
-			pids[i] = pid
-		}
-		return router{func(to int, l letter) error {
-			system.Root.Send(pids[to], l) // the PID knows its mailbox: no name is looked up
-			return nil
-		}, func() error {
-			for _, pid := range pids {
-				if err := system.Root.StopFuture(pid).Wait(); err != nil {
-					return err
+			for _, name := range table {
+				if _, err := nc.Subscribe(name, func(m *nats.Msg) {
+					handle(letter{binary.BigEndian.Uint64(m.Data), binary.BigEndian.Uint64(m.Data[8:])})
+				}); err != nil {
+					return router{}, errors.Join(err, end())
 				}
 			}
-			system.Shutdown()
-			return nil
-		}}, nil
-	}},
-	{name: "sync.Map, channel and goroutine", lacks: "isolated panics", open: func(table []string, handle func(letter)) (router, error) {
-		var m sync.Map
-		var all sync.WaitGroup
-		for _, name := range table {
-			box := make(chan letter, mailboxSize)
-			m.Store(name, box)
-			all.Go(func() { serve(box, handle) })
-		}
-		return router{func(to int, l letter) error {
-			box, ok := m.Load(table[to])
-			if !ok {
-				return errUnknown
-			}
-			box.(chan letter) <- l
-			return nil
-		}, func() error {
-			m.Range(func(_, box any) bool { close(box.(chan letter)); return true })
-			all.Wait()
-			return nil
-		}}, nil
-	}},
-	{name: "xsync.Map, channel and goroutine", lacks: "isolated panics", open: func(table []string, handle func(letter)) (router, error) {
-		m := xsync.NewMap[string, chan letter]()
-		var all sync.WaitGroup
-		for _, name := range table {
-			box := make(chan letter, mailboxSize)
-			m.Store(name, box)
-			all.Go(func() { serve(box, handle) })
-		}
-		return router{func(to int, l letter) error {
-			box, ok := m.Load(table[to])
-			if !ok {
-				return errUnknown
-			}
-			box <- l
-			return nil
-		}, func() error {
-			m.Range(func(_ string, box chan letter) bool { close(box); return true })
-			all.Wait()
-			return nil
-		}}, nil
-	}},
-	{name: "NATS core, in this process", fewer: 5, lacks: "errors for unknown names, a bound that the sender meets", open: func(table []string, handle func(letter)) (router, error) {
-		nc, end, err := natsServer("", false)
-		if err != nil {
-			return router{}, err
-		}
-		for _, name := range table {
-			if _, err := nc.Subscribe(name, func(m *nats.Msg) {
-				handle(letter{binary.BigEndian.Uint64(m.Data), binary.BigEndian.Uint64(m.Data[8:])})
-			}); err != nil {
-				return router{}, errors.Join(err, end())
-			}
-		}
-		return router{func(to int, l letter) error {
-			data := binary.BigEndian.AppendUint64(make([]byte, 0, 16), l.id)
-			return nc.Publish(table[to], binary.BigEndian.AppendUint64(data, l.sender))
-		}, end}, nc.Flush()
-	}},
+			return router{func(to int, l letter) error {
+				data := binary.BigEndian.AppendUint64(make([]byte, 0, 16), l.id)
+				return nc.Publish(table[to], binary.BigEndian.AppendUint64(data, l.sender))
+			}, end}, nc.Flush()
+		}},
 	{name: "one channel", bound: true, lacks: "names", open: func(_ []string, handle func(letter)) (router, error) {
 		box := make(chan letter, 1024)
 		var all sync.WaitGroup

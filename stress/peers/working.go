@@ -45,9 +45,12 @@ type crewPeer struct {
 func working() []comparison {
 	back := comparison{scenario: "chaos", unit: "ms", lower: true, n: victims,
 		work: fmt.Sprintf("%d of %d workers panic at once, until all work again", victims, crew)}
-	rate := comparison{scenario: "chaos", unit: "items/s", n: 200_000, work: fmt.Sprintf("items to %d workers from %d callers who wait for each", crew, callers),
-		why: "A profile shows that tensile/chaos spends more than half of its time in selects, and suture alone a quarter: the workers of chaos " +
-			"also wait for injected faults, and a caller also waits for the end of its worker. Suture alone makes a channel for each item instead."}
+	rate := comparison{scenario: "chaos", unit: "items/s", n: 200_000,
+		work: fmt.Sprintf("items to %d workers from %d callers who wait for each", crew, callers),
+		why: "A profile shows that tensile/chaos spends more than half of its time in selects, and suture alone a quarter: " +
+			"the workers of chaos " +
+			"also wait for injected faults, and a caller also waits for the end of its worker. Suture alone makes a channel " +
+			"for each item instead."}
 	for _, p := range crews {
 		rate.contestants = append(rate.contestants, contestant{name: p.name, bound: p.bound, lacks: p.lacks, sample: p.rate})
 		if p.restarts {
@@ -101,41 +104,44 @@ var crews = []crewPeer{
 			return w.Do(context.Background(), worker, item{deadly: deadly})
 		}, w.Close, nil
 	}},
-	{name: "suture alone, with a channel each", restarts: true, lacks: "mailboxes that outlive a crash, hung workers", open: func() (func(int, bool) error, func() error, error) {
-		s := suture.New("crew", suture.Spec{EventHook: func(suture.Event) {}, FailureThreshold: crew * crew})
-		boxes := make([]chan item, crew)
-		for i := range boxes {
-			boxes[i] = make(chan item, 16)
-			s.Add(channelWorker(boxes[i]))
-		}
-		ctx, cancel := context.WithCancel(context.Background())
-		ended := s.ServeBackground(ctx)
-		return send(boxes), func() error { cancel(); <-ended; return nil }, nil
-	}},
-	{name: "errgroup, with a channel each", lacks: "restarts: the first panic ends the process", open: func() (func(int, bool) error, func() error, error) {
-		var g errgroup.Group
-		boxes := make([]chan item, crew)
-		ctx, cancel := context.WithCancel(context.Background())
-		for i := range boxes {
-			boxes[i] = make(chan item, 16)
-			g.Go(func() error { return channelWorker(boxes[i]).Serve(ctx) })
-		}
-		return send(boxes), func() error {
-			cancel()
-			if err := g.Wait(); !errors.Is(err, context.Canceled) {
-				return err
+	{name: "suture alone, with a channel each", restarts: true, lacks: "mailboxes that outlive a crash, hung workers",
+		open: func() (func(int, bool) error, func() error, error) {
+			s := suture.New("crew", suture.Spec{EventHook: func(suture.Event) {}, FailureThreshold: crew * crew})
+			boxes := make([]chan item, crew)
+			for i := range boxes {
+				boxes[i] = make(chan item, 16)
+				s.Add(channelWorker(boxes[i]))
 			}
-			return nil
-		}, nil
-	}},
-	{name: "a new goroutine for each item", bound: true, restarts: true, lacks: "workers: no state, no order, no bound", open: func() (func(int, bool) error, func() error, error) {
-		var all sync.WaitGroup
-		return func(_ int, deadly bool) error {
-			done := make(chan error, 1)
-			all.Go(func() { _ = attempt(item{deadly, done}) })
-			return <-done
-		}, func() error { all.Wait(); return nil }, nil
-	}},
+			ctx, cancel := context.WithCancel(context.Background())
+			ended := s.ServeBackground(ctx)
+			return send(boxes), func() error { cancel(); <-ended; return nil }, nil
+		}},
+	{name: "errgroup, with a channel each", lacks: "restarts: the first panic ends the process",
+		open: func() (func(int, bool) error, func() error, error) {
+			var g errgroup.Group
+			boxes := make([]chan item, crew)
+			ctx, cancel := context.WithCancel(context.Background())
+			for i := range boxes {
+				boxes[i] = make(chan item, 16)
+				g.Go(func() error { return channelWorker(boxes[i]).Serve(ctx) })
+			}
+			return send(boxes), func() error {
+				cancel()
+				if err := g.Wait(); !errors.Is(err, context.Canceled) {
+					return err
+				}
+				return nil
+			}, nil
+		}},
+	{name: "a new goroutine for each item", bound: true, restarts: true, lacks: "workers: no state, no order, no bound",
+		open: func() (func(int, bool) error, func() error, error) {
+			var all sync.WaitGroup
+			return func(_ int, deadly bool) error {
+				done := make(chan error, 1)
+				all.Go(func() { _ = attempt(item{deadly, done}) })
+				return <-done
+			}, func() error { all.Wait(); return nil }, nil
+		}},
 }
 
 // channelWorker handles what comes through a channel.

@@ -95,7 +95,8 @@ var errFar = errors.New("not on the loopback")
 func (d *dialler) dialTo(ctx context.Context, network, address string) (net.Conn, error) {
 	host, _, _ := net.SplitHostPort(address)
 	if ip := net.ParseIP(host); network != "unix" && host != "localhost" && !ip.IsLoopback() {
-		return nil, fmt.Errorf("dialling %s %q: %w, must be an address such as 127.0.0.1:5432, or one of network unix", network, address, errFar)
+		return nil, fmt.Errorf("dialling %s %q: %w, must be an address such as 127.0.0.1:5432, or one of network unix",
+			network, address, errFar)
 	}
 	d.kit.elsewhere.Store(true)
 	return d.dialAt(ctx, network, address)

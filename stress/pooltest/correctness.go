@@ -236,9 +236,11 @@ func (k *kit) overflow(ctx context.Context, t *testing.T) {
 		k.Violate("overflow", "waiter %d was served, the bound is %d", bound+1, bound)
 		extra.Release()
 	} else if errors.Is(err, context.DeadlineExceeded) {
-		k.Violate("overflow", "waiter %d waited until its deadline, beyond the bound of %d waiters it must get %q", bound+1, bound, b.Overflow())
+		k.Violate("overflow", "waiter %d waited until its deadline, beyond the bound of %d waiters it must get %q",
+			bound+1, bound, b.Overflow())
 	} else if !errors.Is(err, b.Overflow()) {
-		k.Violate("overflow", "waiter %d got %T %q, which is not %T %q by errors.Is", bound+1, err, err, b.Overflow(), b.Overflow())
+		k.Violate("overflow", "waiter %d got %T %q, which is not %T %q by errors.Is",
+			bound+1, err, err, b.Overflow(), b.Overflow())
 	}
 	l.Release()
 	all.Wait()
@@ -295,7 +297,8 @@ func (k *kit) close(ctx context.Context, t *testing.T) {
 		if len(ended) > 0 {
 			what = "a waiter has not been answered"
 		}
-		k.Violate("close", "%s, %v after the last connection was returned to a pool that was told to close", what, scenario.Settle)
+		k.Violate("close", "%s, %v after the last connection was returned to a pool that was told to close",
+			what, scenario.Settle)
 		return
 	}
 	short, stop := context.WithTimeout(ctx, scenario.Settle)

@@ -51,7 +51,8 @@ func vocabulary(open func(testing.TB, Config) Pool) *programs.Vocabulary[*model]
 			{Name: "unhealthy", Weight: 6, Instant: true, Begin: (*model).beginUnhealthy},
 			{Name: "time passes", Weight: 4, Begin: (*model).beginTime},
 		},
-		Events: []string{failedDial, slowDialling, deadDial, lateDial, dialAfterClose, abandoned, leaves, dies, slowCheck, failedCheck,
+		Events: []string{failedDial, slowDialling, deadDial, lateDial, dialAfterClose, abandoned, leaves, dies, slowCheck,
+			failedCheck,
 			limitPassed},
 		Apart: []programs.Pair{
 			{"Close", "Close"},     // there is one in a program
@@ -171,7 +172,8 @@ func (m *model) beginReturnLater(choice int) *programs.Act {
 		m.busy(func() { time.Sleep(d) })
 		return acquires
 	}
-	return &programs.Act{Text: fmt.Sprintf("%s: Release, and %v later as %s Acquire", c.name, d, next.name), Result: next.is,
+	return &programs.Act{Text: fmt.Sprintf("%s: Release, and %v later as %s Acquire", c.name, d, next.name),
+		Result: next.is,
 		Do: func() programs.Next {
 			m.giveBack(c, false)
 			return waits

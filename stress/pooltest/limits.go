@@ -116,7 +116,8 @@ func (k *kit) lifetime(ctx context.Context, p Pool, d *dialler) {
 		k.release(l, c)
 	}
 	if !replaced {
-		k.Violate("lifetime", "a connection is still lent at the age of %v, the limit is %v", limitMargin*lifetimeLimit, lifetimeLimit)
+		k.Violate("lifetime", "a connection is still lent at the age of %v, the limit is %v",
+			limitMargin*lifetimeLimit, lifetimeLimit)
 	}
 }
 
@@ -130,7 +131,9 @@ func (k *kit) health(ctx context.Context, p Pool, d *dialler) {
 	for range d.size {
 		k.lend(ctx, p, "health", func(c *conn) {
 			if c.sick.Load() {
-				k.Violate("health", "a connection was lent that its health check calls unhealthy, after %v idle; checks are due after %v", c.idleFor(), checkAfter)
+				k.Violate("health",
+					"a connection was lent that its health check calls unhealthy, after %v idle; checks are due after %v",
+					c.idleFor(), checkAfter)
 			}
 		})
 	}

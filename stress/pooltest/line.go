@@ -62,7 +62,9 @@ func (k *kit) line(ctx context.Context, t *testing.T) {
 		return
 	}
 	if best < leastOrder && !k.Failed() {
-		k.Violate("order", "of %d waiters, some were served before others that had come earlier: the rank correlation of arrival and service was %.2f at best in %d tries, must be %.1f or more",
+		k.Violate("order",
+			"of %d waiters, some were served before others that had come earlier: the rank correlation of arrival and service "+
+				"was %.2f at best in %d tries, must be %.1f or more",
 			lineLength, best, lineTries, leastOrder)
 	}
 	k.closePool(p)

@@ -100,7 +100,9 @@ func (k *kit) loads(t *testing.T) scenario.Loads {
 
 // offerBurst has n operations in flight at once. err is the first of an
 // operation, or says why some have not ended.
-func (k *kit) offerBurst(ctx context.Context, n int, subjects []Pool) (rec *measure.Recorder, out load.Closed, err error) {
+func (k *kit) offerBurst(
+	ctx context.Context, n int, subjects []Pool,
+) (rec *measure.Recorder, out load.Closed, err error) {
 	stalled := wait.NewStall(ctx, scenario.Stall)
 	defer stalled.Release()
 	rec = measure.NewRecorder(n)
@@ -126,7 +128,9 @@ func (k *kit) offerBurst(ctx context.Context, n int, subjects []Pool) (rec *meas
 }
 
 // offerSteady offers n operations at a rate.
-func (k *kit) offerSteady(ctx context.Context, n int, rate float64, subjects []Pool) (rec *measure.Recorder, out load.Open, err error) {
+func (k *kit) offerSteady(
+	ctx context.Context, n int, rate float64, subjects []Pool,
+) (rec *measure.Recorder, out load.Open, err error) {
 	stalled := wait.NewStall(ctx, scenario.Stall)
 	defer stalled.Release()
 	rec = measure.NewRecorder(n)
@@ -208,7 +212,9 @@ func (k *kit) burst(ctx context.Context, t *testing.T) {
 }
 
 // compareBursts has the subject and the control do bursts by turns.
-func (k *kit) compareBursts(ctx context.Context, t *testing.T, n int, rate float64, subjects []Pool) (c measure.Paired, ok bool) {
+func (k *kit) compareBursts(
+	ctx context.Context, t *testing.T, n int, rate float64, subjects []Pool,
+) (c measure.Paired, ok bool) {
 	k.beside(t, len(subjects), func(control *kit, controls []Pool) {
 		turn := func(k *kit, pools []Pool) func(n int) (float64, bool) {
 			return func(n int) (float64, bool) {
@@ -285,7 +291,8 @@ func (k *kit) faults(ctx context.Context, t *testing.T) {
 		return
 	}
 	if int(failed.Load()) > cut {
-		k.Violate("broken", "%d connections were cut and %d operations failed: a broken connection was lent again", cut, failed.Load())
+		k.Violate("broken", "%d connections were cut and %d operations failed: a broken connection was lent again",
+			cut, failed.Load())
 	}
 	for _, p := range subjects {
 		k.capacity(ctx, p, connsPerPool, "broken")

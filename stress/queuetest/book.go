@@ -33,7 +33,9 @@ const (
 )
 
 func (k *kit) newBook(phase string, n, perSender, queues int) *queueBook {
-	return &queueBook{kit: k, phase: phase, ledger: measure.NewLedger(n, perSender, queues), states: make([]atomic.Uint32, n)}
+	return &queueBook{
+		kit: k, phase: phase, ledger: measure.NewLedger(n, perSender, queues), states: make([]atomic.Uint32, n),
+	}
 }
 
 // marker is the ID of the message that ends a queue: behind it nothing comes.
@@ -129,7 +131,8 @@ func (b *queueBook) receive(ctx context.Context, from Broker, queue int) (d Deli
 		b.ledger.Arrive(m.ID, queue, intact)
 	}
 	if d.Attempt() != attempt {
-		b.Violate("redelivery", "delivery %d of message %d of queue %d says that it is attempt %d", attempt, m.ID, queue, d.Attempt())
+		b.Violate("redelivery", "delivery %d of message %d of queue %d says that it is attempt %d",
+			attempt, m.ID, queue, d.Attempt())
 	}
 	return d, m.ID, false, true
 }

@@ -147,7 +147,9 @@ func (q *controlQueue) expire() {
 // back ends a lease whose message is to be received again, in its place.
 func (l *controlLease) back() {
 	l.over = true
-	at, _ := slices.BinarySearchFunc(l.of.ready, l.message.number, func(m controlMessage, n uint64) int { return int(m.number) - int(n) })
+	at, _ := slices.BinarySearchFunc(l.of.ready, l.message.number, func(m controlMessage, n uint64) int {
+		return int(m.number) - int(n)
+	})
 	l.of.ready = slices.Insert(l.of.ready, at, l.message)
 	l.of.signal()
 }

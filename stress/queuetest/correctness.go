@@ -44,7 +44,8 @@ func (k *kit) patiently(ctx context.Context, t *testing.T, criterion string, cfg
 		if !d.slow || k.Failed() {
 			return
 		}
-		k.Note("Time-outs of %v ended before this process was scheduled: %s was tried again with longer ones.", cfg.Visibility, criterion)
+		k.Note("Time-outs of %v ended before this process was scheduled: %s was tried again with longer ones.",
+			cfg.Visibility, criterion)
 	}
 }
 
@@ -75,7 +76,9 @@ func (d *desk) publish(ids ...uint64) bool {
 
 // take receives and expects that message as that attempt. why says what else
 // would be wrong.
-func (d *desk) take(receive func(context.Context, int) (Delivery, error), id uint64, attempt int, why string) (takenMessage, bool) {
+func (d *desk) take(
+	receive func(context.Context, int) (Delivery, error), id uint64, attempt int, why string,
+) (takenMessage, bool) {
 	ctx, cancel := context.WithTimeout(d.ctx, d.visibility+scenario.Settle)
 	defer cancel()
 	asked := time.Now()
@@ -153,7 +156,8 @@ func (d *desk) over(id uint64, why string) bool {
 func (d *desk) back(first takenMessage, attempt int) (takenMessage, bool) {
 	t, ok := d.take(d.b.Receive, first.id, attempt, "the visibility time-out has ended")
 	if after := time.Since(first.asked); ok && after < d.visibility {
-		d.Violate(d.criterion, "message %d was delivered again after %v, its visibility time-out is %v", first.id, after, d.visibility)
+		d.Violate(d.criterion, "message %d was delivered again after %v, its visibility time-out is %v",
+			first.id, after, d.visibility)
 	}
 	return t, ok
 }
@@ -317,7 +321,8 @@ func (k *kit) blocking(ctx context.Context, b Broker) {
 	d := &desk{kit: k, ctx: ctx, b: b, criterion: "bounded", visibility: longVisibility}
 	for id := range uint64(queueBound) {
 		if a := d.attempt(ctx, id); !a.ends(scenario.Settle) || a.err != nil {
-			k.Violate("bounded", "message %d waits or is refused (%v) in a queue that holds %d and is bounded to %d", id, a.err, id, queueBound)
+			k.Violate("bounded", "message %d waits or is refused (%v) in a queue that holds %d and is bounded to %d",
+				id, a.err, id, queueBound)
 			return
 		}
 	}
@@ -335,7 +340,8 @@ func (k *kit) blocking(ctx context.Context, b Broker) {
 		early = waits
 	}
 	if early != nil {
-		k.Violate("bounded", "message %d did not wait in a queue that is full with %d: Publish returned %v", early.id, queueBound, early.err)
+		k.Violate("bounded", "message %d did not wait in a queue that is full with %d: Publish returned %v",
+			early.id, queueBound, early.err)
 		return
 	}
 	cancel()

@@ -106,7 +106,8 @@ func (image logImage) write(dir string, hurt injury) error {
 				data[hurt.offset] ^= 1 << (hurt.offset % 8)
 			}
 		}
-		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, data, 0o644), os.Truncate(path, size)); err != nil {
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, data, 0o644),
+			os.Truncate(path, size)); err != nil {
 			return err
 		}
 	}
@@ -145,7 +146,8 @@ func (k *kit) damage(ctx context.Context, t *testing.T) {
 			return
 		}
 	}
-	k.Note("A log of %d bytes was cut, torn or had a bit flipped at %d random places; the broker reported %d.", image.used, tried, told)
+	k.Note("A log of %d bytes was cut, torn or had a bit flipped at %d random places; the broker reported %d.",
+		image.used, tried, told)
 	if !reports && !k.Failed() {
 		k.NotOffered("torn", "the subject does not report what it could not read; nothing readable was lost")
 		return
@@ -214,7 +216,8 @@ func (k *kit) spoiled(ctx context.Context, t *testing.T, dir string, image logIm
 		return filepath.Base(g.File) == filepath.Base(f.name) && g.Offset <= int64(hurt.offset)
 	}
 	if len(lost) > 0 && f.mustTell(hurt) && !slices.ContainsFunc(gaps, names) {
-		k.Violate("torn", "%s: messages %v are lost and the broker does not tell of that place: it says %v", where, lost, gaps)
+		k.Violate("torn", "%s: messages %v are lost and the broker does not tell of that place: it says %v",
+			where, lost, gaps)
 	}
 	return b, gaps
 }
@@ -229,7 +232,8 @@ func (f *logFile) mayLose(id int, hurt injury) bool {
 	if id+1 < damageMessages && f.bodies[id+1] >= 0 && f.bodies[id+1] <= hurt.offset && f.bodies[id+1] > f.bodies[id] {
 		return false
 	}
-	return hurt.what != injuryFlip || id == 0 || f.bodies[id-1] < 0 || f.bodies[id-1] <= hurt.offset || f.bodies[id-1] > f.bodies[id]
+	return hurt.what != injuryFlip || id == 0 || f.bodies[id-1] < 0 || f.bodies[id-1] <= hurt.offset ||
+		f.bodies[id-1] > f.bodies[id]
 }
 
 // mustTell tells whether what is left of the file shows that something is

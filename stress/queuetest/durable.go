@@ -145,7 +145,8 @@ func (d *desk) afterClose() {
 		got, err := d.b.Receive(wait, 0)
 		cancel()
 		if err != nil {
-			d.Violate("durable_lost", "after Close and opening again message %d or %d did not come: %v", next[true], next[false], err)
+			d.Violate("durable_lost", "after Close and opening again message %d or %d did not come: %v",
+				next[true], next[false], err)
 			return
 		}
 		m, intact := payload.ReadBody(got.Body())
@@ -155,10 +156,12 @@ func (d *desk) afterClose() {
 			d.Violate("durable_phantom", "after Close and opening again a message came that was never sent")
 			return
 		case m.ID < reopenAcked:
-			d.Violate("durable_redelivered", "after Close and opening again message %d came back though its acknowledgement had been confirmed", m.ID)
+			d.Violate("durable_redelivered",
+				"after Close and opening again message %d came back though its acknowledgement had been confirmed", m.ID)
 			return
 		case m.ID != next[held]:
-			d.Violate("durable_reordered", "after Close and opening again message %d came instead of message %d", m.ID, next[held])
+			d.Violate("durable_reordered", "after Close and opening again message %d came instead of message %d",
+				m.ID, next[held])
 			return
 		}
 		next[held]++
@@ -204,7 +207,8 @@ func (k *kit) durableThroughput(ctx context.Context, t *testing.T) {
 	k.Timed("durable_throughput", float64(n)/took.Seconds())
 	k.Record(func(r *report.Scenario) { r.Operations += n })
 	if sync, err := disk.SyncTime(t.TempDir()); err == nil {
-		k.Note("%d publishers had %s messages a second confirmed as durable, on a disk whose own sync of 4 KB took %v (median).",
+		k.Note("%d publishers had %s messages a second confirmed as durable, on a disk whose own sync of 4 KB took %v "+
+			"(median).",
 			publishers, validate.Number(float64(n)/took.Seconds()), sync)
 	}
 }

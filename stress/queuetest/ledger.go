@@ -41,7 +41,9 @@ const durableVisibility = 10 * time.Second
 func (k *kit) newDurableQueues(n int, lost string) []*durableQueue {
 	all := make([]*durableQueue, n)
 	for i := range all {
-		all[i] = &durableQueue{kit: k, lost: lost, index: i, random: rand.New(rand.NewPCG(k.Seed, uint64(i))), more: make(chan struct{}, 1)}
+		all[i] = &durableQueue{
+			kit: k, lost: lost, index: i, random: rand.New(rand.NewPCG(k.Seed, uint64(i))), more: make(chan struct{}, 1),
+		}
 	}
 	return all
 }
@@ -111,9 +113,12 @@ func (q *durableQueue) arrive(w wireMessage, asked time.Time) {
 	m := &q.messages[number]
 	switch {
 	case m.acked:
-		k.Violate("durable_redelivered", "message %d of queue %d came back%s though its acknowledgement had been confirmed", number, q.index, after)
+		k.Violate("durable_redelivered", "message %d of queue %d came back%s though its acknowledgement had been confirmed",
+			number, q.index, after)
 	case m.asked && w.Attempt == 1:
-		k.Violate("durable_redelivered", "message %d of queue %d was delivered and its acknowledgement was in flight, and%s it came back as new", number, q.index, after)
+		k.Violate("durable_redelivered",
+			"message %d of queue %d was delivered and its acknowledgement was in flight, and%s it came back as new",
+			number, q.index, after)
 	case m.life == q.life && time.Since(m.since) < durableVisibility:
 		k.Violate("exclusive", "message %d of queue %d was delivered again while it was held", number, q.index)
 	case m.life != q.life:

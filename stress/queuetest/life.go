@@ -74,7 +74,8 @@ func (l *brokerLives) open(ctx context.Context) (took time.Duration, err error) 
 	select {
 	case r := <-ready:
 		if l.life > 0 && len(r.Damaged) > 0 {
-			l.Violate("torn", "%s: after restart %d the broker reports damage at offset %d of %s, and the process had only been killed",
+			l.Violate("torn",
+				"%s: after restart %d the broker reports damage at offset %d of %s, and the process had only been killed",
 				l.name, l.life, r.Damaged[0].Offset, r.Damaged[0].File)
 		}
 		return time.Since(began), nil
@@ -185,7 +186,8 @@ func (l *brokerLives) ack(ctx context.Context, q *durableQueue, all []wireMessag
 // a message that is published now ends it.
 func (l *brokerLives) check(ctx context.Context, q *durableQueue, part float64) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, durableVisibility+scenario.Stall,
-		fmt.Errorf("%w: after restart %d a message published to queue %d did not come within %v", errBroker, l.life, q.index, durableVisibility+scenario.Stall))
+		fmt.Errorf("%w: after restart %d a message published to queue %d did not come within %v",
+			errBroker, l.life, q.index, durableVisibility+scenario.Stall))
 	defer cancel()
 	confirmed, why, err := l.publish(ctx, q, 1, 0)
 	if err != nil {

@@ -391,7 +391,8 @@ func (k *kit) offerSteady(ctx context.Context, t *testing.T, n int, rate float64
 	consuming.Go(func() {
 		ended = wait.AllWithin(ctx, scenario.Settle, len(consumers), func(w int) { consumers[w].run(ctx, b) })
 	})
-	turn.Out = load.Steady(ctx, load.Plan{Rate: rate, Count: tr.n, Arrivals: k.Run.Settings.Arrivals, Seed: k.Seed, Generators: scenario.Generators, Inline: true},
+	turn.Out = load.Steady(ctx, load.Plan{Rate: rate, Count: tr.n, Arrivals: k.Run.Settings.Arrivals, Seed: k.Seed,
+		Generators: scenario.Generators, Inline: true},
 		func(began time.Time, _ *load.InFlight) { rec.Begin(began) },
 		func(i int, at int64) {
 			// Workers take turns, so that each generator has some of its own.

@@ -205,8 +205,8 @@ func (k *kit) power(ctx context.Context, _ *testing.T) {
 	}
 	var testers []*powercut.Tester[powerProgram, powerFound]
 	for i, models := range [][]crashstates.Model{nil, journals} {
-		t, err := powercut.New(cuts, k.powerSite, powercut.Options{Models: models, States: states / powerPrograms, Seed: k.Seed,
-			Linger: powerLinger, AfterOpen: i > 0, Patience: scenario.Settle})
+		t, err := powercut.New(cuts, k.powerSite, powercut.Options{Models: models, States: states / powerPrograms,
+			Seed: k.Seed, Linger: powerLinger, AfterOpen: i > 0, Patience: scenario.Settle})
 		if err != nil {
 			k.Fault("%v", err)
 			return
@@ -250,9 +250,11 @@ func (k *kit) power(ctx context.Context, _ *testing.T) {
 		}
 	}
 	c := counts()
-	k.Note("The power was cut after each of %s calls on files in %d programs: the broker was opened on %s states of the disk that "+
+	k.Note("The power was cut after each of %s calls on files in %d programs: the broker was opened on %s states of the "+
+		"disk that "+
 		"differ from each other, as ext4, xfs and a file system that only keeps to POSIX may leave them, in %v.",
-		validate.Number(float64(c.Calls)), c.Programs, validate.Number(float64(c.States)), time.Since(began).Round(time.Millisecond))
+		validate.Number(float64(c.Calls)), c.Programs, validate.Number(float64(c.States)),
+		time.Since(began).Round(time.Millisecond))
 	for _, n := range c.Notes {
 		k.Note("Power cuts: %s.", n)
 	}

@@ -205,7 +205,8 @@ func (k *kit) lookPower(dir string, p powerProgram, patient bool) (found powerFo
 			got = append(got, m.Number)
 		}
 		if !slices.Equal(got, want) && found.Later == "" {
-			found.Later = fmt.Sprintf("after the cut all messages of queue %d were acknowledged and %d published; opened again it has %v",
+			found.Later = fmt.Sprintf("after the cut all messages of queue %d were acknowledged and %d published; opened again "+
+				"it has %v",
 				q, len(want), powerNumbers(got))
 		}
 	}

@@ -84,7 +84,8 @@ func judgePower(p powerProgram, l powercut.Ledger, found powerFound) *powercut.V
 			case !published || s.queue[m.Number] != q:
 				return wrong("invented", "queue %d has message %d, which was not published to it", q, m.Number)
 			case acking && s.acked[m.Number]:
-				return wrong("came back", "message %d came back from queue %d though its acknowledgement had been confirmed", m.Number, q)
+				return wrong("came back", "message %d came back from queue %d though its acknowledgement had been confirmed",
+					m.Number, q)
 			case seen[m.Number]:
 				return wrong("twice", "message %d was acknowledged after the cut and came again", m.Number)
 			case dead && !s.touched[m.Number]:

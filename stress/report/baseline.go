@@ -163,7 +163,8 @@ func (b *Baseline) addBench(text []byte) error {
 			}
 			if m, ok := benchMetrics[phase+" "+fields[i+1]]; ok {
 				found = true
-				b.figures.add(sample{scenario: scenario, name: m.name, unit: m.unit, better: m.better, judged: m.judged}, value, false)
+				b.figures.add(sample{scenario: scenario, name: m.name, unit: m.unit, better: m.better, judged: m.judged}, value,
+					false)
 			}
 		}
 	}

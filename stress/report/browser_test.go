@@ -77,15 +77,20 @@ func look(t *testing.T, browser, page string, w window) looked {
 	// The policy of the page forbids all scripts, this one too.
 	policy := regexp.MustCompile(`<meta http-equiv="Content-Security-Policy"[^>]*>`)
 	page = policy.ReplaceAllLiteralString(page, "<script>"+string(probe)+"</script>")
-	frame := fmt.Sprintf(`<!doctype html><body style="margin:0"><iframe src="page.html" style="border:0;display:block;width:%dpx;height:%dpx"></iframe>
-<pre id="told" hidden></pre><script>addEventListener("message", (e) => { document.getElementById("told").textContent = e.data })</script>`, w.width, w.height)
+	frame := fmt.Sprintf(`<!doctype html><body style="margin:0">
+<iframe src="page.html" style="border:0;display:block;width:%dpx;height:%dpx"></iframe>
+<pre id="told" hidden></pre>
+<script>
+addEventListener("message", (e) => { document.getElementById("told").textContent = e.data })
+</script>`, w.width, w.height)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "page.html"), []byte(page), 0o644))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "frame.html"), []byte(frame), 0o644))
 
 	ctx, cancel := context.WithTimeout(t.Context(), browserBound)
 	defer cancel()
 	picture := filepath.Join(dir, "picture.png")
-	args := []string{"--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+	args := []string{"--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+		"--disable-background-networking",
 		"--disable-component-update", "--disable-sync", "--hide-scrollbars", "--enable-logging=stderr",
 		"--user-data-dir=" + filepath.Join(dir, "profile"), fmt.Sprintf("--window-size=%d,%d", max(w.width, 500), w.height),
 		"--virtual-time-budget=5000", "--dump-dom", "--screenshot=" + picture}
@@ -158,7 +163,8 @@ func TestPageInABrowser(t *testing.T) {
 	var page strings.Builder
 	require.NoError(t, writePage(&page, sampleRun()))
 	for _, w := range []window{
-		{"light", 1280, 2400, false}, {"dark", 1280, 2400, true}, {"phone", 360, 2400, false}, {"phone-dark", 360, 2400, true},
+		{"light", 1280, 2400, false}, {"dark", 1280, 2400, true}, {"phone", 360, 2400, false},
+		{"phone-dark", 360, 2400, true},
 	} {
 		t.Run(w.name, func(t *testing.T) {
 			l := look(t, browser, page.String(), w)
@@ -216,7 +222,10 @@ func TestBrowserSeesWhatIsWrong(t *testing.T) {
 		"layout": {
 			{add(`<p style="width:700px">x</p>`), "pixels wide in a window of 360"},
 			{replace(`<p class="sentence">`, `<p style="color:#999">`), "too little contrast: <p"},
-			{replace(`<text class="tick"`, `<text class="tick" x="9" y="9">0</text><text class="tick" x="9" y="9">0</text><text class="tick"`), "touches"},
+			{
+				replace(`<text class="tick"`,
+					`<text class="tick" x="9" y="9">0</text><text class="tick" x="9" y="9">0</text><text class="tick"`), "touches",
+			},
 			{add(`<p id="nine">x</p>`), "id twice: nine"},
 			{add(`<a href="#nowhere">x</a>`), "dead link: #nowhere"},
 		},
@@ -224,7 +233,10 @@ func TestBrowserSeesWhatIsWrong(t *testing.T) {
 			{func(page string) string { return noPoints.ReplaceAllString(page, "$1") }, "nothing drawn: "},
 			{replace(`<details class="table">`, `<div hidden>`), "chart without a table: "},
 			{replace(`role="img" aria-labelledby="`, `role="img" aria-labelledby="no`), "without a name: "},
-			{replace(`tabindex="0" role="region" aria-labelledby="nine"`, `role="region" aria-labelledby="nine"`), "out of reach of the keyboard: "},
+			{
+				replace(`tabindex="0" role="region" aria-labelledby="nine"`, `role="region" aria-labelledby="nine"`),
+				"out of reach of the keyboard: ",
+			},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

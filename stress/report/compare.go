@@ -75,7 +75,8 @@ func Compare(b *Baseline, r *Run, bound *float64) *Comparison {
 		ran[s.scenario] = true
 		if before := b.figures.index[s.scenario+"."+s.name]; before != nil {
 			d := difference(before, s, bound)
-			if ratio := s.scenario + "." + ratioOf(s.name); d.Regressed && b.figures.index[ratio] != nil && now.index[ratio] != nil {
+			if ratio := s.scenario + "." + ratioOf(s.name); d.Regressed && b.figures.index[ratio] != nil &&
+				now.index[ratio] != nil {
 				d.Regressed, d.Note = false, "not judged: its ratio to the control's is"
 			}
 			c.Figures = append(c.Figures, d)
@@ -126,7 +127,8 @@ func difference(before, after *sample, bound *float64) Difference {
 	case !after.judged:
 		d.Note = "shown, and not judged: it comes from too little"
 	case disturbed > 0:
-		d.Note = fmt.Sprintf("not judged: other work held the processors in %d of %d runs", disturbed, len(before.values)+len(after.values))
+		d.Note = fmt.Sprintf("not judged: other work held the processors in %d of %d runs",
+			disturbed, len(before.values)+len(after.values))
 	default:
 		d.Regressed = true
 		if few {
@@ -148,7 +150,8 @@ func mannWhitney(before, after []float64) (p float64, ok bool) {
 
 // String is the difference as a sentence.
 func (d Difference) String() string {
-	text := fmt.Sprintf("%s.%s: %s was %s and is %s", d.Scenario, d.Figure, d.better(), d.median(d.Before), d.median(d.After))
+	text := fmt.Sprintf("%s.%s: %s was %s and is %s", d.Scenario, d.Figure, d.better(), d.median(d.Before),
+		d.median(d.After))
 	var remarks []string
 	for _, r := range []string{d.change(), d.chance(), d.Note} {
 		if r != "" {
@@ -207,7 +210,10 @@ const regressed = "regressed"
 func (c *Comparison) rows() []differenceRow {
 	var rows []differenceRow
 	for _, d := range c.Figures {
-		r := differenceRow{d.Scenario + "." + d.Figure, d.median(d.Before), d.median(d.After), d.change(), d.chance(), string(d.Verdict), d.Note}
+		r := differenceRow{
+			d.Scenario + "." + d.Figure, d.median(d.Before), d.median(d.After), d.change(), d.chance(), string(d.Verdict),
+			d.Note,
+		}
 		if d.Regressed {
 			r.Verdict = regressed
 		}

@@ -58,13 +58,15 @@ func TestDifference(t *testing.T) {
 		"lower is better, beyond":       {of(lower, 100), of(lower, 120), Unknown, true, "+20.0 %"},
 		"lower is better, and is lower": {of(lower, 100), of(lower, 10), Unknown, false, ""},
 		"from nothing":                  {of(lower, 0), of(lower, 5), Unknown, true, ""},
-		"shown and beyond":              {of(higher, 100, 101, 102, 103), of(higher, 80, 81, 82, 83), Worse, true, "p = 0.029, n = 4 and 4"},
-		"shown and within":              {of(higher, 100, 101, 102, 103), of(higher, 95, 96, 97, 98), Worse, false, ""},
-		"shown and better":              {of(higher, 80, 81, 82, 83), of(higher, 100, 101, 102, 103), Better, false, ""},
-		"beyond, and may be chance":     {of(higher, 100, 60, 140, 101), of(higher, 80, 105, 61, 82), Same, false, ""},
-		"three of a kind are few":       {of(higher, 100, 100, 100), of(higher, 80, 80, 80, 80, 80), Unknown, true, ""},
-		"beside other work":             {of(higher, 100), disturbed, Unknown, false, "not judged: other work held the processors in 1 of 2 runs"},
-		"of the far tail":               {of(higher, 100), notJudged, Unknown, false, "not judged: it comes from too little"},
+		"shown and beyond": {of(higher, 100, 101, 102, 103), of(higher, 80, 81, 82, 83), Worse, true,
+			"p = 0.029, n = 4 and 4"},
+		"shown and within":          {of(higher, 100, 101, 102, 103), of(higher, 95, 96, 97, 98), Worse, false, ""},
+		"shown and better":          {of(higher, 80, 81, 82, 83), of(higher, 100, 101, 102, 103), Better, false, ""},
+		"beyond, and may be chance": {of(higher, 100, 60, 140, 101), of(higher, 80, 105, 61, 82), Same, false, ""},
+		"three of a kind are few":   {of(higher, 100, 100, 100), of(higher, 80, 80, 80, 80, 80), Unknown, true, ""},
+		"beside other work": {of(higher, 100), disturbed, Unknown, false,
+			"not judged: other work held the processors in 1 of 2 runs"},
+		"of the far tail": {of(higher, 100), notJudged, Unknown, false, "not judged: it comes from too little"},
 	} {
 		d := difference(c.before, c.after, pointer(10.0))
 		assert.Equal(t, c.verdict, d.Verdict, name)
@@ -100,7 +102,8 @@ func TestCompare(t *testing.T) {
 	var page, text strings.Builder
 	require.NoError(t, writePage(&page, after))
 	require.NoError(t, writeMarkdown(&text, after))
-	for _, want := range []string{"pooling.burst.throughput", "regressed", "-50.0 %", "2 have become worse by more than 10 %.",
+	for _, want := range []string{"pooling.burst.throughput",
+		"regressed", "-50.0 %", "2 have become worse by more than 10 %.",
 		"Go was go1.26 and is go9.", "Measured before and not now: pooling.memory.rss_peak."} {
 		shows(t, page.String(), want)
 		assert.Contains(t, text.String(), want)
@@ -130,7 +133,8 @@ func TestSeveralTestsOfOneScenario(t *testing.T) {
 func TestRepeatedScenarioGivesSeveralValues(t *testing.T) {
 	r := &Run{}
 	for _, rate := range []float64{1, 2, 3, 4} {
-		r.Scenarios = append(r.Scenarios, &Scenario{ID: validate.Pooling, Test: "T", State: Passed, Burst: &Burst{N: 1, Throughput: rate}})
+		r.Scenarios = append(r.Scenarios, &Scenario{ID: validate.Pooling, Test: "T", State: Passed,
+			Burst: &Burst{N: 1, Throughput: rate}})
 	}
 	all := newSamples()
 	all.addRun(r, func(*Scenario) bool { return true })
@@ -207,7 +211,8 @@ func TestBaselineThatIsNone(t *testing.T) {
 	for name, says := range map[string]string{
 		"schema.json": "schema 99, must be 2", "broken.json": "unexpected end", "nobody.json": "no scenario has passed",
 		"null.json": "scenario 1 has no id", "other.txt": "neither a results.json nor a bench.txt", "empty.txt": "neither",
-		"number.txt": `"many" is no number`, "scale.txt": "scale is", "missing": "no such file", "empty": "has no results.json",
+		"number.txt": `"many" is no number`, "scale.txt": "scale is", "missing": "no such file",
+		"empty": "has no results.json",
 		"mixed": "it has N = 5, the one before N = 100000",
 	} {
 		_, err := LoadBaseline(filepath.Join(dir, name))
@@ -267,7 +272,9 @@ func TestChecksAreCompared(t *testing.T) {
 	where := validate.Conditions{Scale: validate.BaseScale, Share: 1}
 	list.Measure("memory.per_connection", 3000, where)
 	list.Measure("memory.leaks", 0, where)
-	r := &Run{Scenarios: []*Scenario{{ID: validate.Memory, State: Passed, Checks: list.Checks(), Memory: &measure.MemoryUse{}}}}
+	r := &Run{
+		Scenarios: []*Scenario{{ID: validate.Memory, State: Passed, Checks: list.Checks(), Memory: &measure.MemoryUse{}}},
+	}
 	all := newSamples()
 	all.addRun(r, func(*Scenario) bool { return true })
 	require.NotNil(t, all.index["memory.per_connection"])

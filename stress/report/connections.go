@@ -96,7 +96,8 @@ func (s *Scenario) largest() *int64 {
 // HoldChart draws what the readings of holds are above their first, for each
 // kind of connections.
 func HoldChart(all []Connections) []Chart {
-	c := Chart{Name: "memory while held", X: Axis{Name: "time", Unit: "s"}, Y: Axis{Name: "heap and stacks above the first reading", Unit: "bytes"},
+	c := Chart{Name: "memory while held", X: Axis{Name: "time", Unit: "s"},
+		Y:    Axis{Name: "heap and stacks above the first reading", Unit: "bytes"},
 		Note: "Reachable heap after a collection, and stacks, of all server processes of a kind."}
 	for _, k := range all {
 		if k.Hold == nil {
@@ -119,18 +120,21 @@ func connectionGrids(all []Connections) []grid {
 	if len(all) == 0 {
 		return nil
 	}
-	one := grid{Title: "What one connection takes, in bytes", Head: []string{"connections", "N", "processes", "goroutines", "heap", "stack",
-		"resident", "kernel, both ends", "callers' heap and stack", "largest process", "largest of the callers"}}
+	one := grid{Title: "What one connection takes, in bytes",
+		Head: []string{"connections", "N", "processes", "goroutines", "heap", "stack",
+			"resident", "kernel, both ends", "callers' heap and stack", "largest process", "largest of the callers"}}
 	held := grid{Title: "While they were held", Before: "Heap and stacks of all processes of their server.",
-		Head: []string{"connections", "time", "requests", "bytes/s", "95 % from", "to", "readings", "worth independent", "goroutines/s",
-			"descriptors/s", "collections", "pause p99 ≤", "longest ≤", "heap before", "heap after close"}}
+		Head: []string{"connections", "time", "requests", "bytes/s", "95 % from", "to", "readings",
+			"worth independent", "goroutines/s", "descriptors/s", "collections", "pause p99 ≤", "longest ≤",
+			"heap before", "heap after close"}}
 	for _, c := range all {
 		processes := fmt.Sprint(c.Servers)
 		if c.Callers > 0 {
 			processes = fmt.Sprintf("%d + %d", c.Servers, c.Callers)
 		}
-		one.Rows = append(one.Rows, []string{c.Name, whole(float64(c.N)), processes, fmt.Sprintf("%.2f", c.Goroutines), whole(c.Heap),
-			whole(c.Stacks), wholeIf(c.RSS), wholeIf(c.Kernel), callersOf(c), size(c.PeakRSS), sizeIf(c.CallerPeakRSS)})
+		one.Rows = append(one.Rows, []string{c.Name, whole(float64(c.N)), processes, fmt.Sprintf("%.2f", c.Goroutines),
+			whole(c.Heap), whole(c.Stacks), wholeIf(c.RSS), wholeIf(c.Kernel), callersOf(c), size(c.PeakRSS),
+			sizeIf(c.CallerPeakRSS)})
 		if c.KernelSource != "" {
 			one.After = fmt.Sprintf("The kernel's part is the growth of %s, while they were opened.", c.KernelSource)
 		}
@@ -141,10 +145,10 @@ func connectionGrids(all []Connections) []grid {
 		name := c.Name
 		for h := c.Hold; h != nil; h = h.Again {
 			t := h.Memory.PerSecond
-			held.Rows = append(held.Rows, []string{name, duration(h.Seconds * 1e9), whole(float64(h.Operations)), whole(t.Slope), whole(t.Low),
-				whole(t.High), fmt.Sprint(t.Samples), fmt.Sprintf("%.1f", t.Independent), validate.Number(h.Goroutines.PerSecond.Slope),
-				validate.Number(h.Descriptors.PerSecond.Slope), fmt.Sprint(h.Pauses.Cycles), duration(h.Pauses.P99 * 1e9),
-				duration(h.Pauses.Max * 1e9), before, after})
+			held.Rows = append(held.Rows, []string{name, duration(h.Seconds * 1e9), whole(float64(h.Operations)), whole(t.Slope),
+				whole(t.Low), whole(t.High), fmt.Sprint(t.Samples), fmt.Sprintf("%.1f", t.Independent),
+				validate.Number(h.Goroutines.PerSecond.Slope), validate.Number(h.Descriptors.PerSecond.Slope),
+				fmt.Sprint(h.Pauses.Cycles), duration(h.Pauses.P99 * 1e9), duration(h.Pauses.Max * 1e9), before, after})
 			name += ", again"
 		}
 	}
@@ -198,8 +202,10 @@ func (c *Connections) metrics() []metric {
 	if h := c.Hold; h != nil {
 		t := h.Memory.PerSecond
 		m = append(m, metric{name: c.ID + ".slope", unit: "bytes/s", value: t.Slope},
-			metric{name: c.ID + ".slope_low", unit: "bytes/s", value: t.Low}, metric{name: c.ID + ".slope_high", unit: "bytes/s", value: t.High},
-			metric{name: c.ID + ".gc_pause_p99", unit: "s", value: h.Pauses.P99}, metric{name: c.ID + ".gc_pause_max", unit: "s", value: h.Pauses.Max})
+			metric{name: c.ID + ".slope_low", unit: "bytes/s", value: t.Low},
+			metric{name: c.ID + ".slope_high", unit: "bytes/s", value: t.High},
+			metric{name: c.ID + ".gc_pause_p99", unit: "s", value: h.Pauses.P99},
+			metric{name: c.ID + ".gc_pause_max", unit: "s", value: h.Pauses.Max})
 	}
 	return m
 }

@@ -90,7 +90,8 @@ func wholeRun(scenarios []*Scenario, e measure.Environment) []validate.Check {
 // name or else by the part behind the scenario.
 var partOf = map[string]string{
 	validate.Pooling + ".survival": "connections", validate.Balancing + ".survival": "connections",
-	validate.Memory + ".survival": "connections", validate.Memory + ".peak": "memory", validate.Memory + ".tcp_peak": "memory",
+	validate.Memory + ".survival": "connections", validate.Memory + ".peak": "memory",
+	validate.Memory + ".tcp_peak":       "memory",
 	validate.Sessions + ".survival":     "sessions",
 	validate.Queueing + ".durable_lost": "loss", validate.Chaos + ".nodes_recovery": "recovery",
 	validate.Chaos + ".p99": "", // a ratio

@@ -51,7 +51,11 @@ type ProcessorStep struct {
 }
 
 func (k *Knee) grid() grid {
-	g := grid{Title: "Where it breaks", Head: []string{"asked, ops/s", "offered, ops/s", "mean", "p50", "p95", "p99", "p99.9", "max", ""}}
+	g := grid{
+		Title: "Where it breaks", Head: []string{
+			"asked, ops/s", "offered, ops/s", "mean", "p50", "p95", "p99", "p99.9", "max", "",
+		},
+	}
 	switch {
 	case len(k.Steps) == 0:
 		g.Before = fmt.Sprintf("Not measured: %s.", k.Missed)
@@ -61,7 +65,8 @@ func (k *Knee) grid() grid {
 		g.Before = fmt.Sprintf("All thresholds held up to %s ops/s; at the next rate: %s.", validate.Number(k.Rate), k.Missed)
 	}
 	for _, s := range k.Steps {
-		g.Rows = append(g.Rows, append(append([]string{validate.Number(s.Asked), validate.Number(s.Offered)}, times(&s.Latency)...), s.Missed))
+		g.Rows = append(g.Rows,
+			append(append([]string{validate.Number(s.Asked), validate.Number(s.Offered)}, times(&s.Latency)...), s.Missed))
 	}
 	return g
 }
@@ -96,7 +101,8 @@ func (k *Knee) plot(target *float64) chart.Plot {
 func (s *Scaling) grids() []grid {
 	byN := grid{Title: "How it grows", Head: []string{"N", "ops/s", "heap and stacks", "bytes for each of N"}}
 	for _, step := range s.Steps {
-		byN.Rows = append(byN.Rows, []string{validate.Number(float64(step.N)), validate.Number(step.Throughput), size(&step.Memory),
+		byN.Rows = append(byN.Rows, []string{validate.Number(float64(step.N)), validate.Number(step.Throughput),
+			size(&step.Memory),
 			validate.Number(float64(step.Memory) / float64(step.N))})
 	}
 	if s.Cut != "" {
@@ -109,7 +115,8 @@ func (s *Scaling) grids() []grid {
 		byProcessors.Rows = append(byProcessors.Rows, []string{fmt.Sprint(step.Processors), validate.Number(step.Throughput)})
 	}
 	if u := s.USL; u != nil {
-		byProcessors.After = fmt.Sprintf("Universal Scalability Law: λ = %s ops/s, σ = %.4f, κ = %.6f.", validate.Number(u.Lambda), u.Sigma, u.Kappa)
+		byProcessors.After = fmt.Sprintf("Universal Scalability Law: λ = %s ops/s, σ = %.4f, κ = %.6f.",
+			validate.Number(u.Lambda), u.Sigma, u.Kappa)
 	}
 	return []grid{byN, byProcessors}
 }
@@ -118,12 +125,16 @@ func (s *Scaling) grids() []grid {
 // what the law says.
 func (s *Scaling) plots() []chart.Plot {
 	n := chart.Scale{Name: "N", Log: true}
-	rate, memory, measured := chart.Line{Name: "burst", Dots: true}, chart.Line{Name: "heap and stacks", Dots: true}, chart.Line{Name: "measured", Dots: true}
+	rate, memory, measured := chart.Line{Name: "burst", Dots: true}, chart.Line{Name: "heap and stacks", Dots: true},
+		chart.Line{Name: "measured", Dots: true}
 	for _, step := range s.Steps {
 		rate.Points = append(rate.Points, [2]float64{float64(step.N), step.Throughput})
 		memory.Points = append(memory.Points, [2]float64{float64(step.N), float64(step.Memory)})
 	}
-	processors := chart.Plot{Title: "How it grows: throughput by processors, ops/s", X: chart.Scale{Name: "processors"}, Y: chart.Scale{Name: "ops/s"}}
+	processors := chart.Plot{
+		Title: "How it grows: throughput by processors, ops/s",
+		X:     chart.Scale{Name: "processors"}, Y: chart.Scale{Name: "ops/s"},
+	}
 	for _, step := range s.Processors {
 		measured.Points = append(measured.Points, [2]float64{float64(step.Processors), step.Throughput})
 		processors.X.Ticks = append(processors.X.Ticks, float64(step.Processors))

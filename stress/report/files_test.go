@@ -21,7 +21,10 @@ import (
 )
 
 // nasty are texts that end cells, fields, fences and tags.
-var nasty = []string{"plain", "a|b", `a\|b`, `"quoted", and a comma`, "two\nlines", "```\ncode\n```", "````", "<b>", "é ≤ 💥", "\r\n", "'", "| --- |", "# no heading", ""}
+var nasty = []string{
+	"plain", "a|b", `a\|b`, `"quoted", and a comma`, "two\nlines", "```\ncode\n```",
+	"````", "<b>", "é ≤ 💥", "\r\n", "'", "| --- |", "# no heading", "",
+}
 
 // fill sets everything in v to something, at random but for what is enumerated.
 func fill(v reflect.Value, random *rand.Rand) {
@@ -33,7 +36,8 @@ func fill(v reflect.Value, random *rand.Rand) {
 		v.Set(reflect.ValueOf([]State{NotRun, NothingRan, Running, Passed, Partial, Failed, Interrupted}[random.IntN(7)]))
 		return
 	case validate.Verdict:
-		v.Set(reflect.ValueOf([]validate.Verdict{validate.Passed, validate.Failed, validate.NotMeasured, validate.NotOffered}[random.IntN(4)]))
+		v.Set(reflect.ValueOf([]validate.Verdict{validate.Passed, validate.Failed, validate.NotMeasured,
+			validate.NotOffered}[random.IntN(4)]))
 		return
 	}
 	switch v.Kind() {
@@ -281,8 +285,8 @@ func TestChecklistTicksOnlyWhatPassed(t *testing.T) {
 // TestBenchLines by the grammar of the format; a module of its own reads them
 // with the library for it.
 func TestBenchLines(t *testing.T) {
-	line := regexp.MustCompile(`^(goos|goarch|pkg|cpu|scale): .*$|^# commit abc\+changes, seed \d+$|^Unit ops/s better=higher$|` +
-		`^Benchmark[A-Z]\w*/phase=(burst|steady|memory)-\d+\t\d+(\t[\d.]+ [\w/-]+)+$`)
+	line := regexp.MustCompile(`^(goos|goarch|pkg|cpu|scale): .*$|^# commit abc\+changes, seed \d+$|` +
+		`^Unit ops/s better=higher$|^Benchmark[A-Z]\w*/phase=(burst|steady|memory)-\d+\t\d+(\t[\d.]+ [\w/-]+)+$`)
 	for name, r := range runs() {
 		r.Environment.CPU, r.Environment.Commit = "a processor", "abc+changes"
 		r.Environment.OS, r.Environment.Arch = "linux", "amd64"

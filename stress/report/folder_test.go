@@ -346,11 +346,13 @@ func TestLoadIsBounded(t *testing.T) {
 // FuzzLoad: whatever can be decoded can be written again, to every file.
 func FuzzLoad(f *testing.F) {
 	var text bytes.Buffer
-	if err := writeJSON(&text, &Run{Schema: Schema, Scenarios: []*Scenario{{ID: "pooling", State: Passed, Burst: &Burst{}}}}); err != nil {
+	if err := writeJSON(&text,
+		&Run{Schema: Schema, Scenarios: []*Scenario{{ID: "pooling", State: Passed, Burst: &Burst{}}}}); err != nil {
 		f.Fatal(err)
 	}
 	f.Add(text.Bytes())
-	f.Add([]byte(`{"schema": 2, "scenarios": [{"id": "x", "steady": {}, "checks": [{}], "balances": [{}], "charts": [{}], "knee": {}}]}`))
+	f.Add([]byte(`{"schema": 2, "scenarios": [{"id": "x", "steady": {}, "checks": [{}], "balances": [{}], ` +
+		`"charts": [{}], "knee": {}}]}`))
 	f.Add([]byte(`{"schema": 2, "charts": [{"x": {"log": true}, "lines": [{"points": [[-1, 0]]}]}]}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		r, err := parse(text)

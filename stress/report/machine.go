@@ -77,7 +77,9 @@ func writeBench(w io.Writer, r *Run) error {
 			values[m.name] = m.value
 		}
 		for _, phase := range s.benchPhases() {
-			fields := []string{fmt.Sprintf("Benchmark%s/phase=%s-%d", benchName(names[i]), phase.name, e.GOMAXPROCS), strconv.Itoa(phase.n)}
+			fields := []string{
+				fmt.Sprintf("Benchmark%s/phase=%s-%d", benchName(names[i]), phase.name, e.GOMAXPROCS), strconv.Itoa(phase.n),
+			}
 			if rate := values[phase.name+".throughput"]; rate > 0 {
 				fields = append(fields, exact(1e9/rate)+" ns/op")
 			}

@@ -167,7 +167,9 @@ func (s *Scenario) distribution() chart.Plot {
 	if s.Burst != nil {
 		add("burst", s.Burst.Latency)
 	}
-	p.X = chart.Scale{Name: "percentile", Log: true, Text: percentile(n), Ticks: []float64{1, 2}, From: 1, To: 2 * float64(n)}
+	p.X = chart.Scale{
+		Name: "percentile", Log: true, Text: percentile(n), Ticks: []float64{1, 2}, From: 1, To: 2 * float64(n),
+	}
 	for x := 10.0; x <= float64(n); x *= 10 {
 		p.X.Ticks = append(p.X.Ticks, x)
 	}
@@ -184,7 +186,8 @@ func (s *Scenario) distribution() chart.Plot {
 		}
 	}
 	if s.Burst != nil && s.Burst.Latency != nil && s.Burst.Little > 0 {
-		p.Note = fmt.Sprintf("The targets are for the steady run. In the burst N / X is %s, and by Little's law the median wait is about half of that, whatever the subject.",
+		p.Note = fmt.Sprintf("The targets are for the steady run. In the burst N / X is %s, and by Little's law the median "+
+			"wait is about half of that, whatever the subject.",
 			duration(s.Burst.Little))
 	}
 	return p
@@ -229,7 +232,8 @@ func (s *Scenario) memoryPlot() chart.Plot {
 	}
 	for _, phase := range s.Phases {
 		if phase.At < seconds {
-			p.Bands = append(p.Bands, chart.Band{From: phase.At * factor, To: min(phase.At+phase.Seconds, seconds) * factor, Name: phase.Name})
+			p.Bands = append(p.Bands, chart.Band{From: phase.At * factor, To: min(phase.At+phase.Seconds, seconds) * factor,
+				Name: phase.Name})
 		}
 	}
 	return p
@@ -239,14 +243,17 @@ func (t Timeline) events() chart.Events {
 	x, factor := timeScale(t.seconds())
 	e := chart.Events{Title: t.Name, X: x}
 	for _, one := range t.Events {
-		e.Events = append(e.Events, chart.Event{At: one.At * factor, Kind: string(one.Kind), Target: one.Target, What: one.What})
+		e.Events = append(e.Events, chart.Event{At: one.At * factor, Kind: string(one.Kind), Target: one.Target,
+			What: one.What})
 	}
 	return e
 }
 
 // incidents draws how long after each fault it was detected and over.
 func (t Timeline) incidents() chart.Incidents {
-	n := chart.Incidents{Title: t.Name + ": time after each fault", X: chart.Scale{Name: "after the fault", Text: duration}}
+	n := chart.Incidents{
+		Title: t.Name + ": time after each fault", X: chart.Scale{Name: "after the fault", Text: duration},
+	}
 	for _, one := range t.Events {
 		n.Events = append(n.Events, chart.Event{At: one.At * 1e9, Kind: string(one.Kind), Target: one.Target, What: one.What})
 	}

@@ -34,7 +34,9 @@ func showsNot(t *testing.T, page, unwanted string) {
 // TestPageNeedsNothingElse: no network, no script, no font.
 func TestPageNeedsNothingElse(t *testing.T) {
 	page := pageOf(t, sampleRun())
-	for _, pattern := range []string{`https?://`, `<script`, `<link`, `<iframe`, `src=`, `url\(`, `@import`, `@font-face`, `href="[^#]`} {
+	for _, pattern := range []string{
+		`https?://`, `<script`, `<link`, `<iframe`, `src=`, `url\(`, `@import`, `@font-face`, `href="[^#]`,
+	} {
 		assert.Empty(t, regexp.MustCompile(pattern).FindString(page), pattern)
 	}
 	shows(t, page, `content="default-src 'none'; style-src 'unsafe-inline'"`) // and a browser is told so
@@ -50,10 +52,12 @@ func TestPageShowsWhatHappened(t *testing.T) {
 		"STRESS_SEED=42 STRESS_SCALE=100000 go test -count=1 -run Stress ./...",
 		"Burst: throughput over time", "Steady run: latency over time", "Distribution of latencies", "Memory of the process",
 		"steady p99 below 100 ms", "offered 60K ops/s", "A tenth of the workers killed", "node-3: SIGSTOP", "±2,000 allowed",
-		"All thresholds held up to 80,000 ops/s; at the next rate: p99 was 240 ms.", "held up to here", "Time grows as N^1.02",
+		"All thresholds held up to 80,000 ops/s; at the next rate: p99 was 240 ms.", "held up to here",
+		"Time grows as N^1.02",
 		"Memory grows as N^(not measured)", "Universal Scalability Law: λ = 40,000 ops/s", "N = 1,000,000: it does not fit",
 		"What one connection takes, in bytes", "callers&#39; heap and stack", "memory while held",
-		"Where it breaks", "knee", "killed node known dead to all", "a processor, 2 cores", "processors left free</dt><dd>61 %",
+		"Where it breaks", "knee", "killed node known dead to all", "a processor, 2 cores",
+		"processors left free</dt><dd>61 %",
 	} {
 		shows(t, page, want)
 	}
@@ -77,7 +81,8 @@ func TestPageDrawsNothingThatWasNotMeasured(t *testing.T) {
 	r.Scenarios[1].Steady = &Steady{}
 	r.Scenarios[1].Memory = &measure.MemoryUse{}
 	page = pageOf(t, r)
-	shows(t, page, "Not measured: a burst, throughput of the steady run over time, the distribution of latencies, memory over time.")
+	shows(t, page,
+		"Not measured: a burst, throughput of the steady run over time, the distribution of latencies, memory over time.")
 	showsNot(t, page, `<svg class="drawing"`)
 	showsNot(t, page, "steady rate")
 }
@@ -129,7 +134,9 @@ func TestVerdictOfARun(t *testing.T) {
 // TestLastPartOfASeries ends with the run: its rate is that of what is left of
 // it and of the part before.
 func TestLastPartOfASeries(t *testing.T) {
-	series := []measure.Bin{{At: 0, Width: 0.1, Ended: 100}, {At: 0.1, Width: 0.1, Ended: 100}, {At: 0.2, Width: 0.1, Ended: 1}}
+	series := []measure.Bin{
+		{At: 0, Width: 0.1, Ended: 100}, {At: 0.1, Width: 0.1, Ended: 100}, {At: 0.2, Width: 0.1, Ended: 1},
+	}
 	assert.InDeltaSlice(t, []float64{1000, 1000, 1000}, rates(throughput("", series, 0.201, 0).Lines[0].Points), 1e-6)
 	assert.InDeltaSlice(t, []float64{2000, 2000}, rates(throughput("", series[:1], 0.05, 0).Lines[0].Points), 1e-6)
 	assert.Empty(t, throughput("", nil, 1, 0).Lines[0].Points)
@@ -145,7 +152,9 @@ func rates(points [][2]float64) []float64 {
 
 func TestPercentilesAreNamed(t *testing.T) {
 	name := percentile(100_000)
-	for x, want := range map[float64]string{1: "0 %", 2: "50 %", 20: "95 %", 100: "99 %", 1000: "99.9 %", 100_000: "99.999 %", 200_000: "max"} {
+	for x, want := range map[float64]string{
+		1: "0 %", 2: "50 %", 20: "95 %", 100: "99 %", 1000: "99.9 %", 100_000: "99.999 %", 200_000: "max",
+	} {
 		assert.Equal(t, want, name(x))
 	}
 }
@@ -165,7 +174,8 @@ func TestFolderHasEveryFile(t *testing.T) {
 }
 
 func TestValuesFarApartAreOnALogarithmicAxis(t *testing.T) {
-	s := strips([]Repeats{{Unit: "ms", Values: []float64{1, 2}}, {Unit: "ms", Values: []float64{70}}, {Unit: "s", Values: []float64{1, 20}},
+	s := strips([]Repeats{{Unit: "ms", Values: []float64{1, 2}}, {Unit: "ms", Values: []float64{70}},
+		{Unit: "s", Values: []float64{1, 20}},
 		{Unit: "B", Values: []float64{0, 1000}}})
 	assert.Equal(t, []bool{true, false, false}, []bool{s[0].X.Log, s[1].X.Log, s[2].X.Log})
 	assert.Len(t, s[0].Series, 2)

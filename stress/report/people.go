@@ -108,12 +108,16 @@ func (s *Scenario) markdown(w io.Writer) {
 			validate.Number(st.Offered)}, times(&st.Latency)...)...)
 	}
 	if b := s.Burst; b != nil && b.Latency != nil {
-		fmt.Fprintf(w, "\nN / X of the burst is %s: by Little's law its median wait is about half of that, whatever the subject.\n",
+		fmt.Fprintf(w,
+			"\nN / X of the burst is %s: by Little's law its median wait is about half of that, whatever the subject.\n",
 			duration(b.Little))
 	}
 	if st := s.Steady; st != nil {
-		fmt.Fprintf(w, "\nThe generator was asked for %s ops/s; it was late by %s (p50), %s (p99), %s (max), which is part of the latencies.\n",
-			validate.Number(st.Asked), duration(float64(st.LateP50)), duration(float64(st.LateP99)), duration(float64(st.LateMax)))
+		fmt.Fprintf(w,
+			"\nThe generator was asked for %s ops/s; it was late by %s (p50), %s (p99), %s (max), which is part of the "+
+				"latencies.\n",
+			validate.Number(st.Asked), duration(float64(st.LateP50)), duration(float64(st.LateP99)),
+			duration(float64(st.LateMax)))
 		if worst := slowest(st.Series); worst != nil {
 			fmt.Fprintf(w, "\nThe slowest part of %s began at %.3g s: %s ended, p99 %s.\n", duration(worst.Width*1e9),
 				worst.At, validate.Number(float64(worst.Ended)), duration(float64(worst.P99)))
@@ -198,7 +202,8 @@ func checkRows(checks []validate.Check) []checkRow {
 		r := checkRow{ID: c.ID, Name: c.Name, Target: fmt.Sprintf("%s %s", c.Comparison, validate.With(c.Target, c.Unit)),
 			Measured: c.Figure(), Verdict: string(c.Verdict), Note: c.Note}
 		if b := c.Beside; b != nil {
-			r.Measured, r.Control, r.Ratio = validate.With(b.Subject, c.Unit), validate.With(b.Control, c.Unit), validate.Ratio(b.Ratio)
+			r.Measured, r.Control, r.Ratio = validate.With(b.Subject, c.Unit), validate.With(b.Control, c.Unit),
+				validate.Ratio(b.Ratio)
 		}
 		if c.Kind == validate.Reach {
 			switch c.Verdict {

@@ -59,7 +59,8 @@ func (s *samples) addRun(r *Run, keep func(*Scenario) bool) {
 		disturbed := r.Environment.Race || one.Share != nil && *one.Share < 1
 		for _, c := range one.Checks {
 			if c.Beside != nil {
-				s.add(sample{scenario: names[i], name: strings.TrimPrefix(c.ID, c.Scenario+".") + ratioSuffix, better: betterOf(c), judged: true},
+				s.add(sample{scenario: names[i], name: strings.TrimPrefix(c.ID, c.Scenario+".") + ratioSuffix, better: betterOf(c),
+					judged: true},
 					c.Beside.Ratio.Median, false)
 			}
 		}

@@ -179,8 +179,16 @@ func TestEveryWordIsDocumented(t *testing.T) {
 		{"Run", "state", []string{string(Running), string(Passed), string(Failed), string(Interrupted)}},
 		{"Scenario", "state", []string{string(NotRun)}},
 		{"Acceptance", "verdict", []string{string(validate.Passed), string(validate.Failed), string(validate.NotMeasured)}},
-		{"Check", "verdict", []string{string(validate.Passed), string(validate.Failed), string(validate.NotMeasured), string(validate.NotOffered)}},
-		{"Check", "comparison", []string{string(validate.AtLeast), string(validate.AtMost), string(validate.Below), string(validate.Equal)}},
+		{
+			"Check", "verdict", []string{
+				string(validate.Passed), string(validate.Failed), string(validate.NotMeasured), string(validate.NotOffered),
+			},
+		},
+		{
+			"Check", "comparison", []string{
+				string(validate.AtLeast), string(validate.AtMost), string(validate.Below), string(validate.Equal),
+			},
+		},
 		{"Check", "kind", []string{string(validate.Must), string(validate.Reach)}},
 		{"Check", "scaling", []string{string(validate.WithN), string(validate.WithShare), string(validate.WithControl)}},
 		{"Difference", "verdict", []string{string(Better), string(Worse), string(Same), string(Unknown)}},
@@ -217,8 +225,9 @@ func TestEveryColumnAndMetricIsDocumented(t *testing.T) {
 	}
 	assert.Len(t, columns, strings.Count(header, ",")+1)
 	s := &Scenario{Burst: &Burst{Latency: &measure.Latency{N: 1}}, Steady: &Steady{Latency: measure.Latency{N: 1}},
-		Memory:      &measure.MemoryUse{Peak: measure.Memory{RSS: pointer(int64(1))}},
-		Connections: []Connections{{ID: "tcp", Callers: 1, RSS: pointer(1.0), Kernel: pointer(1.0), PeakRSS: pointer(int64(1)), Hold: &Hold{}}}}
+		Memory: &measure.MemoryUse{Peak: measure.Memory{RSS: pointer(int64(1))}},
+		Connections: []Connections{{ID: "tcp", Callers: 1, RSS: pointer(1.0), Kernel: pointer(1.0),
+			PeakRSS: pointer(int64(1)), Hold: &Hold{}}}}
 	for _, m := range s.metrics() {
 		phase, rest, nested := strings.Cut(m.name, ".")
 		if !nested || phase == "memory" || rest == "peak_in_flight" || rest == "throughput" || rest == "offered" {

@@ -110,7 +110,8 @@ func AppendSummary(path string, r *Run) error {
 		return err
 	}
 	var text strings.Builder
-	begin := fmt.Sprintf("<!-- stress run of %s, seed %d -->\n", r.Started.UTC().Format("2006-01-02T15:04:05.000000000Z"), r.Environment.Seed)
+	begin := fmt.Sprintf("<!-- stress run of %s, seed %d -->\n",
+		r.Started.UTC().Format("2006-01-02T15:04:05.000000000Z"), r.Environment.Seed)
 	const end = "<!-- end of the stress run -->\n"
 	text.WriteString(begin)
 	if err := WriteSummary(&text, r); err != nil {

@@ -24,7 +24,8 @@ func TestSummary(t *testing.T) {
 	require.NoError(t, WriteSummary(&text, r))
 	for _, want := range []string{
 		"## ✕ Stress: Failed", "N = 100,000, seed 42", "| 3 | Registry routing | ✕ failed |", "Not run: Cluster formation, Queue handling, ",
-		"### 3 Registry routing: what failed", "\n````\n", "and 15 more", "STRESS_SEED=42", "| pooling.burst.throughput | 140,000 ops/s |",
+		"### 3 Registry routing: what failed", "\n````\n", "and 15 more", "STRESS_SEED=42", "| pooling.burst.throughput | " +
+			"140,000 ops/s |",
 	} {
 		assert.Contains(t, text.String(), want)
 	}
@@ -39,7 +40,8 @@ func TestSummary(t *testing.T) {
 	text.Reset()
 	require.NoError(t, WriteSummary(&text, r))
 	assert.Contains(t, text.String(),
-		"| 1 | the five base scenarios pass: formation, pooling, routing, queueing, memory | ✕ failed | failed: routing, routing.lost |")
+		"| 1 | the five base scenarios pass: formation, pooling, routing, queueing, memory | ✕ failed | failed: routing, "+
+			"routing.lost |")
 }
 
 // TestAppendSummary: what others have written stays, and of a run there is one
@@ -98,7 +100,8 @@ func TestTheTableSaysWhatWasNotJudged(t *testing.T) {
 	Derive(r)
 	table.Reset()
 	WriteTable(&table, r)
-	assert.Contains(t, table.String(), "not judged: balancing.throughput: this machine: the control does 41,000 ops/s where 50,000 are asked; the subject does 0.94 of the control\n"+
+	assert.Contains(t, table.String(), "not judged: balancing.throughput: this machine: the control does 41,000 ops/s "+
+		"where 50,000 are asked; the subject does 0.94 of the control\n"+
 		"passed, timing not judged\n")
 }
 

@@ -10,7 +10,9 @@ import (
 	"tensile/stress/validate"
 )
 
-var columns = []string{"#", "scenario", "state", "peak in flight", "ops/s", "p50", "p95", "p99", "max", "faults", "memory", "time"}
+var columns = []string{
+	"#", "scenario", "state", "peak in flight", "ops/s", "p50", "p95", "p99", "max", "faults", "memory", "time",
+}
 
 // cells are what a scenario shows in the table; what was not measured is said
 // to be so.
@@ -50,7 +52,8 @@ func (s *Scenario) Line() string {
 		}
 	}
 	if s.Steady != nil && s.Steady.Latency.N > 0 {
-		parts = append(parts, "p50 "+duration(float64(s.Steady.Latency.P50)), "p99 "+duration(float64(s.Steady.Latency.P99))+s.ratio("p99"))
+		parts = append(parts, "p50 "+duration(float64(s.Steady.Latency.P50)),
+			"p99 "+duration(float64(s.Steady.Latency.P99))+s.ratio("p99"))
 	}
 	if s.Ledger != nil {
 		parts = append(parts, fmt.Sprintf("%d faults", s.Ledger.Faults()))

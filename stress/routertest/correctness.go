@@ -130,10 +130,12 @@ func (k *kit) unregister(ctx context.Context, t *testing.T) {
 	}
 	a := l.Audit(true)
 	if a.Misrouted > 0 {
-		k.Violate("unregister", "%d of %d messages came to a handler that their name had before, or got later", a.Misrouted, a.Sent)
+		k.Violate("unregister", "%d of %d messages came to a handler that their name had before, or got later",
+			a.Misrouted, a.Sent)
 	}
 	if a.Lost > 0 {
-		k.Violate("unregister", "%d of %d messages in flight at unregister were neither delivered nor refused", a.Lost, a.Sent)
+		k.Violate("unregister", "%d of %d messages in flight at unregister were neither delivered nor refused",
+			a.Lost, a.Sent)
 	}
 	k.Book("unregister", a)
 }

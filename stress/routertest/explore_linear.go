@@ -152,7 +152,8 @@ func (m *model) blame(c *call) {
 		}
 		m.Violate("full", "%s returned %q, though the mailbox held at most %d: it must hold %d", c, c.err, most, m.bound)
 	case c.kind == callsSend && c.err == nil && c.letter.life != nil:
-		m.Violate("unregister", "message %d came to %s, which %s was not when it was sent", c.letter.id, c.letter.life, c.name.text)
+		m.Violate("unregister", "message %d came to %s, which %s was not when it was sent",
+			c.letter.id, c.letter.life, c.name.text)
 	}
 	var others []string
 	for _, other := range c.name.open {

@@ -199,7 +199,8 @@ func (m *model) comes(l *life, msg Message) *letter {
 	case c.end > 0 && c.err != nil:
 		m.Violate("phantom", "message %d was refused with %q, and came to %s all the same", x.id, c.err, l)
 	case other != nil:
-		m.Violate("order", "the handler of %s was called with message %d while it was at work on message %d", l, x.id, other.id)
+		m.Violate("order", "the handler of %s was called with message %d while it was at work on message %d",
+			l, x.id, other.id)
 	case before != nil && c.end > 0 && c.end < before.call.begin:
 		m.Violate("reordered", "message %d came to %s after message %d, which the same sender had sent later",
 			x.id, l, before.id)

@@ -97,11 +97,13 @@ func (k *kit) names(ctx context.Context, t *testing.T) {
 				case err == nil:
 					gone.Add(1)
 				case !errors.Is(err, e.Unknown):
-					k.Violate("errors", "Unregister of a name that others unregister at the same time gave %v, must be %v", err, e.Unknown)
+					k.Violate("errors", "Unregister of a name that others unregister at the same time gave %v, must be %v",
+						err, e.Unknown)
 				}
 			})
 			if gone.Load() != 1 {
-				k.Violate("errors", "%d of %d that unregistered one name at the same time succeeded, must be 1", gone.Load(), senders)
+				k.Violate("errors", "%d of %d that unregistered one name at the same time succeeded, must be 1",
+					gone.Load(), senders)
 				return
 			}
 		}
@@ -133,7 +135,8 @@ func (k *kit) grow(ctx context.Context, t *testing.T) {
 			k.together(func(part int) {
 				for to := part; to < names; to += senders {
 					table[to] = fmt.Sprintf("grows-%d", to)
-					if !k.must(r.Register(table[to], func(m Message) { l.Arrive(m.ID, to, m.intact()) }), "Register") || !send(uint64(to), to) {
+					if !k.must(r.Register(table[to], func(m Message) { l.Arrive(m.ID, to, m.intact()) }), "Register") ||
+						!send(uint64(to), to) {
 						return
 					}
 				}
@@ -166,7 +169,8 @@ func (k *kit) lives(ctx context.Context, t *testing.T) {
 			name := fmt.Sprintf("reborn-%d", i)
 			for round := range rounds {
 				to := round*names + i
-				if !k.must(r.Register(name, func(m Message) { l.Arrive(m.ID, to, m.intact()) }), "Register of a name that had been unregistered") {
+				if !k.must(r.Register(name, func(m Message) { l.Arrive(m.ID, to, m.intact()) }),
+					"Register of a name that had been unregistered") {
 					return
 				}
 				for id := uint64(to * each); id < uint64((to+1)*each); id++ {
@@ -189,10 +193,12 @@ func (k *kit) lives(ctx context.Context, t *testing.T) {
 	}
 	a := l.Audit(true)
 	if a.Lost > 0 {
-		k.Violate("unregister", "%d of %d messages in flight at unregister were neither delivered nor refused", a.Lost, a.Sent)
+		k.Violate("unregister", "%d of %d messages in flight at unregister were neither delivered nor refused",
+			a.Lost, a.Sent)
 	}
 	if a.Misrouted > 0 {
-		k.Violate("unregister", "%d of %d messages came to a handler that their name had before, or got later", a.Misrouted, a.Sent)
+		k.Violate("unregister", "%d of %d messages came to a handler that their name had before, or got later",
+			a.Misrouted, a.Sent)
 	}
 	k.Book("lives", a)
 }
@@ -406,7 +412,8 @@ func (k *kit) closingBusy(ctx context.Context, t *testing.T) bool {
 func (k *kit) closedClean(phase string, l *measure.Ledger) bool {
 	a := l.Audit(true)
 	if a.Lost > 0 {
-		k.Violate("close", "Close has returned, and %d of %d messages that were taken had not been delivered", a.Lost, a.Sent-a.Refused)
+		k.Violate("close", "Close has returned, and %d of %d messages that were taken had not been delivered",
+			a.Lost, a.Sent-a.Refused)
 	}
 	k.Book(phase, a)
 	return a.Clean() && !k.Failed()
@@ -453,7 +460,8 @@ func (k *kit) fair(ctx context.Context, t *testing.T) {
 		}
 	}
 	if !wait.Until(ctx, scenario.Settle, func() bool { return others.Load() >= cold }) {
-		k.Violate("fair", "%d of %d names got nothing for %v while messages to another name kept coming", cold-others.Load(), cold, scenario.Settle)
+		k.Violate("fair", "%d of %d names got nothing for %v while messages to another name kept coming",
+			cold-others.Load(), cold, scenario.Settle)
 	}
 	stop.Store(true)
 	sending.Wait()
@@ -505,7 +513,8 @@ func (k *kit) relay(ctx context.Context, t *testing.T) {
 	k.settle(ctx, &arrived, n, scenario.Settle)
 	if got := arrived.Load(); got < n && !k.Failed() {
 		k.Aborted = true // Close would wait for what never comes
-		k.Violate("handlers", "handlers that send, register and unregister came to a stop: %d of %d messages were handled", got, n)
+		k.Violate("handlers", "handlers that send, register and unregister came to a stop: %d of %d messages were handled",
+			got, n)
 	} else if k.closeSoon(r) {
 		k.Book("relay", l.Audit(false))
 	}

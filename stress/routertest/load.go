@@ -165,7 +165,8 @@ func (k *kit) offerSteady(ctx context.Context, t *testing.T, n int, rate float64
 		return
 	}
 	full := r.Errors().Full
-	turn.Out = load.Steady(ctx, load.Plan{Rate: rate, Count: n, Arrivals: k.Settings().Arrivals, Seed: k.Seed, Generators: scenario.Generators, Inline: true},
+	turn.Out = load.Steady(ctx, load.Plan{Rate: rate, Count: n, Arrivals: k.Settings().Arrivals, Seed: k.Seed,
+		Generators: scenario.Generators, Inline: true},
 		func(began time.Time, _ *load.InFlight) {
 			k.Follow(n, wait.Counter(&arrived), nil)
 			rec.Begin(began)
@@ -245,7 +246,8 @@ func (k *kit) churn(ctx context.Context, t *testing.T) {
 			if !changes(i) {
 				i = 0
 			}
-			if !k.must(r.Unregister(table[i]), "Unregister during churn") || !k.must(r.Register(table[i], handler(i)), "Register during churn") {
+			if !k.must(r.Unregister(table[i]), "Unregister during churn") ||
+				!k.must(r.Register(table[i], handler(i)), "Register during churn") {
 				return
 			}
 		}

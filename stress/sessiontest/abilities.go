@@ -73,7 +73,9 @@ func (k *kit) unlinked(ctx context.Context) {
 			n := side.readers[i%len(side.readers)]
 			r := k.eventually(ctx, n, sessionOp{kind: opGet, key: keys[i]})
 			if string(r.value) != side.value {
-				k.Violate("latest", "%s, a node that shares a server, has %q of %s while it or the writer is cut off from other nodes, where %q was acknowledged (%v)",
+				k.Violate("latest",
+					"%s, a node that shares a server, has %q of %s while it or the writer is cut off from other nodes, where %q was "+
+						"acknowledged (%v)",
 					n.name, r.value, keys[i], side.value, r.err)
 			}
 			return true

@@ -17,7 +17,9 @@ func BenchmarkStore(b *testing.B, start func(testing.TB, Config) Store) {
 		return
 	}
 	ctx := context.Background()
-	c := &sessionCluster{site: site, secret: newSecret(), output: func(string) *os.File { return nil }, onKill: func(func()) {}}
+	c := &sessionCluster{
+		site: site, secret: newSecret(), output: func(string) *os.File { return nil }, onKill: func(func()) {},
+	}
 	defer c.end()
 	if err := c.form(ctx, false); err != nil {
 		b.Fatal(err)

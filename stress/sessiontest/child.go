@@ -99,7 +99,9 @@ func (n *childNode) command(body json.RawMessage) (any, error) {
 	if n.err != nil {
 		return nil, n.err
 	}
-	reply := nodeReply{Subject: scenario.TypeName(n.store), Operations: n.operations.Addr().String(), Abilities: abilitiesOf(n.store)}
+	reply := nodeReply{
+		Subject: scenario.TypeName(n.store), Operations: n.operations.Addr().String(), Abilities: abilitiesOf(n.store),
+	}
 	if replicated, ok := n.store.(Replicated); ok && c.Replicated != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), c.Within)
 		defer cancel()
@@ -115,7 +117,8 @@ func (n *childNode) open() {
 		return
 	}
 	n.store = n.start(n.tb, Config{
-		Name: n.cfg.Name, Nodes: n.cfg.Nodes, Listen: n.cfg.Listen, Seeds: n.cfg.Seeds, Peers: n.cfg.Peers, Secret: n.cfg.Secret,
+		Name: n.cfg.Name, Nodes: n.cfg.Nodes, Listen: n.cfg.Listen, Seeds: n.cfg.Seeds, Peers: n.cfg.Peers,
+		Secret: n.cfg.Secret,
 		Reach: func(name string) bool {
 			n.mu.Lock()
 			defer n.mu.Unlock()
@@ -181,8 +184,9 @@ func decodeOp(b []byte) (o *sessionOp, ok bool) {
 		return nil, false
 	}
 	o = &sessionOp{
-		kind: opKind(b[0]), ttl: time.Duration(binary.LittleEndian.Uint64(b[1:])), within: time.Duration(binary.LittleEndian.Uint64(b[9:])),
-		key: string(b[head : head+n]), value: append([]byte(nil), b[head+n:]...),
+		kind: opKind(b[0]), ttl: time.Duration(binary.LittleEndian.Uint64(b[1:])),
+		within: time.Duration(binary.LittleEndian.Uint64(b[9:])), key: string(b[head : head+n]),
+		value: append([]byte(nil), b[head+n:]...),
 	}
 	return o, true
 }

@@ -38,8 +38,10 @@ func (k *kit) one(ctx context.Context, i int, key string, value []byte) {
 				k.Violate("deleted", "%q has %q at %s %s", key, r.value, n.name, when)
 			case want != nil && r.outcome == opAbsent:
 				k.Violate("latest", "%q is not there at %s %s", key, n.name, when)
-			case want != nil && !bytes.Equal(r.value, want) && !k.unheardOf(n, key, r.value, string(want), "second", string(value)):
-				k.Violate("latest", "%q has an earlier value at %s %s: %d bytes, %.40q, where %d bytes, %.40q, were written", key, n.name, when, len(r.value), r.value, len(want), want)
+			case want != nil && !bytes.Equal(r.value, want) &&
+				!k.unheardOf(n, key, r.value, string(want), "second", string(value)):
+				k.Violate("latest", "%q has an earlier value at %s %s: %d bytes, %.40q, where %d bytes, %.40q, were written",
+					key, n.name, when, len(r.value), r.value, len(want), want)
 			}
 			return true
 		})
@@ -282,7 +284,8 @@ func (k *kit) inMinority(ctx context.Context, lone *sessionNode) {
 			k.Violate("minority", "%s has the value at %s that the minority had refused", keys[i], n.name)
 		case r.outcome == opDone && k.unheardOf(n, keys[i], r.value, "before", "minority", "majority"):
 		case value != "majority" && !(value == "minority" && outcomes[i] == opFailed):
-			k.Violate("latest", "%s has %q at %s after a partition, where the majority had acknowledged %q", keys[i], value, n.name, "majority")
+			k.Violate("latest", "%s has %q at %s after a partition, where the majority had acknowledged %q",
+				keys[i], value, n.name, "majority")
 		}
 		return true
 	})
@@ -294,7 +297,8 @@ func (k *kit) inMinority(ctx context.Context, lone *sessionNode) {
 // did.
 func (k *kit) settle(ctx context.Context) {
 	if err := k.replicated(ctx, k.nodes, k.fullReplication()); err != nil && !k.Failed() {
-		k.Violate("replication", "sessions are not fully replicated %v after all faults were undone: %v", k.fullReplication(), err)
+		k.Violate("replication", "sessions are not fully replicated %v after all faults were undone: %v",
+			k.fullReplication(), err)
 	}
 }
 
@@ -342,7 +346,8 @@ func (k *kit) amnesia(ctx context.Context) {
 			return true
 		}
 		if string(r.value) != "second" {
-			k.Violate("stale", "after a restart without memory %s has %q at %s, where %q had been acknowledged (%v)", keys[i], r.value, n.name, "second", r.err)
+			k.Violate("stale", "after a restart without memory %s has %q at %s, where %q had been acknowledged (%v)",
+				keys[i], r.value, n.name, "second", r.err)
 		}
 		return true
 	})

@@ -80,7 +80,8 @@ func (k *kit) kill(ctx context.Context, _ *testing.T) {
 	recovered, disturbed := recovery(append(slices.Clone(writes), reads...), killed, worst)
 	k.TimedAt("recovery", recovered.Seconds()*1e3, share)
 	k.TimedAt("recovery_reach", recovered.Seconds()*1e3, share)
-	k.Note("All %d sessions were read in the %.0f ms after a node was killed, and %d writes made from %v before it to the end: %d operations were not served at once, the last of them until %.0f ms after it.",
+	k.Note("All %d sessions were read in the %.0f ms after a node was killed, and %d writes made from %v before it to "+
+		"the end: %d operations were not served at once, the last of them until %.0f ms after it.",
 		k.sessions, swept.Seconds()*1e3, len(writes), before, disturbed, recovered.Seconds()*1e3)
 	k.Record(func(r *report.Scenario) {
 		r.Operations += len(writes) + len(reads)
@@ -88,7 +89,10 @@ func (k *kit) kill(ctx context.Context, _ *testing.T) {
 			Name: "a node is killed while sessions are written, and from then on read", Unit: "operations/s",
 			Events: []report.Event{
 				{At: killed.Seconds(), Kind: report.Fault, Target: victim.name, What: syscall.SIGKILL.String()},
-				{At: (killed + recovered).Seconds(), Kind: report.Recovered, Target: victim.name, What: "operations are served at once"},
+				{
+					At: (killed + recovered).Seconds(), Kind: report.Recovered, Target: victim.name,
+					What: "operations are served at once",
+				},
 			},
 			Lines: []report.Line{rateOf("writes", writes), rateOf("reads", reads)},
 		})
@@ -106,7 +110,8 @@ func (k *kit) keepWriting(ctx context.Context, end func(), began time.Time, mean
 	for c := range callers {
 		all.Go(func() {
 			defer k.Recovered("a caller")
-			for session := c; !stop.Load() && ctx.Err() == nil; session = (session + callers) % (k.sessions / callers * callers) {
+			turns := k.sessions / callers * callers
+			for session := c; !stop.Load() && ctx.Err() == nil; session = (session + callers) % turns {
 				number, value := k.loaded.next(session)
 				w, r := k.persist(ctx, began, session/callers+c, sessionOp{kind: opPut, key: sessionKey(session), value: value})
 				if r.outcome != opDone {
@@ -224,7 +229,9 @@ func rateOf(name string, all []completed) report.Line {
 	}
 	line := report.Line{Name: name}
 	for at, n := range counts {
-		line.Points = append(line.Points, report.Point{(float64(at) + 0.5) * binTime.Seconds(), float64(n) / binTime.Seconds()})
+		line.Points = append(line.Points, report.Point{
+			(float64(at) + 0.5) * binTime.Seconds(), float64(n) / binTime.Seconds(),
+		})
 	}
 	return line
 }
@@ -242,7 +249,9 @@ func (k *kit) readAll(ctx context.Context, at []*sessionNode, criterion string) 
 // readThese reads sessions, in this order, until enough is true of a place in it.
 // What is wrong counts against criterion, and what is worse than an older write
 // against its own.
-func (k *kit) readThese(ctx context.Context, at []*sessionNode, criterion string, sessions []int, enough func(i int) bool) bool {
+func (k *kit) readThese(
+	ctx context.Context, at []*sessionNode, criterion string, sessions []int, enough func(i int) bool,
+) bool {
 	var wrong, read atomic.Int64
 	var lost atomic.Bool // a session can not be read: nobody waits for others any more
 	k.share(sessionCallers, len(sessions), func(i int) bool {
@@ -326,7 +335,8 @@ func (k *kit) madeUp() bool {
 // it was lost.
 func (k *kit) settled(ctx context.Context, since time.Time) bool {
 	if err := k.replicated(ctx, k.running(), k.fullReplication()); err != nil {
-		k.Violate("replication", "sessions are not fully replicated %v after a loss or a return: %v", k.fullReplication(), err)
+		k.Violate("replication", "sessions are not fully replicated %v after a loss or a return: %v",
+			k.fullReplication(), err)
 		return false
 	}
 	if k.abilities().Replicates {

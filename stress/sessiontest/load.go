@@ -88,12 +88,13 @@ func (k *kit) measureThroughput(ctx context.Context) {
 	}
 	l := rec.Latency()
 	k.rate = rec.Throughput()
-	k.Note("The throughput is that of %d sweeps, which took %v in total: in each, every node does its part, and all wait for the last.",
+	k.Note("The throughput is that of %d sweeps, which took %v in total: in each, every node does its part, and all wait "+
+		"for the last.",
 		sweeps, time.Duration(rec.Took()).Round(time.Millisecond))
 	k.Record(func(r *report.Scenario) {
 		r.Operations += l.N
-		r.Burst = &report.Burst{N: l.N / sweeps, Peak: peak, Seconds: float64(rec.Took()) / 1e9 / float64(sweeps), Throughput: k.rate, Latency: &l,
-			Little: report.Little(sessionCallers, k.rate), Series: rec.Series()}
+		r.Burst = &report.Burst{N: l.N / sweeps, Peak: peak, Seconds: float64(rec.Took()) / 1e9 / float64(sweeps),
+			Throughput: k.rate, Latency: &l, Little: report.Little(sessionCallers, k.rate), Series: rec.Series()}
 	})
 	k.Timed("throughput", k.rate)
 	k.Timed("throughput_reach", k.rate)

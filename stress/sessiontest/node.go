@@ -242,7 +242,8 @@ func (c *sessionCluster) start(ctx context.Context, n *sessionNode) error {
 // ready waits until each node takes operations.
 func (c *sessionCluster) ready(ctx context.Context) error {
 	return everyNode(c.running(), func(n *sessionNode) error {
-		if r := c.eventually(ctx, n, sessionOp{kind: opPut, key: "probe-" + n.name, value: []byte("probe")}); r.outcome != opDone {
+		probe := sessionOp{kind: opPut, key: "probe-" + n.name, value: []byte("probe")}
+		if r := c.eventually(ctx, n, probe); r.outcome != opDone {
 			return fmt.Errorf("node %s does not take a write after %v: %w", n.name, tries, r.err)
 		}
 		return nil

@@ -84,7 +84,9 @@ func judgeFile(p program, l powercut.Ledger, items []item) *powercut.Violation {
 	if slices.Contains(allowed, has) {
 		return nil
 	}
-	v := &powercut.Violation{Kind: "lost", Text: fmt.Sprintf("the file holds %s, and should hold %s", list(items), owedByFile(p, l))}
+	v := &powercut.Violation{
+		Kind: "lost", Text: fmt.Sprintf("the file holds %s, and should hold %s", list(items), owedByFile(p, l)),
+	}
 	if has >= 0 && !l[has].Begun() {
 		v.Kind = "invented"
 	}

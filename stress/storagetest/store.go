@@ -191,7 +191,8 @@ func judgeStore(p program, l powercut.Ledger, items []item) *powercut.Violation 
 		case !l[has].Begun():
 			return wrong("invented", "%s has the value of operation %d, which had not begun", key, has)
 		case p.Operations[last].Verb == deletes:
-			return wrong("came back", "%s has the value of operation %d again, and its deletion, operation %d, was confirmed", key, has, last)
+			return wrong("came back", "%s has the value of operation %d again, and its deletion, operation %d, was confirmed",
+				key, has, last)
 		}
 		return wrong("lost", "%s has the value of operation %d, and operation %d was confirmed", key, has, last)
 	}
@@ -215,8 +216,9 @@ func judgeBatches(p program, l powercut.Ledger, items []item) *powercut.Violatio
 			}
 		}
 		if len(there) > 0 && len(not) > 0 {
-			return &powercut.Violation{Kind: "in part", Text: fmt.Sprintf("of operation %d, which puts all at once, %s is there and %s is not",
-				n, strings.Join(there, ", "), strings.Join(not, ", "))}
+			return &powercut.Violation{Kind: "in part",
+				Text: fmt.Sprintf("of operation %d, which puts all at once, %s is there and %s is not",
+					n, strings.Join(there, ", "), strings.Join(not, ", "))}
 		}
 	}
 	return nil

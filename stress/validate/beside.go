@@ -30,8 +30,9 @@ func (c Criterion) Judge(m measure.Paired) Beside {
 		return Beside{Verdict: Passed}
 	}
 	if !c.Comparison.holds(m.Control, c.Target) {
-		return Beside{Verdict: NotMeasured, Note: fmt.Sprintf("this machine: the control does %s where %s are asked; the subject does %s of the control",
-			With(m.Control, c.Unit), Number(c.Target), Number(m.Ratio.Median))}
+		return Beside{Verdict: NotMeasured,
+			Note: fmt.Sprintf("this machine: the control does %s where %s are asked; the subject does %s of the control",
+				With(m.Control, c.Unit), Number(c.Target), Number(m.Ratio.Median))}
 	}
 	control, subject := 0, 0 // pairs in which only this one met the target
 	for _, p := range m.Pairs {
@@ -45,10 +46,13 @@ func (c Criterion) Judge(m measure.Paired) Beside {
 	}
 	tail := measure.CoinTail(control+subject, control)
 	if tail <= chance {
-		return Beside{Verdict: Failed, Note: fmt.Sprintf("the control did %s; ratio %s", With(m.Control, c.Unit), Ratio(m.Ratio))}
+		return Beside{
+			Verdict: Failed, Note: fmt.Sprintf("the control did %s; ratio %s", With(m.Control, c.Unit), Ratio(m.Ratio)),
+		}
 	}
 	return Beside{Verdict: NotMeasured, Doubt: tail <= hope, Note: fmt.Sprintf(
-		"in doubt: the figure was %s and the control did %s, but in %d of %d pairs only the control met the target, and in %d only the subject",
+		"in doubt: the figure was %s and the control did %s, but in %d of %d pairs only the control met the target, and in "+
+			"%d only the subject",
 		With(m.Subject, c.Unit), With(m.Control, c.Unit), control, len(m.Pairs), subject)}
 }
 
@@ -80,7 +84,9 @@ func (c Criterion) JudgeSlowness(slower measure.Interval) Beside {
 	case c.Comparison.holds(slower.Median, c.Target):
 		return Beside{Verdict: Passed}
 	case slower.Bounded() && !c.Comparison.holds(slower.Low, c.Target):
-		return Beside{Verdict: Failed, Note: fmt.Sprintf("%s times slower than the control at the same moment", Ratio(slower))}
+		return Beside{
+			Verdict: Failed, Note: fmt.Sprintf("%s times slower than the control at the same moment", Ratio(slower)),
+		}
 	}
 	return Beside{Verdict: NotMeasured, Doubt: true, Note: "in doubt: " + Ratio(slower) + " times slower than the control"}
 }
@@ -97,7 +103,9 @@ func Ratio(i measure.Interval) string {
 func (l *Checklist) Compare(id string, m measure.Paired) Check {
 	return l.set(id, func(c *Check, as Criterion) {
 		if !comparable(m) {
-			*c = Check{Criterion: as, Verdict: Failed, Note: fmt.Sprintf("the figure was %g, and the control's %g", m.Subject, m.Control)}
+			*c = Check{
+				Criterion: as, Verdict: Failed, Note: fmt.Sprintf("the figure was %g, and the control's %g", m.Subject, m.Control),
+			}
 			return
 		}
 		b := as.Judge(m)

@@ -33,7 +33,8 @@ func TestAFigureIsJudgedBesideItsControl(t *testing.T) {
 		{"only the control meets it", rate, pairs(8, measure.Pair{Subject: 30_000, Control: 60_000}), Failed, false,
 			"the control did 60,000 ops/s; ratio 0.5 (0.5 to 0.5)"},
 		{"seven pairs are too few", rate, pairs(7, measure.Pair{Subject: 30_000, Control: 60_000}), NotMeasured, true,
-			"in doubt: the figure was 30,000 ops/s and the control did 60,000 ops/s, but in 7 of 7 pairs only the control met the target, and in 0 only the subject"},
+			"in doubt: the figure was 30,000 ops/s and the control did 60,000 ops/s, " +
+				"but in 7 of 7 pairs only the control met the target, and in 0 only the subject"},
 		{"neither meets it", rate, pairs(8, measure.Pair{Subject: 38_540, Control: 41_000}), NotMeasured, false,
 			"this machine: the control does 41,000 ops/s where 50,000 are asked; the subject does 0.94 of the control"},
 		{"the subject wins half of the pairs", rate, pairs(16,
@@ -42,10 +43,16 @@ func TestAFigureIsJudgedBesideItsControl(t *testing.T) {
 			"but in 12 of 16 pairs only the control met the target, and in 4 only the subject"},
 		{"more pairs settle it", rate, pairs(32,
 			measure.Pair{Subject: 49_000, Control: 60_000}, measure.Pair{Subject: 60_000, Control: 45_000},
-			measure.Pair{Subject: 48_000, Control: 60_000}, measure.Pair{Subject: 49_000, Control: 60_000}), Failed, false, "ratio 0."},
-		{"more pairs would not", rate, pairs(8, measure.Pair{Subject: 49_000, Control: 49_500}, measure.Pair{Subject: 49_000, Control: 60_000},
-			measure.Pair{Subject: 50_500, Control: 49_500}, measure.Pair{Subject: 49_000, Control: 60_000}), NotMeasured, false, "in doubt"},
-		{"a time", took, pairs(8, measure.Pair{Subject: 300, Control: 20}), Failed, false, "the control did 20 ms; ratio 15 (15 to 15)"},
+			measure.Pair{Subject: 48_000, Control: 60_000}, measure.Pair{Subject: 49_000, Control: 60_000}), Failed, false,
+			"ratio 0."},
+		{"more pairs would not", rate, pairs(8,
+			measure.Pair{Subject: 49_000, Control: 49_500}, measure.Pair{Subject: 49_000, Control: 60_000},
+			measure.Pair{Subject: 50_500, Control: 49_500}, measure.Pair{Subject: 49_000, Control: 60_000}), NotMeasured, false,
+			"in doubt"},
+		{
+			"a time", took, pairs(8, measure.Pair{Subject: 300, Control: 20}), Failed, false,
+			"the control did 20 ms; ratio 15 (15 to 15)",
+		},
 		{"a time of a busy machine", took, pairs(8, measure.Pair{Subject: 300, Control: 280}), NotMeasured, false,
 			"this machine: the control does 280 ms where 100 are asked; the subject does 1.07 of the control"},
 	} {
@@ -60,7 +67,8 @@ func TestAFigureIsJudgedBesideItsControl(t *testing.T) {
 // not know. A machine that stalls strikes both.
 func TestStallsOfTheSubjectAloneShow(t *testing.T) {
 	took := must("x", "p99", "latency", Below, 100, "ms", WithControl)
-	quick, stalled, struck := measure.Pair{Subject: 2, Control: 2}, measure.Pair{Subject: 200, Control: 2}, measure.Pair{Subject: 2, Control: 200}
+	quick, stalled := measure.Pair{Subject: 2, Control: 2}, measure.Pair{Subject: 200, Control: 2}
+	struck := measure.Pair{Subject: 2, Control: 200}
 	over := func(all []measure.Pair, control float64) measure.Paired {
 		m := measure.ComparePairs(all)
 		m.Subject, m.Control = 150, control // of all samples
@@ -69,7 +77,8 @@ func TestStallsOfTheSubjectAloneShow(t *testing.T) {
 	assert.True(t, took.Judge(over(pairs(8, quick, stalled, quick), 2)).Doubt)
 	assert.Equal(t, Failed, took.Judge(over(pairs(24, quick, stalled, quick), 2)).Verdict)
 	assert.Equal(t, NotMeasured, took.Judge(over(pairs(32, quick, stalled, struck), 2)).Verdict, "it strikes both alike")
-	assert.Equal(t, NotMeasured, took.Judge(over(pairs(32, quick, stalled, quick), 180)).Verdict, "the control misses it too")
+	assert.Equal(t, NotMeasured, took.Judge(over(pairs(32, quick, stalled, quick), 180)).Verdict,
+		"the control misses it too")
 }
 
 func TestASubjectFarBehindFailsOnAnyMachine(t *testing.T) {
@@ -84,9 +93,16 @@ func TestASubjectFarBehindFailsOnAnyMachine(t *testing.T) {
 	}{
 		{"level", rate, pairs(8, measure.Pair{Subject: 1000, Control: 1000}), Passed, ""},
 		{"faster", rate, pairs(8, measure.Pair{Subject: 9000, Control: 1000}), Passed, ""},
-		{"12 times slower", rate, pairs(8, measure.Pair{Subject: 1000, Control: 12_000}), Failed, "12 (12 to 12) times slower than the control at the same moment"},
-		{"12 times slower in two pairs", rate, pairs(2, measure.Pair{Subject: 1000, Control: 12_000}), NotMeasured, "in doubt: 12 times slower"},
-		{"now and then", rate, pairs(8, measure.Pair{Subject: 1000, Control: 12_000}, measure.Pair{Subject: 1000, Control: 12_000}, measure.Pair{Subject: 1000, Control: 3000}),
+		{
+			"12 times slower", rate, pairs(8, measure.Pair{Subject: 1000, Control: 12_000}), Failed,
+			"12 (12 to 12) times slower than the control at the same moment",
+		},
+		{
+			"12 times slower in two pairs", rate, pairs(2, measure.Pair{Subject: 1000, Control: 12_000}), NotMeasured,
+			"in doubt: 12 times slower",
+		},
+		{"now and then", rate, pairs(8, measure.Pair{Subject: 1000, Control: 12_000},
+			measure.Pair{Subject: 1000, Control: 12_000}, measure.Pair{Subject: 1000, Control: 3000}),
 			NotMeasured, "in doubt: 12 (3 to 12)"},
 		{"a time", took, pairs(8, measure.Pair{Subject: 1200, Control: 100}), Failed, "12 (12 to 12) times slower"},
 		{"a short time", took, pairs(8, measure.Pair{Subject: 400, Control: 100}), Passed, ""},
@@ -103,12 +119,15 @@ func TestASubjectFarBehindFailsOnAnyMachine(t *testing.T) {
 func TestAComparedFigureIsInTheCheck(t *testing.T) {
 	list := NewChecklist(Of(Pooling))
 	c := list.Compare("pooling.throughput", measure.ComparePairs(pairs(8, measure.Pair{Subject: 40_000, Control: 80_000})))
-	assert.Equal(t, "pooling.throughput: throughput of the burst must be at least 50,000 ops/s, measured was 40,000 ops/s "+
-		"(the control did 80,000 ops/s; ratio 0.5 (0.5 to 0.5))", c.String())
+	assert.Equal(t,
+		"pooling.throughput: throughput of the burst must be at least 50,000 ops/s, measured was 40,000 ops/s "+
+			"(the control did 80,000 ops/s; ratio 0.5 (0.5 to 0.5))", c.String())
 	c = list.Compare("pooling.throughput", measure.ComparePairs(pairs(8, measure.Pair{Subject: 40_000, Control: 41_000})))
 	assert.Nil(t, c.Measured, "it says nothing of the subject")
 	assert.Equal(t, 41_000.0, c.Beside.Control)
-	for _, p := range []measure.Pair{{Subject: 0, Control: 1}, {Subject: math.NaN(), Control: 1}, {Subject: math.Inf(1), Control: 1}} {
+	for _, p := range []measure.Pair{
+		{Subject: 0, Control: 1}, {Subject: math.NaN(), Control: 1}, {Subject: math.Inf(1), Control: 1},
+	} {
 		c = list.Compare("pooling.throughput", measure.ComparePairs(pairs(8, p)))
 		assert.Equal(t, Failed, c.Verdict, "%v", p)
 		assert.Nil(t, c.Beside)

@@ -119,19 +119,42 @@ func TestMistakesOfTheProgramPanic(t *testing.T) {
 
 func TestCheckReadsLikeASentence(t *testing.T) {
 	l := NewChecklist(criteria)
-	for want, c := range map[string]Check{
-		"x.rate: throughput of the burst must be at least 50,000 ops/s: not measured":              l.Checks()[0],
-		"x.rate: throughput of the burst must be at least 50,000 ops/s, measured was 41,200 ops/s": l.Measure("x.rate", 41_200, here),
-		"x.rate: throughput of the burst must be at least 12,500 ops/s, measured was 12,000 ops/s " +
-			"(target 50,000 adjusted: other work held 50 % of the processors)": l.Measure("x.rate", 12_000, Conditions{BaseScale, 0.5}),
-		"x.far: throughput of the burst should reach at least 100,000 ops/s, measured was 41,200 ops/s": l.Measure("x.far", 41_200, here),
-		"x.far: throughput of the burst should reach at least 100,000 ops/s: not offered (no burst)":    l.Leave("x.far", NotOffered, "no burst"),
-		"x.delivery: messages delivered must be exactly 100 %, measured was 50 %":                       l.Measure("x.delivery", 50, here),
-		// One message in a million must not read as none.
-		"x.delivery: messages delivered must be exactly 100 %, measured was 99.9999 %": l.Measure("x.delivery", 99.9999, here),
-		"x.delivery: messages delivered must be exactly 100 %, measured was 100 %":     l.Measure("x.delivery", 100, here),
+	for _, c := range []struct {
+		check Check
+		want  string
+	}{
+		{l.Checks()[0], "x.rate: throughput of the burst must be at least 50,000 ops/s: not measured"},
+		{
+			l.Measure("x.rate", 41_200, here),
+			"x.rate: throughput of the burst must be at least 50,000 ops/s, measured was 41,200 ops/s",
+		},
+		{
+			l.Measure("x.rate", 12_000, Conditions{BaseScale, 0.5}),
+			"x.rate: throughput of the burst must be at least 12,500 ops/s, measured was 12,000 ops/s " +
+				"(target 50,000 adjusted: other work held 50 % of the processors)",
+		},
+		{
+			l.Measure("x.far", 41_200, here),
+			"x.far: throughput of the burst should reach at least 100,000 ops/s, measured was 41,200 ops/s",
+		},
+		{
+			l.Leave("x.far", NotOffered, "no burst"),
+			"x.far: throughput of the burst should reach at least 100,000 ops/s: not offered (no burst)",
+		},
+		{
+			l.Measure("x.delivery", 50, here),
+			"x.delivery: messages delivered must be exactly 100 %, measured was 50 %",
+		},
+		{ // one message in a million must not read as none
+			l.Measure("x.delivery", 99.9999, here),
+			"x.delivery: messages delivered must be exactly 100 %, measured was 99.9999 %",
+		},
+		{
+			l.Measure("x.delivery", 100, here),
+			"x.delivery: messages delivered must be exactly 100 %, measured was 100 %",
+		},
 	} {
-		assert.Equal(t, want, c.String())
+		assert.Equal(t, c.want, c.check.String())
 	}
 }
 
@@ -150,7 +173,8 @@ func TestAssertSaysWhatWasMissed(t *testing.T) {
 	var f told
 	assert.False(t, Assert(&f, l.Checks()))
 	require.Len(t, f.messages, 1)
-	assert.Contains(t, f.messages[0], "x.rate: throughput of the burst must be at least 50,000 ops/s, measured was 41,200 ops/s")
+	assert.Contains(t, f.messages[0],
+		"x.rate: throughput of the burst must be at least 50,000 ops/s, measured was 41,200 ops/s")
 	assert.Contains(t, f.messages[0], "Error Trace:", "by testify")
 
 	l.Measure("x.rate", 50_000, here)

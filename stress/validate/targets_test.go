@@ -12,7 +12,8 @@ func TestATargetThatIsSetIsJudgedAndSaid(t *testing.T) {
 	quiet := Conditions{Scale: BaseScale, Share: 1}
 	c := list.Measure("pooling.throughput", 30_000, quiet)
 	assert.Equal(t, Passed, c.Verdict)
-	assert.Contains(t, c.String(), "at least 20,000 ops/s, measured was 30,000 ops/s (target set, the specification has 50,000)")
+	assert.Contains(t, c.String(),
+		"at least 20,000 ops/s, measured was 30,000 ops/s (target set, the specification has 50,000)")
 	c = list.Measure("pooling.p99", 1, quiet)
 	assert.Empty(t, c.Note, "it is as specified")
 }
@@ -21,7 +22,10 @@ func TestATargetThatIsSetIsJudgedAndSaid(t *testing.T) {
 func TestWhatIsRightHasNoOtherTarget(t *testing.T) {
 	ids := SettableIDs()
 	require.NotEmpty(t, ids)
-	for _, id := range []string{"pooling.in_flight", "pooling.leaks", "routing.delivery", "queueing.lost", "sessions.survival", "balancing.spread", "run.throughput"} {
+	for _, id := range []string{
+		"pooling.in_flight", "pooling.leaks", "routing.delivery", "queueing.lost", "sessions.survival", "balancing.spread",
+		"run.throughput",
+	} {
 		assert.NotContains(t, ids, id)
 	}
 	for _, id := range []string{"pooling.throughput", "queueing.p99", "memory.per_connection", "sessions.recovery"} {

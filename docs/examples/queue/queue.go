@@ -134,7 +134,9 @@ func (q *Queue) again(e *entry) {
 		_ = q.dead.Publish(e.body) // refused only once it is closed
 		return
 	}
-	at, _ := slices.BinarySearchFunc(q.ready, e.number, func(e *entry, number uint64) int { return cmp.Compare(e.number, number) })
+	at, _ := slices.BinarySearchFunc(q.ready, e.number, func(e *entry, number uint64) int {
+		return cmp.Compare(e.number, number)
+	})
 	q.ready = slices.Insert(q.ready, at, e)
 	q.more.Signal()
 }

@@ -118,29 +118,35 @@ func TestStates(t *testing.T) {
 			"posix": "log=x | log=x new= | log=x new=.... | log=x new=data",
 			"*":     "log=x | log=x new= | log=x new=data",
 		}},
-		{"the file synced, and not its name", on("x", create(first, "new"), write(first, 0, "data"), fsync(first)), map[string]string{
-			"posix": "log=x | log=x new=data",
-			"*":     "log=x new=data",
-		}},
-		{"the folder synced, and not the file", on("x", create(first, "new"), write(first, 0, "data"), fsync(folder)), map[string]string{
-			"posix":        "log=x new= | log=x new=.... | log=x new=data",
-			"ext4-ordered": "log=x new=data",
-			"*":            "log=x new= | log=x new=data",
-		}},
-		{"both synced", on("x", create(first, "new"), write(first, 0, "data"), fsync(first), fsync(folder)), map[string]string{
-			"*": "log=x new=data",
-		}},
-		{"replaced without a sync", on("old", create(first, "tmp"), write(first, 0, "new"), rename(first, "tmp", "log")), map[string]string{
-			"ext4":         "log=new | log=old | log=old tmp= | log=old tmp=new",
-			"xfs":          "log= | log=new | log=old | log=old tmp= | log=old tmp=new",
-			"ext4-ordered": "log=new | log=old | log=old tmp= | log=old tmp=new",
-			"posix": "log= | log=... | log=new | log=old | log=old tmp= | log=old tmp=... | " +
-				"log=old tmp=new",
-		}},
-		{"replaced after a sync", on("old", create(first, "tmp"), write(first, 0, "new"), fsync(first), rename(first, "tmp", "log")), map[string]string{
-			"posix": "log=new | log=old | log=old tmp=new", // both names of one folder move at once
-			"*":     "log=new | log=old tmp=new",
-		}},
+		{"the file synced, and not its name", on("x", create(first, "new"), write(first, 0, "data"), fsync(first)),
+			map[string]string{
+				"posix": "log=x | log=x new=data",
+				"*":     "log=x new=data",
+			}},
+		{"the folder synced, and not the file", on("x", create(first, "new"), write(first, 0, "data"), fsync(folder)),
+			map[string]string{
+				"posix":        "log=x new= | log=x new=.... | log=x new=data",
+				"ext4-ordered": "log=x new=data",
+				"*":            "log=x new= | log=x new=data",
+			}},
+		{"both synced", on("x", create(first, "new"), write(first, 0, "data"), fsync(first), fsync(folder)),
+			map[string]string{
+				"*": "log=x new=data",
+			}},
+		{"replaced without a sync", on("old", create(first, "tmp"), write(first, 0, "new"), rename(first, "tmp", "log")),
+			map[string]string{
+				"ext4":         "log=new | log=old | log=old tmp= | log=old tmp=new",
+				"xfs":          "log= | log=new | log=old | log=old tmp= | log=old tmp=new",
+				"ext4-ordered": "log=new | log=old | log=old tmp= | log=old tmp=new",
+				"posix": "log= | log=... | log=new | log=old | log=old tmp= | log=old tmp=... | " +
+					"log=old tmp=new",
+			}},
+		{"replaced after a sync",
+			on("old", create(first, "tmp"), write(first, 0, "new"), fsync(first), rename(first, "tmp", "log")),
+			map[string]string{
+				"posix": "log=new | log=old | log=old tmp=new", // both names of one folder move at once
+				"*":     "log=new | log=old tmp=new",
+			}},
 		{"appended within a block", on("aa", write(old, 2, "bb")), map[string]string{
 			"xfs": "log=aa | log=aabb",
 			"*":   "log=aa | log=aa.. | log=aabb",
@@ -160,16 +166,18 @@ func TestStates(t *testing.T) {
 		}},
 		{"removed", on("x", unlink(old, "log")), map[string]string{"*": " | log=x"}},
 		{"removed, and the folder synced", on("x", unlink(old, "log"), fsync(folder)), map[string]string{"*": ""}},
-		{"a sync that fails", on(as, write(old, 0, bs), Event{Kind: Sync, Node: old, Failed: true}, fsync(old)), map[string]string{
-			"*": "log=1024a | log=1024b | log=512a512b | log=512b512a",
-		}},
+		{"a sync that fails", on(as, write(old, 0, bs), Event{Kind: Sync, Node: old, Failed: true}, fsync(old)),
+			map[string]string{
+				"*": "log=1024a | log=1024b | log=512a512b | log=512b512a",
+			}},
 		{"written again after a sync that fails", on(as, write(old, 0, bs), Event{Kind: Sync, Node: old, Failed: true},
 			write(old, 0, bs), fsync(old)), map[string]string{"*": "log=1024b"}},
-		{"fdatasync of an overwrite leaves the journal alone", on("old", create(first, "tmp"), write(first, 0, "new"), fsync(first),
-			rename(first, "tmp", "log"), write(first, 0, "NEW"), fdatasync(first)), map[string]string{
-			"posix": "log=NEW | log=old | log=old tmp=NEW",
-			"*":     "log=NEW | log=old tmp=NEW",
-		}},
+		{"fdatasync of an overwrite leaves the journal alone",
+			on("old", create(first, "tmp"), write(first, 0, "new"), fsync(first),
+				rename(first, "tmp", "log"), write(first, 0, "NEW"), fdatasync(first)), map[string]string{
+				"posix": "log=NEW | log=old | log=old tmp=NEW",
+				"*":     "log=NEW | log=old tmp=NEW",
+			}},
 		{"truncated and written", on("old", Event{Kind: Truncate, Node: old}, write(old, 0, "n")), map[string]string{
 			"posix": "log= | log=. | log=n | log=nld | log=old",
 			"*":     "log= | log=n | log=old",
@@ -178,9 +186,10 @@ func TestStates(t *testing.T) {
 			"posix": "log= | log=4097. | log=4096.1x",
 			"*":     "log= | log=4096.1x",
 		}},
-		{"allocated, then written", on("", Event{Kind: Allocate, Node: old, Size: 4}, fsync(old), write(old, 0, "abcd")), map[string]string{
-			"*": "log=.... | log=abcd",
-		}},
+		{"allocated, then written", on("", Event{Kind: Allocate, Node: old, Size: 4}, fsync(old), write(old, 0, "abcd")),
+			map[string]string{
+				"*": "log=.... | log=abcd",
+			}},
 		{"two pages of a file that grows", on("", write(old, 0, page), write(old, 4096, page)), map[string]string{
 			"posix": "", // many: see TestSizeBeforeContent
 			"*":     "log= | log=4096p | log=8192p",
@@ -225,9 +234,12 @@ func TestSizeBeforeContent(t *testing.T) {
 // At no cut anything is lost by the vector of zeros, and a sync of everything leaves
 // nothing open.
 func TestZerosAreWhatTheProgramSaw(t *testing.T) {
-	events := []Event{create(first, "new"), write(first, 0, "data"), fsync(first), write(first, 2, strings.Repeat("x", 5000)),
+	events := []Event{create(first, "new"), write(first, 0, "data"), fsync(first),
+		write(first, 2, strings.Repeat("x", 5000)),
 		rename(first, "new", "log"), unlink(first, "log"), create(second, "log"), write(second, 0, "end")}
-	want := []string{"log=o", "log=o new=", "log=o new=data", "log=o new=data", "log=o new=2d", "log=2d", "", "log=", "log=end"}
+	want := []string{
+		"log=o", "log=o new=", "log=o new=data", "log=o new=data", "log=o new=2d", "log=2d", "", "log=", "log=end",
+	}
 	for _, m := range Models() {
 		for cut := range len(events) + 1 {
 			space := on("o", events...).Under(m).At(cut)

@@ -74,7 +74,8 @@ func (s *Space) Cause(vector []int, i int) string {
 			folder = e.ToDir
 		}
 		if s.a.syncedFile(e, i, s.cut) {
-			return fmt.Sprintf("%s: %s; the file was synced after that, and its folder %s was not", what, fate, s.a.r.path(folder, s.cut))
+			return fmt.Sprintf("%s: %s; the file was synced after that, and its folder %s was not",
+				what, fate, s.a.r.path(folder, s.cut))
 		}
 		return fmt.Sprintf("%s: %s; no sync of its folder %s came after that", what, fate, s.a.r.path(folder, s.cut))
 	default:

@@ -15,7 +15,9 @@ import (
 // be called once in a process.
 func Intercept() (*Syncs, error) {
 	var p seccomp.Program
-	for _, number := range []uint32{unix.SYS_FSYNC, unix.SYS_FDATASYNC, unix.SYS_MSYNC, unix.SYS_SYNC_FILE_RANGE, unix.SYS_SYNCFS} {
+	for _, number := range []uint32{
+		unix.SYS_FSYNC, unix.SYS_FDATASYNC, unix.SYS_MSYNC, unix.SYS_SYNC_FILE_RANGE, unix.SYS_SYNCFS,
+	} {
 		p = append(p, seccomp.Rule{Number: number, Action: seccomp.Notify})
 	}
 	l, err := seccomp.Install(p, 0)

@@ -87,7 +87,8 @@ func (l *loop) add(fd, id int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.open[int32(fd)] = &conn{id: id}
-	if syscall.EpollCtl(l.epoll, syscall.EPOLL_CTL_ADD, fd, &syscall.EpollEvent{Events: syscall.EPOLLIN, Fd: int32(fd)}) != nil {
+	if syscall.EpollCtl(l.epoll, syscall.EPOLL_CTL_ADD, fd,
+		&syscall.EpollEvent{Events: syscall.EPOLLIN, Fd: int32(fd)}) != nil {
 		l.end(int32(fd))
 	}
 }

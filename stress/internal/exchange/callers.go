@@ -234,7 +234,9 @@ func (c *Callers) ask(w *worker, i int) bool {
 		case Misrouted:
 			a.note(&a.Misrouted, "connection %d got the reply to request %d of connection %d", number, m, connection)
 		case Stale:
-			a.note(&a.Stale, "connection %d: request %d was answered from the state of connection %d after %d requests: the state was lost, mixed up or used twice",
+			a.note(&a.Stale,
+				"connection %d: request %d was answered from the state of connection %d after %d requests: the state was lost, "+
+					"mixed up or used twice",
 				number, n, state, answered)
 		case Corrupted:
 			a.note(&a.Corrupted, "connection %d got a reply to request %d that answers nothing", number, n)
@@ -307,7 +309,9 @@ func (w *worker) rouse(before time.Time) {
 // spread calls do for n connections from one on, over some goroutines at most, and
 // returns the first error, after which no new call is made. A wait that lasts
 // longer than the patience, or than ctx, is ended.
-func (c *Callers) spread(ctx context.Context, most, from, n int, do func(ctx context.Context, w *worker, i int) error) error {
+func (c *Callers) spread(
+	ctx context.Context, most, from, n int, do func(ctx context.Context, w *worker, i int) error,
+) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var next atomic.Int64

@@ -197,7 +197,10 @@ func TestFaultsAreNamed(t *testing.T) {
 				assert.Equal(t, 3*n-c.want.Misrouted-c.want.Stale-c.want.Corrupted, a.Answered)
 			}
 			assert.Equal(t, n-max(c.want.Lost, c.want.Broken), a.Held)
-			a = Account{Lost: a.Lost, Duplicated: a.Duplicated, Misrouted: a.Misrouted, Stale: a.Stale, Corrupted: a.Corrupted, Broken: a.Broken, Open: a.Open}
+			a = Account{
+				Lost: a.Lost, Duplicated: a.Duplicated, Misrouted: a.Misrouted, Stale: a.Stale, Corrupted: a.Corrupted,
+				Broken: a.Broken, Open: a.Open,
+			}
 			assert.Equal(t, c.want, a)
 			callers.Close()
 			assert.Zero(t, callers.Account().Held)
@@ -271,7 +274,10 @@ func TestFragments(t *testing.T) {
 		says string
 	}{
 		{"sound", func(c net.Conn, f []byte) error { _, err := io.ReadFull(c, f); return err }, ""},
-		{"takes a piece for a request", func(c net.Conn, f []byte) error { _, err := c.Read(f); return err }, "that came in pieces"},
+		{
+			"takes a piece for a request", func(c net.Conn, f []byte) error { _, err := c.Read(f); return err },
+			"that came in pieces",
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			l := pipe.Listen()

@@ -121,7 +121,8 @@ func (f *Finding[P, F]) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s\n", f.Why.Kind, strings.TrimSpace(f.Why.Text))
 	if f.unstarted {
-		fmt.Fprintf(&b, "  before any power cut, in a program of %d operations: %s\n", len(f.operation), strings.Join(f.operation, ", "))
+		fmt.Fprintf(&b, "  before any power cut, in a program of %d operations: %s\n",
+			len(f.operation), strings.Join(f.operation, ", "))
 		return b.String()
 	}
 	fmt.Fprintf(&b, "  a power cut after call %d may leave this, by the model %s:\n", f.calls(), f.Model())

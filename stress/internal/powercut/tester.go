@@ -93,12 +93,15 @@ func (t *Tester[P, F]) try(ctx context.Context, program P) (*Finding[P, F], Coun
 		return nil, Counts{}, err
 	}
 	if v != nil {
-		return &Finding[P, F]{Program: program, Record: record, Why: *v, cut: len(record.Events), unstarted: true}, Counts{Programs: 1}, nil
+		return &Finding[P, F]{Program: program, Record: record, Why: *v, cut: len(record.Events), unstarted: true},
+			Counts{Programs: 1}, nil
 	}
 	e := &exploration[P, F]{Tester: t, program: program, text: text, record: record}
 	e.collect()
 	f, err := e.look(ctx)
-	counts := Counts{Programs: 1, Calls: len(record.Events), Cuts: len(record.Events) + 1, States: e.looked, Judged: e.judged}
+	counts := Counts{
+		Programs: 1, Calls: len(record.Events), Cuts: len(record.Events) + 1, States: e.looked, Judged: e.judged,
+	}
 	for _, event := range record.Events {
 		switch event.Kind {
 		case crashstates.Note:
@@ -112,7 +115,9 @@ func (t *Tester[P, F]) try(ctx context.Context, program P) (*Finding[P, F], Coun
 
 // record lets a child run a program and records what it does. A violation means that the
 // child could not run it.
-func (t *Tester[P, F]) record(ctx context.Context, p P, program json.RawMessage, patient bool) (*crashstates.Record, *Violation, error) {
+func (t *Tester[P, F]) record(
+	ctx context.Context, p P, program json.RawMessage, patient bool,
+) (*crashstates.Record, *Violation, error) {
 	dir, err := t.folder()
 	if err != nil {
 		return nil, nil, err
@@ -338,7 +343,9 @@ func (e *exploration[P, F]) keep(f *Finding[P, F]) {
 
 // open lets a child check a state: c, or a fresh child if c is nil or has checked enough.
 // It returns a nil child if that child did not survive.
-func (e *exploration[P, F]) open(ctx context.Context, c *child, s *crashstates.State, patient bool) (*child, F, *Violation, error) {
+func (e *exploration[P, F]) open(
+	ctx context.Context, c *child, s *crashstates.State, patient bool,
+) (*child, F, *Violation, error) {
 	var f F
 	if c != nil && c.looked >= mostLooks {
 		c.end()

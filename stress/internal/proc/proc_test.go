@@ -88,7 +88,9 @@ func TestTheSameCallFindsItselfToBeTheChild(t *testing.T) {
 				output, err := os.Create(t.TempDir() + "/log")
 				require.NoError(t, err)
 				events := make(chan string, 1)
-				p, err := site.Start("hello", proc.Options{Output: output, OnEvent: func(body json.RawMessage) { events <- string(body) }})
+				p, err := site.Start("hello", proc.Options{Output: output, OnEvent: func(body json.RawMessage) {
+					events <- string(body)
+				}})
 				require.NoError(t, err)
 				ctx := t.Context()
 				assert.Equal(t, `"hello"`, <-events)

@@ -53,7 +53,9 @@ type Process struct {
 }
 
 func start(role string, config any, o Options, arguments []string) (*Process, error) {
-	p := &Process{role: role, waiting: make(map[uint64]chan reply), reaped: make(chan struct{}), ended: make(chan struct{})}
+	p := &Process{
+		role: role, waiting: make(map[uint64]chan reply), reaped: make(chan struct{}), ended: make(chan struct{}),
+	}
 	program, err := os.Executable()
 	if err != nil {
 		return nil, p.wrap(err)

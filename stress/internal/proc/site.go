@@ -64,6 +64,7 @@ func (s *Site) Start(config any, o Options) (*Process, error) {
 	for i, name := range names {
 		names[i] = "^" + regexp.QuoteMeta(name) + "$"
 	}
-	arguments = append(arguments, which+"="+strings.Join(names, "/"), "-test.count=1", fmt.Sprintf("-test.short=%t", testing.Short()))
+	arguments = append(arguments, which+"="+strings.Join(names, "/"), "-test.count=1",
+		fmt.Sprintf("-test.short=%t", testing.Short()))
 	return start(s.role, config, o, arguments)
 }

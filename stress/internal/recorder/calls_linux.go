@@ -326,7 +326,8 @@ func (r *Recorder) open(c *call) {
 		if there {
 			e = crashstates.Event{Kind: crashstates.Truncate, Node: node}
 		}
-		changes := !there && flags&unix.O_CREAT != 0 || there && flags&unix.O_TRUNC != 0 && flags&unix.O_EXCL == 0 && st.Size > 0
+		changes := !there && flags&unix.O_CREAT != 0 || there && flags&unix.O_TRUNC != 0 && flags&unix.O_EXCL == 0 &&
+			st.Size > 0
 		if changes {
 			if f := r.fault(&e); f.Errno != 0 {
 				r.answer(c, 0, unix.Errno(f.Errno))

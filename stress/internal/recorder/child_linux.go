@@ -65,7 +65,8 @@ func program(leave []uint32) seccomp.Program {
 		p = append(p, seccomp.Rule{Number: number, If: others, Action: seccomp.Notify})
 	}
 	const makes = unix.O_CREAT | unix.O_TRUNC
-	p = append(p, seccomp.Rule{Number: unix.SYS_OPENAT, If: []seccomp.Cond{{Arg: 2, AnyOf: makes}}, Action: seccomp.Notify})
+	p = append(p, seccomp.Rule{Number: unix.SYS_OPENAT, If: []seccomp.Cond{{Arg: 2, AnyOf: makes}},
+		Action: seccomp.Notify})
 	for _, number := range append(everywhere, onlyHere...) {
 		p = append(p, seccomp.Rule{Number: number, Action: seccomp.Notify})
 	}
@@ -79,7 +80,9 @@ func program(leave []uint32) seccomp.Program {
 		p = append(p, seccomp.Rule{Number: unix.SYS_IOCTL, If: []seccomp.Cond{{Arg: 1, Is: clone}},
 			Action: seccomp.Errno(int(unix.EOPNOTSUPP))})
 	}
-	shared := []seccomp.Cond{{Arg: 2, AnyOf: unix.PROT_WRITE}, {Arg: 3, AnyOf: unix.MAP_SHARED}, {Arg: 4, Not: []uint32{1<<32 - 1}}}
+	shared := []seccomp.Cond{
+		{Arg: 2, AnyOf: unix.PROT_WRITE}, {Arg: 3, AnyOf: unix.MAP_SHARED}, {Arg: 4, Not: []uint32{1<<32 - 1}},
+	}
 	return append(p, seccomp.Rule{Number: unix.SYS_MMAP, If: shared, Action: seccomp.Notify})
 }
 
@@ -105,7 +108,9 @@ func Say(text string) {
 // good: for a process whose files nobody will miss.
 func WithoutSyncs() error {
 	var p seccomp.Program
-	for _, number := range []uint32{unix.SYS_FSYNC, unix.SYS_FDATASYNC, unix.SYS_SYNC_FILE_RANGE, unix.SYS_SYNCFS, unix.SYS_SYNC, unix.SYS_MSYNC} {
+	for _, number := range []uint32{
+		unix.SYS_FSYNC, unix.SYS_FDATASYNC, unix.SYS_SYNC_FILE_RANGE, unix.SYS_SYNCFS, unix.SYS_SYNC, unix.SYS_MSYNC,
+	} {
 		p = append(p, seccomp.Rule{Number: number, Action: seccomp.Errno(0)})
 	}
 	if _, err := seccomp.Install(p, 0); err != nil {

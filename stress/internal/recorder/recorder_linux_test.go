@@ -121,7 +121,8 @@ func TestCallsAreRecorded(t *testing.T) {
 	assert.Len(t, got.Events, 18)
 	last := got.Events[15:]
 	assert.Equal(t, crashstates.Event{Kind: crashstates.Truncate, Thread: last[0].Thread, Node: 2, Size: 7}, last[0])
-	assert.Equal(t, crashstates.Event{Kind: crashstates.Write, Thread: last[1].Thread, Node: 2, Offset: 7, Data: []byte("tail"), Synced: true}, last[1])
+	assert.Equal(t, crashstates.Event{Kind: crashstates.Write, Thread: last[1].Thread, Node: 2, Offset: 7,
+		Data: []byte("tail"), Synced: true}, last[1])
 	assert.Equal(t, crashstates.Sync, last[2].Kind)
 	assert.Equal(t, []byte("was here"), got.Base[1].Data)
 }

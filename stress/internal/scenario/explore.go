@@ -87,7 +87,8 @@ func (s *Scenario) missedAt(out load.Open, l measure.Latency) string {
 	for _, c := range s.Run.Criteria(s.ID) {
 		ns, ok := map[string]int64{s.ID + ".p50": l.P50, s.ID + ".p95": l.P95, s.ID + ".p99": l.P99}[c.ID]
 		if ok && float64(ns)/1e6 >= c.Target {
-			return fmt.Sprintf("%s was %s, must be below %s", c.Name, validate.With(float64(ns)/1e6, c.Unit), validate.With(c.Target, c.Unit))
+			return fmt.Sprintf("%s was %s, must be below %s", c.Name, validate.With(float64(ns)/1e6, c.Unit),
+				validate.With(c.Target, c.Unit))
 		}
 	}
 	if l.Failed > 0 {

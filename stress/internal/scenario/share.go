@@ -45,7 +45,8 @@ func (s *Scenario) isCrowded() bool {
 	if !ok || !ok2 || busy <= crowdedBusy*share {
 		return false
 	}
-	s.Note("Other goroutines of this process kept %.0f %% of the processors busy before the scenario began: no figure in time is judged.", 100*busy)
+	s.Note("Other goroutines of this process kept %.0f %% of the processors busy before the scenario began: no figure in "+
+		"time is judged.", 100*busy)
 	return true
 }
 

@@ -40,7 +40,8 @@ func (s *Scenario) Saturated(out load.Open) bool {
 	if s.Conditions().Share < 1 {
 		complain = s.Note
 	}
-	complain("%s: generator saturated: it offered %.0f of %.0f ops/s; nothing is said of the subject", s.ID, out.Offered, out.Asked)
+	complain("%s: generator saturated: it offered %.0f of %.0f ops/s; nothing is said of the subject",
+		s.ID, out.Offered, out.Asked)
 	return true
 }
 

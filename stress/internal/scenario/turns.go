@@ -67,7 +67,9 @@ func collected(turn func() bool) bool {
 // a part of it. Where the whole was too slow and the parts are not, turns of the
 // whole decide. Each turn returns its rate, and false if it did not come to its
 // end; then so does CompareRate. Compared is to judge what it returns.
-func (s *Scenario) CompareRate(ctx context.Context, criterion string, n int, whole float64, subject, control func(n int) (float64, bool)) (measure.Paired, bool) {
+func (s *Scenario) CompareRate(
+	ctx context.Context, criterion string, n int, whole float64, subject, control func(n int) (float64, bool),
+) (measure.Paired, bool) {
 	if s.Environment().Race {
 		return measure.Paired{Subject: whole, Control: whole}, true
 	}
@@ -79,7 +81,9 @@ func (s *Scenario) CompareRate(ctx context.Context, criterion string, n int, who
 }
 
 // rates takes turns at n operations each.
-func (s *Scenario) rates(ctx context.Context, criterion string, n int, subject, control func(n int) (float64, bool)) (c measure.Paired, ok bool) {
+func (s *Scenario) rates(
+	ctx context.Context, criterion string, n int, subject, control func(n int) (float64, bool),
+) (c measure.Paired, ok bool) {
 	as := s.criterion(criterion)
 	var pairs []measure.Pair
 	var p measure.Pair
@@ -171,7 +175,8 @@ func (s *Scenario) CompareSteady(ctx context.Context, n int, rate float64, subje
 	var all, beside joined
 	compare := func(criterion string) (c measure.Paired) {
 		for i := range min(len(all.latencies), len(beside.latencies)) {
-			c.Pairs = append(c.Pairs, measure.Pair{Subject: latencyOf(criterion, all.latencies[i]), Control: latencyOf(criterion, beside.latencies[i])})
+			c.Pairs = append(c.Pairs, measure.Pair{Subject: latencyOf(criterion, all.latencies[i]),
+				Control: latencyOf(criterion, beside.latencies[i])})
 		}
 		c = measure.ComparePairs(c.Pairs)
 		c.Subject, c.Control = latencyOf(criterion, all.rec.Latency()), latencyOf(criterion, beside.rec.Latency())

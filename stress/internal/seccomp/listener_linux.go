@@ -67,7 +67,8 @@ func Install(p Program, flags uint) (Listener, error) {
 	if slices.ContainsFunc(p, func(r Rule) bool { return r.Action == Notify }) {
 		flags |= unix.SECCOMP_FILTER_FLAG_NEW_LISTENER
 	}
-	fd, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, uintptr(flags), uintptr(unsafe.Pointer(&filter)))
+	fd, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, uintptr(flags),
+		uintptr(unsafe.Pointer(&filter)))
 	if errno != 0 {
 		return Listener{}, fmt.Errorf("%w: seccomp: %w", ErrUnsupported, errno)
 	}

@@ -223,9 +223,11 @@ var parsers = map[string]func(s *Settings, value string, b Build) (accepted stri
 		}
 		return ""
 	},
-	"STRESS_TARGETS":      parseTargets,
-	"STRESS_NATS_URL":     func(_ *Settings, value string, _ Build) string { return parseURL(value, "nats", "tls") },
-	"STRESS_POSTGRES_URL": func(_ *Settings, value string, _ Build) string { return parseURL(value, "postgres", "postgresql") },
+	"STRESS_TARGETS":  parseTargets,
+	"STRESS_NATS_URL": func(_ *Settings, value string, _ Build) string { return parseURL(value, "nats", "tls") },
+	"STRESS_POSTGRES_URL": func(_ *Settings, value string, _ Build) string {
+		return parseURL(value, "postgres", "postgresql")
+	},
 }
 
 func init() {

@@ -39,26 +39,28 @@ func TestDefaults(t *testing.T) {
 
 func TestAccepted(t *testing.T) {
 	for entry, want := range map[string]func(Settings) bool{
-		"STRESS_SCALE=100_000":              func(s Settings) bool { return s.Scale == 100_000 },
-		"STRESS_SCALE=2e5":                  func(s Settings) bool { return s.Scale == 200_000 },
-		"STRESS_SCALE=1":                    func(s Settings) bool { return s.Scale == 1 },
-		"STRESS_SEED=18446744073709551615":  func(s Settings) bool { return s.Seed == 1<<64-1 },
-		"STRESS_OUT=/a b":                   func(s Settings) bool { return s.Out == "/a b" },
-		"STRESS_RATE=1500.5":                func(s Settings) bool { return s.Rate == 1500.5 },
-		"STRESS_ARRIVALS=poisson":           func(s Settings) bool { return s.Arrivals == load.Poisson },
-		"STRESS_HOLD=30s":                   func(s Settings) bool { return s.Hold == 30*time.Second },
-		"STRESS_OUT=ci/out":                 func(s Settings) bool { return s.Out == filepath.Join("root", "ci", "out") },
-		"STRESS_BASELINE=last/results.json": func(s Settings) bool { return s.Baseline == filepath.Join("root", "last", "results.json") },
-		"STRESS_NODES=16":                   func(s Settings) bool { return s.Nodes == 16 },
-		"STRESS_SCHEDULE=pos:7":             func(Settings) bool { return true }, // read elsewhere
-		"STRESS_PROGRAM=1.a.":               func(Settings) bool { return true },
-		"STRESS_SCHEDULES=9":                func(Settings) bool { return true },
-		"STRESS_HISTORIES=50":               func(s Settings) bool { return s.Histories == 50 },
-		"STRESS_BURN=1m":                    func(s Settings) bool { return s.Burn == time.Minute },
-		"STRESS_PATIENCE=1m30s":             func(s Settings) bool { return s.Patience == 90*time.Second },
-		"STRESS_KILLS=200":                  func(s Settings) bool { return s.Kills == 200 },
-		"STRESS_ENGINE=memory":              func(s Settings) bool { return s.Engine == "memory" },
-		"STRESS_ENGINE=nats":                func(s Settings) bool { return s.Engine == "nats" },
+		"STRESS_SCALE=100_000":             func(s Settings) bool { return s.Scale == 100_000 },
+		"STRESS_SCALE=2e5":                 func(s Settings) bool { return s.Scale == 200_000 },
+		"STRESS_SCALE=1":                   func(s Settings) bool { return s.Scale == 1 },
+		"STRESS_SEED=18446744073709551615": func(s Settings) bool { return s.Seed == 1<<64-1 },
+		"STRESS_OUT=/a b":                  func(s Settings) bool { return s.Out == "/a b" },
+		"STRESS_RATE=1500.5":               func(s Settings) bool { return s.Rate == 1500.5 },
+		"STRESS_ARRIVALS=poisson":          func(s Settings) bool { return s.Arrivals == load.Poisson },
+		"STRESS_HOLD=30s":                  func(s Settings) bool { return s.Hold == 30*time.Second },
+		"STRESS_OUT=ci/out":                func(s Settings) bool { return s.Out == filepath.Join("root", "ci", "out") },
+		"STRESS_BASELINE=last/results.json": func(s Settings) bool {
+			return s.Baseline == filepath.Join("root", "last", "results.json")
+		},
+		"STRESS_NODES=16":       func(s Settings) bool { return s.Nodes == 16 },
+		"STRESS_SCHEDULE=pos:7": func(Settings) bool { return true }, // read elsewhere
+		"STRESS_PROGRAM=1.a.":   func(Settings) bool { return true },
+		"STRESS_SCHEDULES=9":    func(Settings) bool { return true },
+		"STRESS_HISTORIES=50":   func(s Settings) bool { return s.Histories == 50 },
+		"STRESS_BURN=1m":        func(s Settings) bool { return s.Burn == time.Minute },
+		"STRESS_PATIENCE=1m30s": func(s Settings) bool { return s.Patience == 90*time.Second },
+		"STRESS_KILLS=200":      func(s Settings) bool { return s.Kills == 200 },
+		"STRESS_ENGINE=memory":  func(s Settings) bool { return s.Engine == "memory" },
+		"STRESS_ENGINE=nats":    func(s Settings) bool { return s.Engine == "nats" },
 		"STRESS_TARGETS=pooling.throughput=2e4, sessions.p99=250": func(s Settings) bool {
 			return s.Targets["pooling.throughput"] == 20_000 && s.Targets["sessions.p99"] == 250 && len(s.Notes) == 1
 		},
@@ -160,7 +162,9 @@ func TestFleet(t *testing.T) {
 }
 
 func TestPasswordsAreNotShown(t *testing.T) {
-	for _, value := range []string{"nats://me:secret@host", "http://me:secret@host", "nats://me:sec/secret@host", "nats://me:sec@secret@:x"} {
+	for _, value := range []string{
+		"nats://me:secret@host", "http://me:secret@host", "nats://me:sec/secret@host", "nats://me:sec@secret@:x",
+	} {
 		_, err := Parse([]string{"STRESS_FLEET=" + value}, Build{})
 		require.Error(t, err)
 		assert.NotContains(t, err.Error(), "secret")
@@ -197,7 +201,9 @@ func TestRaceCutsTheScaleAndSaysSo(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	for _, seed := range []string{"STRESS_SCALE=1e5", "STRESS_SEED=7", "STRESS_HOLD=9h", "STRESS_X", "STRESS_RATE=0x1p-2"} {
+	for _, seed := range []string{
+		"STRESS_SCALE=1e5", "STRESS_SEED=7", "STRESS_HOLD=9h", "STRESS_X", "STRESS_RATE=0x1p-2",
+	} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, entry string) {

@@ -19,7 +19,8 @@ func parseTargets(s *Settings, value string, _ Build) (accepted string) {
 		target, err := strconv.ParseFloat(text, 64)
 		_, twice := targets[id]
 		if err != nil || !(target > 0) || math.IsInf(target, 0) || twice || !slices.Contains(ids, id) {
-			return "a list such as pooling.throughput=20000,sessions.p99=250, each once and above 0, of " + strings.Join(ids, ", ")
+			return "a list such as pooling.throughput=20000,sessions.p99=250, each once and above 0, of " +
+				strings.Join(ids, ", ")
 		}
 		targets[id] = target
 	}

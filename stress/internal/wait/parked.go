@@ -77,7 +77,9 @@ var onItsWay = [][]byte{[]byte("run"), []byte("GC "), []byte("preempted"), []byt
 // AtRest waits until all goroutines of the process are blocked but the caller, for
 // a second at most: some may never be.
 func AtRest(ctx context.Context) {
-	samples := []metrics.Sample{{Name: "/sched/goroutines/runnable:goroutines"}, {Name: "/sched/goroutines/running:goroutines"}}
+	samples := []metrics.Sample{
+		{Name: "/sched/goroutines/runnable:goroutines"}, {Name: "/sched/goroutines/running:goroutines"},
+	}
 	seen := 0
 	Until(ctx, time.Second, func() bool {
 		metrics.Read(samples)

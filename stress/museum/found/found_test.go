@@ -19,9 +19,11 @@ type program struct {
 	name   string
 	run    func(e *explore.Run)
 	model  func(t *testing.T, options ...explore.Option) explore.Outcome // in place of run
-	finds  string                                                        // part of what is said; "" if nothing must be found
-	memory bool                                                          // points at plain memory and at the functions of sync/atomic
-	left   bool                                                          // goroutines may be left over
+	// part of what is said; "" if nothing must be found
+	finds string
+	// points at plain memory and at the functions of sync/atomic
+	memory bool
+	left   bool // goroutines may be left over
 }
 
 // lockFree are the packages whose operations are functions of sync/atomic.

@@ -22,14 +22,19 @@ var structures = []program{
 		finds: "not linearizable"},
 	{module: "github.com/puzpuzpuz/xsync/v4", name: "Map: Clear while it grows", run: xsyncGrow, memory: true,
 		finds: "what was there before Clear is there after it"},
-	{module: "github.com/puzpuzpuz/xsync/v4", name: "MPMCQueue: the order of two producers", run: xsyncQueue, memory: true},
+	{
+		module: "github.com/puzpuzpuz/xsync/v4", name: "MPMCQueue: the order of two producers", run: xsyncQueue, memory: true,
+	},
 	{module: "github.com/puzpuzpuz/xsync/v4", name: "RBMutex: readers and writers", run: xsyncMutex, memory: true},
 	{module: "github.com/alphadose/haxmap", name: "Set, Get and Del against a map", model: model(haxSimple), memory: true,
 		finds: "not linearizable"},
 	{module: "github.com/alphadose/haxmap", name: "GetAndDel and CompareAndSwap against a map", model: model(haxSwap),
 		memory: true, finds: "not linearizable"},
 	{module: "github.com/orcaman/concurrent-map/v2", name: "against a map", model: model(concurrentMap)},
-	{module: "github.com/Workiva/go-datastructures", name: "Queue: Put and Poll with a time-out", model: model(workivaQueue)},
+	{
+		module: "github.com/Workiva/go-datastructures", name: "Queue: Put and Poll with a time-out",
+		model: model(workivaQueue),
+	},
 	{module: "github.com/Workiva/go-datastructures", name: "RingBuffer: Offer against a bounded queue",
 		model: model(workivaRing), memory: true, finds: "not linearizable"},
 }

@@ -82,7 +82,8 @@ func TestLineHasAGapWhereAPointCannotBeDrawn(t *testing.T) {
 func TestStepsHoldUntilTheNextValue(t *testing.T) {
 	f, ok := Plot{Lines: []Line{{Steps: true, Points: [][2]float64{{0, 0}, {1, 100}}}}}.Figure()
 	require.True(t, ok)
-	path := regexp.MustCompile(`<path class="line s0" d="M([\d.]+) ([\d.]+)L([\d.]+) ([\d.]+)L([\d.]+) ([\d.]+)"`).FindStringSubmatch(drawing(t, f))
+	steps := regexp.MustCompile(`<path class="line s0" d="M([\d.]+) ([\d.]+)L([\d.]+) ([\d.]+)L([\d.]+) ([\d.]+)"`)
+	path := steps.FindStringSubmatch(drawing(t, f))
 	require.NotNil(t, path)
 	assert.Equal(t, path[2], path[4], "level until the next x")
 	assert.Equal(t, path[3], path[5], "and then straight up")
@@ -120,7 +121,8 @@ func TestDeviations(t *testing.T) {
 
 func TestEventsAreInOrderAndShadedUntilRecovery(t *testing.T) {
 	f, ok := Events{X: Scale{Name: "ms"}, Events: []Event{
-		{5, "recovered", "b", "back"}, {1, "fault", "a", "killed"}, {2, "fault", "b", "stopped"}, {3, "detected", "a", "dead"},
+		{5, "recovered", "b", "back"}, {1, "fault", "a", "killed"}, {2, "fault", "b", "stopped"},
+		{3, "detected", "a", "dead"},
 	}}.Figure()
 	require.True(t, ok)
 	assert.Equal(t, []string{"1", "fault", "a", "killed"}, f.Rows[0])
@@ -163,8 +165,11 @@ func TestIncidents(t *testing.T) {
 	}}
 	f, ok := n.Figure()
 	require.True(t, ok)
-	assert.Equal(t, [][]string{{"a: killed", "2", "", "5"}, {"b: killed", "10", "", ""}, {"a: killed", "4", "", ""}}, f.Rows)
-	assert.Equal(t, "3 faults. 3 detected, after 4 in the median and 10 at most. 1 recovered, after 5 in the median and 5 at most.", f.Summary)
+	assert.Equal(t, [][]string{{"a: killed", "2", "", "5"}, {"b: killed", "10", "", ""}, {"a: killed", "4", "", ""}},
+		f.Rows)
+	assert.Equal(t,
+		"3 faults. 3 detected, after 4 in the median and 10 at most. 1 recovered, after 5 in the median and 5 at most.",
+		f.Summary)
 	assert.Equal(t, 4, strings.Count(drawing(t, f), `transform="translate(`))
 	_, ok = Incidents{Events: n.Events[:1]}.Figure()
 	assert.False(t, ok)
@@ -237,8 +242,8 @@ func FuzzPlot(f *testing.F) {
 		for range random.IntN(20) {
 			line.Points = append(line.Points, [2]float64{a + random.Float64()*(b-a), a * random.Float64()})
 		}
-		figure, ok := Plot{X: Scale{Log: log}, Y: Scale{Log: log}, Lines: []Line{line}, Rules: []Rule{{a, "r"}}, Posts: []Post{{b, "p"}},
-			Goals: []Goal{{a, b, "g"}}, Bands: []Band{{a, b, "band"}}}.Figure()
+		figure, ok := Plot{X: Scale{Log: log}, Y: Scale{Log: log}, Lines: []Line{line}, Rules: []Rule{{a, "r"}},
+			Posts: []Post{{b, "p"}}, Goals: []Goal{{a, b, "g"}}, Bands: []Band{{a, b, "band"}}}.Figure()
 		if !ok {
 			return
 		}

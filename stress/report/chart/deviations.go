@@ -63,7 +63,10 @@ func (d Deviations) Figure() (f Figure, ok bool) {
 	middle, half := (left+right)/2, (right-left)/2
 	scale := half / (most * 1.1)
 	bottom := rowTop + rowHeight*float64(len(d.Parts))
-	drawn := bars{ID: idMark, W: width, H: coord(bottom + 24), Middle: coord(middle), Top: rowTop, Bottom: coord(bottom), Height: coord(bottom - rowTop)}
+	drawn := bars{
+		ID: idMark, W: width, H: coord(bottom + 24), Middle: coord(middle), Top: rowTop, Bottom: coord(bottom),
+		Height: coord(bottom - rowTop),
+	}
 	if d.Allowed != nil {
 		drawn.AllowedX, drawn.AllowedW = coord(middle-*d.Allowed*scale), coord(2**d.Allowed*scale)
 		drawn.Allowed = "±" + text(*d.Allowed) + " allowed"

@@ -88,7 +88,10 @@ func (e Events) Figure() (f Figure, ok bool) {
 			}
 		}
 		px := x.at(one.At)
-		row := instant{X: coord(px), Y: coord(rowTop + rowHeight*(float64(i)+0.5)), Kind: one.Kind, Full: x.text(one.At) + " " + one.words()}
+		row := instant{
+			X: coord(px), Y: coord(rowTop + rowHeight*(float64(i)+0.5)), Kind: one.Kind,
+			Full: x.text(one.At) + " " + one.words(),
+		}
 		if len(events) <= mostEvents {
 			row.beside(one.words(), px, x)
 		}
@@ -99,7 +102,8 @@ func (e Events) Figure() (f Figure, ok bool) {
 		}
 		d.Rows = append(d.Rows, row)
 	}
-	f.Summary = fmt.Sprintf("%d events from %s to %s: ", len(events), x.text(events[0].At), x.text(events[len(events)-1].At))
+	f.Summary = fmt.Sprintf("%d events from %s to %s: ",
+		len(events), x.text(events[0].At), x.text(events[len(events)-1].At))
 	for i, entry := range f.Legend {
 		if i > 0 {
 			f.Summary += ", "

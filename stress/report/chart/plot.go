@@ -264,7 +264,9 @@ func (d *plotted) posts(posts []Post, x axis) {
 	type taken struct{ from, to float64 }
 	rows := [2][]taken{1: {{0, textWidth(d.YName) + 6}}}
 	free := func(row int, from, to float64) bool {
-		return from >= 0 && to <= width && !slices.ContainsFunc(rows[row], func(t taken) bool { return from < t.to && t.from < to })
+		return from >= 0 && to <= width && !slices.ContainsFunc(rows[row], func(t taken) bool {
+			return from < t.to && t.from < to
+		})
 	}
 	for _, post := range posts {
 		if !x.drawable(post.At) {
