@@ -75,8 +75,8 @@ func Compare(b *Baseline, r *Run, bound *float64) *Comparison {
 		ran[s.scenario] = true
 		if before := b.figures.index[s.scenario+"."+s.name]; before != nil {
 			d := difference(before, s, bound)
-			if ratio := s.scenario + "." + ratioOf(s.name); d.Regressed && b.figures.index[ratio] != nil &&
-				now.index[ratio] != nil {
+			ratio := s.scenario + "." + s.ratio
+			if d.Regressed && b.figures.index[ratio] != nil && now.index[ratio] != nil {
 				d.Regressed, d.Note = false, "not judged: its ratio to the control's is"
 			}
 			c.Figures = append(c.Figures, d)

@@ -58,11 +58,7 @@ func wholeRun(scenarios []*Scenario, e measure.Environment) []validate.Check {
 			share = min(share, *s.Share)
 		}
 		for _, c := range s.Checks {
-			id, ok := partOf[c.ID]
-			if !ok {
-				id = partOf[c.ID[len(s.ID)+1:]]
-			}
-			if id != "" {
+			if id := validate.Known(c.ID).Part; id != "" {
 				consider(id, c)
 			}
 		}
@@ -86,20 +82,7 @@ func wholeRun(scenarios []*Scenario, e measure.Environment) []validate.Check {
 	return list.Checks()
 }
 
-// partOf maps the checks of scenarios to those of the whole run, by their full
-// name or else by the part behind the scenario.
-var partOf = map[string]string{
-	validate.Pooling + ".survival": "connections", validate.Balancing + ".survival": "connections",
-	validate.Memory + ".survival": "connections", validate.Memory + ".peak": "memory",
-	validate.Memory + ".tcp_peak":       "memory",
-	validate.Sessions + ".survival":     "sessions",
-	validate.Queueing + ".durable_lost": "loss", validate.Chaos + ".nodes_recovery": "recovery",
-	validate.Chaos + ".p99": "", // a ratio
-	"throughput":            "throughput", "p50": "p50", "p95": "p95", "p99": "p99",
-	"per_connection": "per_connection", "recovery": "recovery", "cascades": "cascades",
-	"lost": "loss", "leaks": "leaks", "spread": "balance",
-}
-
+// RaceReason is why figures in time are not judged under the race detector.
 const RaceReason = "the race detector slows down and takes memory"
 
 var slowedByRace = []string{"throughput", "p50", "p95", "p99", "memory"}

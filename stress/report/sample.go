@@ -1,8 +1,6 @@
 package report
 
 import (
-	"strings"
-
 	"tensile/stress/measure"
 	"tensile/stress/validate"
 )
@@ -20,6 +18,7 @@ const (
 // scenario ran.
 type sample struct {
 	scenario, name, unit string
+	ratio                string // name of its ratio to the control's, "" where it can have none
 	better               direction
 	judged               bool // a change for the worse can fail a run
 	disturbed            int  // values of time that other work, or the race detector, had part in
@@ -59,43 +58,43 @@ func (s *samples) addRun(r *Run, keep func(*Scenario) bool) {
 		disturbed := r.Environment.Race || one.Share != nil && *one.Share < 1
 		for _, c := range one.Checks {
 			if c.Beside != nil {
-				s.add(sample{scenario: names[i], name: strings.TrimPrefix(c.ID, c.Scenario+".") + ratioSuffix, better: betterOf(c),
-					judged: true},
+				s.add(sample{scenario: names[i], name: ratioOf(c.Criterion), better: betterOf(c), judged: true},
 					c.Beside.Ratio.Median, false)
 			}
 		}
 		for _, m := range one.metrics() {
 			if m.better != neither {
-				s.add(sample{scenario: names[i], name: m.name, unit: m.unit, better: m.better, judged: m.judged},
-					m.value, m.timed && disturbed)
+				s.add(sample{
+					scenario: names[i], name: m.name, ratio: judgedBeside(one.ID, m.name),
+					unit: m.unit, better: m.better, judged: m.judged,
+				}, m.value, m.timed && disturbed)
 			}
 		}
 		for _, c := range one.Checks {
-			name := strings.TrimPrefix(c.ID, c.Scenario+".")
-			if better := betterOf(c); better != neither && c.Measured != nil && !alsoMetric[name] {
-				s.add(sample{scenario: names[i], name: name, unit: c.Unit, better: better, judged: true},
-					*c.Measured, c.InTime() && disturbed)
+			alsoMetric := validate.Known(c.ID).Metric != ""
+			if better := betterOf(c); better != neither && c.Measured != nil && !alsoMetric {
+				s.add(sample{
+					scenario: names[i], name: c.Subject(), ratio: ratioOf(c.Criterion),
+					unit: c.Unit, better: better, judged: true,
+				}, *c.Measured, c.InTime() && disturbed)
 			}
 		}
 	}
 }
 
-// ratioSuffix is how the ratio of a figure to the control's is called. It is what
+// ratioOf names the ratio of the figure of a criterion to the control's. It is what
 // two machines can compare.
-const ratioSuffix = ".ratio"
+func ratioOf(c validate.Criterion) string { return c.Subject() + ".ratio" }
 
-// ratioOf is the name of the ratio of a figure, where that has one.
-func ratioOf(figure string) string {
-	_, name, nested := strings.Cut(figure, ".")
-	if nested && alsoMetric[name] {
-		return name + ratioSuffix
+// judgedBeside is the ratio by which a metric of a scenario is judged, or "".
+func judgedBeside(scenario, metric string) string {
+	for _, c := range validate.Of(scenario) {
+		if c.Scaling == validate.WithControl && string(c.Metric) == metric {
+			return ratioOf(c)
+		}
 	}
-	return figure + ratioSuffix
+	return ""
 }
-
-// alsoMetric are checks of figures that are metrics too.
-var alsoMetric = map[string]bool{"in_flight": true, "throughput": true, "throughput_reach": true,
-	"mean": true, "p50": true, "p95": true, "p99": true}
 
 // betterOf is the direction in which a figure of a check gets better. One that
 // must be reached exactly has none: it is right or wrong.

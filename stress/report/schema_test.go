@@ -89,6 +89,9 @@ func fieldsOf(t reflect.Type) (fields map[string]string, inside []reflect.Type) 
 			continue
 		}
 		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
+		if name == "-" {
+			continue
+		}
 		fields[name] = inWords(f.Type, options == "omitempty")
 		inside = append(inside, f.Type)
 	}

@@ -30,11 +30,21 @@ var Scenarios = []struct{ ID, Title string }{
 }
 
 func must(scenario, id, name string, c Comparison, target float64, unit string, s ...Scaling) Criterion {
-	return Criterion{scenario + "." + id, scenario, name, c, target, unit, Must, scaling(s), 0, nil}
+	return criterion(Must, scenario, id, name, c, target, unit, s)
 }
 
 func reach(scenario, id, name string, c Comparison, target float64, unit string, s ...Scaling) Criterion {
-	return Criterion{scenario + "." + id, scenario, name, c, target, unit, Reach, scaling(s), 0, nil}
+	return criterion(Reach, scenario, id, name, c, target, unit, s)
+}
+
+func criterion(k Kind, scenario, id, name string, c Comparison, target float64, unit string, s []Scaling) Criterion {
+	all := Criterion{
+		ID: scenario + "." + id, Scenario: scenario, Name: name, Comparison: c, Target: target, Unit: unit, Kind: k,
+	}
+	if len(s) > 0 {
+		all.Scaling = s[0]
+	}
+	return all
 }
 
 // shown is a criterion for something that must be seen to hold: the figure is
@@ -48,11 +58,35 @@ func slowness(scenario string) Criterion {
 	return must(scenario, Slowness, "times slower than the control at the same moment", AtMost, 5, "times", WithControl)
 }
 
-func scaling(s []Scaling) Scaling {
-	if len(s) == 0 {
-		return Fixed
-	}
-	return s[0]
+// inFlight is the criterion that so many were on the way at once.
+func inFlight(scenario, name, unit string) Criterion {
+	return must(scenario, "in_flight", name, AtLeast, BaseScale, unit, WithN).judges(InFlight)
+}
+
+// rate is the throughput that a scenario must have.
+func rate(scenario, name string, least float64, unit string, s Scaling) Criterion {
+	return must(scenario, "throughput", name, AtLeast, least, unit, s).judges(Throughput).counts("throughput")
+}
+
+// latency is the criterion for a percentile of the steady run.
+func latency(scenario, id string, m Metric, below float64, s Scaling) Criterion {
+	return must(scenario, id, "steady latency "+id, Below, below, "ms", s).judges(m).counts(id)
+}
+
+// survival is the criterion for connections, which survive where there are no
+// faults.
+func survival(scenario string) Criterion {
+	return must(scenario, "survival", "connections that survived, no faults", Equal, 100, "%").counts("connections")
+}
+
+// lost is the criterion that nothing is.
+func lost(scenario, name, unit string) Criterion {
+	return must(scenario, "lost", name, Equal, 0, unit).counts("loss")
+}
+
+// leaks is the criterion that nothing is left behind.
+func leaks(scenario, name string) Criterion {
+	return must(scenario, "leaks", name, Equal, 0, "leaks").counts("leaks")
 }
 
 // memoryPeak is the budget of a process: 500 MB at N = 100,000, of which 200
@@ -64,6 +98,18 @@ func memoryPeak(scenario, id, name string) Criterion {
 	return c
 }
 
+// judges is the criterion for a figure that the report has.
+func (c Criterion) judges(m Metric) Criterion {
+	c.Metric = m
+	return c
+}
+
+// counts is the criterion as a part of one of the whole run.
+func (c Criterion) counts(part string) Criterion {
+	c.Part = part
+	return c
+}
+
 // Criteria are all thresholds of the specification, for N = 100,000.
 var Criteria = slices.Concat(
 	formation, pooling, routing, queueing, memory, balancing, sessions, messaging, chaos, wholeRun,
@@ -72,6 +118,15 @@ var Criteria = slices.Concat(
 // Of returns the criteria of one scenario, or of WholeRun.
 func Of(scenario string) []Criterion {
 	return slices.DeleteFunc(slices.Clone(Criteria), func(c Criterion) bool { return c.Scenario != scenario })
+}
+
+// Known returns the criterion of an ID, or one without an ID if there is none: what
+// is read from a file has no Metric and no Part.
+func Known(id string) Criterion {
+	if i := slices.IndexFunc(Criteria, func(c Criterion) bool { return c.ID == id }); i >= 0 {
+		return Criteria[i]
+	}
+	return Criterion{}
 }
 
 var formation = []Criterion{
@@ -88,7 +143,7 @@ var formation = []Criterion{
 	must(Formation, "death", "median time until a killed node is known dead to all", Below, 100, "ms", WithShare),
 	must(Formation, "kills", "nodes killed", AtLeast, 5, "kills"),
 	must(Formation, "false_deaths", "healthy nodes declared dead", Equal, 0, "nodes"),
-	must(Formation, "leaks", "goroutines, descriptors and processes left behind", Equal, 0, "leaks"),
+	leaks(Formation, "goroutines, descriptors and processes left behind"),
 	reach(Formation, "formed_reach", "time until formed", Below, 250, "ms"),
 	reach(Formation, "death_reach", "median time until a killed node is known dead to all", Below, 10, "ms"),
 	reach(Formation, "death_worst", "longest time until a killed node was known dead to all", Below, 100, "ms"),
@@ -96,11 +151,11 @@ var formation = []Criterion{
 }
 
 var pooling = []Criterion{
-	must(Pooling, "in_flight", "peak operations in flight, counted", AtLeast, BaseScale, "operations", WithN),
-	must(Pooling, "throughput", "throughput of the burst", AtLeast, 50_000, "ops/s", WithControl),
-	must(Pooling, "p50", "steady latency p50", Below, 50, "ms", WithControl),
-	must(Pooling, "p95", "steady latency p95", Below, 75, "ms", WithControl),
-	must(Pooling, "p99", "steady latency p99", Below, 100, "ms", WithControl),
+	inFlight(Pooling, "peak operations in flight, counted", "operations"),
+	rate(Pooling, "throughput of the burst", 50_000, "ops/s", WithControl),
+	latency(Pooling, "p50", P50, 50, WithControl),
+	latency(Pooling, "p95", P95, 75, WithControl),
+	latency(Pooling, "p99", P99, 100, WithControl),
 	slowness(Pooling),
 	shown(Pooling, "bound", "connections open beyond the size of a pool"),
 	shown(Pooling, "exclusive", "connections lent to two holders at once"),
@@ -115,21 +170,21 @@ var pooling = []Criterion{
 	shown(Pooling, "health", "unhealthy connections lent in spite of a health check"),
 	shown(Pooling, "close", "ways in which Close did not wait, refuse and close everything"),
 	shown(Pooling, "explored", "explorations in which a program of the vocabulary broke a promise"),
-	must(Pooling, "survival", "connections that survived, no faults", Equal, 100, "%"),
-	must(Pooling, "leaks", "connections, goroutines, descriptors and processes left behind", Equal, 0, "leaks"),
-	reach(Pooling, "throughput_reach", "throughput of the burst", AtLeast, 100_000, "ops/s"),
+	survival(Pooling),
+	leaks(Pooling, "connections, goroutines, descriptors and processes left behind"),
+	reach(Pooling, "throughput_reach", "throughput of the burst", AtLeast, 100_000, "ops/s").judges(Throughput),
 }
 
 var routing = []Criterion{
-	must(Routing, "in_flight", "peak messages in flight, counted", AtLeast, BaseScale, "messages", WithN),
-	must(Routing, "throughput", "throughput", AtLeast, 90_000, "msgs/s", WithControl),
-	must(Routing, "mean", "steady latency, mean", Below, 3, "ms", WithControl),
-	must(Routing, "p50", "steady latency p50", Below, 50, "ms", WithControl),
-	must(Routing, "p95", "steady latency p95", Below, 75, "ms", WithControl),
-	must(Routing, "p99", "steady latency p99", Below, 100, "ms", WithControl),
+	inFlight(Routing, "peak messages in flight, counted", "messages"),
+	rate(Routing, "throughput", 90_000, "msgs/s", WithControl),
+	must(Routing, "mean", "steady latency, mean", Below, 3, "ms", WithControl).judges(Mean),
+	latency(Routing, "p50", P50, 50, WithControl),
+	latency(Routing, "p95", P95, 75, WithControl),
+	latency(Routing, "p99", P99, 100, WithControl),
 	slowness(Routing),
 	must(Routing, "delivery", "messages delivered", Equal, 100, "%"),
-	must(Routing, "lost", "messages lost", Equal, 0, "messages"),
+	lost(Routing, "messages lost", "messages"),
 	must(Routing, "duplicated", "messages duplicated", Equal, 0, "messages"),
 	must(Routing, "reordered", "messages reordered", Equal, 0, "messages"),
 	must(Routing, "corrupted", "messages corrupted", Equal, 0, "messages"),
@@ -146,20 +201,20 @@ var routing = []Criterion{
 	shown(Routing, "kept", "kinds of finished work that stay in memory"),
 	shown(Routing, "churn", "names not unregistered that refused or lost a message during churn"),
 	shown(Routing, "explored", "explorations in which a program of the vocabulary broke a promise"),
-	must(Routing, "leaks", "goroutines, descriptors and processes left behind", Equal, 0, "leaks"),
-	reach(Routing, "throughput_reach", "throughput", AtLeast, 2_000_000, "msgs/s"),
+	leaks(Routing, "goroutines, descriptors and processes left behind"),
+	reach(Routing, "throughput_reach", "throughput", AtLeast, 2_000_000, "msgs/s").judges(Throughput),
 	reach(Routing, "idle_bytes", "memory of an idle name", AtMost, 160, "bytes"),
 	reach(Routing, "idle_goroutines", "goroutines of an idle name", AtMost, 0, "goroutines"),
 }
 
 var queueing = []Criterion{
-	must(Queueing, "in_flight", "peak messages delivered and not acknowledged", AtLeast, BaseScale, "messages", WithN),
-	must(Queueing, "throughput", "throughput in memory", AtLeast, 95_000, "msgs/s", WithControl),
-	must(Queueing, "p50", "steady latency p50", Below, 50, "ms", WithControl),
-	must(Queueing, "p95", "steady latency p95", Below, 75, "ms", WithControl),
-	must(Queueing, "p99", "steady latency p99", Below, 100, "ms", WithControl),
+	inFlight(Queueing, "peak messages delivered and not acknowledged", "messages"),
+	rate(Queueing, "throughput in memory", 95_000, "msgs/s", WithControl),
+	latency(Queueing, "p50", P50, 50, WithControl),
+	latency(Queueing, "p95", P95, 75, WithControl),
+	latency(Queueing, "p99", P99, 100, WithControl),
 	slowness(Queueing),
-	must(Queueing, "lost", "messages lost in memory", Equal, 0, "messages"),
+	lost(Queueing, "messages lost in memory", "messages"),
 	must(Queueing, "duplicated", "messages that came back after their acknowledgement", Equal, 0, "messages"),
 	must(Queueing, "reordered", "messages out of order in their queue", Equal, 0, "messages"),
 	must(Queueing, "corrupted", "messages corrupted", Equal, 0, "messages"),
@@ -174,7 +229,7 @@ var queueing = []Criterion{
 	shown(Queueing, "explored", "explorations in which a program of the vocabulary broke a promise"),
 	shown(Queueing, "kept", "kinds of finished work that stay in memory"),
 	must(Queueing, "kills", "times the durable queue was killed", AtLeast, 20, "kills", UpToBase),
-	must(Queueing, "durable_lost", "confirmed messages lost over all kills", Equal, 0, "messages"),
+	must(Queueing, "durable_lost", "confirmed messages lost over all kills", Equal, 0, "messages").counts("loss"),
 	shown(Queueing, "durable_redelivered", "confirmed acknowledgements that came back as new"),
 	shown(Queueing, "durable_reordered", "messages out of order after a restart"),
 	shown(Queueing, "durable_phantom", "messages that came after a restart and were never sent"),
@@ -186,8 +241,8 @@ var queueing = []Criterion{
 	shown(Queueing, "disk", "publishes confirmed that could not be written"),
 	shown(Queueing, "power_cut", "ways to lose, double or invent a message by a power cut"),
 	shown(Queueing, "lock", "logs that two processes had open at once"),
-	must(Queueing, "leaks", "goroutines, descriptors and processes left behind", Equal, 0, "leaks"),
-	reach(Queueing, "throughput_reach", "throughput in memory", AtLeast, 1_000_000, "msgs/s"),
+	leaks(Queueing, "goroutines, descriptors and processes left behind"),
+	reach(Queueing, "throughput_reach", "throughput in memory", AtLeast, 1_000_000, "msgs/s").judges(Throughput),
 	reach(Queueing, "durable_throughput", "messages confirmed by the disk, 1,000 publishers", AtLeast, 95_000, "msgs/s"),
 }
 
@@ -197,32 +252,33 @@ var memory = []Criterion{
 		AtLeast, BaseScale, "connections", WithN),
 	must(Memory, "tcp_connections", "TCP connections between processes held at once, counted",
 		AtLeast, BaseScale, "connections", WithN),
-	must(Memory, "survival", "connections that survived, no faults", Equal, 100, "%"),
-	must(Memory, "lost", "replies lost", Equal, 0, "messages"),
+	survival(Memory),
+	lost(Memory, "replies lost", "messages"),
 	must(Memory, "duplicated", "replies duplicated", Equal, 0, "messages"),
 	must(Memory, "misrouted", "replies to another connection", Equal, 0, "messages"),
 	must(Memory, "corrupted", "replies corrupted", Equal, 0, "messages"),
 	must(Memory, "stale", "replies from a state that was lost, mixed up or used twice", Equal, 0, "messages"),
 	shown(Memory, "fragments", "requests in pieces, or several in one, not answered"),
 	shown(Memory, "idle", "servers that hold goroutines for idle connections, although asked not to"),
-	must(Memory, "per_connection", "heap and stack of a connection, largest of all kinds", AtMost, 5*1024, "bytes"),
-	memoryPeak(Memory, "peak", "peak memory of a process, in memory"),
-	memoryPeak(Memory, "tcp_peak", "peak memory of a process, over TCP"),
+	must(Memory, "per_connection", "heap and stack of a connection, largest of all kinds",
+		AtMost, 5*1024, "bytes").counts("per_connection"),
+	memoryPeak(Memory, "peak", "peak memory of a process, in memory").counts("memory"),
+	memoryPeak(Memory, "tcp_peak", "peak memory of a process, over TCP").counts("memory"),
 	must(Memory, "slope", "slope of memory beyond its noise", AtMost, 0, "bytes/s"),
 	shown(Memory, "growth", "goroutines or descriptors that grew while connections were held"),
 	shown(Memory, "close", "ways in which resources of a connection were not released"),
 	must(Memory, "heap_returned", "heap above the baseline after close", AtMost, 5, "%"),
-	must(Memory, "leaks", "goroutines, descriptors and processes left behind", Equal, 0, "leaks"),
+	leaks(Memory, "goroutines, descriptors and processes left behind"),
 	reach(Memory, "goroutine_reach", "memory of a connection with a goroutine", Below, 3.1*1024, "bytes"),
 	reach(Memory, "idle_reach", "memory of an idle connection without one", Below, 1024, "bytes"),
 }
 
 var balancing = []Criterion{
-	must(Balancing, "in_flight", "peak connections held at once in memory, counted", AtLeast, BaseScale, "connections",
-		WithN),
-	must(Balancing, "throughput", "picks of the slowest strategy", AtLeast, 50_000, "ops/s", WithControl),
+	inFlight(Balancing, "peak connections held at once in memory, counted", "connections"),
+	rate(Balancing, "picks of the slowest strategy", 50_000, "ops/s", WithControl),
 	slowness(Balancing),
-	must(Balancing, "spread", "largest deviation of a node, any strategy", AtMost, 2000, "connections", WithN),
+	must(Balancing, "spread", "largest deviation of a node, any strategy",
+		AtMost, 2000, "connections", WithN).counts("balance"),
 	must(Balancing, "default_spread", "largest deviation of a node, default strategy", AtMost, 0.6, "%"),
 	must(Balancing, "join_spread", "largest deviation after a join, default strategy", AtMost, 0.6, "%"),
 	must(Balancing, "failure_spread", "largest deviation after a failure, default strategy", AtMost, 0.6, "%"),
@@ -230,7 +286,7 @@ var balancing = []Criterion{
 		WithN),
 	must(Balancing, "connections_spread", "largest deviation of a node process, counted there, default strategy",
 		AtMost, 0.6, "%"),
-	must(Balancing, "survival", "connections that survived, no faults", Equal, 100, "%"),
+	survival(Balancing),
 	must(Balancing, "allocations", "allocations of a pick, any strategy", Equal, 0, "allocations"),
 	shown(Balancing, "uneven", "nodes that did not get their share"),
 	shown(Balancing, "moved", "ways in which a hash strategy moved connections without need"),
@@ -240,18 +296,18 @@ var balancing = []Criterion{
 	shown(Balancing, "skew", "nodes above the bound under skewed keys"),
 	shown(Balancing, "empty", "empty node sets without an error"),
 	shown(Balancing, "explored", "explorations in which a program of the vocabulary broke a promise"),
-	must(Balancing, "leaks", "goroutines, descriptors and processes left behind", Equal, 0, "leaks"),
+	leaks(Balancing, "goroutines, descriptors and processes left behind"),
 	reach(Balancing, "pick_reach", "time of a pick, default strategy", AtMost, 20, "ns"),
 	reach(Balancing, "keyed_reach", "largest deviation of a hash strategy at ten times N", AtMost, 1, "%"),
 }
 
 var sessions = []Criterion{
-	must(Sessions, "throughput", "throughput", AtLeast, 50_000, "ops/s", WithShare),
-	must(Sessions, "p50", "steady latency p50", Below, 50, "ms", WithShare),
-	must(Sessions, "p95", "steady latency p95", Below, 75, "ms", WithShare),
-	must(Sessions, "p99", "steady latency p99", Below, 100, "ms", WithShare),
-	must(Sessions, "survival", "acknowledged sessions that survived", AtLeast, 99.5, "%"),
-	must(Sessions, "recovery", "time to recover", Below, 2000, "ms", WithShare),
+	rate(Sessions, "throughput", 50_000, "ops/s", WithShare),
+	latency(Sessions, "p50", P50, 50, WithShare),
+	latency(Sessions, "p95", P95, 75, WithShare),
+	latency(Sessions, "p99", P99, 100, WithShare),
+	must(Sessions, "survival", "acknowledged sessions that survived", AtLeast, 99.5, "%").counts("sessions"),
+	must(Sessions, "recovery", "time to recover", Below, 2000, "ms", WithShare).counts("recovery"),
 	must(Sessions, "restored", "time until full replication after a loss or a return, for each 100,000 sessions",
 		Below, 10_000, "ms", WithShare),
 	must(Sessions, "histories", "histories checked", AtLeast, 1, "histories"),
@@ -263,21 +319,21 @@ var sessions = []Criterion{
 	shown(Sessions, "replication", "sessions not restored to full replication"),
 	shown(Sessions, "expiry", "sessions that outlived or missed their time to live"),
 	shown(Sessions, "minority", "writes accepted, or overwritten values served, by the minority of a partition"),
-	must(Sessions, "leaks", "goroutines, descriptors and processes left behind", Equal, 0, "leaks"),
-	reach(Sessions, "throughput_reach", "throughput", AtLeast, 100_000, "ops/s"),
+	leaks(Sessions, "goroutines, descriptors and processes left behind"),
+	reach(Sessions, "throughput_reach", "throughput", AtLeast, 100_000, "ops/s").judges(Throughput),
 	reach(Sessions, "survival_reach", "acknowledged writes that survived one node killed", AtLeast, 100, "%"),
 	reach(Sessions, "recovery_reach", "time to recover", Below, 500, "ms"),
 	reach(Sessions, "histories_reach", "histories checked, with STRESS_HISTORIES=50", AtLeast, 50, "histories"),
 }
 
 var messaging = []Criterion{
-	must(Messaging, "in_flight", "peak requests in flight, counted", AtLeast, BaseScale, "requests", WithN),
-	must(Messaging, "throughput", "throughput", AtLeast, 85_000, "msgs/s", WithShare),
-	must(Messaging, "p50", "steady latency p50", Below, 50, "ms", WithShare),
-	must(Messaging, "p95", "steady latency p95", Below, 75, "ms", WithShare),
-	must(Messaging, "p99", "steady latency p99", Below, 100, "ms", WithShare),
+	inFlight(Messaging, "peak requests in flight, counted", "requests"),
+	rate(Messaging, "throughput", 85_000, "msgs/s", WithShare),
+	latency(Messaging, "p50", P50, 50, WithShare),
+	latency(Messaging, "p95", P95, 75, WithShare),
+	latency(Messaging, "p99", P99, 100, WithShare),
 	must(Messaging, "answered", "calls answered or reported", Equal, 100, "%"),
-	must(Messaging, "lost", "messages lost", Equal, 0, "messages"),
+	lost(Messaging, "messages lost", "messages"),
 	must(Messaging, "duplicated", "messages duplicated", Equal, 0, "messages"),
 	must(Messaging, "misrouted", "messages that reached another node", Equal, 0, "messages"),
 	must(Messaging, "corrupted", "messages that arrived with other contents", Equal, 0, "messages"),
@@ -294,8 +350,8 @@ var messaging = []Criterion{
 	shown(Messaging, "kept", "nodes that take more after each of equal rounds"),
 	shown(Messaging, "strangers", "nodes that took too much for peers that had proved nothing"),
 	shown(Messaging, "explored", "explorations in which a program of the vocabulary broke a promise"),
-	must(Messaging, "leaks", "goroutines, descriptors and processes left behind", Equal, 0, "leaks"),
-	reach(Messaging, "throughput_reach", "throughput", AtLeast, 500_000, "msgs/s"),
+	leaks(Messaging, "goroutines, descriptors and processes left behind"),
+	reach(Messaging, "throughput_reach", "throughput", AtLeast, 500_000, "msgs/s").judges(Throughput),
 	reach(Messaging, "isolation_ratio", "p99 of calls to others while a peer is stopped, relative to the usual",
 		AtMost, 2, "times"),
 	reach(Messaging, "throughput_aim", "throughput", AtLeast, 1_000_000, "msgs/s"),
@@ -303,11 +359,12 @@ var messaging = []Criterion{
 
 var chaos = []Criterion{
 	must(Chaos, "serving", "workers that serve after a tenth of 1,000 was killed at once", Equal, 1000, "workers"),
-	must(Chaos, "recovery", "time until all workers serve again", Below, 2000, "ms", WithShare),
-	must(Chaos, "cascades", "cascading failures: harm to what was not hit", Equal, 0, "failures"),
-	must(Chaos, "lost", "operations lost by workers not hit", Equal, 0, "operations"),
+	must(Chaos, "recovery", "time until all workers serve again", Below, 2000, "ms", WithShare).counts("recovery"),
+	must(Chaos, "cascades", "cascading failures: harm to what was not hit", Equal, 0, "failures").counts("cascades"),
+	lost(Chaos, "operations lost by workers not hit", "operations"),
+	// The report has their latencies as those of the steady run.
 	must(Chaos, "p99", "p99 of workers not hit, relative to their steady p99 or 5 ms if that is more",
-		AtMost, 2, "times", WithShare),
+		AtMost, 2, "times", WithShare).judges(P99),
 	shown(Chaos, "answers", "operations answered wrongly, or never"),
 	shown(Chaos, "hypothesis", "times the steady state did not hold before or after"),
 	shown(Chaos, "intensity", "crash loops that the restart intensity did not stop, or not contain"),
@@ -321,10 +378,10 @@ var chaos = []Criterion{
 	shown(Chaos, "links", "link faults that did not have their effect on the link"),
 	shown(Chaos, "nodes", "faults in the cluster after which its steady state did not return"),
 	must(Chaos, "nodes_recovery", "longest time from a fault in the cluster to its steady state",
-		Below, 2000, "ms", WithShare),
+		Below, 2000, "ms", WithShare).counts("recovery"),
 	shown(Chaos, "nodes_faults", "faults in the cluster that did nothing"),
 	shown(Chaos, "nodes_answers", "calls between nodes that got the reply to another"),
-	must(Chaos, "leaks", "goroutines, descriptors and processes left behind", Equal, 0, "leaks"),
+	leaks(Chaos, "goroutines, descriptors and processes left behind"),
 	reach(Chaos, "recovery_reach", "time until all workers serve again", Below, 103, "ms"),
 }
 

@@ -95,7 +95,29 @@ type Criterion struct {
 	Floor float64 `json:"floor,omitempty"`
 	// Specified is the target of the specification where another was set.
 	Specified *float64 `json:"specified,omitempty"`
+	// Metric is the figure of the report that is judged, where the report has it too.
+	Metric Metric `json:"-"`
+	// Part names the criterion of the whole run to which the figure counts: the worst
+	// of all scenarios is judged there. "" for none.
+	Part string `json:"-"`
 }
+
+// Subject is the ID without the scenario, as in "throughput".
+func (c Criterion) Subject() string { return strings.TrimPrefix(c.ID, c.Scenario+".") }
+
+// Metric is a figure that the report has of every scenario with a load, by the name
+// that it has there.
+type Metric string
+
+// The metrics that criteria judge.
+const (
+	InFlight   Metric = "burst.peak_in_flight"
+	Throughput Metric = "burst.throughput"
+	Mean       Metric = "steady.mean" // of the latencies, as the percentiles are
+	P50        Metric = "steady.p50"
+	P95        Metric = "steady.p95"
+	P99        Metric = "steady.p99"
+)
 
 // Conditions are what targets are adjusted to.
 type Conditions struct {

@@ -85,7 +85,7 @@ func (s *Scenario) missedAt(out load.Open, l measure.Latency) string {
 		return "the generator could not offer more"
 	}
 	for _, c := range s.Run.Criteria(s.ID) {
-		ns, ok := map[string]int64{s.ID + ".p50": l.P50, s.ID + ".p95": l.P95, s.ID + ".p99": l.P99}[c.ID]
+		ns, ok := map[validate.Metric]int64{validate.P50: l.P50, validate.P95: l.P95, validate.P99: l.P99}[c.Metric]
 		if ok && float64(ns)/1e6 >= c.Target {
 			return fmt.Sprintf("%s was %s, must be below %s", c.Name, validate.With(float64(ns)/1e6, c.Unit),
 				validate.With(c.Target, c.Unit))

@@ -174,12 +174,16 @@ func (s *Scenario) CompareSteady(ctx context.Context, n int, rate float64, subje
 	n = TurnCount(n, rate)
 	var all, beside joined
 	compare := func(criterion string) (c measure.Paired) {
+		as := s.criterion(criterion)
 		for i := range min(len(all.latencies), len(beside.latencies)) {
-			c.Pairs = append(c.Pairs, measure.Pair{Subject: latencyOf(criterion, all.latencies[i]),
-				Control: latencyOf(criterion, beside.latencies[i])})
+			var p measure.Pair
+			p.Subject, _ = latencyOf(as, all.latencies[i])
+			p.Control, _ = latencyOf(as, beside.latencies[i])
+			c.Pairs = append(c.Pairs, p)
 		}
 		c = measure.ComparePairs(c.Pairs)
-		c.Subject, c.Control = latencyOf(criterion, all.rec.Latency()), latencyOf(criterion, beside.rec.Latency())
+		c.Subject, _ = latencyOf(as, all.rec.Latency())
+		c.Control, _ = latencyOf(as, beside.rec.Latency())
 		return c
 	}
 	ok := s.turns(ctx, func() bool {
@@ -226,26 +230,30 @@ func (s *Scenario) SteadyAlone(ctx context.Context, why string, n int, rate floa
 
 // steadyCriteria are those of the scenario for latencies of the steady run.
 func (s *Scenario) steadyCriteria() (names []string) {
-	for _, name := range []string{"mean", "p50", "p95", "p99"} {
-		if s.list.Has(s.ID + "." + name) {
-			names = append(names, name)
+	for _, c := range s.Run.Criteria(s.ID) {
+		if _, ok := latencyOf(c, measure.Latency{}); ok {
+			names = append(names, c.Subject())
 		}
 	}
 	return names
 }
 
-// latencyOf is the figure of a criterion, in ms.
-func latencyOf(criterion string, l measure.Latency) float64 {
-	ns := l.Mean
-	switch criterion {
-	case "p50":
+// latencyOf is the figure of a criterion for a latency, in ms.
+func latencyOf(c validate.Criterion, l measure.Latency) (ms float64, ok bool) {
+	var ns float64
+	switch c.Metric {
+	case validate.Mean:
+		ns = l.Mean
+	case validate.P50:
 		ns = float64(l.P50)
-	case "p95":
+	case validate.P95:
 		ns = float64(l.P95)
-	case "p99":
+	case validate.P99:
 		ns = float64(l.P99)
+	default:
+		return 0, false
 	}
-	return max(ns, 1) / 1e6
+	return max(ns, 1) / 1e6, true
 }
 
 // joined are the turns of one side.
