@@ -33,7 +33,8 @@
 // STRESS_SCALE is N (100000, or 10000 with -short), STRESS_SEED repeats a run, and STRESS_OUT is
 // the folder for the report (out beside go.mod). STRESS_RATE and STRESS_ARRIVALS shape the steady
 // run. STRESS_HOLD is how long connections are held (10s, or 1s with -short). The README lists all
-// settings. An unknown STRESS_ variable, or a bad value, fails before any load.
+// settings. A bad value fails before any load, and so does a STRESS_ variable that looks like a
+// misspelling of one of them.
 //
 // Kits in one process must not run in parallel, because each counts the goroutines,
 // descriptors and processes that are left behind.

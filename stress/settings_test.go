@@ -31,7 +31,7 @@ func TestBadSettingsAreRefused(t *testing.T) {
 		{"STRESS_KNEE", "perhaps", "must be 1 or 0"},
 		{"STRESS_REGRESSION", "10%", "together with STRESS_BASELINE"},
 		{"STRESS_BASELINE", "/no/such/folder", "/no/such/folder"},
-		{"STRESS_FOO", "1", "must be "},
+		{"STRESS_SCAL", "1", "must be STRESS_SCALE"},
 		{"STRESS_OUT", file, "must be a folder that can be written"},
 		{"STRESS_OUT", filepath.Join(file, "below"), "must be a folder that can be written"},
 		{"STRESS_OUT", "/proc/none", "must be a folder that can be written"},

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"tensile/stress"
+	"tensile/stress/internal/settings"
 	"tensile/stress/pooltest"
 	"tensile/stress/report"
 	"tensile/stress/sessiontest"
@@ -24,8 +25,10 @@ const (
 
 var server = os.Getenv(serverVariable)
 
-// postgresURL is the user's.
-var postgresURL = os.Getenv("STRESS_POSTGRES_URL")
+// variables are those of this module.
+var variables = []settings.Variable[string]{
+	settings.URL("STRESS_POSTGRES_URL", func(yours *string, url string) { *yours = url }, "postgres", "postgresql"),
+}
 
 func TestMain(m *testing.M) { stress.Main(m) }
 

@@ -38,8 +38,10 @@ func TestDatabaseSQL(t *testing.T) {
 // postgres returns the address of a server: the user's, or one that lives as long
 // as the test.
 func postgres(t *testing.T) string {
-	if postgresURL != "" {
-		return postgresURL
+	var yours string
+	require.NoError(t, settings.Read(&yours, os.Environ(), variables))
+	if yours != "" {
+		return yours
 	}
 	bin := postgresBin()
 	if bin == "" {

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"strconv"
 	"time"
 
 	"tensile/stress/explore/internal/control"
@@ -145,16 +144,16 @@ func newOptions(given []Option) (options, error) {
 		option(&o)
 	}
 	if value := os.Getenv("STRESS_SEED"); value != "" {
-		seed, err := strconv.ParseUint(value, 10, 64)
-		if err != nil {
-			return o, fmt.Errorf("STRESS_SEED=%q must be a whole number from 0 to 18446744073709551615", value)
+		seed, ok := schedule.Seed(value)
+		if !ok {
+			return o, fmt.Errorf("STRESS_SEED=%q must be %s", value, schedule.SeedMust)
 		}
 		o.Seed = seed
 	}
 	if value := os.Getenv("STRESS_SCHEDULES"); value != "" {
-		n, err := strconv.Atoi(value)
-		if err != nil {
-			return o, fmt.Errorf("STRESS_SCHEDULES=%q must be a whole number from 1", value)
+		n, ok := schedule.Count(value)
+		if !ok {
+			return o, fmt.Errorf("STRESS_SCHEDULES=%q must be %s", value, schedule.CountMust)
 		}
 		o.Schedules = n
 	}

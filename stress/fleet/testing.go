@@ -31,7 +31,8 @@ import (
 func Test(tb testing.TB, l Load) *Result {
 	tb.Helper()
 	set, err := settings.FromEnvironment(settings.Build{Short: testing.Short(), Root: settings.Root()})
-	if err != nil {
+	o, bad := fromEnvironment(os.Environ())
+	if err := errors.Join(err, bad); err != nil {
 		tb.Fatal(err)
 	}
 	if set.Rate > 0 {
@@ -40,10 +41,8 @@ func Test(tb testing.TB, l Load) *Result {
 	if set.Arrivals != load.Constant {
 		l.Arrivals = set.Arrivals
 	}
-	o := Options{
-		Role: Role(set.Fleet.Role), Server: set.Fleet.URL, Agents: set.Fleet.Agents, Seed: set.Seed, Patience: set.Patience,
-		Name: strings.TrimSpace(callersPackage() + " " + tb.Name() + " " + set.Fleet.Name),
-	}
+	o.Seed, o.Patience = set.Seed, set.Patience
+	o.Name = strings.TrimSpace(callersPackage() + " " + tb.Name() + " " + o.Name)
 	ctx, stop := until(tb)
 	result, err := Run(ctx, o, l)
 	stop()

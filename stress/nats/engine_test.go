@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"tensile/stress"
+	"tensile/stress/internal/settings"
 )
 
 const (
@@ -47,10 +48,17 @@ func chosen(t *testing.T) {
 	}
 }
 
+// variables are those of this module.
+var variables = []settings.Variable[string]{
+	settings.URL("STRESS_NATS_URL", func(yours *string, url string) { *yours = url }, "nats", "tls"),
+}
+
 // at returns the address of a server: the user's, or one that lives as long as
 // the test.
 func at(t testing.TB) string {
-	if yours := os.Getenv("STRESS_NATS_URL"); yours != "" {
+	var yours string
+	require.NoError(t, settings.Read(&yours, os.Environ(), variables))
+	if yours != "" {
 		connect(t, yours).Close() // or say at once why not
 		return yours
 	}

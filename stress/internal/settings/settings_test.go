@@ -64,8 +64,6 @@ func TestAccepted(t *testing.T) {
 		"STRESS_TARGETS=pooling.throughput=2e4, sessions.p99=250": func(s Settings) bool {
 			return s.Targets["pooling.throughput"] == 20_000 && s.Targets["sessions.p99"] == 250 && len(s.Notes) == 1
 		},
-		"STRESS_NATS_URL=nats://u:p@h:4222":  func(Settings) bool { return true },
-		"STRESS_POSTGRES_URL=postgres://h/d": func(Settings) bool { return true },
 	} {
 		s, err := Parse([]string{entry}, Build{Root: "root", Engines: []string{"nats"}})
 		if assert.NoError(t, err, entry) {
@@ -103,9 +101,6 @@ func TestRejected(t *testing.T) {
 		{"STRESS_TARGETS=pooling.p99=1,pooling.p99=2", "each once"},
 		{"STRESS_TARGETS=pooling.crosstalk=1", "pooling.p99"},
 		{"STRESS_TARGETS=run.throughput=1", "each once and above 0, of formation.formed"},
-		{"STRESS_NATS_URL=localhost", "nats://user:secret@127.0.0.1"},
-		{"STRESS_NATS_URL=http://localhost", "nats://user:secret@127.0.0.1"},
-		{"STRESS_POSTGRES_URL=nats://localhost", "postgres://user:secret@127.0.0.1"},
 		{"STRESS_REGRESSION=0", "above 0, such as 10%"},
 		{"STRESS_REGRESSION=much", "above 0, such as 10%"},
 		{"STRESS_REGRESSION=NaN%", "above 0, such as 10%"},
@@ -119,21 +114,13 @@ func TestRejected(t *testing.T) {
 		{"STRESS_HISTORIES=many", "from 1 to 10000"},
 		{"STRESS_BURN=60", "from 100ms to 24h"},
 		{"STRESS_BURN=-1s", "from 100ms to 24h"},
-		{"STRESS_FLEET=localhost:4222", "such as nats://user:password@host:4222"},
-		{"STRESS_FLEET=http://localhost", "tls://host:4222"},
-		{"STRESS_FLEET=nats://", "nats://user"},
-		{"STRESS_FLEET=nats://host/path", "nats://user"},
-		{"STRESS_FLEET=nats://host:port", "nats://user"},
-		{"STRESS_FLEET=nats://host", "without STRESS_FLEET_ROLE, which must be lead or agent"},
-		{"STRESS_FLEET_ROLE=boss", "must be lead or agent"},
-		{"STRESS_FLEET_ROLE=agent", "without STRESS_FLEET, which must be the URL"},
-		{"STRESS_FLEET_AGENTS=0", "from 1 to 1000"},
-		{"STRESS_FLEET_AGENTS=1001", "from 1 to 1000"},
-		{"STRESS_FLEET_AGENTS=3", "without STRESS_FLEET, which must be the URL"},
-		{"STRESS_FLEET_NAME=two words", "letters, digits, hyphens and underscores"},
-		{"STRESS_FLEET_NAME=nightly", "without STRESS_FLEET, which must be the URL"},
-		{"STRESS_FOO=1", "STRESS_SCALE, STRESS_SCALING, STRESS_SCHEDULE"},
-		{"STRESS_FOO=", "STRESS_SCALE, STRESS_SCALING, STRESS_SCHEDULE"},
+		{"STRESS_SCAL=1", "must be STRESS_SCALE"},
+		{"STRESS_SCAL=", "must be STRESS_SCALE"},
+		{"STRESS_SCALIGN=1", "must be STRESS_SCALING"},
+		{"STRESS_HISTORYS=1", "must be STRESS_HISTORIES"},
+		{"STRESS_SEDE=1", "must be STRESS_SEED"},
+		{"STRESS_OUT_DIR=x", "must be STRESS_OUT"},
+		{"STRESS_SCHEDULED=x", "must be STRESS_SCHEDULE"},
 	} {
 		_, err := Parse([]string{c.entry}, Build{Available: gigabytes(24)})
 		if !assert.ErrorIs(t, err, ErrSetting, c.entry) {
@@ -146,36 +133,51 @@ func TestRejected(t *testing.T) {
 	}
 }
 
-func TestFleet(t *testing.T) {
-	at := func(entries ...string) []string { return append(entries, "STRESS_FLEET=tls://me:secret@host:4222") }
-	s, err := Parse(at("STRESS_FLEET_ROLE=lead", "STRESS_FLEET_AGENTS=3", "STRESS_FLEET_NAME=night-ly_2"), Build{})
-	require.NoError(t, err)
-	assert.Equal(t, Fleet{URL: "tls://me:secret@host:4222", Role: Lead, Agents: 3, Name: "night-ly_2"}, s.Fleet)
-	s, err = Parse(at("STRESS_FLEET_ROLE=agent"), Build{})
-	require.NoError(t, err, "only the lead has to know how many agents there are")
-	assert.Equal(t, Agent, s.Fleet.Role)
-	_, err = Parse(at("STRESS_FLEET_ROLE=lead"), Build{})
-	assert.ErrorContains(t, err, "without STRESS_FLEET_AGENTS, which must be a whole number from 1 to 1000")
-	s, err = Parse(nil, Build{})
-	require.NoError(t, err)
-	assert.Equal(t, Alone, s.Fleet.Role)
+// TestOthersVariables are none of ours: of modules beside this one, and of others.
+func TestOthersVariables(t *testing.T) {
+	_, err := Parse([]string{
+		"STRESS_FOO=1", "STRESS_TEST=1", "STRESS_BAR=", "STRESS_X=1", "STRESS_ON=1", "STRESS_LEVEL=9", "STRESS_=",
+		"STRESS_FLEET=x", "STRESS_FLEET_ROLE=x", "STRESS_FLEET_AGENTS=x", "STRESS_FLEET_NAME=x",
+		"STRESS_NATS_URL=x", "STRESS_POSTGRES_URL=x", "MY_STRESS_SCAL=1",
+	}, Build{})
+	assert.NoError(t, err)
 }
 
-func TestPasswordsAreNotShown(t *testing.T) {
-	for _, value := range []string{
-		"nats://me:secret@host", "http://me:secret@host", "nats://me:sec/secret@host", "nats://me:sec@secret@:x",
+func TestEdits(t *testing.T) {
+	for _, c := range []struct {
+		a, b string
+		want int
+	}{
+		{"", "", 0}, {"a", "", 1}, {"", "ab", 2}, {"seed", "seed", 0}, {"seed", "sede", 1}, {"scale", "scal", 1},
+		{"kitten", "sitting", 3}, {"out", "cut", 1}, {"out", "cpu", 3},
 	} {
-		_, err := Parse([]string{"STRESS_FLEET=" + value}, Build{})
-		require.Error(t, err)
-		assert.NotContains(t, err.Error(), "secret")
-		assert.Contains(t, err.Error(), "://***@")
+		assert.Equal(t, c.want, edits(c.a, c.b), "%s %s", c.a, c.b)
+		assert.Equal(t, c.want, edits(c.b, c.a), "%s %s", c.b, c.a)
 	}
 }
 
+func TestPasswordsAreNotShown(t *testing.T) {
+	type server struct{ url string }
+	table := []Variable[server]{URL("STRESS_SERVER", func(s *server, url string) { s.url = url }, "tls")}
+	for _, value := range []string{
+		"nats://me:hunter2@host", "http://me:hunter2@host", "nats://me:hun/hunter2@host", "nats://me:hun@hunter2@:x",
+	} {
+		var s server
+		err := Read(&s, []string{"STRESS_SERVER=" + value}, table)
+		require.ErrorIs(t, err, ErrSetting)
+		assert.NotContains(t, err.Error(), "hun")
+		assert.Contains(t, err.Error(), "://***@")
+		assert.Empty(t, s.url)
+	}
+	var s server
+	require.NoError(t, Read(&s, []string{"STRESS_SERVER=tls://me:secret@host:1"}, table))
+	assert.Equal(t, "tls://me:secret@host:1", s.url)
+}
+
 func TestAllThatIsWrongIsSaid(t *testing.T) {
-	_, err := Parse([]string{"STRESS_SEED=x", "STRESS_BAR=1"}, Build{})
+	_, err := Parse([]string{"STRESS_SEED=x", "STRESS_RATES=1"}, Build{})
 	assert.ErrorContains(t, err, "STRESS_SEED")
-	assert.ErrorContains(t, err, "STRESS_BAR")
+	assert.ErrorContains(t, err, "STRESS_RATES")
 }
 
 func TestRegression(t *testing.T) {
