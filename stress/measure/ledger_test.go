@@ -179,9 +179,14 @@ func TestArrived(t *testing.T) {
 }
 
 func TestAccountsAddUp(t *testing.T) {
-	a := Account{1, 2, 3, 4, 5, 6, 7, 8, 9, []string{"a"}}
-	b := Account{10, 20, 30, 40, 50, 60, 70, 80, 90, []string{"b"}}
-	assert.Equal(t, Account{11, 22, 33, 44, 55, 66, 77, 88, 99, []string{"a", "b"}}, a.Add(b))
+	times := func(n int, examples ...string) Account {
+		return Account{
+			Sent: n, Refused: 2 * n, Delivered: 3 * n, Lost: 4 * n, Duplicated: 5 * n, Reordered: 6 * n,
+			Corrupted: 7 * n, Misrouted: 8 * n, Phantom: 9 * n, Examples: examples,
+		}
+	}
+	a, b := times(1, "a"), times(10, "b")
+	assert.Equal(t, times(11, "a", "b"), a.Add(b))
 	assert.Equal(t, []string{"a"}, a.Examples, "the summands stay as they are")
 	assert.Equal(t, 4+5+6+7+8+9, a.Faults())
 }

@@ -211,8 +211,8 @@ func (c *Comparison) rows() []differenceRow {
 	var rows []differenceRow
 	for _, d := range c.Figures {
 		r := differenceRow{
-			d.Scenario + "." + d.Figure, d.median(d.Before), d.median(d.After), d.change(), d.chance(), string(d.Verdict),
-			d.Note,
+			Figure: d.Scenario + "." + d.Figure, Before: d.median(d.Before), Now: d.median(d.After),
+			Change: d.change(), Chance: d.chance(), Verdict: string(d.Verdict), Note: d.Note,
 		}
 		if d.Regressed {
 			r.Verdict = regressed

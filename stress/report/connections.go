@@ -184,20 +184,20 @@ func callersOf(c Connections) string {
 func (c *Connections) metrics() []metric {
 	m := []metric{
 		{name: c.ID + ".n", unit: "connections", value: float64(c.N)},
-		{c.ID + ".heap", "bytes/connection", c.Heap, lower, true, false},
-		{c.ID + ".stacks", "bytes/connection", c.Stacks, lower, true, false},
+		{name: c.ID + ".heap", unit: "bytes/connection", value: c.Heap, better: lower, judged: true},
+		{name: c.ID + ".stacks", unit: "bytes/connection", value: c.Stacks, better: lower, judged: true},
 	}
 	if c.RSS != nil {
-		m = append(m, metric{c.ID + ".rss", "bytes/connection", *c.RSS, lower, false, false})
+		m = append(m, metric{name: c.ID + ".rss", unit: "bytes/connection", value: *c.RSS, better: lower})
 	}
 	if c.Kernel != nil {
-		m = append(m, metric{c.ID + ".kernel", "bytes/connection", *c.Kernel, lower, false, false})
+		m = append(m, metric{name: c.ID + ".kernel", unit: "bytes/connection", value: *c.Kernel, better: lower})
 	}
 	if c.Callers > 0 {
 		m = append(m, metric{name: c.ID + ".callers", unit: "bytes/connection", value: c.CallerMemory})
 	}
 	if c.PeakRSS != nil {
-		m = append(m, metric{c.ID + ".peak_rss", "bytes", float64(*c.PeakRSS), lower, false, false})
+		m = append(m, metric{name: c.ID + ".peak_rss", unit: "bytes", value: float64(*c.PeakRSS), better: lower})
 	}
 	if h := c.Hold; h != nil {
 		t := h.Memory.PerSecond

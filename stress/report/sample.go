@@ -148,12 +148,12 @@ func latencyMetrics(prefix string, l *measure.Latency, better direction) []metri
 	}
 	judged := better != neither
 	return []metric{
-		{prefix + ".mean", "ns", l.Mean, better, judged, true},
-		{prefix + ".p50", "ns", float64(l.P50), better, judged, true},
-		{prefix + ".p95", "ns", float64(l.P95), better, judged, true},
-		{prefix + ".p99", "ns", float64(l.P99), better, judged, true},
-		{prefix + ".p999", "ns", float64(l.P999), better, false, true},
-		{prefix + ".max", "ns", float64(l.Max), better, false, true},
+		{name: prefix + ".mean", unit: "ns", value: l.Mean, better: better, judged: judged, timed: true},
+		{name: prefix + ".p50", unit: "ns", value: float64(l.P50), better: better, judged: judged, timed: true},
+		{name: prefix + ".p95", unit: "ns", value: float64(l.P95), better: better, judged: judged, timed: true},
+		{name: prefix + ".p99", unit: "ns", value: float64(l.P99), better: better, judged: judged, timed: true},
+		{name: prefix + ".p999", unit: "ns", value: float64(l.P999), better: better, timed: true},
+		{name: prefix + ".max", unit: "ns", value: float64(l.Max), better: better, timed: true},
 	}
 }
 
@@ -171,7 +171,8 @@ func (s *Scenario) metrics() []metric {
 			m = append(m, metric{name: "burst.peak_in_flight", unit: "operations", value: float64(b.Peak)})
 		}
 		if b.Throughput > 0 {
-			m = append(m, metric{"burst.throughput", "ops/s", b.Throughput, higher, true, true})
+			m = append(m, metric{name: "burst.throughput", unit: "ops/s", value: b.Throughput, better: higher, judged: true,
+				timed: true})
 		}
 		m = append(m, latencyMetrics("burst", b.Latency, neither)...)
 	}
@@ -180,10 +181,11 @@ func (s *Scenario) metrics() []metric {
 		m = append(m, latencyMetrics("steady", &st.Latency, lower)...)
 	}
 	if u := s.Memory; u != nil {
-		m = append(m, metric{"memory.heap_peak", "bytes", float64(u.Peak.Heap), lower, false, false},
-			metric{"memory.stacks_peak", "bytes", float64(u.Peak.Stacks), lower, false, false})
+		m = append(m, metric{name: "memory.heap_peak", unit: "bytes", value: float64(u.Peak.Heap), better: lower},
+			metric{name: "memory.stacks_peak", unit: "bytes", value: float64(u.Peak.Stacks), better: lower})
 		if u.Peak.RSS != nil {
-			m = append(m, metric{"memory.rss_peak", "bytes", float64(*u.Peak.RSS), lower, true, false})
+			m = append(m, metric{name: "memory.rss_peak", unit: "bytes", value: float64(*u.Peak.RSS), better: lower,
+				judged: true})
 		}
 	}
 	for _, c := range s.Connections {

@@ -233,7 +233,10 @@ func (k *kit) history(ctx context.Context, number int, faults func(context.Conte
 			k.Violate("latest", "history %d: all faults were undone, and %s cannot be read at %s: %v", number, key, n.name, got.err)
 			return r
 		}
-		keep(recorded{historyCallers, n.name, key, false, string(got.value), "done", int64(invoked), int64(time.Since(began))})
+		keep(recorded{
+			Caller: historyCallers, Node: n.name, Key: key, Value: string(got.value), Outcome: "done",
+			Invoked: int64(invoked), Returned: int64(time.Since(began)),
+		})
 	}
 	for _, o := range all {
 		if o.Outcome != "refused" {

@@ -211,8 +211,9 @@ func everyNode(nodes []*sessionNode, do func(*sessionNode) error) error {
 }
 
 func (c *sessionCluster) start(ctx context.Context, n *sessionNode) error {
-	p, err := c.site.Start(nodeConfig{n.name, proc.NodeNames(sessionNodes), n.listen, n.seeds, n.peers, c.secret},
-		proc.Options{Output: c.output(n.name)})
+	p, err := c.site.Start(nodeConfig{
+		Name: n.name, Nodes: proc.NodeNames(sessionNodes), Listen: n.listen, Seeds: n.seeds, Peers: n.peers, Secret: c.secret,
+	}, proc.Options{Output: c.output(n.name)})
 	if err != nil {
 		return err
 	}

@@ -228,7 +228,9 @@ func (f *Finding[P, F]) Save(dir string) error {
 	if err := os.MkdirAll(left, 0o755); err != nil {
 		return err
 	}
-	text, err := json.Marshal(saved[P]{f.Program, f.Model(), f.cut, f.vector, f.Record})
+	text, err := json.Marshal(saved[P]{
+		Program: f.Program, Model: f.Model(), Cut: f.cut, Vector: f.vector, Record: f.Record,
+	})
 	if err != nil {
 		return err
 	}

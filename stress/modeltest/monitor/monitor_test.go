@@ -25,10 +25,13 @@ type subject struct {
 }
 
 var subjects = []subject{
-	{"register", func(h []Op[int]) error { return Register(0, h) }, []Kind{Insert, Read}, true, 3, register},
-	{"set", Set[int], []Kind{Insert, Remove, Read}, false, 6, set},
-	{"queue", Queue[int], []Kind{Insert, Remove}, true, 6, queue},
-	{"stack", Stack[int], []Kind{Insert, Remove}, true, 5, stack},
+	{
+		name: "register", judge: func(h []Op[int]) error { return Register(0, h) }, kinds: []Kind{Insert, Read},
+		once: true, rules: 3, apply: register,
+	},
+	{name: "set", judge: Set[int], kinds: []Kind{Insert, Remove, Read}, rules: 6, apply: set},
+	{name: "queue", judge: Queue[int], kinds: []Kind{Insert, Remove}, once: true, rules: 6, apply: queue},
+	{name: "stack", judge: Stack[int], kinds: []Kind{Insert, Remove}, once: true, rules: 5, apply: stack},
 }
 
 func register(state []int, op Op[int]) ([]int, Op[int]) {

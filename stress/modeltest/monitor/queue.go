@@ -87,7 +87,10 @@ func match[V comparable](kind string, history []Op[V]) (stays []stay[V], empty [
 			return nil, nil, fmt.Errorf("%s: %w: %v", kind, ErrAmbiguous, op.Value)
 		}
 		at[op.Value] = len(stays)
-		stays = append(stays, stay[V]{op.Value, i, -1, op.Call, op.Return, never, never})
+		stays = append(stays, stay[V]{
+			value: op.Value, in: i, out: -1,
+			inCall: op.Call, inReturn: op.Return, outCall: never, outReturn: never,
+		})
 	}
 	for i, op := range history {
 		switch {

@@ -88,7 +88,9 @@ func (p Plot) Figure() (f Figure, ok bool) {
 		if textWidth(b.Name)*0.85 < to-from {
 			name = b.Name
 		}
-		d.Bands = append(d.Bands, band{coord(from), coord(to - from), coord((from + to) / 2), name, b.Name, i%2 == 1})
+		d.Bands = append(d.Bands, band{
+			X: coord(from), W: coord(to - from), Middle: coord((from + to) / 2), Name: name, Full: b.Name, Odd: i%2 == 1,
+		})
 	}
 	d.posts(p.Posts, x)
 	return p.figure(draw("plot", d)), true
