@@ -61,7 +61,8 @@ var mayImport = map[string][]string{
 		"stress/load", "stress/measure", "stress/validate", "stress/report",
 		"stress/internal/settings", "stress/internal/proc", "stress/internal/run", "stress/internal/wait",
 	},
-	"stress/internal/programs": {"stress/explore", "stress/internal/scenario"},
+	"stress/internal/programs":  {"stress/explore", "stress/internal/scenario", "stress/internal/programtb"},
+	"stress/internal/programtb": {},
 	"stress/internal/nodes": {
 		"stress/load", "stress/measure", "stress/validate", "stress/report", "stress/node",
 		"stress/internal/settings", "stress/internal/proc", "stress/internal/run", "stress/internal/wait",

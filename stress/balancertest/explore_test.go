@@ -19,12 +19,7 @@ import (
 // explored explores a balancer in the way of the phase, by a number of schedules.
 func explored(t *testing.T, fault string, schedules int, in ...Strategy) explore.Outcome {
 	open := faultyBalancers(fault, in...)
-	v := vocabulary(open, kinds(t, open))
-	out := explore.Try(t, v.Body(t), explore.Schedules(schedules), explore.Points(2_000_000))
-	if !out.Controlled {
-		t.Skip(out.Reason)
-	}
-	return out
+	return vocabulary(open, kinds(t, open)).Explored(t, schedules)
 }
 
 // TestExploredFaults plants a fault of each kind in sound balancers.

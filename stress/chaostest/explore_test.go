@@ -16,12 +16,7 @@ import (
 )
 
 func explored(t *testing.T, fault string, schedules int) explore.Outcome {
-	v := engineVocabulary(func(testing.TB) Engine { return faultyDriller{fault} })
-	out := explore.Try(t, v.Body(t), explore.Schedules(schedules))
-	if !out.Controlled {
-		t.Skip(out.Reason)
-	}
-	return out
+	return engineVocabulary(func(testing.TB) Engine { return faultyDriller{fault} }).Explored(t, schedules)
 }
 
 // TestExploredEngines plants a fault of each kind in a sound engine.

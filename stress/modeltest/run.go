@@ -1,13 +1,12 @@
 package modeltest
 
 import (
-	"fmt"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"tensile/stress/explore"
+	"tensile/stress/internal/programtb"
 )
 
 // TestModel makes programs of the operations, short ones first, runs each under a
@@ -63,7 +62,7 @@ const patience = time.Hour
 // run is one program under one schedule.
 func (s *Spec[T]) run(t *testing.T, e *explore.Run, bound size) {
 	p := generate(s.Ops, bound, e.Draw)
-	tb := &programTB{TB: t, e: e}
+	tb := programtb.New(t, e, new(sync.Mutex))
 	subject := s.New(tb)
 	h := newHistory[T](len(p.goroutines))
 	s.end(e, "first", func() { h.do(subject, h.ends(), p.first) })
@@ -81,7 +80,7 @@ func (s *Spec[T]) run(t *testing.T, e *explore.Run, bound size) {
 	if s.Close != nil {
 		s.Close(subject)
 	}
-	tb.end()
+	tb.End()
 }
 
 // lazy is text that is made only where it is printed.
@@ -123,36 +122,3 @@ func (s *Spec[T]) beside(e *explore.Run, name func(i int) string, bodies ...func
 	case <-time.After(patience):
 	}
 }
-
-// programTB is the testing.TB of one program: it fails the schedule, and ends with
-// it.
-type programTB struct {
-	testing.TB
-	e        *explore.Run
-	mu       sync.Mutex
-	cleanups []func()
-}
-
-func (b *programTB) Cleanup(f func()) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.cleanups = append(b.cleanups, f)
-}
-
-func (b *programTB) end() {
-	for i := len(b.cleanups) - 1; i >= 0; i-- {
-		b.cleanups[i]()
-	}
-}
-
-func (b *programTB) Helper()                   {}
-func (b *programTB) Error(args ...any)         { b.e.Errorf("%s", line(args)) }
-func (b *programTB) Errorf(f string, a ...any) { b.e.Errorf(f, a...) }
-func (b *programTB) Fail()                     { b.e.Errorf("the test has failed") }
-func (b *programTB) FailNow()                  { b.e.FailNow() }
-func (b *programTB) Fatal(args ...any)         { b.e.Check(false, "%s", line(args)) }
-func (b *programTB) Fatalf(f string, a ...any) { b.e.Check(false, f, a...) }
-func (b *programTB) Log(...any)                {} // there are thousands of programs
-func (b *programTB) Logf(string, ...any)       {}
-
-func line(args []any) string { return strings.TrimSuffix(fmt.Sprintln(args...), "\n") }

@@ -13,17 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"tensile/stress/explore"
-	"tensile/stress/internal/programs"
 )
-
-// explored explores a subject in the way of the phase, by a number of schedules.
-func explored(t *testing.T, v *programs.Vocabulary[*model], schedules int) explore.Outcome {
-	out := explore.Try(t, v.Body(t), explore.Schedules(schedules), explore.Points(1_000_000))
-	if !out.Controlled {
-		t.Skip(out.Reason)
-	}
-	return out
-}
 
 // TestExploredFaults plants a fault of each kind in a sound pool.
 func TestExploredFaults(t *testing.T) {
@@ -56,7 +46,7 @@ func TestExploredFaults(t *testing.T) {
 	} {
 		t.Run(f.fault, func(t *testing.T) {
 			open := func(_ testing.TB, cfg Config) Pool { return &faultyPool{cfg: cfg, fault: f.fault} }
-			out := explored(t, vocabulary(open), 4000)
+			out := vocabulary(open).Explored(t, 4000)
 			require.NotNil(t, out.Failure, "not found")
 			assert.Contains(t, out.Failure.Sentence, f.says, "%v", out)
 			assert.LessOrEqual(t, lines(out.Failure.Program)+2, 15)
@@ -104,7 +94,7 @@ func TestExploredCoverage(t *testing.T) {
 		t.Skip("it takes tens of thousands of programs")
 	}
 	v := vocabulary(func(_ testing.TB, cfg Config) Pool { return &faultyPool{cfg: cfg} })
-	out := explored(t, v, coverageSchedules)
+	out := v.Explored(t, coverageSchedules)
 	require.Nil(t, out.Failure, "%v", out)
 	c := v.Coverage(out.Counts)
 	assert.GreaterOrEqual(t, float64(c.Tried), leastCoverage*float64(c.All), "%v", c)

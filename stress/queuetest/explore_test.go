@@ -15,11 +15,7 @@ import (
 func explored(t *testing.T, fault string, schedules int) (explore.Outcome, *programs.Vocabulary[*model]) {
 	v := vocabulary(func(_ testing.TB, cfg Config) Broker { return newFaulty(cfg, fault) },
 		offers{optionAbilities{dead: true, bounded: true, batches: true}, true})
-	out := explore.Try(t, v.Body(t), explore.Schedules(schedules), explore.Points(1_000_000))
-	if !out.Controlled {
-		t.Skip(out.Reason)
-	}
-	return out, v
+	return v.Explored(t, schedules), v
 }
 
 // TestExploredFaults plants a fault of each kind in a sound broker.

@@ -10,19 +10,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	"tensile/stress/explore"
-	"tensile/stress/internal/programs"
 )
-
-// explored explores a subject in the way of the phase, by a number of schedules.
-func explored(t *testing.T, v *programs.Vocabulary[*model], schedules int) explore.Outcome {
-	out := explore.Try(t, v.Body(t), explore.Schedules(schedules), explore.Points(1_000_000))
-	if !out.Controlled {
-		t.Skip(out.Reason)
-	}
-	return out
-}
 
 // TestExploredFaults plants a fault of each kind in a sound router.
 func TestExploredFaults(t *testing.T) {
@@ -59,7 +47,7 @@ func TestExploredFaults(t *testing.T) {
 		{"takes after Close", "close: "},
 	} {
 		t.Run(f.fault, func(t *testing.T) {
-			out := explored(t, vocabulary(openFaulty(f.fault)), 4000)
+			out := vocabulary(openFaulty(f.fault)).Explored(t, 4000)
 			require.NotNil(t, out.Failure, "not found")
 			assert.Regexp(t, f.says, out.Failure.Sentence, "%v", out)
 			assert.LessOrEqual(t, strings.Count(out.Failure.Program, "\n")+3, 15)
@@ -69,16 +57,16 @@ func TestExploredFaults(t *testing.T) {
 
 // TestExploredManyNames: some names share what they should not.
 func TestExploredManyNames(t *testing.T) {
-	out := explored(t, manyNames(openFaulty("holds up some")), 20)
+	out := manyNames(openFaulty("holds up some")).Explored(t, 20)
 	require.NotNil(t, out.Failure, "not found")
 	assert.Contains(t, out.Failure.Sentence, "fair: ", "%v", out)
-	assert.Nil(t, explored(t, manyNames(openFaulty("")), 20).Failure)
+	assert.Nil(t, manyNames(openFaulty("")).Explored(t, 20).Failure)
 }
 
 // Without a fault the router is sound, and the programs reach what they are made of.
 func TestExploredCoverage(t *testing.T) {
 	v := vocabulary(openFaulty(""))
-	out := explored(t, v, 12_000)
+	out := v.Explored(t, 12_000)
 	require.Nil(t, out.Failure, "%v", out)
 	c := v.Coverage(out.Counts)
 	assert.GreaterOrEqual(t, c.Tried, c.All*19/20, "%v", c)
@@ -89,7 +77,7 @@ func TestExploredCoverage(t *testing.T) {
 
 // TestExploredControl: what the kit itself is made of is sound.
 func TestExploredControl(t *testing.T) {
-	out := explored(t, vocabulary(openControl), 2000)
+	out := vocabulary(openControl).Explored(t, 2000)
 	assert.Nil(t, out.Failure, "%v", out)
 }
 

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"tensile/stress/explore"
+	"tensile/stress/internal/programtb"
 )
 
 // World is a subject with the seams around it, for one program. The program's own
@@ -85,7 +86,7 @@ func (v *Vocabulary[W]) Body(t *testing.T) func(*explore.Run) {
 // run runs one program.
 func (v *Vocabulary[W]) run(t *testing.T, h Host, words *words) {
 	p := newProgram(h, words)
-	tb := newTB(t, h)
+	tb := programtb.New(t, h, new(Lock))
 	var dealt []int
 	if v.Deal { // before anything else: see deal
 		dealt = append(dealt, p.Draw(len(v.Ops)))
@@ -100,7 +101,7 @@ func (v *Vocabulary[W]) run(t *testing.T, h Host, words *words) {
 		v.stages(p, w, dealt)
 	}
 	w.Finish()
-	tb.end()
+	tb.End()
 	p.count()
 }
 
