@@ -11,9 +11,9 @@ import (
 	"tensile/stress/measure"
 )
 
-// queueBook is the account of messages that must each be held by one consumer
+// messageBook is the account of messages that must each be held by one consumer
 // at a time, and never come back once they are acknowledged.
-type queueBook struct {
+type messageBook struct {
 	*kit
 	phase  string
 	ledger *measure.Ledger
@@ -32,27 +32,27 @@ const (
 	stateAcked
 )
 
-func (k *kit) newBook(phase string, n, perSender, queues int) *queueBook {
-	return &queueBook{
+func (k *kit) newBook(phase string, n, perSender, queues int) *messageBook {
+	return &messageBook{
 		kit: k, phase: phase, ledger: measure.NewLedger(n, perSender, queues), states: make([]atomic.Uint32, n),
 	}
 }
 
 // marker is the ID of the message that ends a queue: behind it nothing comes.
-func (b *queueBook) marker(queue int) uint64 { return uint64(len(b.states) + queue) }
+func (b *messageBook) marker(queue int) uint64 { return uint64(len(b.states) + queue) }
 
 // errSettled ends a load of which all is acknowledged.
 var errSettled = errors.New("everything was acknowledged")
 
 // steps is how many calls have done what they should: as long as it grows,
 // nothing hangs.
-func (b *queueBook) steps() int {
+func (b *messageBook) steps() int {
 	return int(b.sent.Load()) + b.flight.Now() + b.flight.Ended()
 }
 
 // callFailed tells of a call that failed, if it is the first. Where the time for
 // the load has ended, finished tells.
-func (b *queueBook) callFailed(ctx context.Context, call string, queue int, err error) {
+func (b *messageBook) callFailed(ctx context.Context, call string, queue int, err error) {
 	cause := context.Cause(ctx)
 	if cause == errSettled || cause == context.DeadlineExceeded || b.told.Swap(true) {
 		return
@@ -65,7 +65,7 @@ func (b *queueBook) callFailed(ctx context.Context, call string, queue int, err 
 
 // finished tells whether a load has come to its end, and fails the scenario if
 // not. returned says that every call has returned.
-func (b *queueBook) finished(ctx context.Context, began time.Time, returned bool) bool {
+func (b *messageBook) finished(ctx context.Context, began time.Time, returned bool) bool {
 	n, cause := len(b.states), context.Cause(ctx)
 	left := n - int(b.acked.Load())
 	switch {
@@ -78,7 +78,7 @@ func (b *queueBook) finished(ctx context.Context, began time.Time, returned bool
 }
 
 // publish publishes message id.
-func (b *queueBook) publish(ctx context.Context, to Broker, id uint64, queue int, body []byte) bool {
+func (b *messageBook) publish(ctx context.Context, to Broker, id uint64, queue int, body []byte) bool {
 	b.ledger.Send(id, queue)
 	if err := to.Publish(ctx, queue, body); err != nil {
 		b.ledger.Refused(id)
@@ -90,7 +90,7 @@ func (b *queueBook) publish(ctx context.Context, to Broker, id uint64, queue int
 }
 
 // end publishes the message that ends a queue.
-func (b *queueBook) end(ctx context.Context, to Broker, queue int) bool {
+func (b *messageBook) end(ctx context.Context, to Broker, queue int) bool {
 	if err := to.Publish(ctx, queue, payload.Body(b.marker(queue))); err != nil {
 		b.callFailed(ctx, "Publish", queue, err)
 		return false
@@ -99,7 +99,7 @@ func (b *queueBook) end(ctx context.Context, to Broker, queue int) bool {
 }
 
 // receive takes a delivery in. ended says that it is the end of its queue.
-func (b *queueBook) receive(ctx context.Context, from Broker, queue int) (d Delivery, id uint64, ended, ok bool) {
+func (b *messageBook) receive(ctx context.Context, from Broker, queue int) (d Delivery, id uint64, ended, ok bool) {
 	d, err := from.Receive(ctx, queue)
 	if err != nil {
 		b.callFailed(ctx, "Receive", queue, err)
@@ -138,7 +138,7 @@ func (b *queueBook) receive(ctx context.Context, from Broker, queue int) (d Deli
 }
 
 // ack acknowledges what receive returned.
-func (b *queueBook) ack(ctx context.Context, d Delivery, id uint64, queue int) bool {
+func (b *messageBook) ack(ctx context.Context, d Delivery, id uint64, queue int) bool {
 	// Before the call: once it has taken effect nobody may get the message.
 	own := id < uint64(len(b.states))
 	if own && b.states[id].Swap(stateAcked) == stateHeld {
@@ -155,7 +155,7 @@ func (b *queueBook) ack(ctx context.Context, d Delivery, id uint64, queue int) b
 }
 
 // nack refuses what receive returned.
-func (b *queueBook) nack(ctx context.Context, d Delivery, id uint64, queue int) bool {
+func (b *messageBook) nack(ctx context.Context, d Delivery, id uint64, queue int) bool {
 	if id < uint64(len(b.states)) && b.states[id].Swap(stateRefused) == stateHeld {
 		b.flight.End()
 	}

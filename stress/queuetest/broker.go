@@ -113,12 +113,12 @@ type Config struct {
 
 // The shape of the scenario.
 const (
-	queueCount       = 100
-	queueWorkers     = 8
-	shortVisibility  = 250 * time.Millisecond // where time-outs are to end
-	longVisibility   = time.Hour              // where none may
-	queueDeadLetters = 3                      // attempts
-	queueBound       = 8
+	queueCount         = 100
+	mostWorkers        = 8
+	shortVisibility    = 250 * time.Millisecond // where time-outs are to end
+	longVisibility     = time.Hour              // where none may
+	deadLetterAttempts = 3                      // attempts
+	fullLength         = 8
 )
 
 // TestBroker tests the brokers that open returns in the queueing scenario. The

@@ -211,7 +211,7 @@ func (k *kit) redelivery(ctx context.Context, t *testing.T) {
 // nothing else does.
 func (k *kit) deadLetter(ctx context.Context, t *testing.T) {
 	offered := true
-	k.patiently(ctx, t, "dead_letter", Config{Queues: 1, MaxAttempts: queueDeadLetters}, func(d *desk) {
+	k.patiently(ctx, t, "dead_letter", Config{Queues: 1, MaxAttempts: deadLetterAttempts}, func(d *desk) {
 		var dead DeadLetter
 		if dead, offered = d.b.(DeadLetter); offered {
 			d.deadLetters(dead)
@@ -227,13 +227,13 @@ func (d *desk) deadLetters(dead DeadLetter) {
 	if !d.publish(1, 2) {
 		return
 	}
-	for attempt := 1; attempt <= queueDeadLetters; attempt++ {
+	for attempt := 1; attempt <= deadLetterAttempts; attempt++ {
 		refused, ok := d.take(d.b.Receive, 1, attempt, "it has attempts left")
 		if !ok || !d.nack(refused) {
 			return
 		}
 	}
-	why := fmt.Sprintf("message 1 was refused %d times", queueDeadLetters)
+	why := fmt.Sprintf("message 1 was refused %d times", deadLetterAttempts)
 	second, ok := d.take(d.b.Receive, 2, 1, why)
 	if !ok || !d.ack(second) || !d.publish(3) {
 		return
@@ -242,14 +242,14 @@ func (d *desk) deadLetters(dead DeadLetter) {
 	if !ok || !d.ack(letter) {
 		return
 	}
-	for attempt := 1; attempt <= queueDeadLetters; attempt++ {
+	for attempt := 1; attempt <= deadLetterAttempts; attempt++ {
 		late, ok := d.take(d.b.Receive, 3, attempt, "it has attempts left")
 		if !ok {
 			return
 		}
 		d.letGo(late)
 	}
-	letter, ok = d.takeDead(dead, 3, fmt.Sprintf("message 3 was not acknowledged in %d attempts", queueDeadLetters))
+	letter, ok = d.takeDead(dead, 3, fmt.Sprintf("message 3 was not acknowledged in %d attempts", deadLetterAttempts))
 	if ok && d.ack(letter) {
 		d.over(4, "all others were acknowledged or are dead letters")
 	}
@@ -273,7 +273,7 @@ func (deadLetter) Attempt() int { return 0 }
 
 // bounded: at its bound a queue has publishers wait, or refuses.
 func (k *kit) bounded(ctx context.Context, t *testing.T) {
-	b := k.start(t, Config{Queues: 1, MaxLen: queueBound})
+	b := k.start(t, Config{Queues: 1, MaxLen: fullLength})
 	bounded, offered := b.(Bounded)
 	if !offered {
 		k.close(b)
@@ -282,7 +282,7 @@ func (k *kit) bounded(ctx context.Context, t *testing.T) {
 	}
 	k.blocking(ctx, b)
 	k.close(b)
-	b = k.start(t, Config{Queues: 1, MaxLen: queueBound, Reject: true})
+	b = k.start(t, Config{Queues: 1, MaxLen: fullLength, Reject: true})
 	k.refusing(ctx, b, bounded.Full())
 	k.close(b)
 }
@@ -319,16 +319,16 @@ func (a *publishing) ends(patience time.Duration) bool {
 
 func (k *kit) blocking(ctx context.Context, b Broker) {
 	d := &desk{kit: k, ctx: ctx, b: b, criterion: "bounded", visibility: longVisibility}
-	for id := range uint64(queueBound) {
+	for id := range uint64(fullLength) {
 		if a := d.attempt(ctx, id); !a.ends(scenario.Settle) || a.err != nil {
 			k.Violate("bounded", "message %d waits or is refused (%v) in a queue that holds %d and is bounded to %d",
-				id, a.err, id, queueBound)
+				id, a.err, id, fullLength)
 			return
 		}
 	}
 	giveUp, cancel := context.WithCancel(ctx)
 	defer cancel()
-	leaves, waits := d.attempt(giveUp, queueBound), d.attempt(ctx, queueBound+1)
+	leaves, waits := d.attempt(giveUp, fullLength), d.attempt(ctx, fullLength+1)
 	var early *publishing
 	pause := time.NewTimer(wait.Pause)
 	defer pause.Stop()
@@ -341,7 +341,7 @@ func (k *kit) blocking(ctx context.Context, b Broker) {
 	}
 	if early != nil {
 		k.Violate("bounded", "message %d did not wait in a queue that is full with %d: Publish returned %v",
-			early.id, queueBound, early.err)
+			early.id, fullLength, early.err)
 		return
 	}
 	cancel()
@@ -357,7 +357,7 @@ func (k *kit) blocking(ctx context.Context, b Broker) {
 		k.Violate("bounded", "a waiting publisher was not let in (%v) though a message was acknowledged", waits.err)
 		return
 	}
-	for id := uint64(1); id <= queueBound+1; id++ {
+	for id := uint64(1); id <= fullLength+1; id++ {
 		if id == leaves.id {
 			continue
 		}
@@ -374,7 +374,7 @@ func (k *kit) refusing(ctx context.Context, b Broker, full error) {
 	for range 2 {
 		// Several at once: a bound that is looked at before it is kept lets
 		// one too many in.
-		wait.AllWithin(ctx, scenario.Settle, 4*queueBound, func(i int) {
+		wait.AllWithin(ctx, scenario.Settle, 4*fullLength, func(i int) {
 			defer k.Recovered("bounded")
 			err := b.Publish(ctx, 0, payload.Body(uint64(i)))
 			if err == nil {
@@ -383,8 +383,8 @@ func (k *kit) refusing(ctx context.Context, b Broker, full error) {
 				k.Violate("bounded", "a full queue that is to refuse returned %v, must be %v", err, full)
 			}
 		})
-		if n := accepted.Load(); n != queueBound {
-			k.Violate("bounded", "a queue bounded to %d took %d messages", queueBound, n)
+		if n := accepted.Load(); n != fullLength {
+			k.Violate("bounded", "a queue bounded to %d took %d messages", fullLength, n)
 			return
 		}
 		receive, cancel := context.WithTimeout(ctx, scenario.Settle)
@@ -505,8 +505,8 @@ func (k *kit) closing(ctx context.Context, t *testing.T) {
 // are refused once.
 func (k *kit) contention(ctx context.Context, t *testing.T) {
 	const queues, refuseEvery = 4, 16
-	each := min(max(k.N/queueWorkers, 250), 5000)
-	n := each * queueWorkers
+	each := min(max(k.N/mostWorkers, 250), 5000)
+	n := each * mostWorkers
 	b := k.start(t, Config{Queues: queues})
 	book := k.newBook("contention", n, each, queues)
 	k.Follow(n, wait.Counter(&book.acked), book.flight.Now)
@@ -515,9 +515,9 @@ func (k *kit) contention(ctx context.Context, t *testing.T) {
 	defer stall.Release()
 	ctx = stall
 	stall.Watch(book.steps)
-	ended := wait.AllWithin(ctx, scenario.Settle, 3*queueWorkers, func(w int) {
+	ended := wait.AllWithin(ctx, scenario.Settle, 3*mostWorkers, func(w int) {
 		defer k.Recovered("contention")
-		if w < queueWorkers {
+		if w < mostWorkers {
 			for i := range each {
 				if id := uint64(w*each + i); !book.publish(ctx, b, id, i%queues, payload.Body(id)) {
 					return
@@ -553,7 +553,7 @@ func (k *kit) contention(ctx context.Context, t *testing.T) {
 }
 
 // nothingLeft ends the queues and expects nothing else in them.
-func (k *kit) nothingLeft(book *queueBook, b Broker, queues int) {
+func (k *kit) nothingLeft(book *messageBook, b Broker, queues int) {
 	ctx, cancel := context.WithTimeout(context.Background(), scenario.Settle)
 	defer cancel()
 	var all sync.WaitGroup

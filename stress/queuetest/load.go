@@ -23,10 +23,10 @@ type heldMessage struct {
 	id       uint64
 }
 
-// queueConsumer receives from some queues in turn, up to the end of each, and holds
+// reader receives from some queues in turn, up to the end of each, and holds
 // a number of messages of each before it acknowledges the oldest.
-type queueConsumer struct {
-	book   *queueBook
+type reader struct {
+	book   *messageBook
 	queues []consumedQueue
 	acked  func(id uint64) // nil if nobody wants to know
 }
@@ -41,7 +41,7 @@ type consumedQueue struct {
 }
 
 // run consumes until all queues have ended.
-func (c *queueConsumer) run(ctx context.Context, b Broker) {
+func (c *reader) run(ctx context.Context, b Broker) {
 	defer c.book.Recovered(c.book.phase)
 	for open := len(c.queues); open > 0; {
 		for i := range c.queues {
@@ -61,7 +61,7 @@ func (c *queueConsumer) run(ctx context.Context, b Broker) {
 }
 
 // next receives one message of a queue.
-func (c *queueConsumer) next(ctx context.Context, b Broker, q *consumedQueue) bool {
+func (c *reader) next(ctx context.Context, b Broker, q *consumedQueue) bool {
 	d, id, ended, ok := c.book.receive(ctx, b, q.queue)
 	if !ok {
 		return false
@@ -84,7 +84,7 @@ func (c *queueConsumer) next(ctx context.Context, b Broker, q *consumedQueue) bo
 
 // late gives what was passed by the end of its queue a while to come: so it is
 // called reordered and not lost.
-func (c *queueConsumer) late(ctx context.Context, b Broker, q *consumedQueue) bool {
+func (c *reader) late(ctx context.Context, b Broker, q *consumedQueue) bool {
 	for q.got < q.expect {
 		short, cancel := context.WithTimeout(ctx, wait.Pause)
 		d, err := b.Receive(short, q.queue)
@@ -103,7 +103,7 @@ func (c *queueConsumer) late(ctx context.Context, b Broker, q *consumedQueue) bo
 }
 
 // hold keeps a message and acknowledges the oldest, if there are enough.
-func (c *queueConsumer) hold(ctx context.Context, q *consumedQueue, h heldMessage) bool {
+func (c *reader) hold(ctx context.Context, q *consumedQueue, h heldMessage) bool {
 	if len(q.ring) == 0 {
 		return c.ack(ctx, q, h)
 	}
@@ -112,7 +112,7 @@ func (c *queueConsumer) hold(ctx context.Context, q *consumedQueue, h heldMessag
 	return h.delivery == nil || c.ack(ctx, q, h)
 }
 
-func (c *queueConsumer) ack(ctx context.Context, q *consumedQueue, h heldMessage) bool {
+func (c *reader) ack(ctx context.Context, q *consumedQueue, h heldMessage) bool {
 	if !c.book.ack(ctx, h.delivery, h.id, q.queue) {
 		return false
 	}
@@ -122,35 +122,35 @@ func (c *queueConsumer) ack(ctx context.Context, q *consumedQueue, h heldMessage
 	return true
 }
 
-// queueTraffic is n messages to some queues. Every queue has one publisher and
+// trafficPlan is n messages to some queues. Every queue has one publisher and
 // one consumer, so that its order is known.
-type queueTraffic struct {
+type trafficPlan struct {
 	queues, n int
 	hold      int // messages that a consumer holds of each queue
 	acked     func(id uint64)
 }
 
 // workers is the number of publishers, and of consumers.
-func (t queueTraffic) workers() int { return min(queueWorkers, t.queues) }
+func (t trafficPlan) workers() int { return min(mostWorkers, t.queues) }
 
 // each is the number of messages of a publisher.
-func (t queueTraffic) each() int { return t.n / t.workers() }
+func (t trafficPlan) each() int { return t.n / t.workers() }
 
 // queueOf is where the i-th message of a publisher goes: those of a worker are
 // every so-manieth queue, in turn.
-func (t queueTraffic) queueOf(worker, i int) int {
+func (t trafficPlan) queueOf(worker, i int) int {
 	return worker + i%t.queuesOf(worker)*t.workers()
 }
 
-func (t queueTraffic) queuesOf(worker int) int {
+func (t trafficPlan) queuesOf(worker int) int {
 	return (t.queues - worker + t.workers() - 1) / t.workers()
 }
 
 // consumers returns those of the traffic.
-func (t queueTraffic) consumers(book *queueBook) []*queueConsumer {
-	all := make([]*queueConsumer, t.workers())
+func (t trafficPlan) consumers(book *messageBook) []*reader {
+	all := make([]*reader, t.workers())
 	for w := range all {
-		c := &queueConsumer{book: book, acked: t.acked}
+		c := &reader{book: book, acked: t.acked}
 		of := t.queuesOf(w)
 		for i := range of {
 			c.queues = append(c.queues, consumedQueue{queue: t.queueOf(w, i), ring: make([]heldMessage, t.hold),
@@ -162,7 +162,7 @@ func (t queueTraffic) consumers(book *queueBook) []*queueConsumer {
 }
 
 // bodies makes the messages before the clock starts.
-func (t queueTraffic) bodies() func(id int) []byte {
+func (t trafficPlan) bodies() func(id int) []byte {
 	buf := make([]byte, 0, 16*t.n)
 	for id := range t.n {
 		buf = payload.AppendBody(buf, uint64(id))
@@ -171,7 +171,7 @@ func (t queueTraffic) bodies() func(id int) []byte {
 }
 
 // publisher publishes the messages of a worker and ends its queues.
-func (t queueTraffic) publisher(ctx context.Context, b Broker, book *queueBook, worker int, body func(id int) []byte) {
+func (t trafficPlan) publisher(ctx context.Context, b Broker, book *messageBook, worker int, body func(id int) []byte) {
 	defer book.Recovered(book.phase)
 	for i := range t.each() {
 		id := worker*t.each() + i
@@ -188,7 +188,7 @@ func (t queueTraffic) publisher(ctx context.Context, b Broker, book *queueBook, 
 
 // traffic sends messages from publishers to consumers, all of them at once, and
 // audits them. started is called when the clock starts.
-func (k *kit) traffic(ctx context.Context, t *testing.T, phase string, tr queueTraffic, started func()) bool {
+func (k *kit) traffic(ctx context.Context, t *testing.T, phase string, tr trafficPlan, started func()) bool {
 	tr.n = tr.each() * tr.workers()
 	b := k.start(t, Config{Queues: tr.queues})
 	book := k.newBook(phase, tr.n, tr.each(), tr.queues)
@@ -220,12 +220,12 @@ func (k *kit) traffic(ctx context.Context, t *testing.T, phase string, tr queueT
 
 // order sends to one queue, from one publisher to one consumer.
 func (k *kit) order(ctx context.Context, t *testing.T) {
-	k.traffic(ctx, t, "order", queueTraffic{queues: 1, n: 20_000}, nil)
+	k.traffic(ctx, t, "order", trafficPlan{queues: 1, n: 20_000}, nil)
 }
 
 // inFlight has N messages delivered and not acknowledged at the same moment.
 func (k *kit) inFlight(ctx context.Context, t *testing.T) {
-	tr := queueTraffic{queues: min(queueCount, k.N), n: k.N}
+	tr := trafficPlan{queues: min(queueCount, k.N), n: k.N}
 	b := k.start(t, Config{Queues: tr.queues})
 	book := k.newBook("in flight", k.N, k.N, tr.queues)
 	k.Follow(k.N, wait.Counter(&book.acked), book.flight.Now)
@@ -264,7 +264,7 @@ func (k *kit) inFlight(ctx context.Context, t *testing.T) {
 }
 
 // fetch publishes the messages of every so-manieth queue, and receives them.
-func (k *kit) fetch(ctx context.Context, b Broker, book *queueBook, tr queueTraffic, w int, held [][]heldMessage) {
+func (k *kit) fetch(ctx context.Context, b Broker, book *messageBook, tr trafficPlan, w int, held [][]heldMessage) {
 	for q := w; q < tr.queues; q += tr.workers() {
 		for id := q; id < tr.n; id += tr.queues {
 			if !book.publish(ctx, b, uint64(id), q, payload.Body(uint64(id))) {
@@ -327,7 +327,7 @@ func (k *kit) throughput(ctx context.Context, t *testing.T) {
 
 // heldOf is how many are held of a load of n messages, in proportion to the whole.
 func (k *kit) heldOf(n int) int {
-	return min(max(int(float64(k.N)*float64(n)/float64(k.messages())), queueWorkers), k.N)
+	return min(max(int(float64(k.N)*float64(n)/float64(k.messages())), mostWorkers), k.N)
 }
 
 // pace is the rate of the throughput phase; where that was left out, of a shorter
@@ -336,7 +336,7 @@ func (k *kit) pace(ctx context.Context, t *testing.T) float64 {
 	if k.rate > 0 {
 		return k.rate
 	}
-	n := max(k.messages()/measure.LeastPairs, queueWorkers)
+	n := max(k.messages()/measure.LeastPairs, mostWorkers)
 	k.UnderLoad(func() {
 		if rec, err := k.full(ctx, t, "throughput", k.heldOf(n), n); err == nil {
 			k.rate = rec.Throughput()
@@ -348,7 +348,7 @@ func (k *kit) pace(ctx context.Context, t *testing.T) float64 {
 // full takes messages from publish to acknowledgement as fast as that goes,
 // while consumers hold about n.
 func (k *kit) full(ctx context.Context, t *testing.T, phase string, n, messages int) (*measure.Recorder, error) {
-	tr := queueTraffic{queues: min(queueCount, n), n: messages}
+	tr := trafficPlan{queues: min(queueCount, n), n: messages}
 	tr.hold = n / tr.queues
 	rec := measure.NewRecorder(messages)
 	tr.acked = func(id uint64) { rec.Done(int(id), 0) }
@@ -375,7 +375,7 @@ func (k *kit) steady(ctx context.Context, t *testing.T) {
 // offerSteady publishes n messages at a rate; a message's latency ends with its
 // acknowledgement.
 func (k *kit) offerSteady(ctx context.Context, t *testing.T, n int, rate float64) (turn scenario.SteadyTurn, ok bool) {
-	tr := queueTraffic{queues: min(queueCount, max(k.N, queueWorkers)), n: max(n/queueWorkers, 1) * queueWorkers}
+	tr := trafficPlan{queues: min(queueCount, max(k.N, mostWorkers)), n: max(n/mostWorkers, 1) * mostWorkers}
 	rec, due := measure.NewRecorder(tr.n), make([]int64, tr.n)
 	tr.acked = func(id uint64) { rec.Done(int(id), due[id]) }
 	b := k.start(t, Config{Queues: tr.queues})
@@ -396,7 +396,7 @@ func (k *kit) offerSteady(ctx context.Context, t *testing.T, n int, rate float64
 		func(began time.Time, _ *load.InFlight) { rec.Begin(began) },
 		func(i int, at int64) {
 			// Workers take turns, so that each generator has some of its own.
-			w, i := i%queueWorkers, i/queueWorkers
+			w, i := i%mostWorkers, i/mostWorkers
 			id := w*tr.each() + i
 			due[id] = at
 			book.publish(ctx, b, uint64(id), tr.queueOf(w, i), body(id))
@@ -469,12 +469,12 @@ func BenchmarkBroker(b *testing.B, open func(testing.TB, Config) Broker) {
 	b.ReportAllocs()
 	b.ResetTimer()
 	var all sync.WaitGroup
-	failures := make(chan error, queueWorkers)
-	for w := range queueWorkers {
+	failures := make(chan error, mostWorkers)
+	for w := range mostWorkers {
 		all.Go(func() {
-			of := (queueCount - w + queueWorkers - 1) / queueWorkers
-			for i := range (b.N + queueWorkers - 1) / queueWorkers {
-				if err := cycle(w+i%of*queueWorkers, rings, i/of); err != nil {
+			of := (queueCount - w + mostWorkers - 1) / mostWorkers
+			for i := range (b.N + mostWorkers - 1) / mostWorkers {
+				if err := cycle(w+i%of*mostWorkers, rings, i/of); err != nil {
 					failures <- err
 					return
 				}

@@ -38,7 +38,7 @@ func brokerAbilities(b Broker) (a optionAbilities) {
 func (a optionAbilities) combinations() (all []Config) {
 	attempts, lengths, overflows := []int{0}, 0, []bool{false}
 	if a.dead {
-		attempts = []int{1, queueDeadLetters}
+		attempts = []int{1, deadLetterAttempts}
 	}
 	if a.bounded {
 		lengths, overflows = optionBound, []bool{false, true}

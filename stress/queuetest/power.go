@@ -73,10 +73,10 @@ func drawPower(random *rand.Rand, number int, a optionAbilities) powerProgram {
 	p := powerProgram{Fresh: random.IntN(3) == 0, Serial: random.IntN(2) == 0,
 		Config: Config{Queues: powerQueues, Visibility: powerVisibility, SegmentSize: optionSegment}}
 	if a.dead {
-		p.Config.MaxAttempts = []int{0, 1, queueDeadLetters}[random.IntN(3)]
+		p.Config.MaxAttempts = []int{0, 1, deadLetterAttempts}[random.IntN(3)]
 	}
 	if a.bounded && random.IntN(2) == 0 {
-		p.Config.MaxLen, p.Config.Reject = queueBound, true
+		p.Config.MaxLen, p.Config.Reject = fullLength, true
 	}
 	if number == powerHeavy {
 		for range powerHeavyOps {

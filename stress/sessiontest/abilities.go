@@ -2,24 +2,24 @@ package sessiontest
 
 import "context"
 
-// sessionAbilities are the optional interfaces of a subject, which only its own
+// abilities are the optional interfaces of a subject, which only its own
 // process sees.
-type sessionAbilities struct {
+type abilities struct {
 	Replicates bool `json:"replicates"` // it is a Replicated
 	Shares     bool `json:"shares"`     // it is a Shared
 }
 
-func abilitiesOf(s Store) (a sessionAbilities) {
+func abilitiesOf(s Store) (a abilities) {
 	_, a.Replicates = s.(Replicated)
 	_, a.Shares = s.(Shared)
 	return a
 }
 
 // again tells whether another node may be lost while the first is.
-func (a sessionAbilities) again() bool { return a.Replicates || a.Shares }
+func (a abilities) again() bool { return a.Replicates || a.Shares }
 
 // lost is the criterion of what is gone with another node.
-func (a sessionAbilities) lost() string {
+func (a abilities) lost() string {
 	if a.Replicates {
 		return "replication"
 	}
@@ -27,7 +27,7 @@ func (a sessionAbilities) lost() string {
 }
 
 // abilities are those that the nodes have told.
-func (c *sessionCluster) abilities() sessionAbilities {
+func (c *cluster) abilities() abilities {
 	c.state.Lock()
 	defer c.state.Unlock()
 	return c.state.abilities
@@ -35,7 +35,7 @@ func (c *sessionCluster) abilities() sessionAbilities {
 
 // lacks are the criteria of what the subject does not have, and why; none before
 // a node has told.
-func (c *sessionCluster) lacks() map[string]string {
+func (c *cluster) lacks() map[string]string {
 	c.state.Lock()
 	defer c.state.Unlock()
 	lacks := make(map[string]string)
@@ -56,22 +56,22 @@ func (c *sessionCluster) lacks() map[string]string {
 // that share a server: what is written on one side is read on the other.
 func (k *kit) unlinked(ctx context.Context) {
 	keys := keysNamed("unlinked", 40)
-	lone := k.nodes[k.Seed%sessionNodes]
+	lone := k.nodes[k.Seed%nodeCount]
 	others := k.others(lone)
 	k.isolate(ctx, lone, true)
 	for _, side := range []struct {
 		value            string
-		writers, readers []*sessionNode
+		writers, readers []*member
 	}{
-		{"from the one", []*sessionNode{lone}, others},
-		{"from the others", others, []*sessionNode{lone}},
+		{"from the one", []*member{lone}, others},
+		{"from the others", others, []*member{lone}},
 	} {
 		if !k.writeAll(ctx, side.writers, keys, side.value) {
 			break
 		}
 		k.together(len(keys), func(i int) bool {
 			n := side.readers[i%len(side.readers)]
-			r := k.eventually(ctx, n, sessionOp{kind: opGet, key: keys[i]})
+			r := k.eventually(ctx, n, operation{kind: opGet, key: keys[i]})
 			if string(r.value) != side.value {
 				k.Violate("latest",
 					"%s, a node that shares a server, has %q of %s while it or the writer is cut off from other nodes, where %q was "+

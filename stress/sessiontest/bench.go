@@ -12,23 +12,23 @@ import (
 // half of the operations write a session each, and the other half read them at
 // other nodes.
 func BenchmarkStore(b *testing.B, start func(testing.TB, Config) Store) {
-	site := sessionSite(b, start)
+	site := openSite(b, start)
 	if site == nil {
 		return
 	}
 	ctx := context.Background()
-	c := &sessionCluster{
+	c := &cluster{
 		site: site, secret: newSecret(), output: func(string) *os.File { return nil }, onKill: func(func()) {},
 	}
 	defer c.end()
 	if err := c.form(ctx, false); err != nil {
 		b.Fatal(err)
 	}
-	book := newBook(max(b.N/2, 2*sessionNodes))
+	book := newBook(max(b.N/2, 2*nodeCount))
 	rec := measure.NewRecorder(0)
 	b.ResetTimer()
 	for _, read := range []bool{false, true} {
-		accounts, err := c.offer(ctx, book, sessionLoad{Callers: sessionCallers / sessionNodes, Times: 1, Read: read})
+		accounts, err := c.offer(ctx, book, workload{Callers: callerCount / nodeCount, Times: 1, Read: read})
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -47,15 +47,15 @@ func (b *book) judgeSince(session int, acked uint32, r result) (criterion, what 
 	case r.outcome == opAbsent && acked == 0:
 		return "", ""
 	case r.outcome == opAbsent:
-		return "latest", fmt.Sprintf("%s is not there, write %d was acknowledged", sessionKey(session), acked)
+		return "latest", fmt.Sprintf("%s is not there, write %d was acknowledged", keyOf(session), acked)
 	case r.outcome != opDone:
-		return "latest", fmt.Sprintf("%s can not be read, write %d was acknowledged: %v", sessionKey(session), acked, r.err)
+		return "latest", fmt.Sprintf("%s can not be read, write %d was acknowledged: %v", keyOf(session), acked, r.err)
 	case !ok:
-		return "phantom", fmt.Sprintf("%s has a value that nobody wrote to it: %x", sessionKey(session), r.value)
+		return "phantom", fmt.Sprintf("%s has a value that nobody wrote to it: %x", keyOf(session), r.value)
 	case number > tried:
-		return "phantom", fmt.Sprintf("%s has write %d, which was never made", sessionKey(session), number)
+		return "phantom", fmt.Sprintf("%s has write %d, which was never made", keyOf(session), number)
 	case number < acked:
-		return "latest", fmt.Sprintf("%s has write %d, after write %d was acknowledged", sessionKey(session), number, acked)
+		return "latest", fmt.Sprintf("%s has write %d, after write %d was acknowledged", keyOf(session), number, acked)
 	}
 	return "", ""
 }

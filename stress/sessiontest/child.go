@@ -35,21 +35,21 @@ type nodeCommand struct {
 	Unreached  map[string]bool `json:"unreached,omitempty"` // nodes to which no datagram may go
 	Replicated []string        `json:"replicated,omitempty"`
 	Within     time.Duration   `json:"within,omitempty"` // bound of the latter
-	Load       *sessionLoad    `json:"load,omitempty"`
+	Load       *workload       `json:"load,omitempty"`
 }
 
 // nodeReply answers any command.
 type nodeReply struct {
-	Subject    string           `json:"subject"`    // Go type
-	Operations string           `json:"operations"` // where operations are taken
-	Abilities  sessionAbilities `json:"abilities"`
-	Why        string           `json:"why,omitempty"` // it is not replicated
-	Account    *sessionAccount  `json:"account,omitempty"`
+	Subject    string    `json:"subject"`    // Go type
+	Operations string    `json:"operations"` // where operations are taken
+	Abilities  abilities `json:"abilities"`
+	Why        string    `json:"why,omitempty"` // it is not replicated
+	Account    *account  `json:"account,omitempty"`
 }
 
-// sessionSite is where the test of a kit can be executed again as a node. In a
+// openSite is where the test of a kit can be executed again as a node. In a
 // node it is nil, and the node has ended.
-func sessionSite(tb testing.TB, start func(testing.TB, Config) Store) *proc.Site {
+func openSite(tb testing.TB, start func(testing.TB, Config) Store) *proc.Site {
 	site := proc.At(tb, "session node")
 	if !site.Child() {
 		return site
@@ -155,8 +155,8 @@ const (
 	opDelete
 )
 
-// sessionOp is an operation on its way to a node.
-type sessionOp struct {
+// operation is one on its way to a node.
+type operation struct {
 	kind   opKind
 	key    string
 	value  []byte
@@ -164,7 +164,7 @@ type sessionOp struct {
 	within time.Duration
 }
 
-func (o *sessionOp) encode() []byte {
+func (o *operation) encode() []byte {
 	b := make([]byte, 0, 1+8+8+2+len(o.key)+len(o.value))
 	b = append(b, byte(o.kind))
 	b = binary.LittleEndian.AppendUint64(b, uint64(o.ttl))
@@ -174,7 +174,7 @@ func (o *sessionOp) encode() []byte {
 	return append(b, o.value...)
 }
 
-func decodeOp(b []byte) (o *sessionOp, ok bool) {
+func decodeOp(b []byte) (o *operation, ok bool) {
 	const head = 1 + 8 + 8 + 2
 	if len(b) < head {
 		return nil, false
@@ -183,7 +183,7 @@ func decodeOp(b []byte) (o *sessionOp, ok bool) {
 	if len(b) < head+n {
 		return nil, false
 	}
-	o = &sessionOp{
+	o = &operation{
 		kind: opKind(b[0]), ttl: time.Duration(binary.LittleEndian.Uint64(b[1:])),
 		within: time.Duration(binary.LittleEndian.Uint64(b[9:])), key: string(b[head : head+n]),
 		value: append([]byte(nil), b[head+n:]...),
@@ -202,7 +202,7 @@ const (
 )
 
 // on performs the operation on a store and encodes what came of it.
-func (o *sessionOp) on(s Store, errs Errors) []byte {
+func (o *operation) on(s Store, errs Errors) []byte {
 	ctx, cancel := context.WithTimeout(context.Background(), o.within)
 	defer cancel()
 	r := o.perform(ctx, s, errs)
@@ -213,7 +213,7 @@ func (o *sessionOp) on(s Store, errs Errors) []byte {
 }
 
 // perform performs the operation on a store.
-func (o *sessionOp) perform(ctx context.Context, s Store, errs Errors) result {
+func (o *operation) perform(ctx context.Context, s Store, errs Errors) result {
 	var value []byte
 	var err error
 	switch o.kind {

@@ -48,16 +48,16 @@ func (k *kit) one(ctx context.Context, i int, key string, value []byte) {
 	}
 	everywhere(nil, "before anything was written")
 	for step, do := range []struct {
-		op   sessionOp
+		op   operation
 		want []byte
 		when string
 	}{
-		{sessionOp{kind: opPut, key: key, value: value}, value, "after a write"},
-		{sessionOp{kind: opPut, key: key, value: []byte("second")}, []byte("second"), "after a second write"},
-		{sessionOp{kind: opDelete, key: key}, nil, "after it was deleted"},
-		{sessionOp{kind: opDelete, key: key}, nil, "after it was deleted twice"},
-		{sessionOp{kind: opPut, key: key, value: value}, value, "after it was written again"},
-		{sessionOp{kind: opDelete, key: key}, nil, "after it was deleted again"},
+		{operation{kind: opPut, key: key, value: value}, value, "after a write"},
+		{operation{kind: opPut, key: key, value: []byte("second")}, []byte("second"), "after a second write"},
+		{operation{kind: opDelete, key: key}, nil, "after it was deleted"},
+		{operation{kind: opDelete, key: key}, nil, "after it was deleted twice"},
+		{operation{kind: opPut, key: key, value: value}, value, "after it was written again"},
+		{operation{kind: opDelete, key: key}, nil, "after it was deleted again"},
 	} {
 		n := k.nodes[(i+step)%len(k.nodes)]
 		if r := n.do(ctx, opTime, do.op); r.outcome != opDone {
@@ -69,7 +69,7 @@ func (k *kit) one(ctx context.Context, i int, key string, value []byte) {
 }
 
 // unheardOf tells whether a value is none of those that were written.
-func (k *kit) unheardOf(n *sessionNode, key string, value []byte, written ...string) bool {
+func (k *kit) unheardOf(n *member, key string, value []byte, written ...string) bool {
 	if slices.Contains(written, string(value)) {
 		return false
 	}
@@ -82,7 +82,7 @@ func (k *kit) bury(ctx context.Context, prefix string, n int) bool {
 	keys := keysNamed(prefix, n)
 	k.deleted = append(k.deleted, keys...)
 	return k.writeAll(ctx, k.nodes, keys, "buried") && k.together(n, func(i int) bool {
-		r := k.eventually(ctx, k.nodes[i%len(k.nodes)], sessionOp{kind: opDelete, key: keys[i]})
+		r := k.eventually(ctx, k.nodes[i%len(k.nodes)], operation{kind: opDelete, key: keys[i]})
 		if r.outcome != opDone {
 			k.Fault("%s cannot be deleted: %v", keys[i], r.err)
 		}
@@ -94,7 +94,7 @@ func (k *kit) bury(ctx context.Context, prefix string, n int) bool {
 func (k *kit) stayDeleted(ctx context.Context) {
 	for i, key := range k.deleted {
 		n := k.nodes[i%len(k.nodes)]
-		if r := k.eventually(ctx, n, sessionOp{kind: opGet, key: key}); r.outcome != opAbsent {
+		if r := k.eventually(ctx, n, operation{kind: opGet, key: key}); r.outcome != opAbsent {
 			k.Violate("deleted", "%q was deleted, and has come back at %s: %q %v", key, n.name, r.value, r.err)
 		}
 	}
@@ -143,7 +143,7 @@ func (k *kit) lifetime(ctx context.Context, ttl time.Duration) bool {
 		m, ttls := all[i], [][]time.Duration{{ttl}, {0, ttl}, {ttl, 0}, {0}}[i%4]
 		for _, ttl := range ttls {
 			m.began = time.Now()
-			r := k.nodes[i%len(k.nodes)].do(ctx, opTime, sessionOp{kind: opPut, key: m.key, value: []byte(m.key), ttl: ttl})
+			r := k.nodes[i%len(k.nodes)].do(ctx, opTime, operation{kind: opPut, key: m.key, value: []byte(m.key), ttl: ttl})
 			if m.ended = time.Now(); r.outcome != opDone {
 				k.Fault("without any fault Put with a time to live of %v returned %v", ttl, r.err)
 				return false
@@ -206,10 +206,10 @@ const cutOffTime = 250 * time.Millisecond
 
 // writeAll writes value to keys at nodes in turn, trying until each is
 // acknowledged.
-func (k *kit) writeAll(ctx context.Context, at []*sessionNode, keys []string, value string) bool {
+func (k *kit) writeAll(ctx context.Context, at []*member, keys []string, value string) bool {
 	return k.together(len(keys), func(i int) bool {
 		n := at[i%len(at)]
-		r := k.eventually(ctx, n, sessionOp{kind: opPut, key: keys[i], value: []byte(value)})
+		r := k.eventually(ctx, n, operation{kind: opPut, key: keys[i], value: []byte(value)})
 		if r.outcome != opDone {
 			k.Fault("%s does not take a write within %v: %v", n.name, tries, r.err)
 		}
@@ -238,17 +238,17 @@ func (k *kit) cutOff(ctx context.Context) {
 // minority cuts nodes off, each in its turn, as one of them may lead the others;
 // where there is little time, one.
 func (k *kit) minority(ctx context.Context) {
-	for i := range uint64(sessionNodes) {
+	for i := range uint64(nodeCount) {
 		if i > 0 && (k.brief() || k.Failed() || ctx.Err() != nil) {
 			return
 		}
-		k.inMinority(ctx, k.nodes[(k.Seed+i)%sessionNodes])
+		k.inMinority(ctx, k.nodes[(k.Seed+i)%nodeCount])
 	}
 }
 
 // inMinority cuts one node off. It must take no write, and serve nothing that the
 // others have overwritten; and what it has refused must not turn up later.
-func (k *kit) inMinority(ctx context.Context, lone *sessionNode) {
+func (k *kit) inMinority(ctx context.Context, lone *member) {
 	keys := keysNamed("cut-off-"+lone.name, 40)
 	if !k.writeAll(ctx, k.nodes, keys, "before") || !k.bury(ctx, "buried-"+lone.name, 12) {
 		return
@@ -276,7 +276,7 @@ func (k *kit) inMinority(ctx context.Context, lone *sessionNode) {
 	}
 	k.together(len(keys), func(i int) bool {
 		n := k.nodes[i%len(k.nodes)]
-		r := k.eventually(ctx, n, sessionOp{kind: opGet, key: keys[i]})
+		r := k.eventually(ctx, n, operation{kind: opGet, key: keys[i]})
 		switch value := string(r.value); {
 		case r.err != nil:
 			k.Violate("latest", "%s cannot be read at %s after a partition was healed: %v", keys[i], n.name, r.err)
@@ -308,13 +308,13 @@ func (k *kit) settle(ctx context.Context) {
 // has not heard, and together they know nothing.
 func (k *kit) amnesia(ctx context.Context) {
 	keys := keysNamed("amnesia", 64)
-	at := func(i uint64) *sessionNode { return k.nodes[(k.Seed+i)%sessionNodes] }
+	at := func(i uint64) *member { return k.nodes[(k.Seed+i)%nodeCount] }
 	forgets, deaf, other, witness := at(0), at(1), at(2), at(3)
 	if !k.writeAll(ctx, k.nodes, keys, "first") {
 		return
 	}
 	k.isolate(ctx, deaf, true)
-	if !k.writeAll(ctx, []*sessionNode{forgets, other, witness}, keys, "second") {
+	if !k.writeAll(ctx, []*member{forgets, other, witness}, keys, "second") {
 		return
 	}
 	forgets.kill()
@@ -327,7 +327,7 @@ func (k *kit) amnesia(ctx context.Context) {
 	k.pair(ctx, deaf, forgets, false)
 	k.pair(ctx, deaf, witness, false)
 	k.together(3*len(keys), func(i int) bool {
-		key, n := keys[i/3], []*sessionNode{forgets, deaf, witness}[i%3]
+		key, n := keys[i/3], []*member{forgets, deaf, witness}[i%3]
 		r := n.get(ctx, cutOffTime, key)
 		if r.outcome == opDone && k.unheardOf(n, key, r.value, "first", "second") {
 			return true
@@ -341,7 +341,7 @@ func (k *kit) amnesia(ctx context.Context) {
 	k.must(k.heal(ctx))
 	k.together(len(keys), func(i int) bool {
 		n := k.nodes[i%len(k.nodes)]
-		r := k.eventually(ctx, n, sessionOp{kind: opGet, key: keys[i]})
+		r := k.eventually(ctx, n, operation{kind: opGet, key: keys[i]})
 		if r.outcome == opDone && k.unheardOf(n, keys[i], r.value, "first", "second") {
 			return true
 		}

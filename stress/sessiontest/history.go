@@ -118,9 +118,9 @@ func (k *kit) unevenly(ctx context.Context, late time.Duration) bool {
 	if !k.writeAll(ctx, k.nodes, keys, "first") {
 		return false
 	}
-	at := func(i uint64) *sessionNode { return k.nodes[(k.Seed+i)%sessionNodes] }
+	at := func(i uint64) *member { return k.nodes[(k.Seed+i)%nodeCount] }
 	writer := at(0)
-	for _, to := range []*sessionNode{at(2), at(3)} {
+	for _, to := range []*member{at(2), at(3)} {
 		k.links.Delay(writer.index, to.index, late)
 		r.event(time.Now(), report.Fault, writer.name+">"+to.name, late.String()+" late")
 	}
@@ -144,7 +144,7 @@ func (k *kit) unevenly(ctx context.Context, late time.Duration) bool {
 			pause := time.NewTicker(2 * time.Millisecond)
 			defer pause.Stop()
 			for {
-				keep(record(ctx, began, c, n, sessionOp{kind: opGet, key: key}, opTime))
+				keep(record(ctx, began, c, n, operation{kind: opGet, key: key}, opTime))
 				select {
 				case <-done:
 					return
@@ -156,7 +156,7 @@ func (k *kit) unevenly(ctx context.Context, late time.Duration) bool {
 	for i, key := range keys {
 		writers.Go(func() {
 			defer k.Recovered("a caller")
-			keep(record(ctx, began, each*len(keys)+i, writer, sessionOp{kind: opPut, key: key, value: []byte("second")}, opTime))
+			keep(record(ctx, began, each*len(keys)+i, writer, operation{kind: opPut, key: key, value: []byte("second")}, opTime))
 		})
 	}
 	writers.Wait()
@@ -208,7 +208,7 @@ func (k *kit) history(ctx context.Context, number int, faults func(context.Conte
 					return
 				default:
 				}
-				op := sessionOp{kind: opGet, key: keys[random.IntN(len(keys))]}
+				op := operation{kind: opGet, key: keys[random.IntN(len(keys))]}
 				switch random.IntN(10) {
 				case 0:
 					op.kind = opDelete
@@ -228,7 +228,7 @@ func (k *kit) history(ctx context.Context, number int, faults func(context.Conte
 	for i := range len(keys) * len(k.nodes) {
 		n, key := k.nodes[i%len(k.nodes)], keys[i/len(k.nodes)]
 		invoked := time.Since(began)
-		got := k.eventually(ctx, n, sessionOp{kind: opGet, key: key})
+		got := k.eventually(ctx, n, operation{kind: opGet, key: key})
 		if got.err != nil {
 			k.Violate("latest", "history %d: all faults were undone, and %s cannot be read at %s: %v", number, key, n.name, got.err)
 			return r
@@ -249,7 +249,7 @@ func (k *kit) history(ctx context.Context, number int, faults func(context.Conte
 
 // record performs an operation and returns how its caller saw it, unless it was a read
 // that failed.
-func record(ctx context.Context, began time.Time, caller int, n *sessionNode, op sessionOp, within time.Duration) (recorded, bool) {
+func record(ctx context.Context, began time.Time, caller int, n *member, op operation, within time.Duration) (recorded, bool) {
 	o := recorded{Caller: caller, Node: n.name, Key: op.key, Write: op.kind != opGet, Value: string(op.value), Outcome: "done"}
 	o.Invoked = int64(time.Since(began))
 	r := n.do(ctx, within, op)
@@ -363,24 +363,24 @@ func (k *kit) disturb(ctx context.Context, random *rand.Rand, began time.Time, r
 	time.Sleep(k.lasts(random, 50*time.Millisecond, 150*time.Millisecond))
 }
 
-// sessionInput is an operation as the model sees it.
-type sessionInput struct {
+// input is an operation as the model sees it.
+type input struct {
 	write bool
 	value string
 }
 
-// sessionModel is the specification of one session: a read sees the write before
+// model is the specification of one session: a read sees the write before
 // it. Outputs are the values read.
-var sessionModel = porcupine.Model{
+var model = porcupine.Model{
 	Init: func() any { return "" },
 	Step: func(state, in, out any) (bool, any) {
-		if in := in.(sessionInput); in.write {
+		if in := in.(input); in.write {
 			return true, in.value
 		}
 		return out == state, state
 	},
 	DescribeOperation: func(in, out any) string {
-		if in := in.(sessionInput); !in.write {
+		if in := in.(input); !in.write {
 			return fmt.Sprintf("get: %q", out)
 		} else if in.value == "" {
 			return fmt.Sprintf("delete (%v)", out)
@@ -430,7 +430,7 @@ func (k *kit) checkHistory(r *historyRun, keys []string, all []recorded) {
 			if o.Key != key {
 				continue
 			}
-			op := porcupine.Operation{ClientId: o.Caller, Input: sessionInput{o.Write, o.Value}, Call: o.Invoked, Output: o.Value, Return: o.Returned}
+			op := porcupine.Operation{ClientId: o.Caller, Input: input{o.Write, o.Value}, Call: o.Invoked, Output: o.Value, Return: o.Returned}
 			if o.Write {
 				op.Output = o.Outcome
 			}
@@ -439,7 +439,7 @@ func (k *kit) checkHistory(r *historyRun, keys []string, all []recorded) {
 			}
 			ops = append(ops, op)
 		}
-		outcome, info := porcupine.CheckOperationsVerbose(sessionModel, ops, historyCheck)
+		outcome, info := porcupine.CheckOperationsVerbose(model, ops, historyCheck)
 		switch outcome {
 		case porcupine.Unknown:
 			r.checked = false
@@ -478,7 +478,7 @@ func (k *kit) saveHistory(key string, info porcupine.LinearizationInfo, all []re
 			out.SetIndent("", " ")
 			return out.Encode(all)
 		}),
-		write(".html", func(w io.Writer) error { return porcupine.Visualize(sessionModel, info, w) }))
+		write(".html", func(w io.Writer) error { return porcupine.Visualize(model, info, w) }))
 	if err != nil {
 		return fmt.Sprintf("no file was written: %v", err)
 	}

@@ -43,7 +43,7 @@ func (k *kit) kill(ctx context.Context, _ *testing.T) {
 		return
 	}
 	k.killed = true
-	victim := k.nodes[k.Seed%sessionNodes]
+	victim := k.nodes[k.Seed%nodeCount]
 	before, least := 500*time.Millisecond, 1500*time.Millisecond
 	if k.brief() {
 		before, least = before/4, least/4
@@ -113,9 +113,9 @@ func (k *kit) keepWriting(ctx context.Context, end func(), began time.Time, mean
 			turns := k.sessions / callers * callers
 			for session := c; !stop.Load() && ctx.Err() == nil; session = (session + callers) % turns {
 				number, value := k.loaded.next(session)
-				w, r := k.persist(ctx, began, session/callers+c, sessionOp{kind: opPut, key: sessionKey(session), value: value})
+				w, r := k.persist(ctx, began, session/callers+c, operation{kind: opPut, key: keyOf(session), value: value})
 				if r.outcome != opDone {
-					k.Violate("recovery", "no node acknowledged a write of %s within %v: %v", sessionKey(session), tries, r.err)
+					k.Violate("recovery", "no node acknowledged a write of %s within %v: %v", keyOf(session), tries, r.err)
 					end()
 					return
 				}
@@ -138,7 +138,7 @@ func (k *kit) sweep(ctx context.Context, began time.Time) []completed {
 	k.share(sweepCallers, k.sessions, func(session int) bool {
 		acked := k.loaded.acked[session].Load()
 		var r result
-		all[session], r = k.persist(ctx, began, session, sessionOp{kind: opGet, key: sessionKey(session)})
+		all[session], r = k.persist(ctx, began, session, operation{kind: opGet, key: keyOf(session)})
 		if ctx.Err() != nil {
 			return false
 		}
@@ -155,7 +155,7 @@ func (k *kit) sweep(ctx context.Context, began time.Time) []completed {
 
 // persist tries an operation at one node after the other until it is served.
 // Nothing is sent to a node whose connection has ended.
-func (k *kit) persist(ctx context.Context, began time.Time, node int, op sessionOp) (s completed, r result) {
+func (k *kit) persist(ctx context.Context, began time.Time, node int, op operation) (s completed, r result) {
 	s.from = time.Since(began)
 	for s.to = s.from; ctx.Err() == nil && s.to-s.from < tries; node++ {
 		n := k.nodes[node%len(k.nodes)]
@@ -238,7 +238,7 @@ func rateOf(name string, all []completed) report.Line {
 
 // readAll reads every session at one of the nodes, and tells whether nothing is
 // wrong.
-func (k *kit) readAll(ctx context.Context, at []*sessionNode, criterion string) bool {
+func (k *kit) readAll(ctx context.Context, at []*member, criterion string) bool {
 	all := make([]int, k.sessions)
 	for i := range all {
 		all[i] = i
@@ -250,20 +250,20 @@ func (k *kit) readAll(ctx context.Context, at []*sessionNode, criterion string) 
 // What is wrong counts against criterion, and what is worse than an older write
 // against its own.
 func (k *kit) readThese(
-	ctx context.Context, at []*sessionNode, criterion string, sessions []int, enough func(i int) bool,
+	ctx context.Context, at []*member, criterion string, sessions []int, enough func(i int) bool,
 ) bool {
 	var wrong, read atomic.Int64
 	var lost atomic.Bool // a session can not be read: nobody waits for others any more
-	k.share(sessionCallers, len(sessions), func(i int) bool {
+	k.share(callerCount, len(sessions), func(i int) bool {
 		if enough(i) || wrong.Load() == 0 && k.Failed() { // for something else
 			return false
 		}
 		read.Add(1)
 		session := sessions[i]
-		n, key := at[session%len(at)], sessionKey(session)
+		n, key := at[session%len(at)], keyOf(session)
 		r := n.get(ctx, attemptTime, key)
 		if r.err != nil && !lost.Load() { // for a moment, it may be
-			if r = k.eventually(ctx, n, sessionOp{kind: opGet, key: key}); r.err != nil {
+			if r = k.eventually(ctx, n, operation{kind: opGet, key: key}); r.err != nil {
 				lost.Store(true)
 			}
 		}
@@ -312,7 +312,7 @@ func (k *kit) losses(ctx context.Context) {
 		return
 	}
 	if k.abilities().again() {
-		k.running()[k.Seed/sessionNodes%3].kill()
+		k.running()[k.Seed/nodeCount%3].kill()
 		ok = k.readAll(ctx, k.running(), k.abilities().lost())
 	}
 	if ok && !k.Failed() {
@@ -350,7 +350,7 @@ func (k *kit) settled(ctx context.Context, since time.Time) bool {
 // a while longer, they must not serve what is older than what they had; and then
 // what was not with the others must be with them.
 func (k *kit) comeback(ctx context.Context) {
-	var back, stayed []*sessionNode
+	var back, stayed []*member
 	for _, n := range k.nodes {
 		if n.alive() {
 			stayed = append(stayed, n)

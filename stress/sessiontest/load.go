@@ -32,7 +32,7 @@ func (k *kit) filled(ctx context.Context) bool {
 	if !k.formed(ctx) {
 		return false
 	}
-	k.sessions = max(k.N, 2*sessionNodes)
+	k.sessions = max(k.N, 2*nodeCount)
 	k.loaded = newBook(k.sessions)
 	return k.closed(ctx, measure.NewRecorder(0), 1, false) > 0
 }
@@ -94,7 +94,7 @@ func (k *kit) measureThroughput(ctx context.Context) {
 	k.Record(func(r *report.Scenario) {
 		r.Operations += l.N
 		r.Burst = &report.Burst{N: l.N / sweeps, Peak: peak, Seconds: float64(rec.Took()) / 1e9 / float64(sweeps),
-			Throughput: k.rate, Latency: &l, Little: report.Little(sessionCallers, k.rate), Series: rec.Series()}
+			Throughput: k.rate, Latency: &l, Little: report.Little(callerCount, k.rate), Series: rec.Series()}
 	})
 	k.Timed("throughput", k.rate)
 	k.Timed("throughput_reach", k.rate)
@@ -104,7 +104,7 @@ func (k *kit) measureThroughput(ctx context.Context) {
 // rec, and returns how many operations were in flight at most: 0 if it went
 // wrong.
 func (k *kit) closed(ctx context.Context, rec *measure.Recorder, times int, read bool) (peak int) {
-	accounts, err := k.offer(ctx, k.loaded, sessionLoad{Callers: sessionCallers / sessionNodes, Times: times, Read: read})
+	accounts, err := k.offer(ctx, k.loaded, workload{Callers: callerCount / nodeCount, Times: times, Read: read})
 	if !k.settledLoad("throughput", accounts, err) {
 		return 0
 	}
@@ -113,7 +113,7 @@ func (k *kit) closed(ctx context.Context, rec *measure.Recorder, times int, read
 }
 
 // settledLoad tells whether all operations of a load ended as they must.
-func (k *kit) settledLoad(criterion string, accounts []*sessionAccount, err error) bool {
+func (k *kit) settledLoad(criterion string, accounts []*account, err error) bool {
 	if !k.must(err) {
 		return false
 	}
@@ -153,10 +153,10 @@ func (k *kit) steady(ctx context.Context, t *testing.T) {
 		least /= 5
 	}
 	n := max(scenario.SteadyCount(k.sessions, rate), int(rate*least.Seconds()))
-	var accounts []*sessionAccount
+	var accounts []*account
 	var err error
 	k.UnderLoad(func() {
-		accounts, err = k.offer(ctx, k.loaded, sessionLoad{Rate: rate / sessionNodes, Count: n / sessionNodes,
+		accounts, err = k.offer(ctx, k.loaded, workload{Rate: rate / nodeCount, Count: n / nodeCount,
 			Arrivals: k.Settings().Arrivals, Seed: k.Seed})
 	})
 	if !k.settledLoad("steady", accounts, err) {

@@ -16,26 +16,26 @@ import (
 	"tensile/stress/internal/wait"
 )
 
-// sessionCluster is nodes of a session store, each in a process of its own.
-type sessionCluster struct {
+// cluster is nodes of a session store, each in a process of its own.
+type cluster struct {
 	site   *proc.Site
 	secret []byte
 	output func(name string) *os.File // for what a node prints
 	onKill func(kill func())          // told how to end each process
 
-	nodes []*sessionNode
+	nodes []*member
 	links *links.Links // nil if nodes reach each other directly
 
 	state struct {
 		sync.Mutex
-		cuts      [sessionNodes][sessionNodes]bool // imposed, by sender and receiver
-		subject   string                           // its type; empty until a node has told
-		abilities sessionAbilities
+		cuts      [nodeCount][nodeCount]bool // imposed, by sender and receiver
+		subject   string                     // its type; empty until a node has told
+		abilities abilities
 	}
 }
 
-// sessionNode is a node, seen from the harness.
-type sessionNode struct {
+// member is a node, seen from the harness.
+type member struct {
 	name   string
 	index  int
 	listen string
@@ -53,7 +53,7 @@ type sessionNode struct {
 const grace = 500 * time.Millisecond
 
 // do has the node perform an operation within d.
-func (n *sessionNode) do(ctx context.Context, d time.Duration, op sessionOp) result {
+func (n *member) do(ctx context.Context, d time.Duration, op operation) result {
 	n.mu.Lock()
 	c := n.client
 	n.mu.Unlock()
@@ -70,16 +70,16 @@ func (n *sessionNode) do(ctx context.Context, d time.Duration, op sessionOp) res
 	return decodeResult(reply)
 }
 
-func (n *sessionNode) get(ctx context.Context, d time.Duration, key string) result {
-	return n.do(ctx, d, sessionOp{kind: opGet, key: key})
+func (n *member) get(ctx context.Context, d time.Duration, key string) result {
+	return n.do(ctx, d, operation{kind: opGet, key: key})
 }
 
-func (n *sessionNode) put(ctx context.Context, d time.Duration, key string, value []byte) result {
-	return n.do(ctx, d, sessionOp{kind: opPut, key: key, value: value})
+func (n *member) put(ctx context.Context, d time.Duration, key string, value []byte) result {
+	return n.do(ctx, d, operation{kind: opPut, key: key, value: value})
 }
 
 // alive tells whether the node has a process that is not stopped.
-func (n *sessionNode) alive() bool {
+func (n *member) alive() bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.process != nil && !n.paused
@@ -87,7 +87,7 @@ func (n *sessionNode) alive() bool {
 
 // reached tells whether what is sent to the node arrives there, as far as its
 // connection shows.
-func (n *sessionNode) reached() bool {
+func (n *member) reached() bool {
 	n.mu.Lock()
 	c := n.client
 	n.mu.Unlock()
@@ -104,7 +104,7 @@ func (n *sessionNode) reached() bool {
 
 // kill ends the node with SIGKILL, and returns when it is gone. Until then
 // operations are sent to it, as to any other.
-func (n *sessionNode) kill() {
+func (n *member) kill() {
 	n.mu.Lock()
 	p := n.process
 	n.mu.Unlock()
@@ -117,7 +117,7 @@ func (n *sessionNode) kill() {
 }
 
 // leave takes the process out of the node.
-func (n *sessionNode) leave() (*proc.Process, *rpc.Client) {
+func (n *member) leave() (*proc.Process, *rpc.Client) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	p, client := n.process, n.client
@@ -126,7 +126,7 @@ func (n *sessionNode) leave() (*proc.Process, *rpc.Client) {
 }
 
 // pause stops the process of the node, or has it go on.
-func (n *sessionNode) pause(stop bool) error {
+func (n *member) pause(stop bool) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.process == nil {
@@ -140,7 +140,7 @@ func (n *sessionNode) pause(stop bool) error {
 }
 
 // ask has the node carry out a command.
-func (n *sessionNode) ask(ctx context.Context, c nodeCommand) (reply nodeReply, err error) {
+func (n *member) ask(ctx context.Context, c nodeCommand) (reply nodeReply, err error) {
 	n.mu.Lock()
 	p := n.process
 	n.mu.Unlock()
@@ -153,13 +153,13 @@ func (n *sessionNode) ask(ctx context.Context, c nodeCommand) (reply nodeReply, 
 
 // form starts the nodes of a new cluster, with links between them if linked, and
 // returns when all of them take operations.
-func (c *sessionCluster) form(ctx context.Context, linked bool) error {
-	names := proc.NodeNames(sessionNodes)
+func (c *cluster) form(ctx context.Context, linked bool) error {
+	names := proc.NodeNames(nodeCount)
 	c.nodes, c.links = nil, nil
-	c.state.cuts = [sessionNodes][sessionNodes]bool{}
+	c.state.cuts = [nodeCount][nodeCount]bool{}
 	if linked {
 		var err error
-		if c.links, err = links.New(sessionNodes); err != nil {
+		if c.links, err = links.New(nodeCount); err != nil {
 			return err
 		}
 	}
@@ -168,7 +168,7 @@ func (c *sessionCluster) form(ctx context.Context, linked bool) error {
 		if err != nil {
 			return err
 		}
-		c.nodes = append(c.nodes, &sessionNode{name: name, index: i, listen: listen, peers: make(map[string]string)})
+		c.nodes = append(c.nodes, &member{name: name, index: i, listen: listen, peers: make(map[string]string)})
 	}
 	for _, n := range c.nodes {
 		for _, peer := range c.nodes {
@@ -193,8 +193,8 @@ func (c *sessionCluster) form(ctx context.Context, linked bool) error {
 }
 
 // restart starts nodes, which must not be there.
-func (c *sessionCluster) restart(ctx context.Context, nodes ...*sessionNode) error {
-	return everyNode(nodes, func(n *sessionNode) error {
+func (c *cluster) restart(ctx context.Context, nodes ...*member) error {
+	return everyNode(nodes, func(n *member) error {
 		if err := c.start(ctx, n); err != nil {
 			return fmt.Errorf("node %s did not start: %w", n.name, err)
 		}
@@ -204,15 +204,15 @@ func (c *sessionCluster) restart(ctx context.Context, nodes ...*sessionNode) err
 }
 
 // everyNode calls do with all nodes at once.
-func everyNode(nodes []*sessionNode, do func(*sessionNode) error) error {
+func everyNode(nodes []*member, do func(*member) error) error {
 	errs := make([]error, len(nodes))
 	wait.All(len(nodes), func(i int) { errs[i] = do(nodes[i]) })
 	return errors.Join(errs...)
 }
 
-func (c *sessionCluster) start(ctx context.Context, n *sessionNode) error {
+func (c *cluster) start(ctx context.Context, n *member) error {
 	p, err := c.site.Start(nodeConfig{
-		Name: n.name, Nodes: proc.NodeNames(sessionNodes), Listen: n.listen, Seeds: n.seeds, Peers: n.peers, Secret: c.secret,
+		Name: n.name, Nodes: proc.NodeNames(nodeCount), Listen: n.listen, Seeds: n.seeds, Peers: n.peers, Secret: c.secret,
 	}, proc.Options{Output: c.output(n.name)})
 	if err != nil {
 		return err
@@ -241,9 +241,9 @@ func (c *sessionCluster) start(ctx context.Context, n *sessionNode) error {
 }
 
 // ready waits until each node takes operations.
-func (c *sessionCluster) ready(ctx context.Context) error {
-	return everyNode(c.running(), func(n *sessionNode) error {
-		probe := sessionOp{kind: opPut, key: "probe-" + n.name, value: []byte("probe")}
+func (c *cluster) ready(ctx context.Context) error {
+	return everyNode(c.running(), func(n *member) error {
+		probe := operation{kind: opPut, key: "probe-" + n.name, value: []byte("probe")}
 		if r := c.eventually(ctx, n, probe); r.outcome != opDone {
 			return fmt.Errorf("node %s does not take a write after %v: %w", n.name, tries, r.err)
 		}
@@ -252,7 +252,7 @@ func (c *sessionCluster) ready(ctx context.Context) error {
 }
 
 // eventually tries an operation until it is done, or a read finds nothing.
-func (c *sessionCluster) eventually(ctx context.Context, n *sessionNode, op sessionOp) (r result) {
+func (c *cluster) eventually(ctx context.Context, n *member, op operation) (r result) {
 	ctx, cancel := context.WithTimeout(ctx, tries)
 	defer cancel()
 	pause := time.NewTicker(5 * time.Millisecond)
@@ -271,8 +271,8 @@ func (c *sessionCluster) eventually(ctx context.Context, n *sessionNode, op sess
 }
 
 // disband ends all nodes, as they end by themselves when they are told to.
-func (c *sessionCluster) disband() error {
-	err := everyNode(c.nodes, func(n *sessionNode) error {
+func (c *cluster) disband() error {
+	err := everyNode(c.nodes, func(n *member) error {
 		p, client := n.leave()
 		if client != nil {
 			client.Close()
@@ -290,7 +290,7 @@ func (c *sessionCluster) disband() error {
 }
 
 // end ends whatever is left.
-func (c *sessionCluster) end() {
+func (c *cluster) end() {
 	for _, n := range c.nodes {
 		n.kill()
 	}
@@ -302,14 +302,14 @@ func (c *sessionCluster) end() {
 }
 
 // running are the nodes that are there.
-func (c *sessionCluster) running() []*sessionNode {
-	return slices.DeleteFunc(slices.Clone(c.nodes), func(n *sessionNode) bool { return !n.alive() })
+func (c *cluster) running() []*member {
+	return slices.DeleteFunc(slices.Clone(c.nodes), func(n *member) bool { return !n.alive() })
 }
 
 // replicated waits until everything is fully replicated over the nodes, or as
 // long as that may take where the subject cannot tell. Where nodes share a server
 // there is nothing to wait for. The error is why it is not.
-func (c *sessionCluster) replicated(ctx context.Context, nodes []*sessionNode, within time.Duration) error {
+func (c *cluster) replicated(ctx context.Context, nodes []*member, within time.Duration) error {
 	switch can := c.abilities(); {
 	case can.Replicates:
 	case can.Shares:
@@ -325,7 +325,7 @@ func (c *sessionCluster) replicated(ctx context.Context, nodes []*sessionNode, w
 	for _, n := range nodes {
 		names = append(names, n.name)
 	}
-	return everyNode(nodes, func(n *sessionNode) error {
+	return everyNode(nodes, func(n *member) error {
 		ctx, cancel := context.WithTimeout(ctx, within+grace)
 		defer cancel()
 		reply, err := n.ask(ctx, nodeCommand{Replicated: names, Within: within})
@@ -340,7 +340,7 @@ func (c *sessionCluster) replicated(ctx context.Context, nodes []*sessionNode, w
 }
 
 // cut holds back what one node sends to another, or lets it go.
-func (c *sessionCluster) cut(ctx context.Context, from, to *sessionNode, cut bool) {
+func (c *cluster) cut(ctx context.Context, from, to *member, cut bool) {
 	c.links.Cut(from.index, to.index, cut)
 	c.state.Lock()
 	c.state.cuts[from.index][to.index] = cut
@@ -349,7 +349,7 @@ func (c *sessionCluster) cut(ctx context.Context, from, to *sessionNode, cut boo
 }
 
 // tell has a node know to whom its datagrams may go.
-func (c *sessionCluster) tell(ctx context.Context, n *sessionNode) {
+func (c *cluster) tell(ctx context.Context, n *member) {
 	unreached := make(map[string]bool)
 	c.state.Lock()
 	for i, to := range c.nodes {
@@ -364,7 +364,7 @@ func (c *sessionCluster) tell(ctx context.Context, n *sessionNode) {
 }
 
 // pair cuts both directions between two nodes, or joins them again.
-func (c *sessionCluster) pair(ctx context.Context, a, b *sessionNode, cut bool) {
+func (c *cluster) pair(ctx context.Context, a, b *member, cut bool) {
 	var both sync.WaitGroup
 	both.Go(func() { c.cut(ctx, a, b, cut) })
 	both.Go(func() { c.cut(ctx, b, a, cut) })
@@ -372,24 +372,24 @@ func (c *sessionCluster) pair(ctx context.Context, a, b *sessionNode, cut bool) 
 }
 
 // isolate cuts a node off from all others, or joins it to them again.
-func (c *sessionCluster) isolate(ctx context.Context, n *sessionNode, cut bool) {
+func (c *cluster) isolate(ctx context.Context, n *member, cut bool) {
 	for _, other := range c.others(n) {
 		c.pair(ctx, n, other, cut)
 	}
 }
 
 // others are all nodes but one.
-func (c *sessionCluster) others(but *sessionNode) []*sessionNode {
-	return slices.DeleteFunc(slices.Clone(c.nodes), func(n *sessionNode) bool { return n == but })
+func (c *cluster) others(but *member) []*member {
+	return slices.DeleteFunc(slices.Clone(c.nodes), func(n *member) bool { return n == but })
 }
 
 // heal undoes all faults of links, and continues nodes that were stopped.
-func (c *sessionCluster) heal(ctx context.Context) error {
+func (c *cluster) heal(ctx context.Context) error {
 	c.links.Heal()
 	c.state.Lock()
-	c.state.cuts = [sessionNodes][sessionNodes]bool{}
+	c.state.cuts = [nodeCount][nodeCount]bool{}
 	c.state.Unlock()
-	return everyNode(c.nodes, func(n *sessionNode) error {
+	return everyNode(c.nodes, func(n *member) error {
 		if err := n.pause(false); err != nil {
 			return fmt.Errorf("node %s can not be continued: %w", n.name, err)
 		}

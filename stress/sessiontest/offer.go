@@ -16,13 +16,13 @@ import (
 	"tensile/stress/measure"
 )
 
-// sessionLoad is the part of a load that a node offers to its own store, in its
+// workload is the part of a load that a node offers to its own store, in its
 // process, as a program does that has the store in it: what is measured is the
 // store, and not the way to a node.
 //
 // Sessions 2i and 2i+1 belong to the node i modulo the number of nodes: it writes
 // them, and the next node reads them.
-type sessionLoad struct {
+type workload struct {
 	At       int64 `json:"at"` // when it begins, in ns of the wall clock, which all processes share
 	Node     int   `json:"node"`
 	Nodes    int   `json:"nodes"`
@@ -43,8 +43,8 @@ type sessionLoad struct {
 	Seed     uint64        `json:"seed,omitempty"`
 }
 
-// sessionAccount is what came of it.
-type sessionAccount struct {
+// account is what came of it.
+type account struct {
 	Samples []byte // as a Recorder exports them, from At on
 	Acked   []byte // as in the load, now
 	N       int    // operations
@@ -60,7 +60,7 @@ type sessionAccount struct {
 type wrongRead struct{ Criterion, What string }
 
 // owned are the sessions of a node.
-func (l *sessionLoad) owned(node int) (all []int) {
+func (l *workload) owned(node int) (all []int) {
 	for first := 2 * node; first < l.Sessions; first += 2 * l.Nodes {
 		all = append(all, first)
 		if first+1 < l.Sessions {
@@ -72,7 +72,7 @@ func (l *sessionLoad) owned(node int) (all []int) {
 
 // part are the sessions that the load is about. Of an open load the even ones are
 // written and the odd ones read: so it is known what a read must return.
-func (l *sessionLoad) part() []int {
+func (l *workload) part() []int {
 	previous := l.owned((l.Node + l.Nodes - 1) % l.Nodes)
 	switch {
 	case l.Read:
@@ -90,7 +90,7 @@ func (l *sessionLoad) part() []int {
 }
 
 // numbers are what the book says of the sessions of the part.
-func (l *sessionLoad) numbers(b *book) []byte {
+func (l *workload) numbers(b *book) []byte {
 	var out []byte
 	for _, s := range l.part() {
 		out = binary.LittleEndian.AppendUint32(out, b.acked[s].Load())
@@ -99,7 +99,7 @@ func (l *sessionLoad) numbers(b *book) []byte {
 }
 
 // enter has the book say so.
-func (l *sessionLoad) enter(b *book, numbers []byte) error {
+func (l *workload) enter(b *book, numbers []byte) error {
 	part := l.part()
 	if len(numbers) != 4*len(part) {
 		return fmt.Errorf("%d bytes of numbers for %d sessions", len(numbers), len(part))
@@ -117,7 +117,7 @@ const mostWrongReads = 20
 
 // offering is a load while it is offered.
 type offering struct {
-	sessionLoad
+	workload
 	store  Store
 	errs   Errors
 	book   *book
@@ -130,17 +130,17 @@ type offering struct {
 }
 
 // offer offers the load to the store of this node.
-func (n *childNode) offer(l sessionLoad) (*sessionAccount, error) {
+func (n *childNode) offer(l workload) (*account, error) {
 	if n.store == nil {
 		return nil, errors.New("there is no store")
 	}
-	o := &offering{sessionLoad: l, store: n.store, errs: n.store.Errors(), book: newBook(l.Sessions)}
+	o := &offering{workload: l, store: n.store, errs: n.store.Errors(), book: newBook(l.Sessions)}
 	if err := o.enter(o.book, l.Acked); err != nil {
 		return nil, err
 	}
 	part := l.part()
 	if len(part) == 0 {
-		return &sessionAccount{}, nil
+		return &account{}, nil
 	}
 	if l.Rate > 0 {
 		return o.open(part), nil
@@ -159,7 +159,7 @@ func (o *offering) begin() time.Time {
 // one performs an operation on a session, number i of the load, which began or
 // was due at from.
 func (o *offering) one(ctx context.Context, i int, from int64, session int, read bool) {
-	op := sessionOp{kind: opGet, key: sessionKey(session)}
+	op := operation{kind: opGet, key: keyOf(session)}
 	var number uint32
 	if !read {
 		op.kind = opPut
@@ -190,7 +190,7 @@ func (o *offering) one(ctx context.Context, i int, from int64, session int, read
 
 // closed has callers take the sessions one after the other, until all are done or
 // nothing ends any more.
-func (o *offering) closed(part []int) *sessionAccount {
+func (o *offering) closed(part []int) *account {
 	n := len(part) * o.Times
 	o.rec = measure.NewRecorder(n)
 	var next atomic.Int64
@@ -214,7 +214,7 @@ func (o *offering) closed(part []int) *sessionAccount {
 }
 
 // open is an open load.
-func (o *offering) open(part []int) *sessionAccount {
+func (o *offering) open(part []int) *account {
 	o.rec = measure.NewRecorder(o.Count)
 	stalled := wait.NewStall(context.Background(), scenario.Stall)
 	defer stalled.Release()
@@ -236,10 +236,10 @@ func (o *offering) open(part []int) *sessionAccount {
 	return a
 }
 
-func (o *offering) account(n, left int, why error) *sessionAccount {
+func (o *offering) account(n, left int, why error) *account {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	a := &sessionAccount{N: n, Left: left, Peak: o.flight.Peak(), Wrong: o.wrong, First: o.first, Acked: o.numbers(o.book)}
+	a := &account{N: n, Left: left, Peak: o.flight.Peak(), Wrong: o.wrong, First: o.first, Acked: o.numbers(o.book)}
 	if left > 0 {
 		a.Why = why.Error()
 		return a // its samples may still change
@@ -280,10 +280,10 @@ func (d *deadline) end() {
 }
 
 // offer has the nodes offer the parts of a load at the same time.
-func (c *sessionCluster) offer(ctx context.Context, b *book, l sessionLoad) ([]*sessionAccount, error) {
+func (c *cluster) offer(ctx context.Context, b *book, l workload) ([]*account, error) {
 	l.At = time.Now().Add(load.HeadStart).UnixNano()
 	l.Nodes, l.Sessions = len(c.nodes), len(b.acked)
-	accounts, errs := make([]*sessionAccount, len(c.nodes)), make([]error, len(c.nodes))
+	accounts, errs := make([]*account, len(c.nodes)), make([]error, len(c.nodes))
 	var all sync.WaitGroup
 	for i, n := range c.nodes {
 		all.Go(func() {
@@ -310,7 +310,7 @@ func (c *sessionCluster) offer(ctx context.Context, b *book, l sessionLoad) ([]*
 
 // gather adds the samples of the parts of a load to rec, behind those that are
 // there, and adds up what was in flight and the accounts of an open load.
-func gather(rec *measure.Recorder, accounts []*sessionAccount) (peak int, open load.Open) {
+func gather(rec *measure.Recorder, accounts []*account) (peak int, open load.Open) {
 	began := rec.Took()
 	parts := make([]load.Open, len(accounts))
 	for i, a := range accounts {

@@ -24,7 +24,7 @@ func TestPartsOfASessionLoad(t *testing.T) {
 		writer := make(map[int]int)
 		var read []int
 		for node := range 4 {
-			l := sessionLoad{Node: node, Nodes: 4, Sessions: n}
+			l := workload{Node: node, Nodes: 4, Sessions: n}
 			for _, s := range l.part() {
 				assert.NotContains(t, writer, s)
 				writer[s] = node
@@ -32,7 +32,7 @@ func TestPartsOfASessionLoad(t *testing.T) {
 		}
 		assert.Len(t, writer, n)
 		for node := range 4 {
-			l := sessionLoad{Node: node, Nodes: 4, Sessions: n, Read: true}
+			l := workload{Node: node, Nodes: 4, Sessions: n, Read: true}
 			for _, s := range l.part() {
 				assert.NotEqual(t, node, writer[s])
 				read = append(read, s)
@@ -83,7 +83,7 @@ func (f *fewSessions) Close() error                         { return nil }
 func (f *fewSessions) Errors() Errors                       { return Errors{NotFound: errNoSession} }
 
 func TestOfferSessions(t *testing.T) {
-	offer := func(f *fewSessions, b *book, l sessionLoad) *sessionAccount {
+	offer := func(f *fewSessions, b *book, l workload) *account {
 		l.At, l.Nodes, l.Sessions = time.Now().Add(time.Millisecond).UnixNano(), 1, len(b.acked)
 		l.Callers, l.Times = 4, 3
 		l.Acked = l.numbers(b)
@@ -91,38 +91,38 @@ func TestOfferSessions(t *testing.T) {
 		require.NoError(t, err)
 		return a
 	}
-	enter := func(b *book, a *sessionAccount) {
-		l := sessionLoad{Nodes: 1, Sessions: len(b.acked)}
+	enter := func(b *book, a *account) {
+		l := workload{Nodes: 1, Sessions: len(b.acked)}
 		require.NoError(t, l.enter(b, a.Acked))
 		assert.Error(t, l.enter(b, a.Acked[1:]))
 	}
 	synctest.Test(t, func(t *testing.T) {
 		f, b := &fewSessions{values: make(map[string][]byte)}, newBook(10)
-		a := offer(f, b, sessionLoad{})
+		a := offer(f, b, workload{})
 		enter(b, a)
 		assert.Equal(t, uint32(3), b.acked[9].Load())
-		a = offer(f, b, sessionLoad{Read: true})
+		a = offer(f, b, workload{Read: true})
 		assert.Equal(t, [2]int{30, 0}, [2]int{a.N, a.Left})
 		assert.Empty(t, a.Wrong)
 		rec := measure.NewRecorder(0)
 		rec.Import(a.Samples, 0)
 		assert.Equal(t, 30, rec.Latency().N)
 
-		a = offer(f, b, sessionLoad{Rate: 1000, Count: 100})
+		a = offer(f, b, workload{Rate: 1000, Count: 100})
 		assert.Equal(t, [3]int{100, 0, 100}, [3]int{a.N, a.Left, a.Open.N})
 		assert.Empty(t, a.Wrong)
 	})
 	synctest.Test(t, func(t *testing.T) {
 		f, b := &fewSessions{values: make(map[string][]byte), stale: true}, newBook(10)
-		enter(b, offer(f, b, sessionLoad{}))
-		a := offer(f, b, sessionLoad{Read: true})
+		enter(b, offer(f, b, workload{}))
+		a := offer(f, b, workload{Read: true})
 		assert.Len(t, a.Wrong, mostWrongReads)
 		assert.Equal(t, "latest", a.Wrong[0].Criterion)
 		assert.Contains(t, a.Wrong[0].What, " has write 1, after write 3 was acknowledged")
 	})
 	synctest.Test(t, func(t *testing.T) {
 		f, b := &fewSessions{values: make(map[string][]byte), hang: make(chan struct{})}, newBook(10)
-		a := offer(f, b, sessionLoad{})
+		a := offer(f, b, workload{})
 		assert.Equal(t, [2]int{30, 30}, [2]int{a.N, a.Left})
 		assert.Equal(t, fmt.Sprintf("no operation has ended for %v", scenario.Stall), a.Why)
 		close(f.hang)

@@ -80,11 +80,11 @@ type Config struct {
 
 // The shape of the scenario.
 const (
-	sessionNodes = 4
-	// sessionCallers is how many operations are in flight in the throughput phase,
+	nodeCount = 4
+	// callerCount is how many operations are in flight in the throughput phase,
 	// and killCallers while nodes are killed.
-	sessionCallers = 512
-	killCallers    = 64
+	callerCount = 512
+	killCallers = 64
 )
 
 // tries is how long an operation that must succeed may be tried.
@@ -94,11 +94,11 @@ var tries = scenario.Settle
 // called in a process of its own for each node, and returns when the node can be called;
 // the node need not have found the others yet. The test must do nothing else.
 func TestStore(t *testing.T, start func(testing.TB, Config) Store) {
-	site := sessionSite(t, start)
+	site := openSite(t, start)
 	if site == nil {
 		return
 	}
-	k := &kit{Scenario: scenario.Begin(t, validate.Sessions), site: site, clusters: new(sessionClusters), survival: 100,
+	k := &kit{Scenario: scenario.Begin(t, validate.Sessions), site: site, clusters: new(clusters), survival: 100,
 		repaired: make(chan bool, 1)}
 	k.linked, k.direct = k.apart("linked", true), k.apart("direct", false)
 	k.Take(k.phases()...)
@@ -135,9 +135,9 @@ func (k *kit) phases() []phase {
 // kit is the scenario, at work on one cluster.
 type kit struct {
 	*scenario.Scenario
-	*sessionCluster
+	*cluster
 	site           *proc.Site
-	clusters       *sessionClusters
+	clusters       *clusters
 	linked, direct *kit // on the cluster with links between nodes, and on the one without
 
 	mesh     bool          // its cluster has links between nodes
@@ -152,19 +152,19 @@ type kit struct {
 	restored time.Duration // the longest time until full replication
 }
 
-// sessionClusters are all there are, so that each is ended.
-type sessionClusters struct {
+// clusters are all there are, so that each is ended.
+type clusters struct {
 	mu  sync.Mutex
-	all []*sessionCluster
+	all []*cluster
 }
 
-func (s *sessionClusters) list() []*sessionCluster {
+func (s *clusters) list() []*cluster {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.all)
 }
 
-func (s *sessionClusters) end() {
+func (s *clusters) end() {
 	for _, c := range s.list() {
 		c.end()
 	}
@@ -176,11 +176,11 @@ func (s *sessionClusters) end() {
 func (k *kit) apart(name string, mesh bool) *kit {
 	other := *k
 	other.mesh = mesh
-	other.sessionCluster = &sessionCluster{site: k.site, secret: newSecret(), onKill: k.OnInterrupt,
+	other.cluster = &cluster{site: k.site, secret: newSecret(), onKill: k.OnInterrupt,
 		output: func(node string) *os.File { return k.LogFile(name + "-" + node) }}
 	k.clusters.mu.Lock()
 	defer k.clusters.mu.Unlock()
-	k.clusters.all = append(k.clusters.all, other.sessionCluster)
+	k.clusters.all = append(k.clusters.all, other.cluster)
 	return &other
 }
 
@@ -290,5 +290,5 @@ func (k *kit) formed(ctx context.Context) bool {
 // newSecret is what the nodes of one cluster share.
 func newSecret() []byte { return []byte(rand.Text() + rand.Text()) }
 
-// sessionKey is the key of the i-th session.
-func sessionKey(i int) string { return fmt.Sprintf("session-%d", i) }
+// keyOf is the key of the i-th session.
+func keyOf(i int) string { return fmt.Sprintf("session-%d", i) }
