@@ -22,7 +22,7 @@ const burnerRole = "burner"
 func init() {
 	proc.Handle(burnerRole, func(l *proc.Link) error {
 		spin()
-		return l.Serve(func(json.RawMessage) (any, error) { return nil, nil })
+		return proc.Serve(l, func(json.RawMessage) (any, error) { return nil, nil })
 	})
 	// The nodes of a kit are other processes: these are not to spin as well.
 	if os.Getenv(spinVariable) != "" && !proc.IsChild() {

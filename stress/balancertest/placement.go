@@ -2,7 +2,6 @@ package balancertest
 
 import (
 	"context"
-	"encoding/json"
 	"slices"
 	"testing"
 
@@ -21,11 +20,7 @@ type placing struct {
 // place answers a parent.
 func place(t *testing.T, open func(testing.TB, Config) Balancer) func(*proc.Link) error {
 	return func(link *proc.Link) error {
-		return link.Serve(func(body json.RawMessage) (any, error) {
-			var ask placing
-			if err := json.Unmarshal(body, &ask); err != nil {
-				return nil, err
-			}
+		return proc.Serve(link, func(ask placing) (any, error) {
 			b := open(t, Config{Strategy: ask.Strategy, Nodes: ask.Nodes, Load: boundedLoad})
 			where := make([]string, ask.Keys)
 			for i := range where {

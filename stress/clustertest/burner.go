@@ -20,6 +20,6 @@ func init() {
 				}
 			}()
 		}
-		return l.Serve(func(json.RawMessage) (any, error) { return nil, nil })
+		return proc.Serve(l, func(json.RawMessage) (any, error) { return nil, nil })
 	})
 }

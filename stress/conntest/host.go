@@ -100,13 +100,9 @@ func hostConnections(tb testing.TB, open func(testing.TB, Config) Server, link *
 		h.reply.Subject = scenario.TypeName(h.subject)
 	}
 	var one sync.Mutex
-	return link.Serve(func(body json.RawMessage) (any, error) {
+	return proc.Serve(link, func(r hostRequest) (any, error) {
 		one.Lock()
 		defer one.Unlock()
-		var r hostRequest
-		if err := json.Unmarshal(body, &r); err != nil {
-			return nil, err
-		}
 		if err := h.do(r); err != nil {
 			return nil, err
 		}

@@ -58,7 +58,7 @@ func init() {
 				if err != nil {
 					return err
 				}
-				return l.Serve(func(json.RawMessage) (any, error) { return addr, nil })
+				return proc.Serve(l, func(json.RawMessage) (any, error) { return addr, nil })
 			}
 		}
 		return fmt.Errorf("no server called %q", name)

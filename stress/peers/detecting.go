@@ -45,7 +45,7 @@ func init() {
 				if err != nil {
 					return err
 				}
-				return l.Serve(func(json.RawMessage) (any, error) { return addr, nil })
+				return proc.Serve(l, func(json.RawMessage) (any, error) { return addr, nil })
 			}
 		}
 		return fmt.Errorf("no detector called %q", name)

@@ -3,7 +3,6 @@ package queuetest
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -111,14 +110,10 @@ func serveBroker(t *testing.T, l *proc.Link, open func(testing.TB, Config) Broke
 	if err := l.Emit(ready); err != nil {
 		return err
 	}
-	return errors.Join(l.Serve(s.answer), s.b.Close())
+	return errors.Join(proc.Serve(l, s.answer), s.b.Close())
 }
 
-func (s *brokerServer) answer(body json.RawMessage) (any, error) {
-	var r brokerRequest
-	if err := json.Unmarshal(body, &r); err != nil {
-		return nil, err
-	}
+func (s *brokerServer) answer(r brokerRequest) (any, error) {
 	switch r.Op {
 	case askPublish:
 		return s.publish(r), nil

@@ -3,7 +3,6 @@ package sessiontest
 import (
 	"context"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -58,7 +57,7 @@ func openSite(tb testing.TB, start func(testing.TB, Config) Store) *proc.Site {
 		n := &childNode{tb: tb, start: start, unreached: make(map[string]bool)}
 		err := l.Config(&n.cfg)
 		if err == nil {
-			err = errors.Join(l.Serve(n.command), n.close())
+			err = errors.Join(proc.Serve(l, n.command), n.close())
 		}
 		return err
 	})
@@ -80,11 +79,7 @@ type childNode struct {
 	unreached map[string]bool
 }
 
-func (n *childNode) command(body json.RawMessage) (any, error) {
-	var c nodeCommand
-	if err := json.Unmarshal(body, &c); err != nil {
-		return nil, err
-	}
+func (n *childNode) command(c nodeCommand) (any, error) {
 	if c.Unreached != nil {
 		n.mu.Lock()
 		n.unreached = c.Unreached

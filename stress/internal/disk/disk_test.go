@@ -27,7 +27,7 @@ func inChild(t *testing.T, test func(dir string) error) {
 			if err := l.Config(&dir); err != nil {
 				return err
 			}
-			return l.Serve(func(json.RawMessage) (any, error) {
+			return proc.Serve(l, func(json.RawMessage) (any, error) {
 				err := test(dir)
 				if errors.Is(err, disk.ErrUnsupported) {
 					return err.Error(), nil

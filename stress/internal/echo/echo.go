@@ -7,7 +7,6 @@ package echo
 import (
 	"context"
 	"encoding/binary"
-	"encoding/json"
 	"math/rand/v2"
 
 	"tensile/stress/internal/proc"
@@ -122,11 +121,7 @@ func serve(link *proc.Link) error {
 	if err != nil {
 		return err
 	}
-	return link.Serve(func(body json.RawMessage) (any, error) {
-		var r request
-		if err := json.Unmarshal(body, &r); err != nil {
-			return nil, err
-		}
+	return proc.Serve(link, func(r request) (any, error) {
 		cut := cut(s, r.Cut, r.Seed)
 		stats := s.count()
 		stats.Cut = cut

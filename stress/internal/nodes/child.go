@@ -3,7 +3,6 @@ package nodes
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -112,11 +111,7 @@ var nodeOrders = map[string]func(c *child, o Order) (any, error){
 func Serve(tb testing.TB, start func(testing.TB, node.Config) (node.Node, error)) func(*proc.Link) error {
 	return func(l *proc.Link) error {
 		c := &child{tb: tb, link: l, start: start}
-		return l.Serve(func(body json.RawMessage) (any, error) {
-			var o Order
-			if err := json.Unmarshal(body, &o); err != nil {
-				return nil, err
-			}
+		return proc.Serve(l, func(o Order) (any, error) {
 			do := nodeOrders[o.Do]
 			if do == nil {
 				return nil, fmt.Errorf("no order %q", o.Do)

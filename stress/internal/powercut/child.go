@@ -33,11 +33,7 @@ const (
 
 // Serve is the whole life of a child.
 func (k *Kit[P, F]) Serve(l *proc.Link) error {
-	return l.Serve(func(body json.RawMessage) (any, error) {
-		var r request
-		if err := json.Unmarshal(body, &r); err != nil {
-			return nil, err
-		}
+	return proc.Serve(l, func(r request) (any, error) {
 		var program P
 		if len(r.Program) > 0 {
 			if err := json.Unmarshal(r.Program, &program); err != nil {

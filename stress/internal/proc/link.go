@@ -34,8 +34,7 @@ type reply struct {
 	Error string          `json:"error,omitempty"`
 }
 
-// Link is a child's side of the pipes. Its methods are safe for concurrent use,
-// except Serve, which is called once.
+// Link is a child's side of the pipes. Its methods are safe for concurrent use.
 type Link struct {
 	config json.RawMessage
 	in     *json.Decoder
@@ -76,8 +75,8 @@ func (l *Link) write(r reply, body any) error {
 }
 
 // Serve answers every request by answer, each on a goroutine of its own, and
-// returns once the parent has closed its end or is gone.
-func (l *Link) Serve(answer func(body json.RawMessage) (any, error)) error {
+// returns once the parent has closed its end or is gone. It is called once.
+func Serve[Q any](l *Link, answer func(Q) (any, error)) error {
 	for {
 		var r request
 		if err := l.in.Decode(&r); err != nil {
@@ -87,7 +86,12 @@ func (l *Link) Serve(answer func(body json.RawMessage) (any, error)) error {
 			return err
 		}
 		go func() {
-			body, err := answer(r.Body)
+			var asked Q
+			var body any
+			err := json.Unmarshal(r.Body, &asked)
+			if err == nil {
+				body, err = answer(asked)
+			}
 			out := reply{ID: r.ID}
 			if err != nil {
 				out.Error = err.Error()

@@ -24,7 +24,7 @@ const familyRole = "family"
 const programRole = "program"
 
 func init() {
-	proc.Handle("sleeper", func(l *proc.Link) error { return l.Serve(nil) })
+	proc.Handle("sleeper", func(l *proc.Link) error { return proc.Serve[json.RawMessage](l, nil) })
 	proc.Handle(programRole, func(l *proc.Link) error {
 		program := exec.Command("sleep", "60")
 		var holds bool
@@ -37,14 +37,14 @@ func init() {
 		if err := program.Start(); err != nil {
 			return err
 		}
-		return l.Serve(func(json.RawMessage) (any, error) { return program.Process.Pid, nil })
+		return proc.Serve(l, func(json.RawMessage) (any, error) { return program.Process.Pid, nil })
 	})
 	proc.Handle(familyRole, func(l *proc.Link) error {
 		child, err := proc.Start("sleeper", nil)
 		if err != nil {
 			return err
 		}
-		return l.Serve(func(json.RawMessage) (any, error) { return child.Pid(), nil })
+		return proc.Serve(l, func(json.RawMessage) (any, error) { return child.Pid(), nil })
 	})
 }
 
@@ -59,11 +59,7 @@ func answerer(subject string) func(*proc.Link) error {
 		if err := l.Emit(greeting); err != nil {
 			return err
 		}
-		return l.Serve(func(body json.RawMessage) (any, error) {
-			var question string
-			if err := json.Unmarshal(body, &question); err != nil {
-				return nil, err
-			}
+		return proc.Serve(l, func(question string) (any, error) {
 			switch question {
 			case "fail":
 				return nil, errors.New("asked to fail")

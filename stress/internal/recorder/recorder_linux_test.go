@@ -33,8 +33,8 @@ func record(t *testing.T, o recorder.Options, do func(dir string) error) *crashs
 			if err := l.Config(&dir); err != nil {
 				return err
 			}
-			return l.Serve(func(body json.RawMessage) (any, error) {
-				if string(body) == `"enter"` {
+			return proc.Serve(l, func(what string) (any, error) {
+				if what == "enter" {
 					return recorder.Enter(3, 4)
 				}
 				return nil, do(dir)
@@ -247,7 +247,7 @@ func TestSyncsThatDoNothing(t *testing.T) {
 	site := proc.At(t, "careless")
 	if site.Child() {
 		site.Serve(func(l *proc.Link) error {
-			return l.Serve(func(json.RawMessage) (any, error) {
+			return proc.Serve(l, func(json.RawMessage) (any, error) {
 				if err := recorder.WithoutSyncs(); err != nil {
 					return nil, err
 				}
