@@ -44,7 +44,7 @@ func ComparePairs(pairs []Pair) Paired {
 	for i, p := range pairs {
 		subject[i], control[i], ratios[i] = p.Subject, p.Control, p.Subject/p.Control
 	}
-	c.Subject, c.Control, c.Ratio = Median(subject), Median(control), MedianInterval(ratios)
+	c.Subject, c.Control, c.Ratio = Median(subject), Median(control), medianInterval(ratios)
 	return c
 }
 
@@ -58,11 +58,11 @@ func Median(values []float64) float64 {
 	return (sorted[(n-1)/2] + sorted[n/2]) / 2
 }
 
-// MedianInterval bounds the median of what the values are a sample of, whatever its
+// medianInterval bounds the median of what the values are a sample of, whatever its
 // distribution, by order statistics: the median lies below the k-th smallest value
 // only if fewer than k fell below it, which a fair coin decides for each. See David
 // and Nagaraja, "Order Statistics", 3rd edition, section 7.1.
-func MedianInterval(values []float64) Interval {
+func medianInterval(values []float64) Interval {
 	i := Interval{Median: Median(values)}
 	n := len(values)
 	k := 0 // how many values are left out on each side

@@ -33,7 +33,7 @@ func TestMedianInterval(t *testing.T) {
 		// Rows of the table for 99 % in Conover, "Practical Nonparametric Statistics".
 		{7, 0, 0}, {8, 1, 8}, {10, 1, 10}, {11, 1, 11}, {12, 2, 11}, {16, 3, 14}, {20, 4, 17}, {24, 6, 19}, {32, 9, 24},
 	} {
-		got := MedianInterval(upTo(c.n))
+		got := medianInterval(upTo(c.n))
 		assert.Equal(t, Interval{float64(c.n+1) / 2, c.low, c.high}, got, "%d values", c.n)
 		assert.Equal(t, c.n >= LeastPairs, got.Bounded())
 	}
@@ -52,7 +52,7 @@ func TestTheIntervalHoldsTheMedian(t *testing.T) {
 				x := random.Float64()
 				values[i] = x * x
 			}
-			if i := MedianInterval(values); i.Low <= median && median <= i.High {
+			if i := medianInterval(values); i.Low <= median && median <= i.High {
 				held++
 			}
 		}

@@ -104,9 +104,6 @@ func (l *Ledger) Arrive(id uint64, at int, intact bool) {
 	}
 }
 
-// Arrived tells whether message id has come out where it should.
-func (l *Ledger) Arrived(id uint64) bool { return l.messages[id].count.Load() > 0 }
-
 // Account is the outcome of a ledger.
 type Account struct {
 	Sent      int `json:"sent"`      // handed to the subject

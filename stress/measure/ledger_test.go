@@ -169,15 +169,6 @@ func TestOrderIsOfOneSenderToOneDestination(t *testing.T) {
 	assert.True(t, l.Audit(true).Clean(), l.Audit(true))
 }
 
-func TestArrived(t *testing.T) {
-	l := NewLedger(2, 2, 1)
-	l.Send(0, 0)
-	assert.False(t, l.Arrived(0))
-	l.Arrive(0, 0, true)
-	assert.True(t, l.Arrived(0))
-	assert.False(t, l.Arrived(1))
-}
-
 func TestAccountsAddUp(t *testing.T) {
 	times := func(n int, examples ...string) Account {
 		return Account{

@@ -132,10 +132,10 @@ func Summarize(samples []int64, failures int) Latency {
 	}
 	slices.Sort(samples)
 	l.Min, l.Max = samples[0], samples[l.N-1]
-	l.P50 = Percentile(samples, 500)
-	l.P95 = Percentile(samples, 950)
-	l.P99 = Percentile(samples, 990)
-	l.P999 = Percentile(samples, 999)
+	l.P50 = percentile(samples, 500)
+	l.P95 = percentile(samples, 950)
+	l.P99 = percentile(samples, 990)
+	l.P999 = percentile(samples, 999)
 	data := stats.LoadRawData(samples)
 	l.Mean, _ = data.Mean() // its only error is: no samples
 	l.StdDev, _ = data.StandardDeviation()
@@ -172,12 +172,12 @@ func curve(sorted []int64) []Quantile {
 	return points
 }
 
-// Percentile returns the nearest-rank percentile of samples that are sorted
+// percentile returns the nearest-rank percentile of samples that are sorted
 // upwards: the smallest sample that at least perMille of a thousand do not
 // exceed. perMille lies between 1 and 1000; the rank is computed in integers, as
 // 99.9 % of a million in floating point is not the 999,000th. It returns 0 for
 // no samples.
-func Percentile(sorted []int64, perMille int) int64 {
+func percentile(sorted []int64, perMille int) int64 {
 	n := len(sorted)
 	if n == 0 {
 		return 0
@@ -252,9 +252,9 @@ func (r *Recorder) Series() []Bin {
 		b := &series[at]
 		b.Width = float64(width) / float64(time.Second)
 		b.At = float64(int64(at)*width) / float64(time.Second)
-		b.P50 = Percentile(samples[at], 500)
-		b.P99 = Percentile(samples[at], 990)
-		b.Max = Percentile(samples[at], 1000)
+		b.P50 = percentile(samples[at], 500)
+		b.P99 = percentile(samples[at], 990)
+		b.Max = percentile(samples[at], 1000)
 	}
 	return series
 }

@@ -39,10 +39,10 @@ func TestPercentileByItsDefinition(t *testing.T) {
 		}
 		sorted := slices.Sorted(slices.Values(samples))
 		for perMille := 1; perMille <= 1000; perMille += 1 + random.IntN(20) {
-			require.Equal(t, nearestRank(samples, perMille), Percentile(sorted, perMille),
+			require.Equal(t, nearestRank(samples, perMille), percentile(sorted, perMille),
 				"%d of a thousand of %v", perMille, sorted)
 		}
-		require.Equal(t, nearestRank(samples, 1000), Percentile(sorted, 1000))
+		require.Equal(t, nearestRank(samples, 1000), percentile(sorted, 1000))
 	}
 }
 
@@ -54,11 +54,11 @@ func TestPercentileOfManySamples(t *testing.T) {
 			samples[i] = int64(i + 1)
 		}
 		for _, perMille := range []int{1, 500, 950, 990, 999, 1000} {
-			assert.Equal(t, int64(n/1000*perMille), Percentile(samples, perMille))
+			assert.Equal(t, int64(n/1000*perMille), percentile(samples, perMille))
 		}
 	}
-	assert.Zero(t, Percentile(nil, 500))
-	assert.EqualValues(t, 7, Percentile([]int64{7}, 1))
+	assert.Zero(t, percentile(nil, 500))
+	assert.EqualValues(t, 7, percentile([]int64{7}, 1))
 }
 
 func TestLatencyOfEverySample(t *testing.T) {

@@ -29,7 +29,7 @@ var files = []struct {
 	{"results.csv", writeCSV},
 	{"report.md", writeMarkdown},
 	{"report.html", writePage},
-	{"summary.md", WriteSummary},
+	{"summary.md", writeSummary},
 	{"checklist.md", writeChecklist},
 	{"bench.txt", writeBench},
 }

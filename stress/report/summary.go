@@ -9,9 +9,9 @@ import (
 	"tensile/stress/validate"
 )
 
-// WriteSummary writes the run as Markdown for the page of a CI job: the verdict,
+// writeSummary writes the run as Markdown for the page of a CI job: the verdict,
 // what ran, what failed and how to repeat it.
-func WriteSummary(w io.Writer, r *Run) error {
+func writeSummary(w io.Writer, r *Run) error {
 	word, sentence, class := verdict(r)
 	fmt.Fprintf(w, "## %s Stress: %s\n\n%s N = %s, seed %d, %s.\n\n", symbol(class), word, sentence,
 		validate.Number(float64(r.Environment.Scale)), r.Environment.Seed, duration(r.Seconds*1e9))
@@ -114,7 +114,7 @@ func AppendSummary(path string, r *Run) error {
 		r.Started.UTC().Format("2006-01-02T15:04:05.000000000Z"), r.Environment.Seed)
 	const end = "<!-- end of the stress run -->\n"
 	text.WriteString(begin)
-	if err := WriteSummary(&text, r); err != nil {
+	if err := writeSummary(&text, r); err != nil {
 		return err
 	}
 	text.WriteString(end)

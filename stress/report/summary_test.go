@@ -21,7 +21,7 @@ func TestSummary(t *testing.T) {
 		r.Scenarios[2].Failures = append(r.Scenarios[2].Failures, "again")
 	}
 	var text strings.Builder
-	require.NoError(t, WriteSummary(&text, r))
+	require.NoError(t, writeSummary(&text, r))
 	for _, want := range []string{
 		"## ✕ Stress: Failed", "N = 100,000, seed 42", "| 3 | Registry routing | ✕ failed |", "Not run: Cluster formation, Queue handling, ",
 		"### 3 Registry routing: what failed", "\n````\n", "and 15 more", "STRESS_SEED=42", "| pooling.burst.throughput | " +
@@ -38,7 +38,7 @@ func TestSummary(t *testing.T) {
 		}
 	}
 	text.Reset()
-	require.NoError(t, WriteSummary(&text, r))
+	require.NoError(t, writeSummary(&text, r))
 	assert.Contains(t, text.String(),
 		"| 1 | the five base scenarios pass: formation, pooling, routing, queueing, memory | ✕ failed | failed: routing, "+
 			"routing.lost |")

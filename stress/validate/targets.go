@@ -5,10 +5,10 @@ import (
 	"strings"
 )
 
-// Settable tells whether another target than that of the specification may be set
+// settable tells whether another target than that of the specification may be set
 // for c: for rates, times and memory of a scenario, as subjects differ there. What
 // is right or wrong has no other target.
-func (c Criterion) Settable() bool {
+func (c Criterion) settable() bool {
 	return c.Scenario != WholeRun && (c.InTime() || c.Unit == "bytes")
 }
 
@@ -24,11 +24,11 @@ func WithTargets(criteria []Criterion, targets map[string]float64) []Criterion {
 	return set
 }
 
-// SettableIDs are those of all criteria that are Settable, in order.
+// SettableIDs are those of all criteria that are settable, in order.
 func SettableIDs() (ids []string) {
 	for _, s := range Scenarios {
 		for _, c := range Of(s.ID) {
-			if c.Settable() {
+			if c.settable() {
 				ids = append(ids, c.ID)
 			}
 		}

@@ -60,13 +60,13 @@ type Analysis struct {
 	effects []effects
 	byNode  map[int][]int // events on the content of each file
 	parts   map[int][]part
-	pieces  map[string]*Content
+	pieces  map[string]*fileContent
 }
 
 // Under looks at a record by a model. The record must not change from then on.
 func (r *Record) Under(m Model) *Analysis {
 	a := &Analysis{r: r, m: m, effects: make([]effects, len(r.Events)), byNode: make(map[int][]int),
-		parts: make(map[int][]part), pieces: make(map[string]*Content)}
+		parts: make(map[int][]part), pieces: make(map[string]*fileContent)}
 	a.place()
 	a.settle()
 	return a

@@ -15,8 +15,8 @@ import (
 // Hash identifies what is on a disk.
 type Hash [sha256.Size]byte
 
-// Content is what a file holds.
-type Content struct {
+// fileContent is what a file holds.
+type fileContent struct {
 	data []byte // without zeros at the end
 	size int64
 	hash Hash
@@ -30,7 +30,7 @@ type State struct {
 
 type file struct {
 	path    string
-	content *Content // nil for a folder
+	content *fileContent // nil for a folder
 }
 
 // State is the state of a vector.
@@ -81,7 +81,7 @@ func (s *Space) collect(state *State, names tree, dir int, path string, fates []
 }
 
 // content is what is left of a file. The same fates give the same content.
-func (s *Space) content(node int, fates []fate) *Content {
+func (s *Space) content(node int, fates []fate) *fileContent {
 	a := s.a
 	var key []byte
 	last := 0
@@ -106,7 +106,7 @@ func (s *Space) content(node int, fates []fate) *Content {
 	return c
 }
 
-func (s *Space) build(node int, fates []fate) *Content {
+func (s *Space) build(node int, fates []fate) *fileContent {
 	a := s.a
 	var data []byte
 	var size int64
@@ -157,7 +157,7 @@ func (s *Space) build(node int, fates []fate) *Content {
 			size = max(size, until)
 		}
 	}
-	c := &Content{size: size}
+	c := &fileContent{size: size}
 	data = data[:min(int64(len(data)), size)]
 	c.data = bytes.TrimRight(data, "\x00")
 	sum := sha256.New()
@@ -184,7 +184,7 @@ func (s *State) Write(dir string) error {
 	return nil
 }
 
-func (c *Content) write(path string) error {
+func (c *fileContent) write(path string) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
 		return err

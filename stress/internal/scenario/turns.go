@@ -20,9 +20,9 @@ const (
 	turnTime = 40 * time.Millisecond
 )
 
-// TurnCount is how many operations of a load of n make up one turn of it, at a rate:
+// turnCount is how many operations of a load of n make up one turn of it, at a rate:
 // an eighth, so that eight are as many as the load, and more if that takes no time.
-func TurnCount(n int, rate float64) int {
+func turnCount(n int, rate float64) int {
 	return max(n/measure.LeastPairs, int(rate*turnTime.Seconds()), 1)
 }
 
@@ -73,7 +73,7 @@ func (s *Scenario) CompareRate(
 	if s.Environment().Race {
 		return measure.Paired{Subject: whole, Control: whole}, true
 	}
-	c, ok := s.rates(ctx, criterion, TurnCount(n, whole), subject, control)
+	c, ok := s.rates(ctx, criterion, turnCount(n, whole), subject, control)
 	if target := s.criterion(criterion).Target; ok && whole < target && c.Subject >= target {
 		c, ok = s.rates(ctx, criterion, n, subject, control)
 	}
@@ -171,7 +171,7 @@ func (s *Scenario) CompareSteady(ctx context.Context, n int, rate float64, subje
 	if s.Environment().Race {
 		return s.SteadyAlone(ctx, report.RaceReason, n, rate, subject)
 	}
-	n = TurnCount(n, rate)
+	n = turnCount(n, rate)
 	var all, beside joined
 	compare := func(criterion string) (c measure.Paired) {
 		as := s.criterion(criterion)

@@ -55,6 +55,6 @@ func TestTurnCount(t *testing.T) {
 		{10_000, 3e6, 120_000},    // for 40 ms
 		{5, 10, 1},
 	} {
-		assert.Equal(t, c.want, TurnCount(c.n, c.rate))
+		assert.Equal(t, c.want, turnCount(c.n, c.rate))
 	}
 }

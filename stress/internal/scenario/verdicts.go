@@ -89,14 +89,14 @@ func (s *Scenario) evidence(c validate.Check) {
 
 // Timed is measured for figures that mean nothing under the race detector.
 func (s *Scenario) Timed(criterion string, figure float64) {
-	s.TimedUnder(criterion, figure, s.Conditions())
+	s.timedUnder(criterion, figure, s.Conditions())
 }
 
 func (s *Scenario) TimedAt(criterion string, figure, share float64) {
-	s.TimedUnder(criterion, figure, validate.Conditions{Scale: s.N, Share: share})
+	s.timedUnder(criterion, figure, validate.Conditions{Scale: s.N, Share: share})
 }
 
-func (s *Scenario) TimedUnder(criterion string, figure float64, where validate.Conditions) {
+func (s *Scenario) timedUnder(criterion string, figure float64, where validate.Conditions) {
 	if s.Environment().Race {
 		s.NotMeasured(criterion, report.RaceReason)
 		return

@@ -9,9 +9,9 @@ import (
 	"strings"
 )
 
-// ErrSchedule is wrapped by every error of this package; the message names the
+// errSchedule is wrapped by every error of this package; the message names the
 // part that is wrong and what must hold.
-var ErrSchedule = errors.New("bad schedule")
+var errSchedule = errors.New("bad schedule")
 
 // Accepted says what Parse accepts, in words.
 const Accepted = "a schedule as a failure prints it, such as pos:7 or plan:7:2.4.3"
@@ -97,7 +97,7 @@ func Parse(text string) (Schedule, error) {
 			s.Draws, err = parseDraws(fields[3])
 		}
 	default:
-		err = fmt.Errorf("%w: %q must be %s", ErrSchedule, text, Accepted)
+		err = fmt.Errorf("%w: %q must be %s", errSchedule, text, Accepted)
 	}
 	if err != nil {
 		return Schedule{}, err
@@ -143,7 +143,7 @@ func parseDraws(text string) (draws []Draw, err error) {
 func numbers(text string, want, bits int) ([]uint64, error) {
 	parts := strings.Split(text, ".")
 	if len(parts) != want {
-		return nil, fmt.Errorf("%w: %q must be %d numbers with dots between", ErrSchedule, text, want)
+		return nil, fmt.Errorf("%w: %q must be %d numbers with dots between", errSchedule, text, want)
 	}
 	out := make([]uint64, want)
 	for i, part := range parts {
@@ -159,7 +159,7 @@ func numbers(text string, want, bits int) ([]uint64, error) {
 func number(text string, bits int) (uint64, error) {
 	n, err := strconv.ParseUint(text, 10, bits)
 	if err != nil {
-		return 0, fmt.Errorf("%w: %q must be a whole number of %d bits", ErrSchedule, text, bits)
+		return 0, fmt.Errorf("%w: %q must be a whole number of %d bits", errSchedule, text, bits)
 	}
 	return n, nil
 }

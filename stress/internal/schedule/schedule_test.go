@@ -31,7 +31,7 @@ func TestWhatIsNoScheduleIsRefused(t *testing.T) {
 		"plan:1:2.3", "plan:1:2.3.4.5", "plan:1:t", "plan:1:2.3.4:", "plan:1:2.3.4:1", "plan:x:", "plan:1:1.1.4294967296",
 	} {
 		_, err := Parse(text)
-		assert.ErrorIs(t, err, ErrSchedule, text)
+		assert.ErrorIs(t, err, errSchedule, text)
 	}
 }
 
@@ -42,7 +42,7 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		s, err := Parse(text)
 		if err != nil {
-			require.ErrorIs(t, err, ErrSchedule)
+			require.ErrorIs(t, err, errSchedule)
 			return
 		}
 		again, err := Parse(s.String())
