@@ -135,7 +135,8 @@ func (k *kit) dialOutlastsCaller(ctx context.Context, p Pool, d *dialler, outcom
 			k.Violate("served", "Acquire succeeded although no dial had")
 		}
 	case <-ctx.Done():
-		k.Violate("deadline", "Acquire does not return though its context has ended: the dial of a connection has not returned")
+		k.Violate("deadline",
+			"Acquire does not return though its context has ended: the dial of a connection has not returned")
 	}
 	d.stall.Store(nil)
 	close(gone)

@@ -102,7 +102,8 @@ func verdict(r *Run) (word, sentence, class string) {
 				missing++
 			}
 		}
-		count = fmt.Sprintf("%d of the %d criteria hold, %d failed, %d were not measured in full.", held, len(r.Acceptance), failed, missing)
+		count = fmt.Sprintf("%d of the %d criteria hold, %d failed, %d were not measured in full.",
+			held, len(r.Acceptance), failed, missing)
 	}
 	switch {
 	case r.State == Running && len(r.ran()) == 0:

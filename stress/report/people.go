@@ -101,7 +101,8 @@ func (s *Scenario) markdown(w io.Writer) {
 		head(w, "load", "operations", "peak in flight", "ops/s", "mean", "p50", "p95", "p99", "p99.9", "max")
 	}
 	if b := s.Burst; b != nil {
-		row(w, append([]string{"burst", validate.Number(float64(b.N)), peak(b.Peak), throughputOf(b)}, times(b.Latency)...)...)
+		row(w, append([]string{"burst", validate.Number(float64(b.N)), peak(b.Peak), throughputOf(b)},
+			times(b.Latency)...)...)
 	}
 	if st := s.Steady; st != nil {
 		row(w, append([]string{"steady, " + st.Arrivals, validate.Number(float64(st.N)), peak(st.Peak),

@@ -23,9 +23,10 @@ func TestSummary(t *testing.T) {
 	var text strings.Builder
 	require.NoError(t, writeSummary(&text, r))
 	for _, want := range []string{
-		"## ✕ Stress: Failed", "N = 100,000, seed 42", "| 3 | Registry routing | ✕ failed |", "Not run: Cluster formation, Queue handling, ",
-		"### 3 Registry routing: what failed", "\n````\n", "and 15 more", "STRESS_SEED=42", "| pooling.burst.throughput | " +
-			"140,000 ops/s |",
+		"## ✕ Stress: Failed", "N = 100,000, seed 42", "| 3 | Registry routing | ✕ failed |",
+		"Not run: Cluster formation, Queue handling, ",
+		"### 3 Registry routing: what failed", "\n````\n", "and 15 more", "STRESS_SEED=42",
+		"| pooling.burst.throughput | 140,000 ops/s |",
 	} {
 		assert.Contains(t, text.String(), want)
 	}
@@ -86,7 +87,9 @@ func TestTheTableSaysWhatWasNotJudged(t *testing.T) {
 	for _, c := range validate.Of(validate.Balancing) {
 		list.Measure(c.ID, c.Target, validate.Conditions{Scale: validate.BaseScale, Share: 1})
 	}
-	r := &Run{Environment: measure.Environment{Scale: validate.BaseScale}, Scenarios: []*Scenario{{ID: validate.Balancing, State: Passed, Checks: list.Checks()}, {ID: validate.Pooling, State: NotRun}}}
+	r := &Run{Environment: measure.Environment{Scale: validate.BaseScale}, Scenarios: []*Scenario{
+		{ID: validate.Balancing, State: Passed, Checks: list.Checks()}, {ID: validate.Pooling, State: NotRun},
+	}}
 	Derive(r)
 	var table strings.Builder
 	WriteTable(&table, r)
@@ -118,19 +121,26 @@ func TestOutcome(t *testing.T) {
 	}{
 		{Passed, []validate.Check{of(timed, validate.Passed), of(count, validate.NotOffered)}, "passed"},
 		{Passed, []validate.Check{of(timed, validate.NotMeasured), of(count, validate.Passed)}, "passed, timing not judged"},
-		{Passed, []validate.Check{of(timed, validate.NotMeasured), of(count, validate.NotMeasured)}, "passed, 2 checks not measured"},
+		{
+			Passed, []validate.Check{of(timed, validate.NotMeasured), of(count, validate.NotMeasured)},
+			"passed, 2 checks not measured",
+		},
 		{Partial, []validate.Check{of(timed, validate.NotMeasured)}, "passed (1 of 12 phases)"},
 		{Failed, []validate.Check{of(timed, validate.NotMeasured)}, "failed"},
 		{NothingRan, nil, "nothing ran"},
 	} {
-		r := &Run{Scenarios: []*Scenario{{ID: validate.Pooling, State: c.state, Checks: c.checks, PhasesRun: 1, PhasesAll: 12}, {ID: validate.Routing, State: NotRun}}}
+		r := &Run{Scenarios: []*Scenario{
+			{ID: validate.Pooling, State: c.state, Checks: c.checks, PhasesRun: 1, PhasesAll: 12},
+			{ID: validate.Routing, State: NotRun},
+		}}
 		Derive(r)
 		assert.Equal(t, c.want, r.Outcome)
 		assert.Equal(t, c.want, r.Scenarios[0].Outcome)
 		assert.Equal(t, c.state, r.State)
 	}
 	for _, c := range []struct{ a, b, want State }{
-		{Passed, NothingRan, Partial}, {NothingRan, NotRun, NothingRan}, {Partial, Passed, Partial}, {Partial, Failed, Failed},
+		{Passed, NothingRan, Partial}, {NothingRan, NotRun, NothingRan}, {Partial, Passed, Partial},
+		{Partial, Failed, Failed},
 		{Failed, Running, Running}, {Interrupted, Failed, Interrupted},
 	} {
 		assert.Equal(t, c.want, worse(c.a, c.b), "%s and %s", c.a, c.b)

@@ -60,7 +60,11 @@ func ledgers(sound bool) *Vocabulary[*ledger] {
 		New: func(p *Program, _ testing.TB) *ledger { return &ledger{Program: p, sound: sound} },
 		Ops: []Op[*ledger]{
 			{Name: "add", Weight: 1, Always: true, Begin: (*ledger).add},
-			{Name: "look", Weight: 3, Begin: func(*ledger, int) *Act { return &Act{Text: "look", Do: func() Next { return nil }} }},
+			{
+				Name: "look", Weight: 3, Begin: func(*ledger, int) *Act {
+					return &Act{Text: "look", Do: func() Next { return nil }}
+				},
+			},
 		},
 	}
 }
