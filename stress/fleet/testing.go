@@ -58,7 +58,7 @@ func Test(tb testing.TB, l Load) *Result {
 		return nil
 	}
 	if err := keep(set.Out, result); err != nil {
-		tb.Errorf("fleet: the result is not in STRESS_OUT=%q: %v", set.Out, err)
+		tb.Errorf("fleet: STRESS_OUT=%q, must be a folder that can be written: %v", set.Out, err)
 	}
 	tb.Log(result)
 	for _, note := range result.Notes {
