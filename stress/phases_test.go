@@ -112,6 +112,37 @@ func TestSessionsPhasesAlone(t *testing.T) {
 	}})
 }
 
+func TestClusterPhasesAlone(t *testing.T) {
+	env := []string{"STRESS_BURN=1s", processes}
+	eachAlone(t, phasesOf{sound: "TestStressCluster", faulty: "TestFaultyCluster", env: env, faults: map[string]fault{
+		"formation":    {"knows nobody", "4 nodes were started, and"},
+		"conflicts":    {"another name will do", "with a name that is taken was started without an error"},
+		"wrong secret": {"accepts any secret", "formation.secret: "},
+		"kills":        {"takes nobody back", "was started again under its name, and"},
+		"hung":         {"keeps the dead", "has node-"},
+		"leave":        {"left is failed", "as failed"},
+		"burn":         {"drops a healthy one", "which is alive and well"},
+		"close":        {"leaves a goroutine", "left behind: 1 goroutines"},
+	}})
+}
+
+func TestTransportPhasesAlone(t *testing.T) {
+	eachAlone(t, phasesOf{sound: "TestStressTransport", faulty: "TestFaultyTransport", env: []string{processes}, faults: map[string]fault{
+		"formation":    {"knows nobody", "4 nodes were started, and"},
+		"sizes":        {"nothing above 32 KB", "a call of 65536 bytes"},
+		"one-way":      {"loses one-way messages", "one-way: of"},
+		"in flight":    {"answers nobody", "in flight: "},
+		"throughput":   {"doubles one", "came again"},
+		"steady":       {"doubles one", "came again"},
+		"larger":       {"nothing above 32 KB", "ended with an error though nothing was wrong"},
+		"strangers":    {"accepts any secret", "messaging.secret: "},
+		"garbled":      {"one break breaks all", "was garbled, and other calls failed"},
+		"stopped peer": {"no bound", "messaging.back_pressure: node-"},
+		"dead peer":    {"another error for the dead", "an error that is not the one for that"},
+		"close":        {"leaves a goroutine", "left behind: 1 goroutines"},
+	}})
+}
+
 func TestChaosPhasesAlone(t *testing.T) {
 	eachAlone(t, phasesOf{sound: "TestStressChaos", faulty: "TestChaosOf", env: []string{processes}, faults: map[string]fault{
 		"engine: plans":             {"plans by the clock", "two plans from seed"},

@@ -30,23 +30,32 @@ func TestCluster(t *testing.T, start func(testing.TB, node.Config) (node.Node, e
 	k := &kit{Nodes: nodes.New(scenario.Begin(t, validate.Formation), site, nodes.LookOften), site: site}
 	k.random = rand.New(rand.NewPCG(k.Seed, 1))
 	defer k.KillAll()
-	ok := k.Phase("formation", k.formation)
-	ok = ok && k.Phase("conflicts", k.conflicts)
-	ok = ok && k.Phase("wrong secret", k.wrongSecret)
-	ok = ok && k.LongPhase("kills", scenario.PhaseBound+scenario.Settle*time.Duration(k.kills()), k.killing)
-	ok = ok && k.Phase("hung", k.hanging)
-	ok = ok && k.Phase("leave", k.leaving)
-	ok = ok && k.LongPhase("burn", scenario.PhaseBound+k.Settings().Burn, k.burning)
-	ok = ok && k.Phase("close", k.CloseAll)
+	kills := scenario.PhaseBound + scenario.Settle*time.Duration(k.kills())
+	burn := scenario.PhaseBound + k.Settings().Burn
+	k.Take(
+		phase{Name: "formation", Body: k.formation, Shows: "views pairs formed formed_reach" + watched},
+		phase{Name: "conflicts", Body: k.On(k.conflicts), Shows: "conflict pairs" + watched, Sound: true},
+		phase{Name: "wrong secret", Body: k.On(k.wrongSecret), Shows: "secret pairs" + watched, Sound: true},
+		phase{Name: "kills", Body: k.On(k.killing), Sound: true, Bound: kills,
+			Shows: "views rejoin pairs kills death death_reach death_worst" + watched},
+		phase{Name: "hung", Body: k.On(k.hanging), Shows: "hung hung_reach" + watched, Sound: true},
+		phase{Name: "leave", Body: k.On(k.leaving), Shows: "leave rejoin pairs" + watched, Sound: true},
+		phase{Name: "burn", Body: k.On(k.burning), Shows: "pairs hung" + watched, Sound: true, Bound: burn},
+		phase{Name: "close", Body: k.On(k.CloseAll), Shows: "views", Sound: true},
+		phase{Name: "programs", Body: k.explorePrograms, Shows: "explored seeds views pairs rejoin" + watched, Sound: true,
+			Bound: programsBound},
+	)
 	k.KillAll()
-	if ok {
-		k.LongPhase("programs", programsBound, k.explorePrograms)
-	}
 	k.Record(func(r *report.Scenario) { r.Timelines = append(r.Timelines, k.Line) })
 	if !k.Aborted {
 		k.Audit(k.Leaks)
 	}
 }
+
+type phase = scenario.Phase
+
+// watched is the criterion of every phase in which nodes hold views of healthy ones.
+const watched = " false_deaths"
 
 // BenchmarkCluster measures how long nodes take to form a cluster: from the
 // start of the first process until each lists all others as alive.
@@ -90,7 +99,6 @@ func (k *kit) formation(ctx context.Context, _ *testing.T) {
 	k.Event(report.Recovered, "", "formed")
 	k.Timed("formed", took.Seconds()*1e3)
 	k.Timed("formed_reach", took.Seconds()*1e3)
-	k.Shown("views")
 	k.LookAt(ctx, nodes.LookSeldom)
 	k.allPairs(ctx, "after formation")
 }
@@ -99,7 +107,6 @@ func (k *kit) allPairs(ctx context.Context, when string) {
 	for _, wrong := range k.Pairs(ctx, k.Names()) {
 		k.Violate("pairs", "%s a call failed: %s", when, wrong)
 	}
-	k.Shown("pairs")
 }
 
 // pairsAgain waits until all calls succeed, as after connections were lost. It
@@ -137,7 +144,6 @@ func (k *kit) conflicts(ctx context.Context, _ *testing.T) {
 	} else {
 		k.Note("A name that is taken is not tried: Errors().NameTaken is nil.")
 	}
-	k.Shown("conflict")
 	k.allPairs(ctx, "after conflicts")
 }
 
@@ -161,7 +167,6 @@ func (k *kit) wrongSecret(ctx context.Context, _ *testing.T) {
 	if !k.Intruder(ctx, "node-101") {
 		return
 	}
-	k.Shown("secret")
 	k.allPairs(ctx, "after a node with another secret had tried to join")
 }
 
@@ -194,7 +199,6 @@ func (k *kit) killing(ctx context.Context, _ *testing.T) {
 			k.Event(report.Recovered, name, "a member again")
 		}
 	})
-	k.Shown("views", "rejoin")
 	if len(took) < k.kills() {
 		return
 	}
@@ -216,7 +220,6 @@ func (k *kit) hanging(ctx context.Context, _ *testing.T) {
 	}
 	var took []float64
 	k.UnderLoad(func() { took = k.hangs(ctx, rounds, "") })
-	k.Shown("hung")
 	if len(took) == 0 {
 		return
 	}
@@ -274,7 +277,6 @@ func (k *kit) leaving(ctx context.Context, _ *testing.T) {
 		k.NotOffered("leave", "Leave returns errors.ErrUnsupported")
 		return
 	}
-	defer k.Shown("leave", "rejoin")
 	if !clean {
 		return
 	}
@@ -324,5 +326,4 @@ func (k *kit) burning(ctx context.Context, _ *testing.T) {
 	burner.Kill()
 	k.Event(report.Undone, "", "the processors are free")
 	k.allPairs(ctx, "after the burn")
-	k.Shown("false_deaths", "pairs", "hung")
 }

@@ -23,13 +23,13 @@ type explorer struct {
 // explorePrograms has nodes die, hang, leave and return, as programs drawn from the seed
 // say, in a cluster of its own.
 func (k *kit) explorePrograms(ctx context.Context, t *testing.T) {
+	k.KillAll() // so that they have the processors
 	x := &explorer{secret: nodes.Secret(k.Seed), patience: scenario.Settle, fleet: func() fleet {
 		return &processes{site: k.site, log: k.LogFile, interrupted: k.OnInterrupt, all: make(map[string]*proc.Process)}
 	}}
 	defer x.end()
 	v := x.vocabulary()
 	v.Report(k.Scenario, v.Try(ctx, t, k.Seed, budget))
-	k.Shown("explored", "seeds", "views", "pairs", "rejoin")
 }
 
 // budget is that of the programs. One that does not find that anything is wrong waits for

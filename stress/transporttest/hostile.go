@@ -63,7 +63,6 @@ func (k *kit) strangers(ctx context.Context, _ *testing.T) {
 		})
 	}
 	listening.Wait()
-	k.Shown("secret")
 }
 
 // garbled damages what one node sends another, again and again, while all
@@ -77,7 +76,7 @@ func (k *kit) garbled(ctx context.Context, _ *testing.T) {
 	from, to := names[0], names[1]
 	var conns int
 	if err := k.Ask(ctx, from, nodes.Order{Do: "damage", To: []string{k.Addr(to)}}, &conns); err != nil {
-		k.Fail("messaging: %v", err)
+		k.Fault("%v", err)
 		return
 	}
 	if conns == 0 {
@@ -87,7 +86,7 @@ func (k *kit) garbled(ctx context.Context, _ *testing.T) {
 	k.Steady([]string{from, to}, false) // they may lose each other for a moment
 	for range rounds {
 		if err := k.Ask(ctx, from, nodes.Order{Do: "damage", To: []string{k.Addr(to)}}, &conns); err != nil {
-			k.Fail("messaging: %v", err)
+			k.Fault("%v", err)
 			return
 		}
 		if !k.garble(ctx, names, from, to) {
@@ -97,7 +96,6 @@ func (k *kit) garbled(ctx context.Context, _ *testing.T) {
 	if k.Lists(ctx, names, names, node.Alive) == "" {
 		k.Steady([]string{from, to}, true)
 	}
-	k.Shown("garbled")
 }
 
 // garble has one node call another, over a connection that will damage what it

@@ -35,31 +35,34 @@ func TestTransport(t *testing.T, start func(testing.TB, node.Config) (node.Node,
 	k.Window = max(nodes.Window, k.perPair(k.N)*roomOfCall)
 	k.CallTimeout = nodes.CallTimeout(k.N, k.Target("throughput"))
 	defer k.KillAll()
-	ok := k.programs(site)
-	ok = ok && k.Phase("formation", k.formation)
-	ok = ok && k.Phase("sizes", k.sizes)
-	ok = ok && k.Phase("one-way", k.oneWay)
-	if ok {
-		ok = k.Phase("in flight", k.inFlight)
-		ok = ok && k.Phase("throughput", k.throughput)
-		ok = ok && k.Phase("steady", k.steadyRun)
-		ok = ok && k.Phase("larger", k.larger)
-		ok = ok && k.Phase("strangers", k.strangers)
-		ok = ok && k.Phase("garbled", k.garbled)
-		ok = ok && k.Phase("stopped peer", k.stoppedPeer)
-		ok = ok && k.Phase("dead peer", k.deadPeer)
-	} else {
-		k.Note("No load was offered, because correctness failed with few operations.")
-	}
+	k.Take(
+		phase{Name: programsPhase, Body: k.programs(site), Shows: "explored once one_way kept strangers", Bound: 60 * scenario.Settle},
+		phase{Name: "formation", Body: k.On(k.pairs), Shows: "answered"},
+		phase{Name: "sizes", Body: k.On(k.sizes), Shows: "sizes", Sound: true},
+		phase{Name: "one-way", Body: k.On(k.oneWay), Shows: booked, Sound: true},
+		phase{Name: "in flight", Body: k.On(k.inFlight), Shows: "in_flight " + booked, Sound: true},
+		phase{Name: "throughput", Body: k.On(k.throughput), Sound: true,
+			Shows: "throughput throughput_reach throughput_aim " + booked},
+		phase{Name: "steady", Body: k.On(k.steadyRun), Shows: "p50 p95 p99 " + booked, Sound: true},
+		phase{Name: "larger", Body: k.On(k.larger), Shows: booked, Sound: true},
+		phase{Name: "strangers", Body: k.On(k.strangers), Shows: "secret", Sound: true},
+		phase{Name: "garbled", Body: k.On(k.garbled), Shows: "garbled", Sound: true},
+		phase{Name: "stopped peer", Body: k.On(k.stoppedPeer), Sound: true,
+			Shows: "isolation back_pressure deadline isolation_ratio " + booked},
+		phase{Name: "dead peer", Body: k.On(k.deadPeer), Shows: "dead_peer " + booked, Sound: true},
+		phase{Name: "close", Body: k.On(k.CloseAll), Shows: "answered", Sound: true},
+	)
 	k.judgeAll()
-	if ok {
-		k.Phase("close", k.CloseAll)
-	}
 	k.KillAll()
 	if !k.Aborted {
 		k.Audit(k.Leaks)
 	}
 }
+
+type phase = scenario.Phase
+
+// booked are the criteria of every phase in which calls are accounted for.
+const booked = "lost duplicated misrouted corrupted phantom answered"
 
 type kit struct {
 	*nodes.Nodes
@@ -83,13 +86,10 @@ const (
 	fewInFlight = 200
 )
 
-// formation starts all nodes and waits until each knows all others.
-func (k *kit) formation(ctx context.Context, _ *testing.T) {
-	if _, ok := k.Form(ctx, proc.NodeNames(k.Settings().Nodes)); !ok {
-		return
-	}
+// pairs has every node call every other.
+func (k *kit) pairs(ctx context.Context, _ *testing.T) {
 	for _, wrong := range k.Pairs(ctx, k.Names()) {
-		k.Fail("messaging: %s", wrong)
+		k.Fault("%s", wrong)
 	}
 }
 
@@ -123,7 +123,7 @@ func (k *kit) offer(ctx context.Context, how string, l nodes.Load, from []string
 func (k *kit) each(names []string, do func(name string) error) {
 	wait.All(len(names), func(i int) {
 		if err := do(names[i]); err != nil {
-			k.Fail("messaging: %s: %v", names[i], err)
+			k.Fault("%s: %v", names[i], err)
 		}
 	})
 }
@@ -181,10 +181,10 @@ func (k *kit) replied(results map[string]nodes.Result) (sum measure.Account, fir
 // what was on the way may be lost then.
 func (k *kit) book(phase string, replies, arrivals measure.Account, first string, allowed bool) {
 	if replies.Refused > 0 && replies.Refused == k.late && !allowed {
-		k.Fail("messaging, %s: too slow: %d of %d calls were answered in %v, which is their deadline, at %.0f calls/s; the others ended with: %s",
+		k.Fault("%s: too slow: %d of %d calls were answered in %v, which is their deadline, at %.0f calls/s; the others ended with: %s",
 			phase, replies.Delivered, replies.Sent, k.CallTimeout, k.rateOf(replies.Delivered), first)
 	} else if replies.Refused > 0 && !allowed {
-		k.Fail("messaging, %s: %d of %d calls ended with an error though nothing was wrong, the first with: %s", phase, replies.Refused, replies.Sent, first)
+		k.Fault("%s: %d of %d calls ended with an error though nothing was wrong, the first with: %s", phase, replies.Refused, replies.Sent, first)
 	}
 	// What arrived is the other end of the same messages.
 	a := replies
@@ -194,7 +194,7 @@ func (k *kit) book(phase string, replies, arrivals measure.Account, first string
 	a.Phantom += arrivals.Phantom
 	a.Examples = append(a.Examples, arrivals.Examples...)
 	if !allowed && arrivals.Lost > replies.Lost+replies.Refused {
-		k.Fail("messaging, %s: %d messages never arrived, but only %d calls were not answered: other calls got a reply that no handler had made",
+		k.Fault("%s: %d messages never arrived, but only %d calls were not answered: other calls got a reply that no handler had made",
 			phase, arrivals.Lost, replies.Lost+replies.Refused)
 		a.Phantom += arrivals.Lost - replies.Lost - replies.Refused
 	}
@@ -223,7 +223,6 @@ func (k *kit) sizes(ctx context.Context, _ *testing.T) {
 			return err
 		})
 	}
-	k.Shown("sizes")
 }
 
 // oneWay sends messages to which there is no reply.
@@ -318,10 +317,8 @@ func (k *kit) inFlight(ctx context.Context, _ *testing.T) {
 	replies, first := k.replied(results)
 	k.book("in flight", replies, k.arrived(ctx, names, results), first, false)
 	k.Measured("in_flight", float64(most))
-	k.Record(func(r *report.Scenario) {
-		r.Operations += replies.Sent
-		r.Burst = &report.Burst{N: k.N, Peak: most}
-	})
+	k.RecordBurst(func(b *report.Burst) { b.Peak = most })
+	k.Record(func(r *report.Scenario) { r.Operations += replies.Sent })
 }
 
 // releasePause is between two times that the replies held back are released.
@@ -363,8 +360,7 @@ func (k *kit) throughput(ctx context.Context, _ *testing.T) {
 	k.Timed("throughput", k.rate)
 	k.Timed("throughput_reach", k.rate)
 	k.Timed("throughput_aim", k.rate)
-	k.Record(func(r *report.Scenario) {
-		b := r.Burst
+	k.RecordBurst(func(b *report.Burst) {
 		b.Throughput, b.Little = k.rate, report.Little(k.N, k.rate)
 		if k.rate > 0 {
 			b.Seconds = float64(n) / k.rate
@@ -377,10 +373,26 @@ func (k *kit) throughput(ctx context.Context, _ *testing.T) {
 	k.rate = min(k.rate, fewRate)
 }
 
+// pace is the rate by which the open load is sized; where the throughput phase was left
+// out it is measured by a shorter load.
+func (k *kit) pace(ctx context.Context) float64 {
+	if k.rate == 0 {
+		k.UnderLoad(func() {
+			k.rate = k.closed(ctx, "throughput of few", nodes.Load{Size: payload.SmallRequest,
+				Each: k.perPair(minCalls / 4), InFlight: k.perNode(min(k.N, fewInFlight))})
+		})
+	}
+	return k.rate
+}
+
 // steadyRun offers an open load.
 func (k *kit) steadyRun(ctx context.Context, _ *testing.T) {
 	names := k.Names()
-	rate := k.SteadyRate(k.rate)
+	pace := k.pace(ctx)
+	if k.Failed() {
+		return
+	}
+	rate := k.SteadyRate(pace)
 	n := scenario.SteadyCount(min(10*k.N, maxCalls/2), rate)
 	l := k.begins(nodes.Load{Size: payload.SmallRequest, Each: k.perPair(n), Rate: rate / float64(len(names)),
 		Arrivals: k.Settings().Arrivals, Seed: k.Seed})
@@ -486,7 +498,9 @@ func (k *kit) stoppedPeer(ctx context.Context, _ *testing.T) {
 		k.Timed("isolation_ratio", float64(p.during)/float64(p.usual()))
 		break
 	}
-	k.Shown("isolation", "back_pressure", "deadline")
+	if k.Environment().Race {
+		k.NotMeasured("isolation", report.RaceReason)
+	}
 }
 
 // isolated are the p99 of calls before, during and after something that does not
@@ -594,7 +608,6 @@ func (k *kit) callable(ctx context.Context, from []string, to string) (wrong str
 
 // deadPeer kills a node to which calls are on the way, and calls it then.
 func (k *kit) deadPeer(ctx context.Context, _ *testing.T) {
-	defer k.Shown("dead_peer")
 	names := k.Names()
 	victim, rest := names[len(names)-1], names[:len(names)-1]
 	l := k.begins(nodes.Load{Size: payload.SmallRequest, Each: 1000, InFlight: 1000, Hold: true})

@@ -271,6 +271,28 @@ func (k *Nodes) Form(ctx context.Context, names []string) (time.Duration, bool) 
 	return took, true
 }
 
+// Formed forms the cluster of the scenario, unless it has been, and tells whether it is
+// there.
+func (k *Nodes) Formed(ctx context.Context) bool {
+	k.Mu.Lock()
+	begun := len(k.all) > 0
+	k.Mu.Unlock()
+	if !begun {
+		_, ok := k.Form(ctx, proc.NodeNames(k.Settings().Nodes))
+		return ok
+	}
+	return !k.Failed()
+}
+
+// On is the body of a phase for which the cluster must be there.
+func (k *Nodes) On(body func(context.Context, *testing.T)) func(context.Context, *testing.T) {
+	return func(ctx context.Context, t *testing.T) {
+		if k.Formed(ctx) {
+			body(ctx, t)
+		}
+	}
+}
+
 // Steady declares that nothing happens to some nodes, or that something may.
 func (k *Nodes) Steady(names []string, is bool) {
 	k.Mu.Lock()
