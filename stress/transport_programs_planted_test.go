@@ -48,7 +48,8 @@ type lateCall struct {
 
 // plantInLateCalls begins what goes on beside calls.
 func (f *faultyNode) plantInLateCalls() {
-	f.timed.open, f.timed.tables, f.timed.next = make(map[*lateCall]bool), make(map[string]*[1 << 16]*lateCall), make(map[string]uint16)
+	f.timed.open, f.timed.tables, f.timed.next = make(map[*lateCall]bool),
+		make(map[string]*[1 << 16]*lateCall), make(map[string]uint16)
 	if planted != "room for each stranger" {
 		return
 	}

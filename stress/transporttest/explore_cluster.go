@@ -40,7 +40,6 @@ type member struct {
 	stopped    atomic.Bool
 	stoppedAt  time.Time
 	stoppedFor time.Duration // in this life
-	calls      int           // made in this life
 	quiet      nodes.Usage   // of this life, at the end of its first program
 
 	mu   sync.Mutex
@@ -129,7 +128,7 @@ func (c *cluster) join(ctx context.Context, m *member) error {
 	if err := m.process.Ask(ctx, nodes.Order{Do: "start", Pace: nodes.LookSeldom, Start: &start}, &at); err != nil {
 		return fmt.Errorf("starting %s: %w", m.name, err)
 	}
-	m.calls, m.quiet, m.stoppedFor = 0, nodes.Usage{}, 0
+	m.quiet, m.stoppedFor = nodes.Usage{}, 0
 	m.stopped.Store(false)
 	m.up.Store(true)
 	return nil

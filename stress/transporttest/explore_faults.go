@@ -118,22 +118,23 @@ func (w *world) opCut(choice int) *programs.Act {
 	w.harmBetween(a, b, false)
 	n := []int{10, 300}[rest%2]
 	ways := []string{"from %s to %s", "both ways of %s and %s"}[rest/2%2]
-	return &programs.Act{Text: fmt.Sprintf("cut "+ways+", %d held at both", short(a), short(b), n), Do: func() programs.Next {
-		w.both(a, b, n)
-		w.links.Cut(a.i, b.i, true)
-		if rest/2%2 == 1 {
-			w.links.Cut(b.i, a.i, true)
-		}
-		w.make(a, b, nodes.Batch{Calls: 20, Size: 1 << 10})
-		w.make(b, a, nodes.Batch{Calls: 20, Size: 1 << 10})
-		w.until(programTimeout+2*scenario.Settle, func() bool { return w.overBetween(a, b) })
-		w.links.Cut(a.i, b.i, false)
-		w.links.Cut(b.i, a.i, false)
-		w.mends()
-		w.release(a, nil)
-		w.release(b, nil)
-		return nil
-	}}
+	return &programs.Act{Text: fmt.Sprintf("cut "+ways+", %d held at both", short(a), short(b), n),
+		Do: func() programs.Next {
+			w.both(a, b, n)
+			w.links.Cut(a.i, b.i, true)
+			if rest/2%2 == 1 {
+				w.links.Cut(b.i, a.i, true)
+			}
+			w.make(a, b, nodes.Batch{Calls: 20, Size: 1 << 10})
+			w.make(b, a, nodes.Batch{Calls: 20, Size: 1 << 10})
+			w.until(programTimeout+2*scenario.Settle, func() bool { return w.overBetween(a, b) })
+			w.links.Cut(a.i, b.i, false)
+			w.links.Cut(b.i, a.i, false)
+			w.mends()
+			w.release(a, nil)
+			w.release(b, nil)
+			return nil
+		}}
 }
 
 // overBetween tells whether all calls between two nodes that were made have ended.
@@ -157,16 +158,17 @@ func (w *world) opBreak(choice int) *programs.Act {
 	}
 	w.harmBetween(a, b, true)
 	n := []int{10, 300}[rest%2]
-	return &programs.Act{Text: fmt.Sprintf("break between %s and %s, %d held at both", short(a), short(b), n), Do: func() programs.Next {
-		w.both(a, b, n)
-		w.links.Break(a.i, b.i)
-		w.mends()
-		return func() programs.Next {
-			w.release(a, nil)
-			w.release(b, nil)
-			return nil
-		}
-	}}
+	return &programs.Act{Text: fmt.Sprintf("break between %s and %s, %d held at both", short(a), short(b), n),
+		Do: func() programs.Next {
+			w.both(a, b, n)
+			w.links.Break(a.i, b.i)
+			w.mends()
+			return func() programs.Next {
+				w.release(a, nil)
+				w.release(b, nil)
+				return nil
+			}
+		}}
 }
 
 // opReplyLost has calls handled and their replies lost, with their connection.
@@ -177,15 +179,16 @@ func (w *world) opReplyLost(choice int) *programs.Act {
 	}
 	w.harmBetween(from, to, true)
 	m := w.plan(from, to, nodes.Batch{Calls: []int{1, 20, 200}[rest%3], Size: payload.SmallRequest})
-	return &programs.Act{Text: w.text("reply lost", m), Result: func() string { return w.result(m) }, Do: func() programs.Next {
-		w.links.Cut(to.i, from.i, true)
-		w.begin(m)
-		w.arrives(m)
-		w.links.Break(from.i, to.i)
-		w.links.Cut(to.i, from.i, false)
-		w.mends()
-		return nil
-	}}
+	return &programs.Act{Text: w.text("reply lost", m), Result: func() string { return w.result(m) },
+		Do: func() programs.Next {
+			w.links.Cut(to.i, from.i, true)
+			w.begin(m)
+			w.arrives(m)
+			w.links.Break(from.i, to.i)
+			w.links.Cut(to.i, from.i, false)
+			w.mends()
+			return nil
+		}}
 }
 
 // opStop stops a node that owes replies to thousands of calls.
@@ -196,22 +199,23 @@ func (w *world) opStop(choice int) *programs.Act {
 	}
 	w.harm(to, false)
 	n := []int{20, 4000}[rest%2]
-	return &programs.Act{Text: fmt.Sprintf("stop %s, which owes %d replies to %s", short(to), n, short(from)), Do: func() programs.Next {
-		held := w.make(from, to, nodes.Batch{Calls: n, Size: payload.SmallRequest, Answer: nodes.Held})
-		w.arrives(held)
-		w.stop(to)
-		w.make(from, to, nodes.Batch{Calls: 20, Size: 1 << 10})
-		w.until(programTimeout+2*scenario.Settle, func() bool { return w.overBetween(from, to) })
-		w.goOn(to)
-		w.mends()
-		next := w.make(from, to, nodes.Batch{Calls: n, Size: payload.SmallRequest, Answer: nodes.Held})
-		w.arrives(next)
-		w.release(to, held) // too late for all
-		return func() programs.Next {
-			w.release(to, next)
-			return nil
-		}
-	}}
+	return &programs.Act{Text: fmt.Sprintf("stop %s, which owes %d replies to %s", short(to), n, short(from)),
+		Do: func() programs.Next {
+			held := w.make(from, to, nodes.Batch{Calls: n, Size: payload.SmallRequest, Answer: nodes.Held})
+			w.arrives(held)
+			w.stop(to)
+			w.make(from, to, nodes.Batch{Calls: 20, Size: 1 << 10})
+			w.until(programTimeout+2*scenario.Settle, func() bool { return w.overBetween(from, to) })
+			w.goOn(to)
+			w.mends()
+			next := w.make(from, to, nodes.Batch{Calls: n, Size: payload.SmallRequest, Answer: nodes.Held})
+			w.arrives(next)
+			w.release(to, held) // too late for all
+			return func() programs.Next {
+				w.release(to, next)
+				return nil
+			}
+		}}
 }
 
 // ends notes that a node is gone: what it knew is.
@@ -299,7 +303,8 @@ func (w *world) goes(how string, choice int) *programs.Act {
 		case w.Context().Err() != nil:
 			w.FailNow()
 		case ctx.Err() != nil:
-			w.Violate("leaks", "%s of %s has not returned after %v, with %d calls on the way at each end", how, m.name, 3*scenario.Settle, n)
+			w.Violate("leaks", "%s of %s has not returned after %v, with %d calls on the way at each end",
+				how, m.name, 3*scenario.Settle, n)
 		case err != nil && how == "close":
 			w.Violate("leaks", "%s of %s: %v", how, m.name, err)
 		case left.Unsupported:

@@ -135,7 +135,8 @@ func (w *world) judgeMissing(b *made) {
 	}
 	w.look()
 	if missing := b.last.Answered - b.arrived.N; missing > 0 && !w.excused(b) {
-		w.Violate("one_way", "%d of %d messages for which Send of %s to %s returned nil have not arrived, and %d calls made later were answered",
+		w.Violate("one_way", "%d of %d messages for which Send of %s to %s returned nil have not arrived, "+
+			"and %d calls made later were answered",
 			missing, b.last.Answered, b.from.name, b.to.name, witnesses)
 	}
 }
@@ -158,9 +159,11 @@ func (w *world) judgeQuiet() {
 			case u.Goroutines > q.Goroutines+kindGoroutines:
 				wrong = fmt.Sprintf("%s has %d goroutines when all is over, and had %d before", m.name, u.Goroutines, q.Goroutines)
 			case u.Descriptors > q.Descriptors+kindGoroutines:
-				wrong = fmt.Sprintf("%s has %d descriptors when all is over, and had %d before", m.name, u.Descriptors, q.Descriptors)
+				wrong = fmt.Sprintf("%s has %d descriptors when all is over, and had %d before",
+					m.name, u.Descriptors, q.Descriptors)
 			case u.Memory > q.Memory+kindMemory:
-				wrong = fmt.Sprintf("%s takes %s MB when all is over, and took %s before", m.name, megabytes(u.Memory), megabytes(q.Memory))
+				wrong = fmt.Sprintf("%s takes %s MB when all is over, and took %s before",
+					m.name, megabytes(u.Memory), megabytes(q.Memory))
 			}
 		}
 		return wrong == ""

@@ -2,6 +2,7 @@ package transporttest
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"tensile/stress/internal/nodes"
@@ -50,8 +51,8 @@ func apart() (all []programs.Pair) {
 	ops := operations()
 	for i, a := range ops {
 		for _, b := range ops[i:] {
-			alone := contains(exclusive, a.Name) || contains(exclusive, b.Name)
-			if alone || contains(striking, a.Name) && contains(striking, b.Name) {
+			alone := slices.Contains(exclusive, a.Name) || slices.Contains(exclusive, b.Name)
+			if alone || slices.Contains(striking, a.Name) && slices.Contains(striking, b.Name) {
 				all = append(all, programs.Pair{a.Name, b.Name})
 			}
 		}
@@ -135,7 +136,8 @@ func (w *world) opCall(choice int) *programs.Act {
 	from, to, rest := w.pair(choice)
 	n := []int{1, 8, 64, 500}[rest%4]
 	size := sizes[choice%len(sizes)]
-	return w.does("call", from, to, nodes.Batch{Calls: min(n, nodes.Window/4/size), Size: size, Answer: nodes.Answer(choice % 2)})
+	return w.does("call", from, to, nodes.Batch{Calls: min(n, nodes.Window/4/size), Size: size,
+		Answer: nodes.Answer(choice % 2)})
 }
 
 // opLarge makes calls that a subject may refuse.
@@ -159,7 +161,8 @@ func (w *world) opEmpty(choice int) *programs.Act {
 	return &programs.Act{Text: fmt.Sprintf("empty %s-%s of %d B", short(from), short(to), size), Do: func() programs.Next {
 		var wrong map[string]string
 		for range emptyTries {
-			err := from.process.Ask(w.Context(), nodes.Order{Do: "ping", To: []string{to.name}, Load: &nodes.Load{Size: size}}, &wrong)
+			o := nodes.Order{Do: "ping", To: []string{to.name}, Load: &nodes.Load{Size: size}}
+			err := from.process.Ask(w.Context(), o, &wrong)
 			if w.check(from, err); len(wrong) == 0 {
 				return nil
 			}
@@ -167,7 +170,8 @@ func (w *world) opEmpty(choice int) *programs.Act {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		if !w.harmed[from.i][to.i] {
-			w.Violate("sizes", "a call of %d bytes of %s to %s failed %d times in a row: %s", size, from.name, to.name, emptyTries, wrong[to.name])
+			w.Violate("sizes", "a call of %d bytes of %s to %s failed %d times in a row: %s",
+				size, from.name, to.name, emptyTries, wrong[to.name])
 		}
 		return nil
 	}}
@@ -191,12 +195,14 @@ func (w *world) opOverdue(choice int) *programs.Act {
 
 func (w *world) opHold(choice int) *programs.Act {
 	from, to, rest := w.pair(choice)
-	return w.does("hold", from, to, nodes.Batch{Calls: []int{1, 50, 1000}[rest%3], Size: payload.SmallRequest, Answer: nodes.Held})
+	return w.does("hold", from, to, nodes.Batch{Calls: []int{1, 50, 1000}[rest%3], Size: payload.SmallRequest,
+		Answer: nodes.Held})
 }
 
 func (w *world) opNever(choice int) *programs.Act {
 	from, to, rest := w.pair(choice)
-	return w.does("never", from, to, nodes.Batch{Calls: []int{1, 50, 500}[rest%3], Size: payload.SmallRequest, Answer: nodes.Never})
+	return w.does("never", from, to, nodes.Batch{Calls: []int{1, 50, 500}[rest%3], Size: payload.SmallRequest,
+		Answer: nodes.Never})
 }
 
 func (w *world) opRelease(choice int) *programs.Act {
@@ -233,7 +239,8 @@ func (w *world) opTwice(choice int) *programs.Act {
 
 func (w *world) opSend(choice int) *programs.Act {
 	from, to, rest := w.pair(choice)
-	return w.does("send", from, to, nodes.Batch{Calls: []int{1, 50, 500, 2000}[rest%4], Size: sizes[choice%3], OneWay: true})
+	n := []int{1, 50, 500, 2000}[rest%4]
+	return w.does("send", from, to, nodes.Batch{Calls: n, Size: sizes[choice%3], OneWay: true})
 }
 
 // The shape of the operation that makes many calls: the numbers of the last of them are
@@ -256,7 +263,8 @@ func (w *world) opMany(choice int) *programs.Act {
 	w.alone = true
 	var bulk *made
 	return &programs.Act{
-		Text:   fmt.Sprintf("many %s-%s: %d held, %d more, %d held as the first are answered", short(from), short(to), manyEarly, manyCalls, manyHeld),
+		Text: fmt.Sprintf("many %s-%s: %d held, %d more, %d held as the first are answered",
+			short(from), short(to), manyEarly, manyCalls, manyHeld),
 		Result: func() string { return w.result(bulk) },
 		Do: func() programs.Next {
 			early := w.make(from, to, nodes.Batch{Calls: manyEarly, Size: payload.SmallRequest, Answer: nodes.Held})
@@ -265,20 +273,12 @@ func (w *world) opMany(choice int) *programs.Act {
 			if !w.until(manyFor, func() bool { return bulk.last.Ended == manyCalls && early.last.Ended == manyEarly }) {
 				return nil // it is slow: nothing is seen of numbers that come again
 			}
-			last := w.make(from, to, nodes.Batch{Calls: manyHeld, Size: payload.SmallRequest, Answer: nodes.Held, Frees: early.ID})
+			last := w.make(from, to, nodes.Batch{Calls: manyHeld, Size: payload.SmallRequest,
+				Answer: nodes.Held, Frees: early.ID})
 			return func() programs.Next {
 				w.release(to, last)
 				return nil
 			}
 		},
 	}
-}
-
-func contains(names []string, name string) bool {
-	for _, n := range names {
-		if n == name {
-			return true
-		}
-	}
-	return false
 }

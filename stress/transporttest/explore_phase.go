@@ -32,7 +32,8 @@ func (k *kit) programs(site *proc.Site) func(context.Context, *testing.T) {
 			k.explored.kill()
 		}
 		if k.givenUp > 0 {
-			k.Note("In %d programs nodes did not find each other again, which is for the kit of formation to judge: these were given up.", k.givenUp)
+			k.Note("In %d programs nodes did not find each other again, which is for the kit of formation to judge: "+
+				"these were given up.", k.givenUp)
 		}
 		if !v.Report(k.Scenario, out) {
 			k.Measured("explored", 1)

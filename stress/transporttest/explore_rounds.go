@@ -61,20 +61,21 @@ func (w *world) opRounds(choice int) *programs.Act {
 	}
 	w.alone = true
 	w.harmBetween(a, b, true)
-	return &programs.Act{Text: fmt.Sprintf("rounds of the same between %s and %s", short(a), short(b)), Do: func() programs.Next {
-		w.round(a, b) // what is set up for as much as that it has after the first
-		w.forgetBatches()
-		// What comes and goes by itself does not grow twice.
-		wrong := w.grows(a, b, scenario.Settle/4)
-		if wrong != "" {
-			wrong = w.grows(a, b, scenario.Settle)
-		}
-		if wrong != "" {
-			w.Violate("kept", "%s, though all calls and messages of them are over", wrong)
-		}
-		w.Tried("kept")
-		return nil
-	}}
+	return &programs.Act{Text: fmt.Sprintf("rounds of the same between %s and %s", short(a), short(b)),
+		Do: func() programs.Next {
+			w.round(a, b) // what is set up for as much as that it has after the first
+			w.forgetBatches()
+			// What comes and goes by itself does not grow twice.
+			wrong := w.grows(a, b, scenario.Settle/4)
+			if wrong != "" {
+				wrong = w.grows(a, b, scenario.Settle)
+			}
+			if wrong != "" {
+				w.Violate("kept", "%s, though all calls and messages of them are over", wrong)
+			}
+			w.Tried("kept")
+			return nil
+		}}
 }
 
 // grows says by what nodes have grown in equal rounds, and still have patience later, or

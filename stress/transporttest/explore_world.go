@@ -98,7 +98,6 @@ func (w *world) plan(from, to *member, b nodes.Batch) *made {
 	b.ID = w.batches
 	m := &made{Batch: b, from: from, to: to, ended: w.links.Ended(from.i, to.i), lost: lostSight(from, to)}
 	w.made = append(w.made, m)
-	from.calls += b.Calls
 	return m
 }
 

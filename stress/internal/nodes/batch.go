@@ -140,13 +140,21 @@ func (b *batch) end(i int, got []byte, err error) {
 	default:
 		text := err.Error()
 		b.first.CompareAndSwap(nil, &text)
-		for now := b.early.Load(); (now == 0 || took < now) && !b.early.CompareAndSwap(now, max(took, 1)); now = b.early.Load() {
-		}
+		b.soonest(max(took, 1))
 		b.failed.Add(1)
 	}
 	b.ended.Add(1)
 	if b.room != nil {
 		<-b.room
+	}
+}
+
+// soonest keeps the least time until a call failed.
+func (b *batch) soonest(took int64) {
+	for now := b.early.Load(); now == 0 || took < now; now = b.early.Load() {
+		if b.early.CompareAndSwap(now, took) {
+			return
+		}
 	}
 }
 
