@@ -63,6 +63,15 @@ func TestPlantedSlowCluster(t *testing.T) {
 	assert.Contains(t, said, "median time until a killed node is known dead to all must be below")
 }
 
+// offersLess is no fault: a node that lacks all parts that it may lack.
+const offersLess = "offers less"
+
+func TestClusterOfNodesThatOfferLess(t *testing.T) {
+	unhurried(t)
+	t.Parallel()
+	mustPass(t, "TestFaultyCluster", offersLess)
+}
+
 // TestFaultyCluster is the kit over nodes with the fault that is planted.
 func TestFaultyCluster(t *testing.T) {
 	skipUnlessPlanted(t)
@@ -182,6 +191,9 @@ func (f *faultyNode) Close() error {
 }
 
 func (f *faultyNode) Leave(ctx context.Context) error {
+	if planted == offersLess {
+		return errors.ErrUnsupported
+	}
 	f.end()
 	return f.Node.Leave(ctx)
 }

@@ -286,6 +286,9 @@ func (f *faultyNode) Errors() node.Errors {
 	if f.line != nil {
 		e.Overloaded = nil // Call waits
 	}
+	if planted == offersLess {
+		e.Unauthenticated, e.NameTaken, e.AddressTaken = nil, nil, nil
+	}
 	return e
 }
 
