@@ -17,7 +17,7 @@ func (c *counter) add(n int) int {
 }
 
 // In a file of tests, this is the function TestCounter. It fails with the smallest
-// program that shows the fault: two goroutines that add one each.
+// program that shows the fault: an addition between the two steps of another.
 func testCounter(t *testing.T) {
 	modeltest.TestModel(t, modeltest.Spec[*counter]{
 		New:  func(testing.TB) *counter { return new(counter) },
