@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// buffered is how many bytes one end takes before writers of the other wait.
+// buffered is how many bytes an end takes by default before writers of the other wait.
 const buffered = 4096
 
 // pair is a connection: two ends under one lock. Whoever waits, at either end,
@@ -26,13 +26,19 @@ type Conn struct {
 	ready  func()
 	limits *limits // nil unless a deadline was ever set
 	closed bool
-	second bool // which of the two ends it is
-	looked bool // since the other end wrote last
+	second bool   // which of the two ends it is
+	looked bool   // since the other end wrote last
+	room   uint16 // bytes that in takes before writers of the other end wait
 }
 
 // New makes a connection and returns its ends.
-func New() (a, b *Conn) {
+func New() (a, b *Conn) { return NewSize(buffered, buffered) }
+
+// NewSize is New with ends that take so many bytes, from 1 to 65,535, before writers
+// of the other end wait.
+func NewSize(ofA, ofB uint16) (a, b *Conn) {
 	p := new(pair)
+	p.ends[0].room, p.ends[1].room = ofA, ofB
 	p.changed.L = &p.mu
 	p.ends[0].pair, p.ends[1].pair = p, p
 	p.ends[1].second = true
@@ -90,7 +96,7 @@ func (c *Conn) Read(b []byte) (int, error) {
 			return 0, nil
 		case len(c.in) > 0:
 			c.looked = true
-			full := len(c.in) == buffered
+			full := len(c.in) == int(c.room)
 			n := copy(b, c.in)
 			if c.in = c.in[n:]; len(c.in) == 0 {
 				c.in = nil
@@ -120,7 +126,7 @@ func (c *Conn) Write(b []byte) (n int, err error) {
 			p.mu.Unlock()
 			return n, err
 		}
-		if room := min(buffered-len(to.in), len(b)); room > 0 {
+		if room := min(int(to.room)-len(to.in), len(b)); room > 0 {
 			to.in, to.looked = append(to.in, b[:room]...), false
 			n, b = n+room, b[room:]
 			p.changed.Broadcast()

@@ -53,6 +53,30 @@ func TestBufferIsBoundedAndGoneWhenEmpty(t *testing.T) {
 	})
 }
 
+func TestEndsOfDifferentSize(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := NewSize(3, 100)
+		for _, end := range []struct {
+			*Conn
+			takes int // by the other
+		}{{a, 100}, {b, 3}} {
+			require.NoError(t, end.SetWriteDeadline(time.Now().Add(time.Second)))
+			n, err := end.Write(make([]byte, 2*buffered))
+			assert.ErrorIs(t, err, os.ErrDeadlineExceeded)
+			assert.Equal(t, end.takes, n)
+		}
+		var all sync.WaitGroup
+		require.NoError(t, b.SetWriteDeadline(time.Time{}))
+		all.Go(func() {
+			_, err := b.Write([]byte("more"))
+			assert.NoError(t, err)
+		})
+		_, err := io.ReadFull(a, make([]byte, 3+len("more")))
+		assert.NoError(t, err)
+		all.Wait()
+	})
+}
+
 func TestOnReadable(t *testing.T) {
 	a, b := New()
 	calls := 0
