@@ -36,7 +36,7 @@ func ReadHolding() Holding {
 		RSS:         anonymous(),
 		PeakRSS:     kilobytes(status, "VmHWM"),
 		Goroutines:  goroutines(),
-		Descriptors: countDescriptors(),
+		Descriptors: CountDescriptors(),
 	}
 }
 
@@ -50,9 +50,10 @@ func anonymous() *int64 {
 	return kilobytes(status, "RssAnon")
 }
 
-// countDescriptors counts the open descriptors of this process. Linux has said
+// CountDescriptors counts the open descriptors of this process; nil where the system
+// does not tell. Linux has said
 // so as the size of a folder since 6.2; before that the folder must be read.
-func countDescriptors() *int {
+func CountDescriptors() *int {
 	const dir = "/proc/self/fd"
 	info, err := os.Stat(dir)
 	if err != nil {

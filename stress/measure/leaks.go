@@ -30,6 +30,7 @@ type Baseline struct {
 // TakeBaseline reads what there is now.
 func TakeBaseline() Baseline {
 	startSignals()
+	startPoller()
 	return Baseline{
 		goroutines:  goroutines(),
 		known:       goleak.IgnoreCurrent(),
@@ -82,6 +83,15 @@ func (b Baseline) Leaks(ctx context.Context) (l Leaks) {
 			return b.describe()
 		case <-pause.C:
 		}
+	}
+}
+
+// startPoller has the runtime open the descriptors by which it waits for others, which it
+// keeps: so that those of a subject can be told from them.
+func startPoller() {
+	r, w, err := os.Pipe()
+	if err == nil {
+		_, _ = r.Close(), w.Close() // nothing was written
 	}
 }
 
@@ -181,6 +191,9 @@ func clip(text string) string {
 	return text
 }
 
+// waitedBy are the descriptors without a name that a subject may wait by.
+var waitedBy = map[string]bool{"[eventpoll]": true, "[eventfd]": true, "[timerfd]": true, "[signalfd]": true, "inotify": true}
+
 // descriptors maps the open descriptors of this process to what they are. It
 // is empty if the system does not tell.
 func descriptors() map[string]string {
@@ -195,8 +208,10 @@ func descriptors() map[string]string {
 		if errors.Is(err, os.ErrNotExist) {
 			continue // the one that read the folder
 		}
-		// The runtime opens these when it first needs them and keeps them.
-		if strings.HasPrefix(target, "anon_inode:") || strings.HasPrefix(target, "/sys/fs/cgroup/") {
+		// The runtime opens some when it first needs them, and keeps them; and one is there
+		// for each child process, which is counted itself.
+		kind, anonymous := strings.CutPrefix(target, "anon_inode:")
+		if anonymous && !waitedBy[kind] || strings.HasPrefix(target, "/sys/fs/cgroup/") {
 			continue
 		}
 		open[e.Name()] = target
