@@ -19,7 +19,8 @@ type Callers struct {
 	first    uint64        // number of the first connection
 	patience time.Duration // with one reply
 	all      []caller
-	next     int // connection that is used next
+	next     int          // connection that is used next
+	lived    atomic.Int64 // short lives so far, so that no two have a number in common
 
 	mu      sync.Mutex
 	account Account

@@ -337,3 +337,71 @@ func TestConnectSaysWhyNot(t *testing.T) {
 	assert.ErrorContains(t, err, "of 10")
 	callers.Close()
 }
+
+// TestLives has connections over TCP come and go in each way.
+func TestLives(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		after func(c net.Conn, over chan struct{}) // what the server does when it has read to the end
+		life  Life
+		want  Account
+		says  string
+	}{
+		{"hang up without a request", nil, Life{}, Account{}, ""},
+		{"hang up in the middle of a request", nil, Life{Sends: Size + 3, Reads: Size}, Account{Sent: someLives, Answered: someLives}, ""},
+		{"reset in the middle of a reply", nil, Life{Sends: 2 * Size, Reads: Size + 1, Goes: Reset}, Account{Sent: 2 * someLives, Answered: 2 * someLives}, ""},
+		{"close their half", nil, Life{Sends: 2*Size + 5, Goes: CloseHalf}, Account{Sent: 2 * someLives, Answered: 2 * someLives}, ""},
+		{"left half open", func(_ net.Conn, over chan struct{}) { <-over }, Life{Sends: Size, Goes: CloseHalf},
+			Account{Sent: someLives, Answered: someLives, Open: someLives}, "did not close the other"},
+		{"more replies than requests", func(c net.Conn, _ chan struct{}) { _, _ = c.Write(make([]byte, Size)) }, Life{Sends: Size, Goes: CloseHalf},
+			Account{Sent: someLives, Answered: someLives, Duplicated: someLives}, "after the last reply"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			require.NoError(t, err)
+			var all sync.WaitGroup
+			over := make(chan struct{})
+			all.Go(func() {
+				for {
+					conn, err := l.Accept()
+					if err != nil {
+						return
+					}
+					all.Go(func() {
+						defer func() { _ = conn.Close() }()
+						var s State
+						var f Frame
+						for err := error(nil); err == nil; {
+							if _, err = io.ReadFull(conn, f[:]); err == nil {
+								err = right(0, &s, &f, conn)
+							}
+						}
+						if c.after != nil {
+							c.after(conn, over)
+						}
+					})
+				}
+			})
+			patience := time.Minute
+			if c.want.Open > 0 {
+				patience = time.Second
+			}
+			callers := NewCallers(0, 1, patience)
+			require.NoError(t, callers.Live(t.Context(), someLives, func(int) Life { return c.life }, func(ctx context.Context, _ int) (net.Conn, error) {
+				return new(net.Dialer).DialContext(ctx, "tcp", l.Addr().String())
+			}))
+			close(over)
+			require.NoError(t, l.Close())
+			all.Wait()
+			a := callers.Account()
+			if c.says != "" && assert.NotEmpty(t, a.Examples) {
+				assert.Contains(t, a.Examples[0], c.says)
+			}
+			a.Examples = nil
+			assert.Equal(t, c.want, a)
+		})
+	}
+}
+
+// someLives is how many lives TestLives has.
+const someLives = 5
