@@ -11,8 +11,9 @@ import (
 
 func init() { openIdleTCP = func() conntest.Server { return newPolled() } }
 
-// polled is a server of TCP connections that keeps one goroutine for all of
-// them: it waits for the kernel to say which have something to read.
+// polled is a server of TCP connections that keeps one goroutine for all of them, which
+// waits for the kernel to say which have something to read. Those have one each, until
+// they are answered.
 type polled struct {
 	mu       sync.Mutex
 	listener net.Listener
@@ -26,6 +27,7 @@ type polled struct {
 type polledConn struct {
 	conn    net.Conn
 	raw     syscall.RawConn
+	fd      int
 	session conntest.State
 	begun   []byte // a request of which some is missing
 }
@@ -57,16 +59,17 @@ func (s *polled) begin(l net.Listener) (err error) {
 	if err = syscall.Pipe2(s.wake[:], syscall.O_CLOEXEC|syscall.O_NONBLOCK); err != nil {
 		return errors.Join(err, syscall.Close(s.epoll))
 	}
-	if err = s.watch(s.wake[0]); err != nil {
+	if err = s.watch(syscall.EPOLL_CTL_ADD, s.wake[0]); err != nil {
 		return err
 	}
 	s.done.Go(s.poll)
 	return nil
 }
 
-func (s *polled) watch(fd int) error {
-	return syscall.EpollCtl(s.epoll, syscall.EPOLL_CTL_ADD, fd,
-		&syscall.EpollEvent{Events: syscall.EPOLLIN, Fd: int32(fd)})
+// watch has the kernel say once that there is something to read.
+func (s *polled) watch(how, fd int) error {
+	event := syscall.EpollEvent{Events: syscall.EPOLLIN | syscall.EPOLLONESHOT, Fd: int32(fd)}
+	return syscall.EpollCtl(s.epoll, how, fd, &event)
 }
 
 func (s *polled) add(conn net.Conn) error {
@@ -80,8 +83,8 @@ func (s *polled) add(conn net.Conn) error {
 		return net.ErrClosed
 	}
 	return errors.Join(raw.Control(func(fd uintptr) {
-		s.open[int32(fd)] = &polledConn{conn: conn, raw: raw}
-		err = s.watch(int(fd))
+		s.open[int32(fd)] = &polledConn{conn: conn, raw: raw, fd: int(fd)}
+		err = s.watch(syscall.EPOLL_CTL_ADD, int(fd))
 	}), err)
 }
 
@@ -97,16 +100,28 @@ func (s *polled) poll() {
 				return
 			}
 			s.mu.Lock()
-			if c := s.open[e.Fd]; c != nil && !c.answer() {
-				delete(s.open, e.Fd)
-				_ = c.conn.Close() // the other end has gone
+			if c := s.open[e.Fd]; c != nil && !s.closed {
+				s.done.Go(func() { s.serve(c) })
 			}
 			s.mu.Unlock()
 		}
 	}
 }
 
-// answer answers what has come in, and says whether the connection goes on.
+// serve answers what has come in, and has the kernel say when there is more.
+func (s *polled) serve(c *polledConn) {
+	goes := c.answer()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if goes && s.watch(syscall.EPOLL_CTL_MOD, c.fd) == nil {
+		return
+	}
+	delete(s.open, int32(c.fd))
+	_ = c.conn.Close() // the other end has gone, or Close did it
+}
+
+// answer answers what has come in, a request at most, and says whether the connection
+// goes on.
 func (c *polledConn) answer() bool {
 	var frame [conntest.FrameSize]byte
 	have := copy(frame[:], c.begun)
@@ -137,11 +152,11 @@ func (s *polled) Close() error {
 	s.closed = true
 	err := s.listener.Close()
 	_, written := syscall.Write(s.wake[1], []byte{0})
+	for fd, c := range s.open {
+		_ = c.conn.Close() // its goroutine, if it has one, ends by it
+		delete(s.open, fd)
+	}
 	s.mu.Unlock()
 	s.done.Wait()
-	for _, c := range s.open {
-		err = errors.Join(err, c.conn.Close())
-	}
-	clear(s.open)
 	return errors.Join(err, written, syscall.Close(s.epoll), syscall.Close(s.wake[0]), syscall.Close(s.wake[1]))
 }

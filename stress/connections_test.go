@@ -3,7 +3,6 @@ package stress_test
 import (
 	"io"
 	"net"
-	"runtime"
 	"sync"
 	"testing"
 
@@ -109,16 +108,12 @@ func (s *goroutineEach) Close() error {
 	return nil
 }
 
-// eventDriven is a server of in-memory connections that keeps a goroutine for
-// each processor and none for a connection: one with requests on it stands in
-// line for them.
+// eventDriven is a server of in-memory connections that has a goroutine for one only
+// while there are requests on it.
 type eventDriven struct {
 	mu       sync.Mutex
 	listener net.Listener
 	open     eventConn // ring of all
-	line     *eventConn
-	last     *eventConn
-	work     sync.Cond
 	closed   bool
 	done     sync.WaitGroup
 }
@@ -128,15 +123,12 @@ type eventConn struct {
 	session    conntest.State
 	server     *eventDriven
 	prev, next *eventConn // in the ring
-	behind     *eventConn // in the line
-	waits      bool       // in the line
 	served     bool       // by a goroutine, which will look again
 	again      bool       // something came in meanwhile
 }
 
 func newEventDriven() *eventDriven {
 	s := &eventDriven{}
-	s.work.L = &s.mu
 	s.open.prev, s.open.next = &s.open, &s.open
 	return s
 }
@@ -145,9 +137,6 @@ func (s *eventDriven) Serve(l net.Listener) error {
 	s.mu.Lock()
 	s.listener = l
 	s.mu.Unlock()
-	for range runtime.GOMAXPROCS(0) {
-		s.done.Go(s.serve)
-	}
 	for {
 		conn, err := l.Accept()
 		if err != nil {
@@ -167,57 +156,34 @@ func (s *eventDriven) Serve(l net.Listener) error {
 	}
 }
 
-// ready puts a connection in line.
+// ready has a goroutine answer, or look again.
 func (c *eventConn) ready() {
 	s := c.server
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch {
-	case s.closed || c.waits:
-	case c.served:
-		c.again = true
-	default:
-		s.join(c)
+	if c.again = true; s.closed || c.served {
+		return
 	}
+	c.served = true
+	s.done.Go(c.serve)
 }
 
-func (s *eventDriven) join(c *eventConn) {
-	c.waits = true
-	if s.last != nil {
-		s.last.behind = c
-	} else {
-		s.line = c
-	}
-	s.last = c
-	s.work.Signal()
-}
-
-func (s *eventDriven) serve() {
+func (c *eventConn) serve() {
+	s := c.server
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for {
-		for s.line == nil {
-			if s.closed {
-				return
-			}
-			s.work.Wait()
-		}
-		c := s.line
-		if s.line = c.behind; s.line == nil {
-			s.last = nil
-		}
-		c.behind, c.waits, c.served, c.again = nil, false, true, false
+	for c.again {
+		c.again = false
 		s.mu.Unlock()
 		ended := c.answer()
 		s.mu.Lock()
-		c.served = false
 		if ended {
 			c.prev.next, c.next.prev = c.next, c.prev
 			_ = c.Close() // the other end has gone
-		} else if c.again && !s.closed {
-			s.join(c)
+			return
 		}
 	}
+	c.served = false
 }
 
 // answer answers what is complete, and says whether the connection has ended.
@@ -243,9 +209,8 @@ func (s *eventDriven) Close() error {
 	s.closed = true
 	_ = s.listener.Close() // no more come in
 	for c := s.open.next; c != &s.open; c = c.next {
-		_ = c.EventConn.Close() // what was in line gets an error
+		_ = c.EventConn.Close() // its goroutine, if it has one, ends by it
 	}
-	s.work.Broadcast()
 	s.mu.Unlock()
 	s.done.Wait()
 	return nil

@@ -65,7 +65,7 @@ func listenFew(network string) (net.Listener, func(context.Context, int) (net.Co
 		l := pipe.Listen()
 		return l, func(context.Context, int) (net.Conn, error) { return l.Dial() }, nil
 	}
-	l, err := listenTCP()
+	l, err := listenTCP(nil)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -27,15 +28,18 @@ type hostConfig struct {
 	Pair          int     // over TCP, which pair of processes it is in, from 1
 	N             int     // connections
 	Goroutines    float64 // that a connection is known to take
+	Anew          bool    // each doServe opens a server
 }
 
 // hostRequest is what a host is asked to do. Every reply says how things are
-// afterwards; only that to doTouch repeats what was read before.
+// afterwards; only those to doTouch and doLive repeat what was read before.
 type hostRequest struct {
 	Do     string
-	Server string        // address, for doConnect and doChurn over TCP
-	N      int           // requests, for doTouch; connections, for doChurn
+	Server string        // address, for what connects over TCP
+	N      int           // requests, for doTouch; connections, for doChurn and doLive
 	Over   time.Duration // for doTouch
+	Way    int           // for doLive: of lifeWays
+	First  int           // for doLive: the number of the first life
 }
 
 const (
@@ -43,12 +47,16 @@ const (
 	doRead    = "read"    // only the figures
 	doConnect = "connect" // open all connections
 	doTouch   = "touch"   // send requests
+	doLive    = "live"    // have connections come and go, each in some way
 	doChurn   = "churn"   // have connections come and go
 	doHold    = "hold"    // a hold begins: no connection was touched in it yet
 	doCensus  = "census"  // count by place in the program; the second time, say what grew
 	doClose   = "close"   // close the server
 	doFinish  = "finish"  // expect the end of every connection
 	doAudit   = "audit"   // say what is left
+	doServe   = "serve"   // open a server, and have it serve
+	doCount   = "count"   // only the descriptors
+	doShut    = "shut"    // close the server, and say what is left of it
 )
 
 type hostReply struct {
@@ -60,13 +68,15 @@ type hostReply struct {
 	Pauses  measure.Pauses // since the hold began
 	Account exchange.Account
 	Growth  measure.Growth // by the second doCensus
-	Leaks   measure.Leaks  // by doAudit
+	Leaks   measure.Leaks  // by doAudit and doShut
+	Fault   string         // of Close, by doShut
 }
 
 // hostState is a host from within.
 type hostState struct {
 	hostConfig
 	reply    hostReply
+	open     func() Server
 	subject  Server
 	pauses   measure.PauseMeter
 	baseline measure.Baseline
@@ -92,9 +102,10 @@ func hostConnections(tb testing.TB, open func(testing.TB, Config) Server, link *
 	if err := link.Config(&h.hostConfig); err != nil {
 		return err
 	}
+	h.open = func() Server { return open(tb, h.Config) }
 	if h.Serves {
 		// On the goroutine of the test, so that open can end it.
-		if h.subject = open(tb, h.Config); h.subject == nil {
+		if h.subject = h.open(); h.subject == nil {
 			return fmt.Errorf("open returned no server for %+v, though it did before", h.Config)
 		}
 		h.reply.Subject = scenario.TypeName(h.subject)
@@ -112,6 +123,9 @@ func hostConnections(tb testing.TB, open func(testing.TB, Config) Server, link *
 
 func (h *hostState) do(r hostRequest) error {
 	ctx := context.Background() // every wait below has a bound of its own
+	if h.Anew {
+		return h.doAnew(ctx, r)
+	}
 	switch r.Do {
 	case doOpen:
 		if err := h.begin(); err != nil {
@@ -125,6 +139,11 @@ func (h *hostState) do(r hostRequest) error {
 		h.callers.Touch(ctx, r.N, r.Over)
 	case doChurn:
 		if err := h.callers.Churn(ctx, r.N, h.dialler(r.Server)); err != nil {
+			return err
+		}
+	case doLive:
+		life := func(i int) exchange.Life { return lifeWays[r.Way].life(r.First + i) }
+		if err := h.callers.Live(ctx, r.N, life, h.livesFrom(r.Server)); err != nil {
 			return err
 		}
 	case doHold:
@@ -149,7 +168,7 @@ func (h *hostState) do(r hostRequest) error {
 	if h.callers != nil {
 		h.reply.Account = h.callers.Account()
 	}
-	if r.Do != doTouch { // a collection each would be a load of its own
+	if r.Do != doTouch && r.Do != doLive { // a collection each would be a load of its own
 		h.reply.Now, h.reply.Pauses = measure.ReadHolding(), h.pauses.Read()
 	}
 	return nil
@@ -161,7 +180,7 @@ func (h *hostState) begin() error {
 	}
 	h.pauses = measure.StartPauses()
 	h.reply.Fresh = measure.ReadHolding()
-	wait.Rehearse(int(float64(h.N)*h.Goroutines) + ownGoroutines)
+	wait.Rehearse(int(float64(max(h.N, livesAtOnce))*h.Goroutines) + ownGoroutines)
 	if _, err := json.Marshal(h.reply); err != nil { // what the encoder learns it keeps too
 		return err
 	}
@@ -191,16 +210,17 @@ func (h *hostState) count() {
 
 func (h *hostState) listen() (net.Listener, error) {
 	if h.Network == networkTCP {
-		return listenTCP()
+		return listenTCP(nil)
 	}
 	h.memory = pipe.Listen()
 	return h.memory, nil
 }
 
 // listenTCP listens on the loopback. No probes are sent on idle connections:
-// 100,000 timers of the kernel would be part of what is measured.
-func listenTCP() (net.Listener, error) {
-	config := net.ListenConfig{KeepAlive: -1}
+// 100,000 timers of the kernel would be part of what is measured. control, if it is not
+// nil, sets up the socket.
+func listenTCP(control func(network, address string, c syscall.RawConn) error) (net.Listener, error) {
+	config := net.ListenConfig{KeepAlive: -1, Control: control}
 	return config.Listen(context.Background(), "tcp", "127.0.0.1:0")
 }
 

@@ -2,11 +2,13 @@ package conntest
 
 import (
 	"net"
+	"slices"
 	"testing"
 
 	"tensile/stress/internal/exchange"
 	"tensile/stress/internal/pipe"
 	"tensile/stress/internal/proc"
+	"tensile/stress/internal/programs"
 	"tensile/stress/internal/scenario"
 	"tensile/stress/measure"
 	"tensile/stress/report"
@@ -15,10 +17,22 @@ import (
 
 // Server is the subject of the memory scenario: a server that holds connections with
 // their state. Requests of FrameSize bytes arrive on each connection. The State of the
-// connection turns each into its reply, which the server writes back, in order.
+// connection turns each into its reply, which the server writes back, in order. Whatever
+// its peers do:
+//
+//   - It answers a request that has arrived as a whole. Requests may arrive in pieces,
+//     or several at once, and a part of the next one may follow.
+//   - A peer that does not read, or stops in the middle of a request, delays no other
+//     connection, nor Close.
+//   - When a peer hangs up or resets the connection, at whatever byte, the server closes
+//     its own end and keeps nothing of it.
+//   - When a peer over TCP closes its half, the server answers what had arrived as a
+//     whole, and then closes its own half.
+//   - It keeps a connection on which nothing happens for at least 10 s.
 type Server interface {
 	// Serve accepts connections and answers requests until Close. Its result is
-	// then ignored.
+	// then ignored. When Accept fails Serve may return or try again; open connections
+	// continue.
 	Serve(net.Listener) error
 	// Close ends Serve and every connection, and returns once everything that they
 	// took is released.
@@ -72,15 +86,25 @@ func TestServer(t *testing.T, open func(testing.TB, Config) Server) {
 	if site.Child() {
 		return
 	}
+	parts := explorations(open)
+	if programs.Alone(t, parts, func(t *testing.T) []string { return lookAt(t, open, parts).packages }) {
+		return
+	}
 	k := &kit{Scenario: scenario.Begin(t, validate.Memory), open: open, site: site}
 	defer k.stop()
-	ok := k.Phase("answers", k.answers)
+	explored := k.prepare(lookAt(t, open, parts))
+	ok := explored.Run(programs.Whenever) // before the others, which would count its build as left behind
+	ok = k.Phase("answers", k.answers) && ok
+	if k.offers(networkTCP) {
+		ok = k.LongPhase("tcp", connectBound, k.tcp) && ok
+	}
 	if len(k.kinds) == 0 {
 		k.Fail("memory: open returned no server at all")
 	}
 	if !ok || len(k.kinds) == 0 {
 		k.Note("Nothing was held, because correctness failed with few connections.")
-	} else if k.LongPhase("connect", connectBound, k.connect) {
+	} else if k.LongPhase("start", connectBound, k.startAll) && k.LongPhase("lives", connectBound, k.lives) &&
+		k.LongPhase("connect", connectBound, k.connect) {
 		if k.LongPhase("hold", holdBound(k.Settings().Hold), k.hold) {
 			k.LongPhase("churn", connectBound, k.churn)
 			k.LongPhase("release", connectBound, k.release)
@@ -209,6 +233,11 @@ func (k *kit) peaks() {
 	for criterion, rss := range largest {
 		k.Timed(criterion, float64(rss)/1e6)
 	}
+}
+
+// offers tells whether there is a server for a network.
+func (k *kit) offers(network string) bool {
+	return slices.ContainsFunc(k.kinds, func(d *kind) bool { return d.Network == network })
 }
 
 // hosts are those of all kinds that pick picks.

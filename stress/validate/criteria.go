@@ -267,6 +267,7 @@ var memory = []Criterion{
 	must(Memory, "slope", "slope of memory beyond its noise", AtMost, 0, "bytes/s"),
 	shown(Memory, "growth", "goroutines or descriptors that grew while connections were held"),
 	shown(Memory, "close", "ways in which resources of a connection were not released"),
+	shown(Memory, "explored", "explorations in which a program of the vocabulary broke a promise"),
 	must(Memory, "heap_returned", "heap above the baseline after close", AtMost, 5, "%"),
 	leaks(Memory, "goroutines, descriptors and processes left behind"),
 	reach(Memory, "goroutine_reach", "memory of a connection with a goroutine", Below, 3.1*1024, "bytes"),
