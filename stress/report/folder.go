@@ -211,7 +211,19 @@ func Load(dir string) (*Run, error) {
 	if err != nil {
 		return nil, fmt.Errorf("report: %s in %s: %w", resultName, dir, err)
 	}
+	complete(r.Checks)
+	for _, s := range r.Scenarios {
+		complete(s.Checks)
+	}
 	return r, nil
+}
+
+// complete has checks say again what their criteria say and the file does not.
+func complete(checks []validate.Check) {
+	for i, c := range checks {
+		known := validate.Known(c.ID)
+		checks[i].Metric, checks[i].Part = known.Metric, known.Part
+	}
 }
 
 // parse reads a results.json.
