@@ -41,7 +41,7 @@ func (k *kit) answers(ctx context.Context, t *testing.T) {
 		callers := exchange.NewCallers(0, few, scenario.Settle)
 		server := serve(subject, l)
 		if err := callers.Connect(ctx, few, dial); err != nil {
-			k.Fail("memory, %s: %v", d.name, err)
+			k.Fault("%s: %v", d.name, err)
 		}
 		callers.Touch(ctx, few, 0) // now each has been accepted
 		wait.AtRest(ctx)
@@ -56,6 +56,9 @@ func (k *kit) answers(ctx context.Context, t *testing.T) {
 		}
 		k.closeFew(ctx, d, server, callers, baseline)
 		k.book(d.name, callers.Account())
+	}
+	if len(k.kinds) == 0 {
+		k.Fault("open returned no server at all")
 	}
 }
 

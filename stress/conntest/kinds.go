@@ -89,7 +89,7 @@ func (k *kit) all(ctx context.Context, hosts []*host, r func(*host) hostRequest)
 			mu.Lock()
 			ok = false
 			mu.Unlock()
-			k.Fail("memory, %v", err)
+			k.Fault("%v", err)
 		}
 	})
 	return ok
@@ -164,6 +164,7 @@ func (k *kit) startAll(ctx context.Context, _ *testing.T) {
 
 // connect opens N connections of each kind, and measures what one takes.
 func (k *kit) connect(ctx context.Context, _ *testing.T) {
+	k.held = true
 	var kinds sync.WaitGroup
 	for _, d := range k.kinds {
 		kinds.Go(func() { k.connectKind(ctx, d) })
@@ -191,6 +192,8 @@ func (k *kit) connect(ctx context.Context, _ *testing.T) {
 	}
 	if most > 0 {
 		k.Timed("per_connection", most)
+	} else {
+		k.NotMeasured("per_connection", "that needs %d connections or more in a process", fewestToMeasure)
 	}
 }
 
@@ -221,7 +224,7 @@ func (k *kit) startHosts(d *kind) bool {
 		}
 	}
 	if err != nil {
-		k.Fail("memory: %v", err)
+		k.Fault("%v", err)
 	}
 	return err == nil
 }

@@ -47,7 +47,7 @@ func (k *kit) release(ctx context.Context, _ *testing.T) {
 			l := h.now.Leaks
 			k.left += l.Goroutines + l.Descriptors + l.Children
 			if !l.None() {
-				k.Fail("memory.leaks: %s: after close %s", h.name, l)
+				k.Violate("leaks", "%s: after close %s", h.name, l)
 			}
 			if !h.Serves {
 				continue

@@ -1,6 +1,7 @@
 package conntest
 
 import (
+	"context"
 	"net"
 	"slices"
 	"testing"
@@ -93,28 +94,63 @@ func TestServer(t *testing.T, open func(testing.TB, Config) Server) {
 	k := &kit{Scenario: scenario.Begin(t, validate.Memory), open: open, site: site}
 	defer k.stop()
 	explored := k.prepare(lookAt(t, open, parts))
-	ok := explored.Run(programs.Whenever) // before the others, which would count its build as left behind
-	ok = k.Phase("answers", k.answers) && ok
-	if k.offers(networkTCP) {
-		ok = k.LongPhase("tcp", connectBound, k.tcp) && ok
-	}
-	if len(k.kinds) == 0 {
-		k.Fail("memory: open returned no server at all")
-	}
-	if !ok || len(k.kinds) == 0 {
-		k.Note("Nothing was held, because correctness failed with few connections.")
-	} else if k.LongPhase("start", connectBound, k.startAll) && k.LongPhase("lives", connectBound, k.lives) &&
-		k.LongPhase("connect", connectBound, k.connect) {
-		if k.LongPhase("hold", holdBound(k.Settings().Hold), k.hold) {
-			k.LongPhase("churn", connectBound, k.churn)
-			k.LongPhase("release", connectBound, k.release)
-		}
-	}
+	mayHave := func() bool { return len(k.kinds) == 0 || k.offers(networkTCP) }
+	k.Take(
+		explored.Whenever(), // first: the others would count its build as left behind
+		phase{Name: "answers", Body: k.answers, Shows: replied + " fragments growth close"},
+		phase{Name: "tcp", Body: k.on(k.answered, k.tcp), Shows: "explored close", Bound: connectBound, Ready: mayHave},
+		phase{Name: "start", Body: k.on(k.answered, k.startAll), Shows: "survival", Sound: true, Bound: connectBound},
+		phase{Name: "lives", Body: k.on(k.started, k.lives), Sound: true, Bound: connectBound,
+			Shows: replied + " slope growth close"},
+		phase{Name: "connect", Body: k.on(k.started, k.connect), Sound: true, Bound: connectBound,
+			Shows: replied + " idle per_connection goroutine_reach idle_reach"},
+		phase{Name: "hold", Body: k.on(k.connected, k.hold), Sound: true, Bound: holdBound(k.Settings().Hold),
+			Shows: replied + " connections idle_connections tcp_connections slope growth"},
+		phase{Name: "churn", Body: k.on(k.connected, k.churn), Sound: true, Bound: connectBound,
+			Shows: replied + " slope growth"},
+		phase{Name: "release", Body: k.on(k.connected, k.release), Sound: true, Bound: connectBound,
+			Shows: replied + " close heap_returned peak tcp_peak"},
+	)
 	k.stop()
 	k.peaks()
 	k.conclude()
 	if !k.Aborted {
 		k.Audit(k.left)
+	}
+}
+
+type phase = scenario.Phase
+
+// replied are the criteria of every phase in which replies are accounted for.
+const replied = "lost duplicated misrouted corrupted stale survival"
+
+// on is the body of a phase for which something must be there.
+func (k *kit) on(there, body func(context.Context, *testing.T)) func(context.Context, *testing.T) {
+	return func(ctx context.Context, t *testing.T) {
+		if there(ctx, t); !k.Failed() {
+			body(ctx, t)
+		}
+	}
+}
+
+// answered asks which kinds are offered, unless that is known.
+func (k *kit) answered(ctx context.Context, t *testing.T) {
+	if len(k.kinds) == 0 && !k.Failed() {
+		k.answers(ctx, t)
+	}
+}
+
+// started starts the processes, unless they are there.
+func (k *kit) started(ctx context.Context, t *testing.T) {
+	if len(k.hosts((*kind).all)) == 0 {
+		k.on(k.answered, k.startAll)(ctx, t)
+	}
+}
+
+// connected opens the connections that are held, unless they are there.
+func (k *kit) connected(ctx context.Context, t *testing.T) {
+	if !k.held {
+		k.on(k.started, k.connect)(ctx, t)
 	}
 }
 
@@ -125,7 +161,8 @@ type kit struct {
 	site    *proc.Site
 	kinds   []*kind // those that are offered
 	account exchange.Account
-	left    int // goroutines and descriptors that processes left behind
+	held    bool // connections of all kinds have been opened
+	left    int  // goroutines and descriptors that processes left behind
 }
 
 // kind is a kind of connections: what is asked for, where it is held, and what
@@ -178,7 +215,6 @@ func (k *kit) conclude() {
 		k.Measured(id, float64(n))
 	}
 	k.Measured("survival", 100*(1-float64(a.Broken)/float64(a.Connected)))
-	k.Shown("fragments", "close", "idle", "growth")
 	offered := make(map[string]bool)
 	for _, d := range k.kinds {
 		offered[d.count], offered[d.reach] = true, true

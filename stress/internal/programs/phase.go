@@ -72,33 +72,21 @@ func Prepare(s *scenario.Scenario, parts []Part, packages []string) *Phase {
 }
 
 const (
-	// Soon is how long a kit waits for the phase to come first: a build that has
+	// soon is how long a kit waits for the phase to come first: a build that has
 	// nothing to compile takes no longer.
-	Soon = 3 * time.Second
-	// Whenever is as long as it takes.
-	Whenever = buildBound
+	soon = 3 * time.Second
 	// buildBound is more than a build from nothing takes.
 	buildBound = 10 * time.Minute
 )
 
-// Run runs the phase, unless it has, there is none, or what it needs is not there
-// within so long. It reports false if anything of the scenario has failed.
-func (x *Phase) Run(within time.Duration) bool {
-	if x == nil {
-		return true
-	}
-	x.s.Take(x.line(func() bool { return x.within(within) }))
-	return !x.s.Failed()
-}
-
 // Soon is the phase where it can come first: then what it finds is told first.
-func (x *Phase) Soon() scenario.Phase { return x.line(func() bool { return x.within(Soon) }) }
+func (x *Phase) Soon() scenario.Phase { return x.line(func() bool { return x.within(soon) }) }
 
 // Whenever is the phase where it was not there soon.
 func (x *Phase) Whenever() scenario.Phase {
 	return x.line(func() bool {
 		if x != nil && !x.s.Aborted {
-			x.within(Whenever)
+			x.within(buildBound)
 		}
 		return x != nil
 	})
