@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/assert"
 
 	"tensile/stress/conntest"
+	"tensile/stress/internal/proc"
 )
 
 func TestPlantedConnections(t *testing.T) {
@@ -76,6 +77,12 @@ func TestOtherSoundConnections(t *testing.T) {
 // plantedConnections make a server with a fault, or a noisy one: in memory with
 // a goroutine each, and nothing else, as one fault needs no more.
 var plantedConnections = map[string]func() conntest.Server{
+	"is not there again": func() conntest.Server {
+		if proc.IsChild() {
+			return nil
+		}
+		return &goroutineEach{}
+	},
 	"leaks 64 bytes a request":          onRequest(func(*plantedServer, int64) { leak64() }),
 	"leaks 64 bytes a request over TCP": onRequest(func(*plantedServer, int64) { leak64() }),
 	"grows a map":                       onRequest(func(s *plantedServer, n int64) { s.remember(n) }),

@@ -143,6 +143,20 @@ func TestTransportPhasesAlone(t *testing.T) {
 	}})
 }
 
+func TestConnectionsPhasesAlone(t *testing.T) {
+	env := []string{"STRESS_HOLD=1s"}
+	eachAlone(t, phasesOf{sound: "TestStressConnections", faulty: "TestFaultyConnections", env: env, faults: map[string]fault{
+		"answers": {"takes a piece for a request", "requests that came in pieces"},
+		"tcp":     {"takes a piece for a request", "requests that came in pieces"},
+		"start":   {"is not there again", "open returned no server for"},
+		"lives":   {"remembers who was there", "bytes with each connection that has come and gone"},
+		"connect": {"crashes with many", "the process ended: panic: too many connections"},
+		"hold":    {"loses a reply", "connection 700 got no reply to request 2 within"},
+		"churn":   {"remembers who was there", "bytes with each connection that has come and gone"},
+		"release": {"doubles the last reply", "bytes came in after the last reply"},
+	}})
+}
+
 func TestChaosPhasesAlone(t *testing.T) {
 	eachAlone(t, phasesOf{sound: "TestStressChaos", faulty: "TestChaosOf", env: []string{processes}, faults: map[string]fault{
 		"engine: plans":             {"plans by the clock", "two plans from seed"},
