@@ -21,7 +21,7 @@ var mistakes = map[string]struct {
 }{
 	"no pool": {func(t *testing.T) {
 		pooltest.TestPool(t, func(testing.TB, pooltest.Config) pooltest.Pool { return nil })
-	}, "pooling: there is no subject: the function that was handed to the kit returned nil"},
+	}, "pooling: there is no subject: the function that was passed to the kit returned nil"},
 	"no router": {func(t *testing.T) {
 		routertest.TestRouter(t, func(testing.TB, routertest.Config) routertest.Router { return nil })
 	}, "routing: there is no subject"},

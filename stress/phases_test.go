@@ -76,6 +76,7 @@ func TestBalancerPhasesAlone(t *testing.T) {
 }
 
 func TestQueuePhasesAlone(t *testing.T) {
+	unhurried(t)
 	eachAlone(t, phasesOf{sound: "TestStressQueue", faulty: "TestFaultyQueue", env: []string{processes}, faults: map[string]fault{
 		"order":                   {"doubles one", "duplicated"},
 		"redelivery":              {"attempt stuck", "as attempt 1 and it is its attempt 2"},
@@ -101,6 +102,7 @@ func TestQueuePhasesAlone(t *testing.T) {
 }
 
 func TestSessionsPhasesAlone(t *testing.T) {
+	unhurried(t)
 	eachAlone(t, phasesOf{sound: "TestStressSessions", faulty: "TestFaultySessions", env: []string{processes}, faults: map[string]fault{
 		"formation":  {"takes no write", "does not take a write"},
 		"small":      {"makes up values", "that nobody wrote"},
@@ -113,6 +115,7 @@ func TestSessionsPhasesAlone(t *testing.T) {
 }
 
 func TestClusterPhasesAlone(t *testing.T) {
+	unhurried(t)
 	env := []string{"STRESS_BURN=1s", processes}
 	eachAlone(t, phasesOf{sound: "TestStressCluster", faulty: "TestFaultyCluster", env: env, faults: map[string]fault{
 		"formation":    {"knows nobody", "4 nodes were started, and"},
@@ -127,6 +130,7 @@ func TestClusterPhasesAlone(t *testing.T) {
 }
 
 func TestTransportPhasesAlone(t *testing.T) {
+	unhurried(t)
 	eachAlone(t, phasesOf{sound: "TestStressTransport", faulty: "TestFaultyTransport", env: []string{processes}, faults: map[string]fault{
 		"formation":    {"knows nobody", "4 nodes were started, and"},
 		"sizes":        {"nothing above 32 KB", "a call of 65536 bytes"},
@@ -144,6 +148,7 @@ func TestTransportPhasesAlone(t *testing.T) {
 }
 
 func TestConnectionsPhasesAlone(t *testing.T) {
+	unhurried(t)
 	env := []string{"STRESS_HOLD=1s"}
 	eachAlone(t, phasesOf{sound: "TestStressConnections", faulty: "TestFaultyConnections", env: env, faults: map[string]fault{
 		"answers": {"takes a piece for a request", "requests that came in pieces"},
@@ -158,6 +163,7 @@ func TestConnectionsPhasesAlone(t *testing.T) {
 }
 
 func TestChaosPhasesAlone(t *testing.T) {
+	unhurried(t)
 	eachAlone(t, phasesOf{sound: "TestStressChaos", faulty: "TestChaosOf", env: []string{processes}, faults: map[string]fault{
 		"engine: plans":             {"plans by the clock", "two plans from seed"},
 		"engine: blast radius":      {"lets a twelfth more go", "hit at once, the bound is"},
