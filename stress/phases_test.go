@@ -40,6 +40,7 @@ func TestPoolPhasesAlone(t *testing.T) {
 }
 
 func TestRouterPhasesAlone(t *testing.T) {
+	unhurried(t)
 	eachAlone(t, phasesOf{sound: "TestStressRouter", faulty: "TestFaultyRouter", faults: map[string]fault{
 		"errors":     {"sneaky: says closed where nobody is", "Send to an unknown name gave"},
 		"full":       {"sneaky: takes one when full and drops it", "lost"},
@@ -62,6 +63,7 @@ func TestRouterPhasesAlone(t *testing.T) {
 }
 
 func TestBalancerPhasesAlone(t *testing.T) {
+	unhurried(t)
 	eachAlone(t, phasesOf{sound: "TestStressBalancer", faulty: "TestFaultyBalancer", faults: map[string]fault{
 		"empty":       {"sees a death late", "with its only node down Pick gave"},
 		"weights":     {"ignores weights", "node-0 of weight 1 of 10 has"},

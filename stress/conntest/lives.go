@@ -90,6 +90,9 @@ const (
 	livesAtOnce = 100
 )
 
+// memoryReadings are so many that what is allocated beside them hardly meets them all.
+const memoryReadings = 5
+
 // sureLives are so many in a round that what is kept of each can be told from what a
 // process takes for itself.
 var sureLives = [...]int{10 * livesAtOnce, 40 * livesAtOnce}
@@ -178,7 +181,7 @@ func (k *kit) comeAndGo(ctx context.Context, d *kind, way, first int,
 }
 
 // lifeLevel reads what the servers hold until it is no more than before, or for as long
-// as the ends of connections may take to be seen. Memory is the least of two readings, as
+// as the ends of connections may take to be seen. Memory is the least of some readings, as
 // what is allocated during one counts.
 func (k *kit) lifeLevel(ctx context.Context, d *kind, before *report.Level) (now report.Level, ok bool) {
 	w := new(watched)
@@ -198,10 +201,13 @@ func (k *kit) lifeLevel(ctx context.Context, d *kind, before *report.Level) (now
 		}
 		return now.Goroutines <= before.Goroutines && now.Descriptors <= before.Descriptors
 	})
-	if !ok || !read() || ctx.Err() != nil {
+	for range memoryReadings - 1 {
+		ok = ok && read()
+	}
+	if !ok || ctx.Err() != nil {
 		return now, false
 	}
-	now.Memory = w.level(len(w.at)-2, len(w.at)).Memory
+	now.Memory = w.level(len(w.at)-memoryReadings, len(w.at)).Memory
 	return now, true
 }
 

@@ -62,7 +62,9 @@ func fill(v reflect.Value, random *rand.Rand) {
 		}
 	case reflect.Struct:
 		for i := range v.NumField() {
-			fill(v.Field(i), random)
+			if v.Type().Field(i).Tag.Get("json") != "-" { // which no file holds
+				fill(v.Field(i), random)
+			}
 		}
 	case reflect.String:
 		v.SetString(nasty[random.IntN(len(nasty))])

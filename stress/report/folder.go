@@ -211,10 +211,6 @@ func Load(dir string) (*Run, error) {
 	if err != nil {
 		return nil, fmt.Errorf("report: %s in %s: %w", resultName, dir, err)
 	}
-	complete(r.Checks)
-	for _, s := range r.Scenarios {
-		complete(s.Checks)
-	}
 	return r, nil
 }
 
@@ -239,7 +235,9 @@ func parse(text []byte) (*Run, error) {
 		if s == nil || s.ID == "" {
 			return nil, fmt.Errorf("scenario %d has no id", i+1)
 		}
+		complete(s.Checks)
 	}
+	complete(r.Checks)
 	return &r, nil
 }
 
