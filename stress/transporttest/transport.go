@@ -491,10 +491,12 @@ func (k *kit) stoppedPeer(ctx context.Context, _ *testing.T) {
 			if try < isolationTries {
 				continue
 			}
-			k.Violate("isolation", "the p99 of calls to others was %v before a node was stopped, %v while it was, and %v after; must be at most %v, missed %d times in a row",
-				p.before, p.during, p.after, accepted, try)
+			k.Violate("isolation", "the p99 of calls to others was %v before a node was stopped, %v beside as many calls "+
+				"to it, %v while it was stopped, and %v after; must be at most %v, missed %d times in a row",
+				p.before, p.beside, p.during, p.after, accepted, try)
 		}
-		k.Note("The p99 of calls to others was %v before a node was stopped, %v while it was, and %v after.", p.before, p.during, p.after)
+		k.Note("The p99 of calls to others was %v before a node was stopped, %v beside as many calls to it, "+
+			"%v while it was stopped, and %v after.", p.before, p.beside, p.during, p.after)
 		k.Timed("isolation_ratio", float64(p.during)/float64(p.usual()))
 		break
 	}
@@ -504,13 +506,15 @@ func (k *kit) stoppedPeer(ctx context.Context, _ *testing.T) {
 }
 
 // isolated are the p99 of calls before, during and after something that does not
-// concern them, and the share of the processors there was during it.
+// concern them, and the share of the processors there was during it. beside is the
+// control: their p99 beside the same calls to a node that runs, which take processors
+// as well.
 type isolated struct {
-	before, during, after time.Duration
-	share                 float64
+	before, beside, during, after time.Duration
+	share                         float64
 }
 
-func (i isolated) usual() time.Duration { return max(i.before, i.after) }
+func (i isolated) usual() time.Duration { return max(i.before, i.beside, i.after) }
 
 // accepted is twice the usual. What is noise is more of it where other work takes
 // the processors.
@@ -524,6 +528,9 @@ func (k *kit) isolation(ctx context.Context) (p isolated, ok bool) {
 	victim, rest := names[len(names)-1], names[:len(names)-1]
 	usual, stop := lightTimes()
 	if p.before, ok = k.light(ctx, "before a node was stopped", rest, usual); !ok {
+		return p, false
+	}
+	if p.beside, ok = k.beside(ctx, rest, victim, stop); !ok {
 		return p, false
 	}
 	var floods map[string]nodes.Flooding
@@ -544,6 +551,21 @@ func (k *kit) isolation(ctx context.Context) (p isolated, ok bool) {
 	}
 	p.after, ok = k.light(ctx, "after a node was continued", rest, usual)
 	return p, ok
+}
+
+// beside measures calls to others beside the calls that a node will get when it is
+// stopped.
+func (k *kit) beside(ctx context.Context, rest []string, victim string, d time.Duration) (p99 time.Duration, ok bool) {
+	var floods map[string]nodes.Flooding
+	var flooded sync.WaitGroup
+	flooded.Go(func() { floods = k.flood(ctx, rest, victim, d) })
+	p99, ok = k.light(ctx, "beside many calls to a node", rest, d)
+	flooded.Wait()
+	for _, f := range floods {
+		k.calls += f.Accepted
+		k.answered += f.Accepted - f.Lost
+	}
+	return p99, ok
 }
 
 // flood has nodes call another as fast as it takes calls, for a while.
