@@ -214,7 +214,8 @@ func descriptors() map[string]string {
 		if anonymous && !waitedBy[kind] || strings.HasPrefix(target, "/sys/fs/cgroup/") {
 			continue
 		}
-		open[e.Name()] = target
+		// A file that somebody removes stays the one that was open before.
+		open[e.Name()] = strings.TrimSuffix(target, " (deleted)")
 	}
 	return open
 }

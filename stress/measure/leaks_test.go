@@ -33,6 +33,16 @@ func TestNothingLeaked(t *testing.T) {
 	assert.Equal(t, "no goroutine, descriptor or process left behind", l.String())
 }
 
+func TestAFileThatIsRemovedIsNoLeak(t *testing.T) {
+	file, err := os.Create(filepath.Join(t.TempDir(), "open-before"))
+	require.NoError(t, err)
+	defer func() { _ = file.Close() }()
+	b := TakeBaseline()
+	require.NoError(t, os.Remove(file.Name()))
+	l := b.Leaks(t.Context())
+	assert.True(t, l.None(), l)
+}
+
 // TestWhatASystemDoesNotTell is not said to be none.
 func TestWhatASystemDoesNotTell(t *testing.T) {
 	assert.Equal(t, "no goroutine left behind; this system does not tell of descriptors and processes",
