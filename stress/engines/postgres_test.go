@@ -23,6 +23,7 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/stretchr/testify/require"
 
+	"tensile/stress/internal/settings"
 	"tensile/stress/pooltest"
 )
 
