@@ -39,6 +39,7 @@ func (h *history[T]) do(subject T, goroutine int, acts []act[T]) {
 	for _, a := range acts {
 		n := len(*log)
 		*log = append(*log, done[T]{act: a, goroutine: goroutine, call: h.tick(), returned: never})
+		h.tick() // orders the record before all, which reads it while the call still waits
 		result := a.op.call(subject, a.args)
 		(*log)[n].result, (*log)[n].returned = result, h.tick()
 	}
@@ -50,6 +51,7 @@ func (h *history[T]) tick() int64 { return atomic.AddInt64(&h.clock, 1) }
 
 // all returns the operations that returned, and those that still wait.
 func (h *history[T]) all() (over, open []done[T]) {
+	h.tick()
 	for _, log := range h.logs {
 		for _, d := range log {
 			if d.returned == never {
