@@ -42,6 +42,7 @@ func (h *history[T]) do(subject T, goroutine int, acts []act[T]) {
 		h.tick() // orders the record before all, which reads it while the call still waits
 		result := a.op.call(subject, a.args)
 		(*log)[n].result, (*log)[n].returned = result, h.tick()
+		h.tick() // as above: nobody waits for a goroutine that may hang
 	}
 }
 
