@@ -42,7 +42,6 @@ type lateCalls struct {
 // lateCall is a call on its way.
 type lateCall struct {
 	done  func([]byte, error)
-	timer *time.Timer
 	ended bool // by one who does not tell others
 }
 
