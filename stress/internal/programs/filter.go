@@ -1,9 +1,10 @@
 package programs
 
 import (
-	"flag"
 	"regexp"
 	"strings"
+
+	"tensile/stress/internal/scenario"
 )
 
 // leftOut reports whether the flags -run and -skip of go test leave out a subtest of
@@ -19,11 +20,11 @@ func leftOut(test, subtest string) bool {
 
 // elements are the parts of a pattern, of which each is for a level of tests.
 func elements(name string) []string {
-	f := flag.Lookup(name)
-	if f == nil || f.Value.String() == "" {
+	pattern := scenario.Flag(name)
+	if pattern == "" {
 		return nil
 	}
-	return strings.Split(f.Value.String(), "/")
+	return strings.Split(pattern, "/")
 }
 
 func matches(pattern, name string) bool {

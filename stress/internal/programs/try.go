@@ -79,8 +79,6 @@ func (v *Vocabulary[W]) Try(ctx context.Context, t *testing.T, seed uint64, b Bu
 		var random *rand.Rand
 		if text == "" {
 			random = rand.New(rand.NewPCG(seed, uint64(out.Programs)))
-		}
-		if text == "" {
 			given = v.deal(deck, out.Programs)
 		}
 		l := once(given, random, false)

@@ -1,7 +1,6 @@
 package scenario
 
 import (
-	"context"
 	"runtime/debug"
 	"testing"
 	"time"
@@ -147,18 +146,6 @@ func (s *Scenario) Failed() bool { return s.T.Failed() }
 // Hundreds is N in hundred thousands, and no less than one: by it grow bounds of
 // time.
 func (s *Scenario) Hundreds() int { return max(1, s.N/validate.BaseScale) }
-
-// Phase runs one phase, and returns false if anything of the scenario has failed so
-// far.
-func (s *Scenario) Phase(name string, body func(context.Context, *testing.T)) bool {
-	return s.LongPhase(name, 0, body)
-}
-
-// LongPhase is a phase with a time bound of its own.
-func (s *Scenario) LongPhase(name string, bound time.Duration, body func(context.Context, *testing.T)) bool {
-	s.Take(Phase{Name: name, Body: body, Bound: bound})
-	return !s.Aborted && !s.Failed()
-}
 
 // Recovered turns a panic on a goroutine of the kit into a failure.
 func (s *Scenario) Recovered(where string) {

@@ -27,11 +27,11 @@ func (s *Scenario) Replay() string {
 	if tags := buildSetting("-tags"); tags != "" {
 		words = append(words, "-tags="+quoted(tags))
 	}
-	if limit := flagOf("test.timeout"); limit != "" && limit != "0s" && limit != "10m0s" {
+	if limit := Flag("test.timeout"); limit != "" && limit != "0s" && limit != "10m0s" {
 		words = append(words, "-timeout="+limit)
 	}
 	words = append(words, "-run", quoted(s.pattern()))
-	if skip := flagOf("test.skip"); skip != "" {
+	if skip := Flag("test.skip"); skip != "" {
 		words = append(words, "-skip", quoted(skip))
 	}
 	return strings.Join(append(words, ownPackage()), " ")
@@ -91,8 +91,8 @@ func (s *Scenario) failed() (lines []*line) {
 // quoted is a word for a shell.
 func quoted(word string) string { return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'" }
 
-// flagOf is the value of a flag of the test binary; "" for none.
-func flagOf(name string) string {
+// Flag returns the value of a flag of the test binary; "" if it has none.
+func Flag(name string) string {
 	if f := flag.Lookup(name); f != nil {
 		return f.Value.String()
 	}

@@ -108,7 +108,7 @@ func inQuotes(names []string) (all []string) {
 func filters() string {
 	var set []string
 	for _, name := range []string{"run", "skip"} {
-		if strings.Contains(flagOf("test."+name), "/") {
+		if strings.Contains(Flag("test."+name), "/") {
 			set = append(set, "-"+name)
 		}
 	}

@@ -29,13 +29,6 @@ func (s *Scenario) Violate(criterion, format string, args ...any) {
 	}
 }
 
-// Shown measures criteria by the violations counted so far.
-func (s *Scenario) Shown(criteria ...string) {
-	for _, c := range criteria {
-		s.Measured(c, float64(s.Violated(c)))
-	}
-}
-
 // Violated is how often violate was called for a criterion.
 func (s *Scenario) Violated(criterion string) int {
 	s.mu.Lock()
