@@ -58,8 +58,8 @@ func wholeRun(scenarios []*Scenario, e measure.Environment) []validate.Check {
 			share = min(share, *s.Share)
 		}
 		for _, c := range s.Checks {
-			if id := validate.Known(c.ID).Part; id != "" {
-				consider(id, c)
+			if c.Part != "" {
+				consider(c.Part, c)
 			}
 		}
 		if s.Memory != nil && s.Memory.Peak.RSS != nil {

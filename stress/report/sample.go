@@ -71,8 +71,7 @@ func (s *samples) addRun(r *Run, keep func(*Scenario) bool) {
 			}
 		}
 		for _, c := range one.Checks {
-			alsoMetric := validate.Known(c.ID).Metric != ""
-			if better := betterOf(c); better != neither && c.Measured != nil && !alsoMetric {
+			if better := betterOf(c); better != neither && c.Measured != nil && c.Metric == "" {
 				s.add(sample{
 					scenario: names[i], name: c.Subject(), ratio: ratioOf(c.Criterion),
 					unit: c.Unit, better: better, judged: true,
