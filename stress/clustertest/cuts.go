@@ -3,10 +3,10 @@ package clustertest
 import (
 	"context"
 	"slices"
-	"sync"
 	"time"
 
 	"tensile/stress/internal/programs"
+	"tensile/stress/internal/wait"
 )
 
 // cutting is what the network loses.
@@ -100,12 +100,8 @@ func (w *world) heal(int) *programs.Act {
 // setCut tells nodes of what the network loses. A node that dies meanwhile is not
 // concerned.
 func (w *world) setCut(ctx context.Context, c *cutting, all ...*life) {
-	var telling sync.WaitGroup
-	for _, l := range all {
-		telling.Go(func() {
-			to, from := c.of(l)
-			_ = w.fleet.Cut(ctx, l.name, to, from)
-		})
-	}
-	telling.Wait()
+	wait.All(len(all), func(i int) {
+		to, from := c.of(all[i])
+		_ = w.fleet.Cut(ctx, all[i].name, to, from)
+	})
 }
