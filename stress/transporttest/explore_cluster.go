@@ -95,9 +95,7 @@ func (c *cluster) launch(m *member) (*proc.Process, error) {
 	m.lost = make(map[string]int)
 	m.mu.Unlock()
 	return c.site.Start(nil, proc.Options{Output: c.k.LogFile("programs-" + m.name), OnEvent: func(body json.RawMessage) {
-		var e struct {
-			Members map[string]node.State
-		}
+		var e nodes.Event
 		if json.Unmarshal(body, &e) != nil {
 			return
 		}
@@ -124,8 +122,7 @@ func (c *cluster) join(ctx context.Context, m *member) error {
 			start.Seeds = append(start.Seeds, other.addr)
 		}
 	}
-	var at struct{ Type string }
-	if err := m.process.Ask(ctx, nodes.Order{Do: "start", Pace: nodes.LookSeldom, Start: &start}, &at); err != nil {
+	if err := m.process.Ask(ctx, nodes.Order{Do: "start", Pace: nodes.LookSeldom, Start: &start}, nil); err != nil {
 		return fmt.Errorf("starting %s: %w", m.name, err)
 	}
 	m.quiet, m.stoppedFor = nodes.Usage{}, 0

@@ -114,16 +114,12 @@ func beyond(before, now nodes.Usage) string {
 // forgetBatches gives up what the kit itself keeps of batches that are over, and has all
 // others answered: a node may keep what it needs for a reply.
 func (w *world) forgetBatches() {
-	for _, m := range w.running() {
-		w.release(m, nil)
-		w.check(m, m.process.Ask(w.Context(), nodes.Order{Do: "never"}, nil))
-	}
+	w.tell("answer")
+	w.tell("never")
 	w.until(programTimeout+2*scenario.Settle, func() bool { return w.later == 0 })
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.look()
-	for _, m := range w.running() {
-		w.check(m, m.process.Ask(w.Context(), nodes.Order{Do: "forget"}, nil))
-	}
+	w.tell("forget")
 	w.made, w.first = nil, w.batches+1
 }

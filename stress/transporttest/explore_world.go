@@ -288,6 +288,13 @@ func (w *world) busy(b *made) string {
 // held tells whether calls of the batch may well go on for as long as they may take.
 func (b *made) held() bool { return b.Answer == nodes.Held }
 
+// tell has all nodes that run do something.
+func (w *world) tell(do string) {
+	for _, m := range w.running() {
+		w.check(m, m.process.Ask(w.Context(), nodes.Order{Do: do}, nil))
+	}
+}
+
 // release gives the replies that are held at a node: of a batch, or of all.
 func (w *world) release(at *member, of *made) {
 	o := nodes.Order{Do: "answer"}
@@ -310,20 +317,14 @@ func (w *world) giveUp(format string, args ...any) {
 // Finish ends every program alike: what is held is answered, all nodes call each other,
 // and nothing of the program is left.
 func (w *world) Finish() {
-	for _, m := range w.running() {
-		w.release(m, nil)
-	}
+	w.tell("answer")
 	w.settle()
 	w.waitEnded()
-	for _, m := range w.running() { // a node may keep what it needs for a reply
-		w.check(m, m.process.Ask(w.Context(), nodes.Order{Do: "never"}, nil))
-	}
+	w.tell("never") // a node may keep what it needs for a reply
 	w.settle()
 	w.mends()
 	w.seen(func() bool { return true })
-	for _, m := range w.running() {
-		w.check(m, m.process.Ask(w.Context(), nodes.Order{Do: "forget"}, nil))
-	}
+	w.tell("forget")
 	w.judgeQuiet()
 	w.dirty = false
 }

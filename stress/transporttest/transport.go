@@ -530,16 +530,13 @@ func (k *kit) isolation(ctx context.Context) (p isolated, ok bool) {
 	if p.before, ok = k.light(ctx, "before a node was stopped", rest, usual); !ok {
 		return p, false
 	}
-	if p.beside, ok = k.beside(ctx, rest, victim, stop); !ok {
+	if p.beside, _, ok = k.lightBeside(ctx, "beside many calls to a node", rest, victim, stop); !ok {
 		return p, false
 	}
 	var floods map[string]nodes.Flooding
 	k.UnderLoad(func() {
 		k.Signal(victim, proc.Stop, nodes.Stopped)
-		var flooded sync.WaitGroup
-		flooded.Go(func() { floods = k.flood(ctx, rest, victim, stop) })
-		p.during, _ = k.light(ctx, "while a node was stopped", rest, stop)
-		flooded.Wait()
+		p.during, floods, _ = k.lightBeside(ctx, "while a node was stopped", rest, victim, stop)
 	})
 	p.share = k.ProcessorShares().Last
 	for _, name := range rest {
@@ -553,19 +550,19 @@ func (k *kit) isolation(ctx context.Context) (p isolated, ok bool) {
 	return p, ok
 }
 
-// beside measures calls to others beside the calls that a node will get when it is
-// stopped.
-func (k *kit) beside(ctx context.Context, rest []string, victim string, d time.Duration) (p99 time.Duration, ok bool) {
-	var floods map[string]nodes.Flooding
+// lightBeside is light while the same nodes flood another.
+func (k *kit) lightBeside(ctx context.Context, phase string, names []string, to string, d time.Duration) (
+	p99 time.Duration, floods map[string]nodes.Flooding, ok bool,
+) {
 	var flooded sync.WaitGroup
-	flooded.Go(func() { floods = k.flood(ctx, rest, victim, d) })
-	p99, ok = k.light(ctx, "beside many calls to a node", rest, d)
+	flooded.Go(func() { floods = k.flood(ctx, names, to, d) })
+	p99, ok = k.light(ctx, phase, names, d)
 	flooded.Wait()
 	for _, f := range floods {
 		k.calls += f.Accepted
 		k.answered += f.Accepted - f.Lost
 	}
-	return p99, ok
+	return p99, floods, ok
 }
 
 // flood has nodes call another as fast as it takes calls, for a while.
@@ -586,8 +583,6 @@ func (k *kit) flood(ctx context.Context, from []string, to string, d time.Durati
 
 // judgeFlood looks at what calls to a node that was stopped have led to.
 func (k *kit) judgeFlood(name, victim string, f nodes.Flooding) {
-	k.calls += f.Accepted
-	k.answered += f.Accepted - f.Lost
 	if f.Stuck {
 		k.Violate("back_pressure", "a call of %s to %s, which was stopped, did not return within %v", name, victim, nodes.CallWithin(k.CallTimeout))
 	}

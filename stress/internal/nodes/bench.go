@@ -35,7 +35,7 @@ func FormBench(b *testing.B, site *proc.Site, look time.Duration) benchCluster {
 	for _, name := range proc.NodeNames(BenchNodes) {
 		var told sync.Once
 		p, err := site.Start(nil, proc.Options{OnEvent: func(body json.RawMessage) {
-			var e event
+			var e Event
 			if json.Unmarshal(body, &e) != nil || len(e.Members) < BenchNodes-1 {
 				return
 			}

@@ -50,8 +50,8 @@ type Start struct {
 	Detours map[string]string `json:"detours,omitempty"`
 }
 
-// event is what a node process tells when what its node holds has changed.
-type event struct {
+// Event is what a node process tells when what its node holds has changed.
+type Event struct {
 	Members map[string]node.State `json:"members"`
 }
 
@@ -203,7 +203,7 @@ func (c *child) watch(ctx context.Context) {
 	for {
 		now := c.members()
 		if !maps.Equal(now, told) {
-			_ = c.link.Emit(event{now}) // a kit that is gone ends this process
+			_ = c.link.Emit(Event{now}) // a kit that is gone ends this process
 			told = now
 		}
 		select {

@@ -152,7 +152,7 @@ func Others(names []string, not ...string) []string {
 // heard records the member list of a node, and checks it for entries that cannot be
 // right.
 func (k *Nodes) heard(n *Process, body json.RawMessage) {
-	var e event
+	var e Event
 	if err := json.Unmarshal(body, &e); err != nil {
 		k.Fail("%s: %s told %q: %v", k.ID, n.name, body, err)
 		return

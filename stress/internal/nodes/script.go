@@ -162,7 +162,6 @@ type Arrived struct {
 	Most  int    // times that one of them has
 	Which string // that one
 	Last  int    // the highest number that has arrived, from 0
-	Held  int    // answers that are held
 }
 
 // ProgramState is what a node process says of a program.
@@ -177,11 +176,9 @@ type ProgramState struct {
 // programState answers how far the program has come.
 func (c *child) programState(Order) (any, error) {
 	p := &c.traffic.program
-	s := ProgramState{Batches: make(map[int]BatchState), Members: make(map[string]node.State)}
+	s := ProgramState{Batches: make(map[int]BatchState)}
 	if !c.ended.Load() {
-		for _, m := range c.subject.Members() {
-			s.Members[m.Name] = m.State
-		}
+		s.Members = c.members()
 	}
 	s.Odd = c.traffic.odd.Take()
 	p.mu.Lock()
@@ -191,7 +188,7 @@ func (c *child) programState(Order) (any, error) {
 	}
 	for key, a := range p.arrived {
 		s.Arrived = append(s.Arrived, Arrived{From: key.from, Batch: key.batch, N: a.n, Most: int(a.most),
-			Which: callName(a.which), Last: len(a.times) - 1, Held: len(p.held[key])})
+			Which: callName(a.which), Last: len(a.times) - 1})
 	}
 	slices.SortFunc(s.Arrived, func(a, b Arrived) int { return cmp.Or(a.Batch-b.Batch, a.From-b.From) })
 	s.Later = p.later

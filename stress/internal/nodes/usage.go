@@ -1,7 +1,6 @@
 package nodes
 
 import (
-	"os"
 	"runtime"
 	"sync"
 	"time"
@@ -14,21 +13,17 @@ type Usage struct {
 	Goroutines  int
 	Descriptors int   // -1 where the system does not tell
 	Memory      int64 // bytes of heap and stacks, without garbage
-	Resident    int64 // bytes, as the system counts; -1 where it does not
 }
 
 // usage answers what the process holds.
 func (c *child) usage(Order) (any, error) {
-	h := Usage{Goroutines: runtime.NumGoroutine(), Descriptors: -1, Resident: -1}
-	if entries, err := os.ReadDir("/proc/self/fd"); err == nil {
-		h.Descriptors = len(entries)
+	h := Usage{Goroutines: runtime.NumGoroutine(), Descriptors: -1}
+	if n := measure.CountDescriptors(); n != nil {
+		h.Descriptors = *n
 	}
 	runtime.GC()
 	m := measure.ReadMemory()
 	h.Memory = m.Heap + m.Stacks
-	if m.RSS != nil {
-		h.Resident = *m.RSS
-	}
 	return h, nil
 }
 
@@ -67,13 +62,10 @@ func (p *peaks) end() (most Usage) {
 func mostUsed(end <-chan struct{}) Usage {
 	clock := time.NewTicker(peakEvery)
 	defer clock.Stop()
-	most := Usage{Descriptors: -1, Resident: -1}
+	most := Usage{Descriptors: -1}
 	for {
 		m := measure.ReadMemory()
 		most.Memory = max(most.Memory, m.Heap+m.Stacks)
-		if m.RSS != nil {
-			most.Resident = max(most.Resident, *m.RSS)
-		}
 		most.Goroutines = max(most.Goroutines, runtime.NumGoroutine())
 		select {
 		case <-end:
