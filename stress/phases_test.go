@@ -196,9 +196,6 @@ func eachAlone(t *testing.T, kit phasesOf) {
 			turns <- struct{}{}
 			defer func() { <-turns }()
 			t.Run("sound", func(t *testing.T) {
-				if phase == "power cut" {
-					unhurried(t) // it takes as long as all others
-				}
 				passesAlone(t, kit.sound, phase, phases)
 			})
 			t.Run("faulty", func(t *testing.T) {
