@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"syscall"
 	"testing"
@@ -262,4 +263,44 @@ func TestSyncsThatDoNothing(t *testing.T) {
 	assert.NoError(t, p.Ask(t.Context(), nil, &nothing))
 	assert.True(t, nothing)
 	assert.NoError(t, p.Close())
+}
+
+// TestSignalsDoNotSpoilOpens: the Go runtime interrupts its own threads with signals, also the one that
+// answers an open with a descriptor.
+func TestSignalsDoNotSpoilOpens(t *testing.T) {
+	const opens = 2000
+	ended := make(chan struct{})
+	var signals sync.WaitGroup
+	defer signals.Wait()
+	defer close(ended)
+	signals.Go(func() {
+		for {
+			select {
+			case <-ended:
+				return
+			default:
+				tasks, _ := os.ReadDir("/proc/self/task")
+				for _, task := range tasks {
+					if id, err := strconv.Atoi(task.Name()); err == nil {
+						_ = unix.Tgkill(os.Getpid(), id, unix.SIGURG)
+					}
+				}
+			}
+		}
+	})
+	record(t, recorder.Options{}, func(dir string) error {
+		for i := range opens {
+			f, err := os.Create(filepath.Join(dir, "file"))
+			if err != nil {
+				return err
+			}
+			if fd := f.Fd(); fd < 3 {
+				return fmt.Errorf("open %d of %d: the descriptor is %d", i, opens, fd)
+			}
+			if err := errors.Join(f.Sync(), f.Close()); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }

@@ -158,12 +158,27 @@ func (l Listener) send(r response) { _ = l.control(unix.SECCOMP_IOCTL_NOTIF_SEND
 
 // ReturnFile ends a call with a new descriptor for a file of this process, which
 // keeps its own.
+//
+// The descriptor is added first and returned by a call of its own. The kernel offers both in one
+// (SECCOMP_ADDFD_FLAG_SEND), but a signal that comes meanwhile, as the Go runtime sends them to its
+// own threads, ends that one with the caller answered and nothing added: the caller gets 0.
 func (l Listener) ReturnFile(id uint64, fd int, closeOnExec bool) error {
-	a := addFD{id: id, flags: unix.SECCOMP_ADDFD_FLAG_SEND, from: uint32(fd)}
+	a := addFD{id: id, from: uint32(fd)}
 	if closeOnExec {
 		a.toDescriptor = unix.O_CLOEXEC
 	}
-	return l.control(unix.SECCOMP_IOCTL_NOTIF_ADDFD, unsafe.Pointer(&a))
+	for {
+		added, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(l.fd), unix.SECCOMP_IOCTL_NOTIF_ADDFD,
+			uintptr(unsafe.Pointer(&a)))
+		switch errno {
+		case 0:
+			l.Return(id, int64(added), 0)
+			return nil
+		case unix.EINTR: // before it was added
+			continue
+		}
+		return errno
+	}
 }
 
 // Close ends the supervision: calls that would be passed on fail with ENOSYS.
