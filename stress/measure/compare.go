@@ -44,12 +44,12 @@ func ComparePairs(pairs []Pair) Paired {
 	for i, p := range pairs {
 		subject[i], control[i], ratios[i] = p.Subject, p.Control, p.Subject/p.Control
 	}
-	c.Subject, c.Control, c.Ratio = Median(subject), Median(control), medianInterval(ratios)
+	c.Subject, c.Control, c.Ratio = median(subject), median(control), medianInterval(ratios)
 	return c
 }
 
-// Median is the middle value, or the mean of the two in the middle; NaN for none.
-func Median(values []float64) float64 {
+// median is the middle value, or the mean of the two in the middle; NaN for none.
+func median(values []float64) float64 {
 	n := len(values)
 	if n == 0 {
 		return math.NaN()
@@ -63,7 +63,7 @@ func Median(values []float64) float64 {
 // only if fewer than k fell below it, which a fair coin decides for each. See David
 // and Nagaraja, "Order Statistics", 3rd edition, section 7.1.
 func medianInterval(values []float64) Interval {
-	i := Interval{Median: Median(values)}
+	i := Interval{Median: median(values)}
 	n := len(values)
 	k := 0 // how many values are left out on each side
 	for 2*CoinTail(n, n-k) <= 1-confidence {

@@ -35,7 +35,7 @@ func TakeBaseline() Baseline {
 		goroutines:  goroutines(),
 		known:       goleak.IgnoreCurrent(),
 		descriptors: descriptors(),
-		children:    Children(),
+		children:    children(),
 	}
 }
 
@@ -102,7 +102,7 @@ func (b Baseline) compare() Leaks {
 			l.Descriptors++
 		}
 	}
-	for _, pid := range Children() {
+	for _, pid := range children() {
 		if !slices.Contains(b.children, pid) {
 			l.Children++
 		}
@@ -160,7 +160,7 @@ func (b Baseline) describe() Leaks {
 			l.What = append(l.What, "descriptor "+fd+" "+target)
 		}
 	}
-	for _, pid := range Children() {
+	for _, pid := range children() {
 		if !slices.Contains(b.children, pid) && len(l.What) < 10 {
 			l.What = append(l.What, "process "+strconv.Itoa(pid))
 		}
@@ -234,10 +234,10 @@ func untold() (kinds []string) {
 // childrenOfThreads are the files of Linux in which the children of a process are.
 const childrenOfThreads = "/proc/self/task/*/children"
 
-// Children returns the numbers of the processes that this one has started and
+// children returns the numbers of the processes that this one has started and
 // not yet reaped, dead ones included. It is empty if the system does not
 // tell.
-func Children() []int {
+func children() []int {
 	threads, err := filepath.Glob(childrenOfThreads)
 	if err != nil {
 		return nil

@@ -163,11 +163,11 @@ func TestLeakedProcessIsFoundAndNamed(t *testing.T) {
 	l := leaks(t, b)
 	assert.Equal(t, 1, l.Children)
 	assert.Contains(t, l.String(), "process "+strconv.Itoa(cmd.Process.Pid))
-	assert.Contains(t, Children(), cmd.Process.Pid)
+	assert.Contains(t, children(), cmd.Process.Pid)
 
 	end()
 	assert.True(t, b.Leaks(t.Context()).None())
-	assert.NotContains(t, Children(), cmd.Process.Pid)
+	assert.NotContains(t, children(), cmd.Process.Pid)
 }
 
 func TestLeaksAreWaitedForNoLongerThanTheContext(t *testing.T) {

@@ -91,7 +91,7 @@ func parseBusy(text string) (seconds float64, ok bool) {
 // those it has reaped.
 func treeSeconds() (float64, bool) {
 	seconds, ok := processSeconds(os.Getpid())
-	for _, child := range Children() {
+	for _, child := range children() {
 		if s, there := processSeconds(child); there {
 			seconds += s
 		}

@@ -19,15 +19,15 @@
 //     a folder writes the names in it. There are no other dependencies. A file may
 //     have its size before its content, and then reads as zeros. A rename within a
 //     folder is one step; across folders it is two.
-//   - [Ext4Ordered] is ext4 with data=ordered and without delayed allocation.
+//   - ext4-ordered is ext4 with data=ordered and without delayed allocation.
 //     Names, truncations and sizes reach the disk in order, through one journal.
 //     Every sync of a file with a change in the journal writes all of it. When a file
 //     grows, its content is there before its size. Writes that overwrite content, or
 //     fill up the last block, are not ordered at all.
-//   - [Ext4] is the default ext4: content that makes a file longer gets its blocks
+//   - ext4 has its defaults: content that makes a file longer gets its blocks
 //     later, so a file may be short or empty long after its name is there, unless it
 //     was renamed over another (auto_da_alloc).
-//   - [XFS] is like Ext4, but a rename waits for no content, and a file that grows
+//   - xfs is like ext4, but a rename waits for no content, and a file that grows
 //     within its last block does not have the size before the content.
 //
 // A sector (512 bytes) is written as a whole or not at all. A longer write may be

@@ -20,13 +20,13 @@ type Model struct {
 // The models.
 var (
 	POSIX       = Model{Name: "posix"}
-	Ext4Ordered = Model{Name: "ext4-ordered", Journal: true, TailLoose: true}
-	Ext4        = Model{Name: "ext4", Journal: true, Delayed: true, ReplaceFlushes: true, TailLoose: true}
-	XFS         = Model{Name: "xfs", Journal: true, Delayed: true}
+	ext4Ordered = Model{Name: "ext4-ordered", Journal: true, TailLoose: true}
+	ext4        = Model{Name: "ext4", Journal: true, Delayed: true, ReplaceFlushes: true, TailLoose: true}
+	xfs         = Model{Name: "xfs", Journal: true, Delayed: true}
 )
 
 // Models are all of them, the strictest for programs last.
-func Models() []Model { return []Model{Ext4Ordered, Ext4, XFS, POSIX} }
+func Models() []Model { return []Model{ext4Ordered, ext4, xfs, POSIX} }
 
 const (
 	sector = 512  // is written as a whole

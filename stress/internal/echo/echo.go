@@ -12,23 +12,23 @@ import (
 	"tensile/stress/internal/proc"
 )
 
-// FrameSize is the length of a request and of its reply, in bytes.
-const FrameSize = 64
+// frameSize is the length of a request and of its reply, in bytes.
+const frameSize = 64
 
 // Frame is a request or a reply.
-type Frame [FrameSize]byte
+type Frame [frameSize]byte
 
 // Request fills f with the request of operation id: the number, and bytes that
 // follow from it.
 func (f *Frame) Request(id uint64) {
-	for at := 0; at < FrameSize; at += 8 {
+	for at := 0; at < frameSize; at += 8 {
 		binary.LittleEndian.PutUint64(f[at:], id*(uint64(at)+1))
 	}
 }
 
 // Invert turns a request into its reply, and back.
 func (f *Frame) Invert() {
-	for at := 0; at < FrameSize; at += 8 {
+	for at := 0; at < frameSize; at += 8 {
 		binary.LittleEndian.PutUint64(f[at:], ^binary.LittleEndian.Uint64(f[at:]))
 	}
 }
@@ -36,7 +36,7 @@ func (f *Frame) Invert() {
 // Answers tells which operation f is the reply to; ok is false if it is none.
 func (f *Frame) Answers() (id uint64, ok bool) {
 	id = ^binary.LittleEndian.Uint64(f[0:])
-	for at := 8; at < FrameSize; at += 8 {
+	for at := 8; at < frameSize; at += 8 {
 		if ^binary.LittleEndian.Uint64(f[at:]) != id*(uint64(at)+1) {
 			return 0, false
 		}
@@ -147,7 +147,7 @@ func cut(s server, n int, seed uint64) (done int) {
 
 // answer inverts the whole frames in b, and returns their length.
 func answer(b []byte) (whole int) {
-	for ; whole+FrameSize <= len(b); whole += FrameSize {
+	for ; whole+frameSize <= len(b); whole += frameSize {
 		(*Frame)(b[whole:]).Invert()
 	}
 	return whole

@@ -97,7 +97,7 @@ func (l *loop) add(fd, id int) {
 func (l *loop) run() {
 	runtime.LockOSThread()
 	events := make([]syscall.EpollEvent, 256)
-	buffer := make([]byte, 64*FrameSize)
+	buffer := make([]byte, 64*frameSize)
 	for {
 		n, err := syscall.EpollWait(l.epoll, events, -1)
 		if err != nil {
@@ -131,7 +131,7 @@ func (l *loop) answer(fd int, c *conn, buffer []byte) bool {
 	}
 	// One whose replies fill the buffers of the kernel has never read any.
 	written, err := syscall.Write(fd, buffer[:whole])
-	l.served += int64(written / FrameSize)
+	l.served += int64(written / frameSize)
 	return err == nil && written == whole
 }
 

@@ -13,9 +13,9 @@ func (k *Nodes) Intruder(ctx context.Context, name string) bool {
 		return false
 	}
 	names := k.Names()
-	k.Mu.Lock()
+	k.mu.Lock()
 	k.strange = append(k.strange, name)
-	k.Mu.Unlock()
+	k.mu.Unlock()
 	tap, err := startTap(k.Addr(names[0]))
 	if err != nil {
 		k.Fail("%s: %v", k.ID, err)

@@ -30,7 +30,7 @@ type Nodes struct {
 
 	Line report.Timeline
 
-	Mu       sync.Mutex
+	mu       sync.Mutex
 	all      map[string]*Process
 	changed  chan struct{}                         // closed and replaced with every change of a view
 	strange  []string                              // nodes that must be in no view
@@ -75,9 +75,9 @@ func (k *Nodes) Launch(name string) bool {
 		return false
 	}
 	n.process = p
-	k.Mu.Lock()
+	k.mu.Lock()
 	k.all[name] = n
-	k.Mu.Unlock()
+	k.mu.Unlock()
 	k.OnInterrupt(p.Kill)
 	return true
 }
@@ -92,18 +92,18 @@ func (k *Nodes) join(ctx context.Context, name string, seeds ...string) bool {
 		k.Fault("starting %s: %v", name, err)
 		return false
 	}
-	k.Mu.Lock()
+	k.mu.Lock()
 	k.all[name].addr = at.Addr
 	k.offers = at.Offers
-	k.Mu.Unlock()
+	k.mu.Unlock()
 	k.Record(func(r *report.Scenario) { r.Subject = at.Type })
 	return true
 }
 
 func (k *Nodes) Ask(ctx context.Context, name string, o Order, into any) error {
-	k.Mu.Lock()
+	k.mu.Lock()
 	p := k.all[name].process
-	k.Mu.Unlock()
+	k.mu.Unlock()
 	return p.Ask(ctx, o, into)
 }
 
@@ -119,8 +119,8 @@ func (k *Nodes) LookAt(ctx context.Context, every time.Duration) {
 
 // Names are those of the nodes that run, in order.
 func (k *Nodes) Names() []string {
-	k.Mu.Lock()
-	defer k.Mu.Unlock()
+	k.mu.Lock()
+	defer k.mu.Unlock()
 	var names []string
 	for name, n := range k.all {
 		if n.truth == Running {
@@ -133,14 +133,14 @@ func (k *Nodes) Names() []string {
 
 // Offers are the optional parts that the nodes have.
 func (k *Nodes) Offers() Offers {
-	k.Mu.Lock()
-	defer k.Mu.Unlock()
+	k.mu.Lock()
+	defer k.mu.Unlock()
 	return k.offers
 }
 
 func (k *Nodes) Addr(name string) string {
-	k.Mu.Lock()
-	defer k.Mu.Unlock()
+	k.mu.Lock()
+	defer k.mu.Unlock()
 	return k.all[name].addr
 }
 
@@ -157,8 +157,8 @@ func (k *Nodes) heard(n *Process, body json.RawMessage) {
 		k.Fail("%s: %s told %q: %v", k.ID, n.name, body, err)
 		return
 	}
-	k.Mu.Lock()
-	defer k.Mu.Unlock()
+	k.mu.Lock()
+	defer k.mu.Unlock()
 	before := n.view
 	n.view = e.Members
 	close(k.changed)
@@ -196,9 +196,9 @@ func (k *Nodes) heard(n *Process, body json.RawMessage) {
 // holds is called with the lock held.
 func (k *Nodes) await(ctx context.Context, holds func() bool) bool {
 	for {
-		k.Mu.Lock()
+		k.mu.Lock()
 		ok, changed := holds(), k.changed
-		k.Mu.Unlock()
+		k.mu.Unlock()
 		if ok {
 			return true
 		}
@@ -271,12 +271,12 @@ func (k *Nodes) Form(ctx context.Context, names []string) (time.Duration, bool) 
 	return took, true
 }
 
-// Formed forms the cluster of the scenario, unless it has been, and tells whether it is
+// formed forms the cluster of the scenario, unless it has been, and tells whether it is
 // there.
-func (k *Nodes) Formed(ctx context.Context) bool {
-	k.Mu.Lock()
+func (k *Nodes) formed(ctx context.Context) bool {
+	k.mu.Lock()
 	begun := len(k.all) > 0
-	k.Mu.Unlock()
+	k.mu.Unlock()
 	if !begun {
 		_, ok := k.Form(ctx, proc.NodeNames(k.Settings().Nodes))
 		return ok
@@ -287,7 +287,7 @@ func (k *Nodes) Formed(ctx context.Context) bool {
 // On is the body of a phase for which the cluster must be there.
 func (k *Nodes) On(body func(context.Context, *testing.T)) func(context.Context, *testing.T) {
 	return func(ctx context.Context, t *testing.T) {
-		if k.Formed(ctx) {
+		if k.formed(ctx) {
 			body(ctx, t)
 		}
 	}
@@ -295,16 +295,16 @@ func (k *Nodes) On(body func(context.Context, *testing.T)) func(context.Context,
 
 // Steady declares that nothing happens to some nodes, or that something may.
 func (k *Nodes) Steady(names []string, is bool) {
-	k.Mu.Lock()
-	defer k.Mu.Unlock()
+	k.mu.Lock()
+	defer k.mu.Unlock()
 	for _, name := range names {
 		k.all[name].steady = is
 	}
 }
 
 func (k *Nodes) Set(name string, t Truth) {
-	k.Mu.Lock()
-	defer k.Mu.Unlock()
+	k.mu.Lock()
+	defer k.mu.Unlock()
 	k.all[name].truth, k.all[name].steady = t, false
 }
 
@@ -327,9 +327,9 @@ func (k *Nodes) Signal(name string, s syscall.Signal, t Truth) time.Time {
 	}
 	k.Set(name, t)
 	k.Event(kind, name, signalNames[s])
-	k.Mu.Lock()
+	k.mu.Lock()
 	p := k.all[name].process
-	k.Mu.Unlock()
+	k.mu.Unlock()
 	at := time.Now()
 	if err := p.Signal(s); err != nil {
 		k.Fail("%s: %v", k.ID, err)
@@ -379,18 +379,18 @@ func (k *Nodes) Restart(ctx context.Context, name string) bool {
 
 // Reap waits until the process of a node that was killed or has left is gone.
 func (k *Nodes) Reap(name string) {
-	k.Mu.Lock()
+	k.mu.Lock()
 	p := k.all[name].process
-	k.Mu.Unlock()
+	k.mu.Unlock()
 	p.Kill()
 }
 
 // CloseAll closes the nodes that run, one after the other, and ends all
 // processes.
 func (k *Nodes) CloseAll(ctx context.Context, _ *testing.T) {
-	k.Mu.Lock()
+	k.mu.Lock()
 	k.closed = true
-	k.Mu.Unlock()
+	k.mu.Unlock()
 	for _, name := range k.Names() {
 		if _, clean := k.End(ctx, name, "close"); !clean {
 			break // or it would wait for the others as well
@@ -408,19 +408,19 @@ func (k *Nodes) End(ctx context.Context, name, how string) (left Ended, clean bo
 	}
 	if !left.None() {
 		k.Violate("leaks", "%s has ended: %v", name, left.Leaks)
-		k.Mu.Lock()
+		k.mu.Lock()
 		k.Leaks += left.Goroutines + left.Descriptors + left.Children
-		k.Mu.Unlock()
+		k.mu.Unlock()
 	}
 	return left, left.None()
 }
 
 // KillAll ends all processes, whatever state they are in.
 func (k *Nodes) KillAll() {
-	k.Mu.Lock()
+	k.mu.Lock()
 	k.closed = true
 	all := slices.Collect(maps.Values(k.all))
-	k.Mu.Unlock()
+	k.mu.Unlock()
 	for _, n := range all {
 		n.process.Kill()
 	}

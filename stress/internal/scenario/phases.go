@@ -23,7 +23,7 @@ type Phase struct {
 	Shows string
 	Sound bool          // the phase is only for a subject with which nothing was wrong before
 	Bound time.Duration // of its time; 0 is for PhaseBound, in proportion to N
-	// Within is less time than a phase has, for what is done in an instant: see Within.
+	// Within is less time than a phase has, for what is done in an instant: see within.
 	Within time.Duration
 	// Ready says whether the phase may run now; nil if it always may. A phase that
 	// is not ready is left to a later line of the same name.
@@ -79,7 +79,7 @@ func (s *Scenario) run(p Phase, l *line) {
 		bound = PhaseBound * time.Duration(s.Hundreds())
 	}
 	if p.Within > 0 {
-		body = s.Within(p.Within, body)
+		body = s.within(p.Within, body)
 	}
 	began := time.Now()
 	ok := s.T.Run(p.Name, func(t *testing.T) {
@@ -122,10 +122,10 @@ func (s *Scenario) run(p Phase, l *line) {
 	s.RecordPhase(p.Name, l.state, began)
 }
 
-// Within gives the body of a phase less time than a phase has: enough for what
+// within gives the body of a phase less time than a phase has: enough for what
 // is done in an instant, so that a subject that forgets somebody is found out
 // soon. What follows a phase that ran out of time would only do so too.
-func (s *Scenario) Within(d time.Duration, body func(context.Context, *testing.T)) func(context.Context, *testing.T) {
+func (s *Scenario) within(d time.Duration, body func(context.Context, *testing.T)) func(context.Context, *testing.T) {
 	return func(ctx context.Context, t *testing.T) {
 		ctx, cancel := context.WithTimeout(ctx, d)
 		defer cancel()

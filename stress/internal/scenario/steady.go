@@ -53,16 +53,16 @@ func (s *Scenario) SteadyResult(out load.Open, l measure.Latency, series []measu
 			N: out.N, Peak: out.Peak, Seconds: out.Took.Seconds(), Latency: l,
 			LateP50: out.LateP50, LateP99: out.LateP99, LateMax: out.LateMax, Series: series}
 	})
-	s.Delayed("p50", float64(l.P50))
-	s.Delayed("p95", float64(l.P95))
-	s.Delayed("p99", float64(l.P99))
+	s.delayed("p50", float64(l.P50))
+	s.delayed("p95", float64(l.P95))
+	s.delayed("p99", float64(l.P99))
 }
 
-// Delayed judges a latency of the steady run, given in ns, by its criterion in
+// delayed judges a latency of the steady run, given in ns, by its criterion in
 // ms. A moment in which other work took the processors makes a backlog of every
 // open load: so it is the worst moment that counts, and where it left less than
 // the load needs the figure says nothing.
-func (s *Scenario) Delayed(criterion string, ns float64) {
+func (s *Scenario) delayed(criterion string, ns float64) {
 	now := s.ProcessorShares()
 	if now.Worst < EnoughShare*now.Sized {
 		s.NotMeasured(criterion,

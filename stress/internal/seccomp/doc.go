@@ -11,5 +11,5 @@ package seccomp
 
 import "errors"
 
-// ErrUnsupported says that the system does not let a process do this to itself.
-var ErrUnsupported = errors.New("seccomp: not supported here")
+// errUnsupported says that the system does not let a process do this to itself.
+var errUnsupported = errors.New("seccomp: not supported here")

@@ -59,7 +59,7 @@ func Install(p Program, flags uint) (Listener, error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
-		return Listener{}, fmt.Errorf("%w: prctl: %w", ErrUnsupported, err)
+		return Listener{}, fmt.Errorf("%w: prctl: %w", errUnsupported, err)
 	}
 	code := p.assemble()
 	filter := unix.SockFprog{Len: uint16(len(code)), Filter: &code[0]}
@@ -70,7 +70,7 @@ func Install(p Program, flags uint) (Listener, error) {
 	fd, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, uintptr(flags),
 		uintptr(unsafe.Pointer(&filter)))
 	if errno != 0 {
-		return Listener{}, fmt.Errorf("%w: seccomp: %w", ErrUnsupported, errno)
+		return Listener{}, fmt.Errorf("%w: seccomp: %w", errUnsupported, errno)
 	}
 	return Listener{int(fd)}, nil
 }
@@ -82,12 +82,12 @@ func (l Listener) FD() int { return l.fd }
 func Adopt(pid, fd int) (Listener, error) {
 	process, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
-		return Listener{}, fmt.Errorf("%w: pidfd_open: %w", ErrUnsupported, err)
+		return Listener{}, fmt.Errorf("%w: pidfd_open: %w", errUnsupported, err)
 	}
 	defer func() { _ = unix.Close(process) }()
 	own, err := unix.PidfdGetfd(process, fd, 0)
 	if err != nil {
-		return Listener{}, fmt.Errorf("%w: pidfd_getfd: %w", ErrUnsupported, err)
+		return Listener{}, fmt.Errorf("%w: pidfd_getfd: %w", errUnsupported, err)
 	}
 	l := Listener{own}
 	// The process that waits runs at once on the processor that answers it

@@ -49,12 +49,12 @@ type Build struct {
 	Race      bool   // built with the race detector
 	Available *int64 // memory in bytes that a run may use; nil if not known
 	Root      string // folder against which relative names of files are taken
-	// Engines are those that subjects may run over in this test beside InMemory.
+	// Engines are those that subjects may run over in this test beside inMemory.
 	Engines []string
 }
 
-// InMemory is the engine where none is set: the subjects have their own.
-const InMemory = "memory"
+// inMemory is the engine where none is set: the subjects have their own.
+const inMemory = "memory"
 
 const (
 	shortScale = 10_000
@@ -73,16 +73,16 @@ const (
 	defaultPatience                  = 10 * time.Second
 )
 
-// Parse reads the settings from an environment as os.Environ gives it. A
+// parse reads the settings from an environment as os.Environ gives it. A
 // variable that is empty counts as not set. All that is wrong is in the error.
-func Parse(environ []string, b Build) (Settings, error) {
+func parse(environ []string, b Build) (Settings, error) {
 	s := Settings{
 		Scale:     validate.BaseScale,
 		Histories: defaultHistories,
 		Seed:      rand.Uint64N(1 << 32), // short enough to be typed
 		Out:       filepath.Join(b.Root, defaultFolder),
 		Hold:      defaultHold,
-		Engine:    InMemory,
+		Engine:    inMemory,
 		Nodes:     defaultNodes,
 		Burn:      defaultBurn,
 		Patience:  defaultPatience,
@@ -107,7 +107,7 @@ func Parse(environ []string, b Build) (Settings, error) {
 }
 
 // FromEnvironment is Parse over the environment of this process.
-func FromEnvironment(b Build) (Settings, error) { return Parse(os.Environ(), b) }
+func FromEnvironment(b Build) (Settings, error) { return parse(os.Environ(), b) }
 
 // Known tells whether a run has a variable of that name.
 func Known(name string) bool {

@@ -19,7 +19,7 @@ func gigabytes(n int64) *int64 {
 }
 
 func TestDefaults(t *testing.T) {
-	s, err := Parse([]string{"HOME=/", "STRESS_SEED="}, Build{Root: "x"})
+	s, err := parse([]string{"HOME=/", "STRESS_SEED="}, Build{Root: "x"})
 	require.NoError(t, err)
 	assert.Equal(t, 100_000, s.Scale)
 	assert.Equal(t, filepath.Join("x", "out"), s.Out)
@@ -30,7 +30,7 @@ func TestDefaults(t *testing.T) {
 	assert.Equal(t, 5*time.Second, s.Burn)
 	assert.Empty(t, s.Notes)
 
-	s, err = Parse(nil, Build{Short: true})
+	s, err = parse(nil, Build{Short: true})
 	require.NoError(t, err)
 	assert.Equal(t, 10_000, s.Scale)
 	assert.Equal(t, 500*time.Millisecond, s.Burn)
@@ -65,7 +65,7 @@ func TestAccepted(t *testing.T) {
 			return s.Targets["pooling.throughput"] == 20_000 && s.Targets["sessions.p99"] == 250 && len(s.Notes) == 1
 		},
 	} {
-		s, err := Parse([]string{entry}, Build{Root: "root", Engines: []string{"nats"}})
+		s, err := parse([]string{entry}, Build{Root: "root", Engines: []string{"nats"}})
 		if assert.NoError(t, err, entry) {
 			assert.True(t, want(s), "%s gave %+v", entry, s)
 		}
@@ -122,7 +122,7 @@ func TestRejected(t *testing.T) {
 		{"STRESS_OUT_DIR=x", "must be STRESS_OUT"},
 		{"STRESS_SCHEDULED=x", "must be STRESS_SCHEDULE"},
 	} {
-		_, err := Parse([]string{c.entry}, Build{Available: gigabytes(24)})
+		_, err := parse([]string{c.entry}, Build{Available: gigabytes(24)})
 		if !assert.ErrorIs(t, err, ErrSetting, c.entry) {
 			continue
 		}
@@ -135,7 +135,7 @@ func TestRejected(t *testing.T) {
 
 // TestOthersVariables are none of ours: of modules beside this one, and of others.
 func TestOthersVariables(t *testing.T) {
-	_, err := Parse([]string{
+	_, err := parse([]string{
 		"STRESS_FOO=1", "STRESS_TEST=1", "STRESS_BAR=", "STRESS_X=1", "STRESS_ON=1", "STRESS_LEVEL=9", "STRESS_=",
 		"STRESS_FLEET=x", "STRESS_FLEET_ROLE=x", "STRESS_FLEET_AGENTS=x", "STRESS_FLEET_NAME=x",
 		"STRESS_NATS_URL=x", "STRESS_POSTGRES_URL=x", "MY_STRESS_SCAL=1",
@@ -175,14 +175,14 @@ func TestPasswordsAreNotShown(t *testing.T) {
 }
 
 func TestAllThatIsWrongIsSaid(t *testing.T) {
-	_, err := Parse([]string{"STRESS_SEED=x", "STRESS_RATES=1"}, Build{})
+	_, err := parse([]string{"STRESS_SEED=x", "STRESS_RATES=1"}, Build{})
 	assert.ErrorContains(t, err, "STRESS_SEED")
 	assert.ErrorContains(t, err, "STRESS_RATES")
 }
 
 func TestRegression(t *testing.T) {
 	for _, value := range []string{"10%", "10", "10 %", "1e1"} {
-		s, err := Parse([]string{"STRESS_BASELINE=x", "STRESS_REGRESSION=" + value}, Build{})
+		s, err := parse([]string{"STRESS_BASELINE=x", "STRESS_REGRESSION=" + value}, Build{})
 		require.NoError(t, err, value)
 		require.NotNil(t, s.Regression)
 		assert.Equal(t, 10.0, *s.Regression, value)
@@ -190,13 +190,13 @@ func TestRegression(t *testing.T) {
 }
 
 func TestRaceCutsTheScaleAndSaysSo(t *testing.T) {
-	s, err := Parse(nil, Build{Race: true})
+	s, err := parse(nil, Build{Race: true})
 	require.NoError(t, err)
 	assert.Equal(t, raceScale, s.Scale)
 	require.Len(t, s.Notes, 1)
 	assert.Contains(t, s.Notes[0], "from 100000 to 5000")
 
-	s, err = Parse([]string{"STRESS_SCALE=400"}, Build{Race: true})
+	s, err = parse([]string{"STRESS_SCALE=400"}, Build{Race: true})
 	require.NoError(t, err)
 	assert.Equal(t, 400, s.Scale)
 	assert.Empty(t, s.Notes)
@@ -209,7 +209,7 @@ func FuzzParse(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, entry string) {
-		s, err := Parse([]string{entry}, Build{Available: gigabytes(4)})
+		s, err := parse([]string{entry}, Build{Available: gigabytes(4)})
 		if err != nil {
 			if !errors.Is(err, ErrSetting) {
 				t.Fatalf("%q: error of another kind: %v", entry, err)

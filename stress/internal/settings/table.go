@@ -33,9 +33,9 @@ func variables(b Build) []Variable[Settings] {
 		OneOf("STRESS_ARRIVALS", "constant or poisson",
 			map[string]load.Arrivals{"constant": load.Constant, "poisson": load.Poisson},
 			func(s *Settings, a load.Arrivals) { s.Arrivals = a }),
-		Duration("STRESS_HOLD", time.Second, longestHold, "30s", func(s *Settings, d time.Duration) { s.Hold = d }),
+		duration("STRESS_HOLD", time.Second, longestHold, "30s", func(s *Settings, d time.Duration) { s.Hold = d }),
 		Whole("STRESS_NODES", fewestNodes, mostNodes, func(s *Settings, n int) { s.Nodes = n }),
-		Duration("STRESS_BURN", shortestBurn, 24*time.Hour, "60s", func(s *Settings, d time.Duration) { s.Burn = d }),
+		duration("STRESS_BURN", shortestBurn, 24*time.Hour, "60s", func(s *Settings, d time.Duration) { s.Burn = d }),
 		patience,
 		Whole("STRESS_KILLS", leastKills, 100_000, func(s *Settings, n int) { s.Kills = n }),
 		Whole("STRESS_HISTORIES", 1, 10_000, func(s *Settings, n int) { s.Histories = n }),
@@ -62,12 +62,12 @@ const leastKills = 20
 
 const regressionMust = "a percentage above 0, such as 10%, together with STRESS_BASELINE"
 
-var patience = Duration("STRESS_PATIENCE", time.Second, time.Hour, "30s",
+var patience = duration("STRESS_PATIENCE", time.Second, time.Hour, "30s",
 	func(s *Settings, d time.Duration) { s.Patience = d })
 
 // engine is one of those of the test.
 func engine(b Build) Variable[Settings] {
-	engines := append([]string{InMemory}, b.Engines...)
+	engines := append([]string{inMemory}, b.Engines...)
 	return variable("STRESS_ENGINE", strings.Join(engines, " or ")+" in this module",
 		func(s *Settings, name string) { s.Engine = name },
 		func(name string) (string, bool) { return name, slices.Contains(engines, name) })

@@ -37,7 +37,7 @@ func Read[S any](s *S, environ []string, table []Variable[S]) error {
 		}
 		at := slices.IndexFunc(table, func(v Variable[S]) bool { return v.Name == name })
 		if at < 0 {
-			if meant := meant(name, Names(table)); meant != "" {
+			if meant := meant(name, names(table)); meant != "" {
 				wrong = append(wrong, fmt.Errorf("%w: %s=%q is unknown, must be %s", ErrSetting, name, hide(value), meant))
 			}
 			continue
@@ -57,8 +57,8 @@ func Lacks(name, value, other, must string) error {
 	return fmt.Errorf("%w: %s=%q without %s, which must be %s", ErrSetting, name, hide(value), other, must)
 }
 
-// Names are those of the variables of a table, sorted.
-func Names[S any](table []Variable[S]) []string {
+// names are those of the variables of a table, sorted.
+func names[S any](table []Variable[S]) []string {
 	names := make([]string, len(table))
 	for i, v := range table {
 		names[i] = v.Name
@@ -75,8 +75,8 @@ func Whole[S any](name string, least, most int, set func(*S, int)) Variable[S] {
 	})
 }
 
-// Duration is a variable for a time, such as the example.
-func Duration[S any](name string, least, most time.Duration, example string, set func(*S, time.Duration)) Variable[S] {
+// duration is a variable for a time, such as the example.
+func duration[S any](name string, least, most time.Duration, example string, set func(*S, time.Duration)) Variable[S] {
 	must := fmt.Sprintf("a duration from %s to %s, such as %s", short(least), short(most), example)
 	return variable(name, must, set, func(value string) (time.Duration, bool) {
 		d, err := time.ParseDuration(value)

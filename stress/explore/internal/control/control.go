@@ -189,7 +189,7 @@ func Run(f func(), a *Args) Result {
 		hook(opBegin, unsafe.Pointer(a))
 		f()
 	}
-	races := Races()
+	races := raceErrors()
 	go func() {
 		defer hook(opDone, nil)
 		defer func() { failed = recover() }()
@@ -200,7 +200,7 @@ func Run(f func(), a *Args) Result {
 	hook(opEnd, unsafe.Pointer(&r))
 	out := Result{Points: r.points, Switches: r.switches, Passes: r.passes, Hash: r.hash, Recorded: r.recorded,
 		Stepped: r.stepped, Goroutines: int(r.goroutines), End: r.end, Message: r.message, PCs: r.pcs,
-		Races: Races() - races}
+		Races: raceErrors() - races}
 	if r.end == Panicked {
 		out.Message = text(r.panicked)
 	}
@@ -237,8 +237,8 @@ func Self() (id uint32) {
 	return id
 }
 
-// Races is the number of data races that the race detector has reported.
-func Races() (n int) {
+// raceErrors is the number of data races that the race detector has reported.
+func raceErrors() (n int) {
 	hook(opRaces, unsafe.Pointer(&n))
 	return n
 }

@@ -24,10 +24,10 @@ var ErrNotOffered = errors.New("controlled schedules are not offered")
 //go:embed runtime/*.go.txt
 var added embed.FS
 
-// Files returns the edited and added files for a tree, by their names below
+// editedFiles returns the edited and added files for a tree, by their names below
 // GOROOT/src. With race, they are for a binary built with -race, where
 // sync/atomic's functions are the race detector's.
-func Files(tree fs.FS, race bool) (map[string]string, error) {
+func editedFiles(tree fs.FS, race bool) (map[string]string, error) {
 	files := make(map[string]string)
 	for _, e := range edits() {
 		if err := e.apply(tree, files); err != nil {
@@ -142,7 +142,7 @@ func atomics(tree fs.FS, files map[string]string, race bool) error {
 // used again; the content is part of its name.
 func Write(goroot, folder string, race bool) (name string, err error) {
 	src := filepath.Join(goroot, "src")
-	files, err := Files(os.DirFS(src), race)
+	files, err := editedFiles(os.DirFS(src), race)
 	if err != nil {
 		return "", err
 	}

@@ -29,9 +29,9 @@ func ownTree(t *testing.T) fs.FS { return os.DirFS(filepath.Join(goroot(t), "src
 
 func TestEditsFitThisTree(t *testing.T) {
 	tree := ownTree(t)
-	plain, err := Files(tree, false)
+	plain, err := editedFiles(tree, false)
 	require.NoError(t, err)
-	race, err := Files(tree, true)
+	race, err := editedFiles(tree, true)
 	require.NoError(t, err)
 	assert.Contains(t, plain, "runtime/explore.go")
 	assert.Contains(t, plain["sync/atomic/type.go"],
@@ -60,7 +60,7 @@ func TestEditsFitOtherVersions(t *testing.T) {
 				t.Skipf("%s cannot be had: %v", version, err)
 			}
 			for _, race := range []bool{false, true} {
-				_, err := Files(os.DirFS(filepath.Join(strings.TrimSpace(string(text)), "src")), race)
+				_, err := editedFiles(os.DirFS(filepath.Join(strings.TrimSpace(string(text)), "src")), race)
 				assert.NoError(t, err)
 			}
 		})
@@ -104,12 +104,12 @@ func TestATreeThatDoesNotFitIsNotOffered(t *testing.T) {
 		require.NoError(t, err)
 		changed := strings.ReplaceAll(string(text), c.old, c.new)
 		require.NotEqual(t, string(text), changed)
-		_, err = Files(edited{tree, fstest.MapFS{c.file: {Data: []byte(changed)}}}, false)
+		_, err = editedFiles(edited{tree, fstest.MapFS{c.file: {Data: []byte(changed)}}}, false)
 		require.ErrorIs(t, err, ErrNotOffered)
 		assert.ErrorContains(t, err, c.file[:strings.LastIndex(c.file, "/")])
 		assert.ErrorContains(t, err, c.says)
 	}
-	_, err := Files(fstest.MapFS{}, false)
+	_, err := editedFiles(fstest.MapFS{}, false)
 	assert.ErrorIs(t, err, ErrNotOffered)
 	assert.ErrorIs(t, err, fs.ErrNotExist)
 }
