@@ -10,7 +10,7 @@ import (
 )
 
 // call is one question to the replicas of a key, all in one epoch. It is over
-// when a majority has answered, or can not any more.
+// when a majority has answered, or can no longer do so.
 type call struct {
 	view  *view     // in which it is asked
 	until time.Time // it is not to be sent later
@@ -150,19 +150,19 @@ func (o *operation) ask(kind byte, payload []byte, r record) (*call, error) {
 		st := s.state.Load()
 		if st.view == nil {
 			if err := o.wait(lastPause, st.changed, nil); err != nil {
-				return nil, o.failed(kind, 0, st, err)
+				return nil, o.failed(0, st, err)
 			}
 			continue
 		}
 		if kind == opStore && st.view.epoch != o.since && st.chain.foundedSince(o.part, o.since) {
 			if o.sent {
-				return nil, o.failed(kind, oks, st, errAnew)
+				return nil, o.failed(oks, st, errAnew)
 			}
 			return nil, errAnew
 		}
 		c := o.send(st, kind, payload, r)
 		if err := o.wait(silence, c.done, st.changed); err != nil {
-			return nil, o.failed(kind, oks, st, err)
+			return nil, o.failed(oks, st, err)
 		}
 		var over bool
 		if oks, over = c.outcome(); oks >= majority {
@@ -174,11 +174,11 @@ func (o *operation) ask(kind byte, payload []byte, r record) (*call, error) {
 			continue
 		}
 		if err := o.wait(pause, st.changed, nil); err != nil {
-			return nil, o.failed(kind, oks, st, err)
+			return nil, o.failed(oks, st, err)
 		}
 		pause = min(2*pause, lastPause)
 	}
-	return nil, o.failed(kind, oks, s.state.Load(), nil)
+	return nil, o.failed(oks, s.state.Load(), nil)
 }
 
 // send puts the question to the three replicas.
@@ -217,9 +217,9 @@ func (o *operation) wait(d time.Duration, done, changed <-chan struct{}) error {
 	return nil
 }
 
-func (o *operation) failed(kind byte, oks int, st *state, cause error) error {
+func (o *operation) failed(oks int, st *state, cause error) error {
 	kindOf := ErrNoQuorum
-	if kind == opStore && o.name != "get" {
+	if o.sent {
 		kindOf = ErrUncertain
 	}
 	text := fmt.Sprintf("%s %q: %d of %d replicas answered in epoch %d", o.name, o.key, oks, replicas, st.chain.epoch())

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -179,6 +180,34 @@ func TestUncertain(t *testing.T) {
 		_, err = writer.Get(ctx, key)
 		assert.ErrorIs(t, err, ErrNoQuorum)
 		assert.ErrorIs(t, err, context.DeadlineExceeded)
+	})
+}
+
+// TestAWriteThatWasNotSentIsNotUncertain lets the time of a write end between its
+// two phases, when it looks at the clock.
+func TestAWriteThatWasNotSentIsNotUncertain(t *testing.T) {
+	const timeout = time.Second
+	var asked atomic.Pointer[time.Time] // when the latest replica was asked for a version
+	clock := func() time.Time {
+		if at := asked.Load(); at != nil && time.Since(*at) > 0 {
+			time.Sleep(timeout - time.Since(*at))
+		}
+		return time.Now()
+	}
+	within(t, Config{Timeout: timeout, Clock: clock}, func(t *testing.T, w *world) {
+		const key = "k"
+		w.intercept(func(_, _ *Store, request []byte) ([]byte, bool) {
+			if now := time.Now(); request[0] == msgOperations && request[1] == opVersion {
+				asked.Store(&now)
+			}
+			return nil, false
+		})
+		err := putOnly(t, w.store("a"), key, []byte("v"), 0)
+		require.NotNil(t, asked.Load())
+		assert.ErrorIs(t, err, ErrNoQuorum)
+		assert.NotErrorIs(t, err, ErrUncertain)
+		_, err = w.store("a").Get(t.Context(), key)
+		assert.ErrorIs(t, err, ErrNotFound)
 	})
 }
 
