@@ -365,10 +365,9 @@ func (s *Store) forgetLife() {
 	}
 }
 
-// Replicated waits until every session has all its replicas among the nodes
-// named, and each of these nodes has its share: so as far as this node knows,
-// which it does in an epoch in which exactly they are members. It returns the
-// error of ctx if that ends first.
+// Replicated waits until, as far as this node knows, exactly the nodes that are named
+// are members, and each of them has its share of the sessions. It returns the error of
+// ctx if that ends first.
 func (s *Store) Replicated(ctx context.Context, on ...string) error {
 	on = slices.Sorted(slices.Values(on))
 	for {

@@ -13,13 +13,13 @@ var (
 	// ErrNoQuorum: no majority of the key's replicas answered in time. Nothing was
 	// written.
 	ErrNoQuorum = errors.New("session: no quorum")
-	// ErrUncertain: the write was sent out and a majority has not confirmed it in
-	// time. It may have taken effect, may yet do so, or may never.
+	// ErrUncertain: the write was sent, and no majority confirmed it in time. It may
+	// have taken effect, may do so later, or may never.
 	ErrUncertain = errors.New("session: outcome of the write is uncertain")
-	// ErrLost: there may have been a session, and nobody can tell any more. Two of
-	// its replicas lost their memory before what the first had was replicated anew.
-	// It is so until the key is written again, and for keys that never were, or whose
-	// deletion is forgotten, until DeclareLost.
+	// ErrLost: there may have been a session, and no node can tell any more. Two of its
+	// replicas lost their memory before the loss of the first was repaired. A key is
+	// lost until it is written again. A key that was never written, or whose deletion
+	// is forgotten, is lost until DeclareLost.
 	ErrLost = errors.New("session: lost")
 	// ErrNotFound: the key was never written, was deleted, or has expired.
 	ErrNotFound = errors.New("session: not found")
@@ -40,43 +40,43 @@ const (
 // MaxMessage is the size in bytes that no request and no reply exceeds.
 const MaxMessage = 512 << 10
 
-// Network carries requests to the stores of other nodes, where Handle answers
-// them. It need not be reliable: requests and replies may be lost, delayed,
-// reordered and doubled.
+// Network carries requests to the stores of other nodes, where Handle answers them.
+// It need not be reliable: requests and replies may be lost, delayed, reordered and
+// duplicated.
 type Network interface {
-	// Go sends a request to a node and calls done once, on any goroutine: with the
-	// reply, or with an error when there will be none. Go does not block and does
-	// not keep request; done neither blocks nor keeps reply.
+	// Go sends a request to a node, and calls done once, on any goroutine: with the
+	// reply, or with an error if there will be none. Go must not block or retain
+	// request. done does not block or retain reply.
 	Go(to string, request []byte, done func(reply []byte, err error))
-	// Alive tells whether a node is believed to be alive. Being wrong costs time
-	// and never safety.
+	// Alive reports whether a node is believed to be alive. A wrong answer costs time,
+	// never safety.
 	Alive(name string) bool
 }
 
-// Config is what a store is made with. Name and Nodes are required.
+// Config configures a store. Name and Nodes are required.
 type Config struct {
 	// Name is the name of this node, one of Nodes.
 	Name string
-	// Nodes are the names of all nodes of the cluster, the same at every node: 3
-	// to 64. The first configuration is agreed on when all of them have been
-	// there at the same time with the same Nodes. A node is added by restarting the
-	// others with a longer list, each once Replicated returns after the one before.
+	// Nodes are the names of all nodes of the cluster, 3 to 64, the same at every node.
+	// The store serves once all of them have been up at the same time with the same
+	// Nodes. To add a node, restart the others with the longer list, one at a time,
+	// and wait for Replicated after each.
 	Nodes []string
 	// Timeout bounds an operation whose context has no earlier deadline. 0 means
 	// 2 s.
 	Timeout time.Duration
-	// RepairAfter is how long a node is dead before its replicas are given to
-	// others. 0 means 1 s.
+	// RepairAfter is how long a node must be dead before other nodes replace its
+	// replicas. 0 means 1 s.
 	RepairAfter time.Duration
-	// SyncEvery is the time between two comparisons with the other replicas. 0
-	// means 1 s.
+	// SyncEvery is the time between two comparisons with the other replicas. 0 means
+	// 1 s.
 	SyncEvery time.Duration
-	// TombstoneLife is how long a deleted or expired session is remembered at the
-	// least. An operation that takes longer may be refused, so it is twice Timeout or
-	// more. 0 means 1 min.
+	// TombstoneLife is how long a deleted or expired session is remembered at least.
+	// An operation that takes longer may be refused, so TombstoneLife must be at least
+	// twice Timeout. 0 means 1 min.
 	TombstoneLife time.Duration
-	// Clock tells the time by which sessions expire. The clocks of all nodes must
-	// agree, as a session lives by that of the node that is asked. nil means
+	// Clock is the clock by which sessions expire. The clocks of all nodes should agree,
+	// because a session expires by the clock of the node that is asked. nil means
 	// time.Now.
 	Clock func() time.Time
 }

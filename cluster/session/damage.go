@@ -3,7 +3,7 @@ package session
 import "encoding/binary"
 
 // A record that is not as it was written has lost its memory of one key: the
-// replica answers nothing about that, since it can not tell how late a version it
+// replica answers nothing about that, since it cannot tell how late a version it
 // had. It takes over what both other replicas have, as a newcomer does.
 
 // damage keeps that the record of a key is damaged.

@@ -92,7 +92,7 @@ func stressed(t *testing.T, seed uint64, plant func(*world)) (h *history, forgot
 	for _, name := range w.names {
 		for key := range simKeys {
 			_, err := get(w.store(name), h, simClients, fmt.Sprint(key))
-			require.NoError(t, err, "seed %d: healed, and key %d can not be read at %s", seed, key, name)
+			require.NoError(t, err, "seed %d: healed, and key %d cannot be read at %s", seed, key, name)
 		}
 	}
 	return h, w.forgot()

@@ -316,24 +316,25 @@ func (s *Store) others() string {
 	return fmt.Sprintf(": the Nodes of %q differ from those of this node, %q, and must be the same", names, s.cfg.Nodes)
 }
 
-// DeclareDead says that nodes never come back with the memory that they had. It
-// takes that where a node stays away and others were restarted before its share was
-// replicated anew, or where two nodes stay away: the store cannot tell them from nodes
-// that are cut off, and waits for them. What only they had is given up: its sessions
-// are [ErrLost] until they are written again or [Store.DeclareLost] says otherwise.
+// DeclareDead says that nodes never come back with the memory that they had. It is
+// needed if a node stays away and others were restarted before its share was replicated
+// again, or if two nodes stay away. The store cannot tell such nodes from nodes that are
+// cut off, and waits for them. DeclareDead gives up what only they had: those sessions are
+// [ErrLost] until they are written again, or until [Store.DeclareLost].
 //
-// If a node named is cut off and not dead, its clients may go on with what it has: so
-// that must be known.
+// If a node that is named is cut off and not dead, its clients may continue with what it
+// has, so make sure that it is dead.
 //
-// It returns nil once everything else is served. It returns ErrConfig if a node named
-// is this one or alive, and ErrNoQuorum, with the reason, when ctx ends before.
+// DeclareDead returns nil once everything else is served. It returns ErrConfig if a node
+// that is named is this one or is alive, and ErrNoQuorum, with the reason, if ctx ends
+// first.
 func (s *Store) DeclareDead(ctx context.Context, dead ...string) error {
 	return s.declare(ctx, dead, false)
 }
 
-// DeclareLost says that what was lost is lost: from when it returns nil, sessions
-// that nobody has written since are not found, where they were [ErrLost] before. Nodes
-// that are named are declared dead besides, as by [Store.DeclareDead], with its errors.
+// DeclareLost accepts that what was lost is lost. Once it has returned nil, sessions that
+// were [ErrLost] and that nobody has written since are not found. Nodes that are named
+// are declared dead as well, as by [Store.DeclareDead], with its errors.
 func (s *Store) DeclareLost(ctx context.Context, dead ...string) error {
 	return s.declare(ctx, dead, true)
 }

@@ -6,7 +6,8 @@ import (
 	"tensile/cluster"
 )
 
-// Over is the network of a node. Its Config.Handler must hand requests to Serve.
+// Over makes a cluster.Node the Network of a store. The Config.Handler of the node must
+// pass requests to Serve.
 func Over(node *cluster.Node) Network {
 	n := &over{Node: node}
 	node.Watch(func(e cluster.Event) { n.alive.Store(e.Name, e.State == cluster.Alive) })
@@ -24,8 +25,8 @@ func (n *over) Alive(name string) bool {
 	return ok && alive.(bool)
 }
 
-// Serve is Handle for the handler of a cluster.Node. A request that no store has
-// sent gets an empty reply, which the sender takes for none.
+// Serve is Handle as the handler of a cluster.Node. A request that no store has sent
+// gets an empty reply, which the sender treats as none.
 func (s *Store) Serve(r cluster.Request) {
 	reply, err := s.Handle(r.From, r.Body)
 	if err != nil {

@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// Version orders the writes of a key: each acknowledged write has a higher one
-// than all that were acknowledged before it began. It is a logical time stamp;
-// Writer tells apart writers that had the same idea of the time.
+// Version orders the writes of a key. Each acknowledged write has a higher version than
+// all writes that were acknowledged before it began. It is a logical timestamp: Writer
+// distinguishes writers that chose the same Counter.
 type Version struct{ Counter, Writer uint64 }
 
 // Compare is negative if v is older than w, and 0 if they are the same write.

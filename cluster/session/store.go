@@ -60,8 +60,8 @@ type state struct {
 	complete atomic.Bool
 }
 
-// New makes the store of a node. Its Handle may be called from now on; Start
-// has it take part. Its errors wrap ErrConfig.
+// New makes the store of a node. Its Handle may be called from now on, but the store
+// takes part only after Start. An error wraps ErrConfig.
 func New(cfg Config) (*Store, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
@@ -100,27 +100,28 @@ func (s *Store) Start(net Network) {
 	})
 }
 
-// Close ends the store: it answers nobody any more, and what is under way gets
-// ErrClosed. It returns when its goroutines have ended. The error is always nil.
+// Close ends the store. It answers no more requests, and operations in progress return
+// ErrClosed. Close returns when the goroutines of the store have ended. Its error is
+// always nil.
 func (s *Store) Close() error {
 	s.closeOnce.Do(func() { close(s.closed) })
 	s.running.Wait()
 	return nil
 }
 
-// Session is what Get returns.
+// Session is the result of Get.
 type Session struct {
 	Value   []byte
 	Version Version
 	Expires time.Time // zero for never
 }
 
-// Put writes a session. It is gone ttl from now, by the clock of this node; with
-// a ttl of 0 it stays. A nil error means that a majority has it: every Get that
-// begins from now on, at any node, sees this write or a later one.
+// Put writes a session. It expires ttl from now, by the clock of this node; with a ttl
+// of 0 it never does. If the error is nil, a majority has the session: every Get that
+// begins after Put has returned, at any node, sees this write or a later one.
 //
-// ErrNoQuorum means that nothing was written, ErrUncertain that it may have
-// been. Put does not keep value.
+// ErrNoQuorum means that nothing was written, ErrUncertain that it may have been. Put
+// does not retain value.
 func (s *Store) Put(ctx context.Context, key string, value []byte, ttl time.Duration) (Version, error) {
 	switch {
 	case len(value) > MaxValue:
@@ -133,8 +134,8 @@ func (s *Store) Put(ctx context.Context, key string, value []byte, ttl time.Dura
 	})
 }
 
-// Delete removes a session, or makes sure that there is none. Its promise and
-// its errors are those of Put.
+// Delete removes a session, or makes sure that there is none. It gives the promise of
+// Put, and returns the same errors.
 func (s *Store) Delete(ctx context.Context, key string) (Version, error) {
 	return s.write(ctx, "delete", key, func(now int64) record {
 		return record{expires: now, deleted: true}
@@ -163,13 +164,12 @@ func (s *Store) write(ctx context.Context, name, key string, make func(now int64
 	}
 }
 
-// Get reads a session. It returns ErrNotFound if there is none, ErrNoQuorum if
-// that cannot be told, and ErrLost if it never will be.
+// Get reads a session. It returns ErrNotFound if there is none, ErrNoQuorum if no
+// majority answered, and ErrLost if no node can tell any more.
 //
-// It is the reader of Attiya, Bar-Noy and Dolev: what it returns it first makes
-// sure that a majority has, so that no later read returns less. Where all of the
-// majority that answered have the same version there is nothing to make sure of:
-// that is a majority that has it.
+// It is the reader of Attiya, Bar-Noy and Dolev: before it returns a version, it makes
+// sure that a majority has that version, so that no later read returns an older one. If
+// all answers of the majority have the same version, this holds already.
 func (s *Store) Get(ctx context.Context, key string) (Session, error) {
 	o, err := s.begin(ctx, "get", key)
 	if err != nil {

@@ -289,7 +289,7 @@ func (r *recovery) judge(number uint64, h header, s scanned, data []byte, bad []
 		damage(0, segmentHeader, fmt.Sprintf("the header is that of segment %d", h.number))
 	}
 	for _, u := range bad {
-		damage(int64(u.from), int64(u.to), fmt.Sprintf("it can not be read: %v", u.err))
+		damage(int64(u.from), int64(u.to), fmt.Sprintf("it cannot be read: %v", u.err))
 	}
 	for _, g := range s.gaps {
 		switch {

@@ -17,6 +17,6 @@ var (
 // What makes the part of an agent "not measured" beside its death. Both are seen
 // by the lead.
 var (
-	ErrMessage = errors.New("fleet: a message that can not be read")
+	ErrMessage = errors.New("fleet: a message that cannot be read")
 	ErrSamples = errors.New("fleet: samples that are not what was recorded") // by checksum or count
 )

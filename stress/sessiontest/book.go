@@ -49,7 +49,7 @@ func (b *book) judgeSince(session int, acked uint32, r result) (criterion, what 
 	case r.outcome == opAbsent:
 		return "latest", fmt.Sprintf("%s is not there, write %d was acknowledged", keyOf(session), acked)
 	case r.outcome != opDone:
-		return "latest", fmt.Sprintf("%s can not be read, write %d was acknowledged: %v", keyOf(session), acked, r.err)
+		return "latest", fmt.Sprintf("%s cannot be read, write %d was acknowledged: %v", keyOf(session), acked, r.err)
 	case !ok:
 		return "phantom", fmt.Sprintf("%s has a value that nobody wrote to it: %x", keyOf(session), r.value)
 	case number > tried:

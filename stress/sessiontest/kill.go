@@ -253,7 +253,7 @@ func (k *kit) readThese(
 	ctx context.Context, at []*member, criterion string, sessions []int, enough func(i int) bool,
 ) bool {
 	var wrong, read atomic.Int64
-	var lost atomic.Bool // a session can not be read: nobody waits for others any more
+	var lost atomic.Bool // a session cannot be read: nobody waits for others any more
 	k.share(callerCount, len(sessions), func(i int) bool {
 		if enough(i) || wrong.Load() == 0 && k.Failed() { // for something else
 			return false
