@@ -23,8 +23,10 @@ type messages struct {
 	visibility time.Duration
 
 	mu     sync.Mutex
-	more   sync.Cond  // something is ready, or the queue is closed
-	ready  []*message // in the order in which they were published
+	more   sync.Cond   // something is ready, or the queue is closed
+	ready  []*message  // in the order in which they were published
+	leases []*lease    // in the order in which they end
+	alarm  *time.Timer // when the first of them does
 	last   int
 	closed bool
 }
@@ -76,16 +78,33 @@ func (q *messages) lend() *lease {
 	q.ready[0] = nil
 	q.ready = q.ready[1:]
 	m.attempt++
-	l := &lease{queue: q, message: m, attempt: m.attempt}
-	m.lease = l
-	l.end = time.AfterFunc(q.visibility, func() { _ = l.Nack() })
-	return l
+	m.lease = &lease{queue: q, message: m, attempt: m.attempt, until: time.Now().Add(q.visibility)}
+	if q.leases = append(q.leases, m.lease); len(q.leases) == 1 {
+		q.alarm.Reset(q.visibility)
+	}
+	return m.lease
+}
+
+// expire puts back the messages whose leases have ended.
+func (q *messages) expire() {
+	for ; len(q.leases) > 0; q.leases = q.leases[1:] {
+		l := q.leases[0]
+		if l.message.lease != l {
+			continue // the message is not this receiver's any more
+		}
+		if left := time.Until(l.until); left > 0 {
+			q.alarm.Reset(left)
+			return
+		}
+		q.again(l.message)
+	}
 }
 
 func (b memoryBroker) Close() error {
 	for _, q := range b {
 		q.mu.Lock()
-		q.closed, q.ready = true, nil
+		q.closed, q.ready, q.leases = true, nil, nil
+		q.alarm.Stop()
 		q.more.Broadcast()
 		q.mu.Unlock()
 	}
@@ -97,28 +116,28 @@ type lease struct {
 	queue   *messages
 	message *message
 	attempt int
-	end     *time.Timer
+	until   time.Time
 }
 
 func (l *lease) Body() []byte              { return l.message.body }
 func (l *lease) Attempt() int              { return l.attempt }
-func (l *lease) Ack(context.Context) error { return l.finish(func(*message) {}) }
+func (l *lease) Ack(context.Context) error { return l.finish(func(m *message) { m.lease = nil }) }
 func (l *lease) Nack() error               { return l.finish(l.queue.again) }
 
 func (l *lease) finish(with func(*message)) error {
 	l.queue.mu.Lock()
 	defer l.queue.mu.Unlock()
-	l.end.Stop()
+	l.queue.expire()
 	if l.message.lease != l {
 		return errLate
 	}
-	l.message.lease = nil
 	with(l.message)
 	return nil
 }
 
 // again puts a message back in its place.
 func (q *messages) again(m *message) {
+	m.lease = nil
 	at, _ := slices.BinarySearchFunc(q.ready, m, func(a, b *message) int { return cmp.Compare(a.number, b.number) })
 	q.ready = slices.Insert(q.ready, at, m)
 	q.more.Signal()
@@ -127,8 +146,14 @@ func (q *messages) again(m *message) {
 func open(_ testing.TB, cfg queuetest.Config) queuetest.Broker {
 	b := make(memoryBroker, cfg.Queues)
 	for i := range b {
-		b[i] = &messages{visibility: cfg.Visibility}
-		b[i].more.L = &b[i].mu
+		q := &messages{visibility: cfg.Visibility}
+		q.more.L = &q.mu
+		q.alarm = time.AfterFunc(q.visibility, func() {
+			q.mu.Lock()
+			defer q.mu.Unlock()
+			q.expire()
+		})
+		b[i] = q
 	}
 	return b
 }
