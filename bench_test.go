@@ -2,11 +2,9 @@ package tensile
 
 import (
 	"context"
-	"errors"
 	"io"
 	"net"
 	"strconv"
-	"sync"
 	"testing"
 	"time"
 
@@ -17,316 +15,225 @@ import (
 	"tensile/pool"
 	"tensile/queue"
 	"tensile/registry"
-	"tensile/stress/balancertest"
-	"tensile/stress/chaostest"
-	"tensile/stress/clustertest"
-	"tensile/stress/conntest"
-	"tensile/stress/node"
-	"tensile/stress/pooltest"
-	"tensile/stress/queuetest"
-	"tensile/stress/routertest"
-	"tensile/stress/sessiontest"
-	"tensile/stress/transporttest"
+	"tensile/stress/measure"
 )
 
+// The headline of each scenario: what one operation costs a caller of the packages, with
+// nothing between. The kits' own benchmarks, with processes and real connections, are
+// beside the scenarios, in stress.
+
+// BenchmarkPooling lends 8 connections to 128 callers for each processor.
 func BenchmarkPooling(b *testing.B) {
-	pooltest.BenchmarkPool(b, func(tb testing.TB, cfg pooltest.Config) pooltest.Pool {
-		p, err := pool.New(pool.Config[net.Conn]{Dial: cfg.Dial, Close: net.Conn.Close, MaxSize: cfg.Size})
-		if err != nil {
-			tb.Fatal(err)
-		}
-		return connections{p}
+	p, err := pool.New(pool.Config[net.Conn]{
+		Dial:    func(context.Context) (net.Conn, error) { conn, _ := net.Pipe(); return conn, nil },
+		Close:   net.Conn.Close,
+		MaxSize: 8,
 	})
-}
-
-type connections struct{ *pool.Pool[net.Conn] }
-
-func (c connections) Acquire(ctx context.Context) (pooltest.Lease, error) {
-	l, err := c.Pool.Acquire(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return l, nil
-}
-
-func BenchmarkRouting(b *testing.B) {
-	routertest.BenchmarkRouter(b, func(tb testing.TB, cfg routertest.Config) routertest.Router {
-		r, err := registry.New[routertest.Message](registry.Config{Mailbox: cfg.Mailbox})
-		if err != nil {
-			tb.Fatal(err)
-		}
-		return names{r}
-	})
-}
-
-type names struct {
-	*registry.Registry[routertest.Message]
-}
-
-func (names) Errors() routertest.Errors {
-	return routertest.Errors{
-		Unknown: registry.ErrUnknown, Taken: registry.ErrTaken, Full: registry.ErrFull, Closed: registry.ErrClosed,
-	}
-}
-
-func BenchmarkBalancing(b *testing.B) {
-	balancertest.BenchmarkBalancer(b, func(tb testing.TB, cfg balancertest.Config) balancertest.Balancer {
-		own := balance.Config{Strategy: strategies[cfg.Strategy], Load: cfg.Load}
-		for _, n := range cfg.Nodes {
-			own.Nodes = append(own.Nodes, balance.Node(n))
-		}
-		balancer, err := balance.New(own)
-		if err != nil {
-			tb.Fatal(err)
-		}
-		return balancing{balancer}
-	})
-}
-
-// strategies maps the default to the zero value, which is the default too.
-var strategies = map[balancertest.Strategy]balance.Strategy{
-	balancertest.RoundRobin: balance.RoundRobin, balancertest.LeastConnections: balance.LeastConnections,
-	balancertest.PowerOfTwoChoices: balance.PowerOfTwo, balancertest.RendezvousHashing: balance.Rendezvous,
-	balancertest.BoundedLoadHashing: balance.BoundedLoad,
-}
-
-type balancing struct{ *balance.Balancer }
-
-func (b balancing) Pick(key uint64) (balancertest.Pick, error) {
-	p, err := b.Balancer.Pick(key)
-	if err != nil {
-		return nil, err
-	}
-	return p, nil
-}
-
-func (b balancing) Join(n balancertest.Node) error { return b.Balancer.Join(balance.Node(n)) }
-func (b balancing) NoNodes() error                 { return balance.ErrNoNodes }
-
-func BenchmarkChaos(b *testing.B) {
-	chaostest.BenchmarkWorkers(b, func(tb testing.TB, cfg chaostest.WorkersConfig) chaostest.Workers {
-		w, err := chaos.NewWorkers(chaos.WorkersConfig[uint64]{
-			Workers: cfg.Workers, Restarts: cfg.Restarts, Within: cfg.Within, Hung: cfg.Hung,
-			Start: func(worker int) chaos.Handler[uint64] {
-				handle := cfg.Start(worker)
-				return func(_ context.Context, op uint64) error { return handle(op) }
-			},
-		})
-		if err != nil {
-			tb.Fatal(err)
-		}
-		return w
-	})
-}
-
-func BenchmarkMemory(b *testing.B) {
-	conntest.BenchmarkServer(b, func(_ testing.TB, cfg conntest.Config) conntest.Server {
-		if cfg.Idle {
-			return nil
-		}
-		return &holder{open: make(map[net.Conn]bool)}
-	})
-}
-
-// holder is a server with a goroutine for each connection.
-type holder struct {
-	mu     sync.Mutex
-	open   map[net.Conn]bool
-	closed bool
-	end    func() error
-	done   sync.WaitGroup
-}
-
-func (h *holder) Serve(l net.Listener) error {
-	h.mu.Lock()
-	h.end = l.Close
-	h.mu.Unlock()
-	for {
-		conn, err := l.Accept()
-		if err != nil {
-			return err
-		}
-		h.mu.Lock()
-		if h.closed {
-			h.mu.Unlock()
-			return conn.Close()
-		}
-		h.open[conn] = true
-		h.done.Go(func() { h.answer(conn) })
-		h.mu.Unlock()
-	}
-}
-
-func (h *holder) answer(conn net.Conn) {
-	defer func() {
-		_ = conn.Close() // the other end has gone, or Close did it
-		h.mu.Lock()
-		delete(h.open, conn)
-		h.mu.Unlock()
-	}()
-	var session conntest.State
-	var frame [conntest.FrameSize]byte
-	for {
-		if _, err := io.ReadFull(conn, frame[:]); err != nil {
-			return
-		}
-		session.Answer(&frame)
-		if _, err := conn.Write(frame[:]); err != nil {
-			return
-		}
-	}
-}
-
-func (h *holder) Close() error {
-	h.mu.Lock()
-	h.closed = true
-	err := h.end()
-	for conn := range h.open {
-		_ = conn.Close() // its goroutine ends by it
-	}
-	h.mu.Unlock()
-	h.done.Wait()
-	return err
-}
-
-func BenchmarkQueueing(b *testing.B) {
-	queuetest.BenchmarkBroker(b, func(tb testing.TB, cfg queuetest.Config) queuetest.Broker {
-		broker, err := queue.Open(queue.Options{})
-		if err != nil {
-			tb.Fatal(err)
-		}
-		queues := make(queues, cfg.Queues)
-		for i := range queues {
-			if queues[i], err = broker.Declare(strconv.Itoa(i), queue.Config{Visibility: cfg.Visibility}); err != nil {
-				tb.Fatal(err)
-			}
-		}
-		return broking{broker, queues}
-	})
-}
-
-type queues []*queue.Queue
-
-type broking struct {
-	*queue.Broker
-	queues
-}
-
-func (b broking) Publish(ctx context.Context, i int, body []byte) error {
-	_, err := b.queues[i].Publish(ctx, body)
-	return err
-}
-
-func (b broking) Receive(ctx context.Context, i int) (queuetest.Delivery, error) {
-	d, err := b.queues[i].Receive(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return delivery{d}, nil
-}
-
-type delivery struct{ queue.Delivery }
-
-func (d delivery) Body() []byte { return d.Delivery.Body }
-func (d delivery) Attempt() int { return d.Delivery.Attempt }
-func (d delivery) Nack() error  { return d.Delivery.Nack(0) }
-
-func BenchmarkSessions(b *testing.B) { sessiontest.BenchmarkStore(b, startSessions) }
-
-// sessions is package session over package cluster.
-type sessions struct {
-	node  *cluster.Node
-	store *session.Store
-}
-
-func startSessions(tb testing.TB, cfg sessiontest.Config) sessiontest.Store {
-	store, err := session.New(session.Config{Name: cfg.Name, Nodes: cfg.Nodes, Timeout: 10 * time.Second})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	node, err := cluster.Start(ctx, cluster.Config{
-		Name: cfg.Name, Bind: cfg.Listen, Seeds: cfg.Seeds, Secret: cfg.Secret, Handler: store.Serve,
-	})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	store.Start(session.Over(node))
-	return sessions{node, store}
-}
-
-func (s sessions) Put(ctx context.Context, key string, value []byte, ttl time.Duration) error {
-	_, err := s.store.Put(ctx, key, value, ttl)
-	return err
-}
-
-func (s sessions) Get(ctx context.Context, key string) ([]byte, error) {
-	found, err := s.store.Get(ctx, key)
-	return found.Value, err
-}
-
-func (s sessions) Delete(ctx context.Context, key string) error {
-	_, err := s.store.Delete(ctx, key)
-	return err
-}
-
-func (s sessions) Close() error { return errors.Join(s.store.Close(), s.node.Close()) }
-
-func (sessions) Errors() sessiontest.Errors {
-	return sessiontest.Errors{NotFound: session.ErrNotFound, Refused: session.ErrNoQuorum}
-}
-
-func BenchmarkFormation(b *testing.B) { clustertest.BenchmarkCluster(b, startNode) }
-
-func BenchmarkMessaging(b *testing.B) { transporttest.BenchmarkTransport(b, startNode) }
-
-// member is package cluster behind the interface of its kits.
-type member struct{ *cluster.Node }
-
-func startNode(_ testing.TB, cfg node.Config) (node.Node, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	n, err := cluster.Start(ctx, cluster.Config{
-		Name: cfg.Name, Bind: cfg.Bind, Seeds: cfg.Seeds, Secret: cfg.Secret, Window: cfg.Window,
-		CallTimeout: cfg.CallTimeout,
-		Handler: func(r cluster.Request) {
-			if r.OneWay() {
-				cfg.Handle(r.From, r.Body, nil)
+	must(b, err)
+	b.Cleanup(func() { must(b, p.Close()) })
+	b.SetParallelism(128)
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			l, err := p.Acquire(b.Context())
+			if err != nil {
+				b.Error(err)
 				return
 			}
-			// a caller that is gone is told by its own side
-			cfg.Handle(r.From, r.Body, func(reply []byte) { _ = r.Reply(reply) })
-		},
-		Dial: func(ctx context.Context, to cluster.Member) (net.Conn, error) { return cfg.Dial(ctx, to.Addr) },
+			l.Release()
+		}
 	})
-	if err != nil {
-		return nil, err
-	}
-	return member{n}, nil
 }
 
-func (n member) Members() []node.Member {
-	var all []node.Member
-	for _, m := range n.Node.Members() {
-		if m.Name != n.Name() {
-			all = append(all, node.Member{Name: m.Name, State: node.State(m.State.String())})
+// BenchmarkRouting passes messages to 1,000 names until all of them are handled.
+func BenchmarkRouting(b *testing.B) {
+	r, err := registry.New[int](registry.Config{})
+	must(b, err)
+	names := make([]string, 1000)
+	for i := range names {
+		names[i] = strconv.Itoa(i)
+		must(b, r.Register(names[i], func(int) {}))
+	}
+	for i := 0; b.Loop(); i++ {
+		for r.Send(names[i%len(names)], i) != nil { // full
 		}
 	}
-	return all
+	must(b, r.Close())
 }
 
-func (n member) Call(to string, request []byte, done func([]byte, error)) { n.Go(to, request, done) }
-
-func (n member) Send(to string, message []byte) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	return n.Node.Send(ctx, to, message)
+// BenchmarkQueueing publishes, receives and acknowledges a message.
+func BenchmarkQueueing(b *testing.B) {
+	broker, err := queue.Open(queue.Options{})
+	must(b, err)
+	q, err := broker.Declare("jobs", queue.Config{})
+	must(b, err)
+	body := make([]byte, 64)
+	for b.Loop() {
+		_, err := q.Publish(b.Context(), body)
+		must(b, err)
+		d, err := q.Receive(b.Context())
+		must(b, err)
+		must(b, d.Ack(b.Context()))
+	}
+	must(b, broker.Close())
 }
 
-func (member) Errors() node.Errors {
-	return node.Errors{
-		Unauthenticated: cluster.ErrUnauthenticated, NameTaken: cluster.ErrNameTaken, AddressTaken: cluster.ErrAddressTaken,
-		Unreachable: cluster.ErrUnreachable, Overloaded: cluster.ErrOverloaded,
+// BenchmarkMemory holds 10,000 connections, with a goroutine each. It reports what one of
+// them takes, and measures requests.
+func BenchmarkMemory(b *testing.B) {
+	const frame, n = 64, 10_000
+	before := measure.ReadMemory()
+	conns := make([]net.Conn, n)
+	for i := range conns {
+		near, far := net.Pipe()
+		conns[i] = near
+		go func() {
+			var request [frame]byte
+			for {
+				if _, err := io.ReadFull(far, request[:]); err != nil {
+					return
+				}
+				if _, err := far.Write(request[:]); err != nil {
+					return
+				}
+			}
+		}()
+	}
+	ask := func(conn net.Conn) {
+		var request [frame]byte
+		_, err := conn.Write(request[:])
+		must(b, err)
+		_, err = io.ReadFull(conn, request[:])
+		must(b, err)
+	}
+	for _, conn := range conns { // from here on each has its goroutine
+		ask(conn)
+	}
+	held := measure.ReadMemory()
+	for i := 0; b.Loop(); i++ {
+		ask(conns[i%n])
+	}
+	b.ReportMetric(float64(held.Heap+held.Stacks-before.Heap-before.Stacks)/n, "B/conn")
+	for _, conn := range conns {
+		must(b, conn.Close())
+	}
+}
+
+// BenchmarkBalancing picks one of ten nodes.
+func BenchmarkBalancing(b *testing.B) {
+	var cfg balance.Config
+	for i := range 10 {
+		cfg.Nodes = append(cfg.Nodes, balance.Node{Name: strconv.Itoa(i)})
+	}
+	balancer, err := balance.New(cfg)
+	must(b, err)
+	for key := uint64(0); b.Loop(); key++ {
+		p, err := balancer.Pick(key)
+		must(b, err)
+		p.Done()
+	}
+}
+
+// BenchmarkChaos has one of 1,000 supervised workers do an operation.
+func BenchmarkChaos(b *testing.B) {
+	const n = 1000
+	workers, err := chaos.NewWorkers(chaos.WorkersConfig[int]{
+		Workers: n,
+		Start:   func(int) chaos.Handler[int] { return func(context.Context, int) error { return nil } },
+	})
+	must(b, err)
+	for i := 0; b.Loop(); i++ {
+		must(b, workers.Do(b.Context(), i%n, i))
+	}
+	must(b, workers.Close())
+}
+
+// BenchmarkSessions writes a session at one of four nodes and reads it at the next.
+func BenchmarkSessions(b *testing.B) {
+	names := []string{"a", "b", "c", "d"}
+	stores := make(map[string]*session.Store)
+	for _, name := range names {
+		store, err := session.New(session.Config{Name: name, Nodes: names})
+		must(b, err)
+		b.Cleanup(func() { must(b, store.Close()) })
+		stores[name] = store
+	}
+	for _, n := range form(b, names, func(name string) cluster.Handler { return stores[name].Serve }) {
+		stores[n.Name()].Start(session.Over(n))
+	}
+	value := make([]byte, 256)
+	for i := 0; b.Loop(); i++ {
+		key := strconv.Itoa(i)
+		_, err := stores[names[i%4]].Put(b.Context(), key, value, time.Hour)
+		must(b, err)
+		_, err = stores[names[(i+1)%4]].Get(b.Context(), key)
+		must(b, err)
+	}
+}
+
+// BenchmarkFormation starts four nodes, until each lists the others.
+func BenchmarkFormation(b *testing.B) {
+	for b.Loop() {
+		for _, n := range form(b, []string{"a", "b", "c", "d"}, nil) {
+			must(b, n.Close())
+		}
+	}
+}
+
+// BenchmarkMessaging calls another node, with 1,000 calls in flight.
+func BenchmarkMessaging(b *testing.B) {
+	nodes := form(b, []string{"a", "b"}, func(string) cluster.Handler {
+		return func(r cluster.Request) { _ = r.Reply(r.Body) } // an error is the caller's too
+	})
+	body := make([]byte, 64)
+	inFlight := make(chan struct{}, 1000)
+	for b.Loop() {
+		inFlight <- struct{}{}
+		nodes[0].Go("b", body, func(_ []byte, err error) {
+			if err != nil {
+				b.Error(err)
+			}
+			<-inFlight
+		})
+	}
+	for range cap(inFlight) {
+		inFlight <- struct{}{}
+	}
+}
+
+// form starts nodes, and returns them once each lists all of them as alive.
+func form(b *testing.B, names []string, handler func(name string) cluster.Handler) (nodes []*cluster.Node) {
+	secret := cluster.NewSecret()
+	var seeds []string
+	for _, name := range names {
+		cfg := cluster.Config{Name: name, Bind: "127.0.0.1:0", Seeds: seeds, Secret: secret}
+		if handler != nil {
+			cfg.Handler = handler(name)
+		}
+		n, err := cluster.Start(b.Context(), cfg)
+		must(b, err)
+		b.Cleanup(func() { _ = n.Close() }) // it may have been closed
+		nodes, seeds = append(nodes, n), append(seeds, n.Addr())
+	}
+	for _, n := range nodes {
+		for alive(n) < len(names) {
+			time.Sleep(100 * time.Microsecond)
+		}
+	}
+	return nodes
+}
+
+func alive(n *cluster.Node) (count int) {
+	for _, m := range n.Members() {
+		if m.State == cluster.Alive {
+			count++
+		}
+	}
+	return count
+}
+
+func must(b *testing.B, err error) {
+	if err != nil {
+		b.Helper()
+		b.Fatal(err)
 	}
 }

@@ -36,7 +36,7 @@ func TestExportedNamesThatNoOtherUsesAreSeen(t *testing.T) {
 	tree := fstest.MapFS{
 		"stress/internal/p/p.go":      {Data: []byte(declares)},
 		"stress/internal/p/p_test.go": {Data: []byte("package p\nfunc g() { F().M() }\n")},
-		"stress/q/q.go":      {Data: []byte("package q\nvar v = other.V\n")},
+		"stress/q/q.go":               {Data: []byte("package q\nvar v = other.V\n")},
 	}
 	says := func(want ...string) {
 		unused, _, err := unusedExports(tree)
