@@ -26,7 +26,7 @@ func TestRegressionFailsTheRun(t *testing.T) {
 	}
 	const kit = "TestStressRouter"
 	first := t.TempDir()
-	said, err := runKit(kit, small, slow, "STRESS_OUT="+first)
+	said, err := runKitWith(unexplored, kit, small, slow, "STRESS_OUT="+first)
 	require.NoError(t, err, said)
 
 	doctored, err := report.Load(first)
@@ -58,7 +58,7 @@ func TestRegressionFailsTheRun(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			out := t.TempDir()
-			said, err := runKit(kit, append([]string{small, slow, "STRESS_OUT=" + out}, c.env...)...)
+			said, err := runKitWith(unexplored, kit, append([]string{small, slow, "STRESS_OUT=" + out}, c.env...)...)
 			if c.passes {
 				assert.NoError(t, err, said)
 			} else {
@@ -78,7 +78,7 @@ func TestRegressionFailsTheRun(t *testing.T) {
 	}
 	t.Run("repeated", func(t *testing.T) {
 		out := t.TempDir()
-		said, err := runKitWith([]string{"-test.count=2"}, kit, small, slow, "STRESS_OUT="+out, "STRESS_BASELINE="+baseline,
+		said, err := runKitWith(append(unexplored, "-test.count=2"), kit, small, slow, "STRESS_OUT="+out, "STRESS_BASELINE="+baseline,
 			"STRESS_REGRESSION=50%")
 		assert.Error(t, err, said)
 		r, err := report.Load(out)
@@ -102,7 +102,7 @@ func TestTheReportThatIsThereMayBeTheBaseline(t *testing.T) {
 	}
 	out := t.TempDir()
 	for _, baseline := range []string{"", out} {
-		said, err := runKit("TestStressRouter", small, slow, "STRESS_OUT="+out, "STRESS_BASELINE="+baseline)
+		said, err := runKitWith(unexplored, "TestStressRouter", small, slow, "STRESS_OUT="+out, "STRESS_BASELINE="+baseline)
 		require.NoError(t, err, said)
 	}
 	r, err := report.Load(out)

@@ -33,7 +33,7 @@ func TestGitHubIsTold(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			summary := filepath.Join(t.TempDir(), "summary.md")
 			require.NoError(t, os.WriteFile(summary, []byte("# Before\n"), 0o644))
-			said, err := runKit(c.kit, small, slow, "STRESS_OUT="+t.TempDir(), plantedVariable+"="+c.fault,
+			said, err := runKitWith(unexplored, c.kit, small, slow, "STRESS_OUT="+t.TempDir(), plantedVariable+"="+c.fault,
 				"GITHUB_ACTIONS=true", "GITHUB_STEP_SUMMARY="+summary, "GITHUB_WORKSPACE="+filepath.Dir(here))
 			annotation := regexp.MustCompile(`(?m)^::error file=stress/router_planted_test\.go,line=\d+,` +
 				`title=Stress%3A Registry routing::routing.*reordered.*%0Ato repeat it: STRESS_SEED=\d+ .*$`)
@@ -59,7 +59,7 @@ func TestGitHubIsToldOfACrash(t *testing.T) {
 		t.Skip("a kit is run")
 	}
 	summary := filepath.Join(t.TempDir(), "summary.md")
-	said, err := runKit("TestFaultyPool", "STRESS_SCALE=1000", "STRESS_OUT="+t.TempDir(), plantedVariable+"=crashes",
+	said, err := runKitWith(unexplored, "TestFaultyPool", "STRESS_SCALE=1000", "STRESS_OUT="+t.TempDir(), plantedVariable+"=crashes",
 		"GITHUB_ACTIONS=true", "GITHUB_STEP_SUMMARY="+summary)
 	assert.Error(t, err)
 	assert.Regexp(t, `(?m)^::error title=Stress::the process crashed.*: panic: a goroutine of the subject`, said)
@@ -74,7 +74,7 @@ func TestNoAnnotationElsewhere(t *testing.T) {
 	if testing.Short() {
 		t.Skip("a kit is run")
 	}
-	said, err := runKit("TestFaultyRouter", small, slow, "STRESS_OUT="+t.TempDir(), plantedVariable+"=swaps two")
+	said, err := runKitWith(unexplored, "TestFaultyRouter", small, slow, "STRESS_OUT="+t.TempDir(), plantedVariable+"=swaps two")
 	assert.Error(t, err)
 	assert.NotContains(t, said, "::error")
 }

@@ -83,7 +83,7 @@ func TestOneKitAtATime(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes a process of its own")
 	}
-	said, err := runKit("TestOneKitAtATime", plantedVariable+"=two at once", "STRESS_SCALE=2000",
+	said, err := runKitWith(unexplored, "TestOneKitAtATime", plantedVariable+"=two at once", "STRESS_SCALE=2000",
 		"STRESS_OUT="+t.TempDir())
 	assert.Error(t, err)
 	assert.Contains(t, said, "another kit is at work in this process")

@@ -20,7 +20,7 @@ func TestThePrintedCommandRepeatsAFailure(t *testing.T) {
 	}
 	const says = "discarded as broken"
 	plant := plantedVariable + "=returns broken"
-	said, err := runKitWith([]string{"-test.skip=/^explore$"}, "TestFaultyPool", plant, "STRESS_SCALE=2000", "STRESS_PATIENCE=7s",
+	said, err := runKitWith(unexplored, "TestFaultyPool", plant, "STRESS_SCALE=2000", "STRESS_PATIENCE=7s",
 		"STRESS_RATE=5000", "STRESS_OUT="+t.TempDir())
 	require.Error(t, err, said)
 	require.Contains(t, said, says)

@@ -62,7 +62,7 @@ func TestTargetsThatAreSet(t *testing.T) {
 		t.Skip("figures in time, which are not judged under the race detector")
 	}
 	out := t.TempDir()
-	said, err := runKit("TestStressBalancer", "STRESS_OUT="+out, "STRESS_SCALE=2000",
+	said, err := runKitWith(unexplored, "TestStressBalancer", "STRESS_OUT="+out, "STRESS_SCALE=2000",
 		"STRESS_TARGETS=balancing.slowness=1e-6")
 	require.Error(t, err, said)
 	assert.Contains(t, said, "target set, the specification has 5")
@@ -100,7 +100,7 @@ func TestFewDescriptors(t *testing.T) {
 	} {
 		t.Run(c.kit+" with "+c.limit, func(t *testing.T) {
 			out := t.TempDir()
-			said, err := runKit(c.kit, "STRESS_SCALE=4000", "STRESS_RATE=2000", "STRESS_OUT="+out, limitVariable+"="+c.limit)
+			said, err := runKitWith(unexplored, c.kit, "STRESS_SCALE=4000", "STRESS_RATE=2000", "STRESS_OUT="+out, limitVariable+"="+c.limit)
 			r, loaded := report.Load(out)
 			require.NoError(t, loaded, said)
 			text, loaded := os.ReadFile(filepath.Join(out, "report.md"))

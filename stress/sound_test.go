@@ -62,7 +62,7 @@ func TestSoundSubjectsPassOnABusyMachine(t *testing.T) {
 				defer func() { assert.NoError(t, burner.Close()) }()
 			}
 			out := t.TempDir()
-			said, err := runKit(c.kits, c.env, "STRESS_SCALE=2000", "STRESS_HOLD=1s", "STRESS_OUT="+out,
+			said, err := runKitWith(unexplored, c.kits, c.env, "STRESS_SCALE=2000", "STRESS_HOLD=1s", "STRESS_OUT="+out,
 				targetsVariable+"="+os.Getenv(targetsVariable))
 			assert.NoError(t, err, said)
 			r, err := report.Load(out)
