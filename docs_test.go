@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -61,6 +62,30 @@ func TestNamesThatDangleAreSeen(t *testing.T) {
 	require.NoError(t, err)
 	assert.Empty(t, wrong)
 	assert.Equal(t, 9, named)
+}
+
+// TestLinesAreShort: those of Go files, a tab being one character.
+func TestLinesAreShort(t *testing.T) {
+	const widest = 120
+	err := fs.WalkDir(os.DirFS("."), ".", func(name string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.Name() == output:
+			return fs.SkipDir
+		case path.Ext(name) != ".go":
+			return nil
+		}
+		text, err := os.ReadFile(name)
+		number := 0
+		for line := range strings.Lines(string(text)) {
+			number++
+			width := utf8.RuneCountInString(strings.TrimSuffix(line, "\n"))
+			assert.LessOrEqual(t, width, widest, "%s:%d", name, number)
+		}
+		return err
+	})
+	require.NoError(t, err)
 }
 
 var (

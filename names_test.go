@@ -68,7 +68,7 @@ func unusedExports(tree fs.FS) (lines []string, exported int, err error) {
 		switch {
 		case err != nil:
 			return err
-		case entry.IsDir() && name != "." && (name == output || entry.Name()[0] == '.'):
+		case entry.IsDir() && name != "." && (entry.Name() == output || entry.Name()[0] == '.'):
 			return fs.SkipDir
 		case path.Ext(name) != ".go":
 			return nil

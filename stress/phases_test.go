@@ -52,7 +52,8 @@ func TestRouterPhasesAlone(t *testing.T) {
 		"relay":      {"sneaky: handles under a lock", "has not returned"},
 		"fair":       {"sneaky: serves who is not busy last", "got nothing for"},
 		"panic":      {"panic stops the rest", "other names got nothing"},
-		"close":      {"sneaky: Close returns before the last message", "Close returned while 400 messages had not been delivered"},
+		"close": {"sneaky: Close returns before the last message",
+			"Close returned while 400 messages had not been delivered"},
 		"idle":       {"sneaky: leaves a goroutine for each router", "left behind"},
 		"kept":       {"sneaky: keeps names that are gone", "for each name that was registered and unregistered"},
 		"in flight":  {"sneaky: loses the first message of a name", "lost"},
@@ -79,41 +80,44 @@ func TestBalancerPhasesAlone(t *testing.T) {
 
 func TestQueuePhasesAlone(t *testing.T) {
 	unhurried(t)
-	eachAlone(t, phasesOf{sound: "TestStressQueue", faulty: "TestFaultyQueue", env: []string{processes}, faults: map[string]fault{
-		"order":                   {"doubles one", "duplicated"},
-		"redelivery":              {"attempt stuck", "as attempt 1 and it is its attempt 2"},
-		"waiters":                 {"forgets the fifth who waits", "8 consumers waited and as many messages were published"},
-		"dead letter":             {"dead letter is lost", "the dead-letter queue"},
-		"bounded":                 {"one too many in a queue", "a queue bounded to 8 took 9 messages"},
-		"deadline":                {"takes a message with it", "a consumer gave up"},
-		"close":                   {"takes after close", "Publish after Close returned nil"},
-		"contention":              {"corrupts one", "corrupted"},
-		"in flight":               {"two holders", "was given to a second consumer while one held it"},
-		"throughput":              {"takes the wrong queue", "misrouted"},
-		"steady":                  {"invents one", "phantom"},
-		"kept":                    {"remembers what was acknowledged", "for each message that was acknowledged "},
-		"reopen":                  {"close loses what is left", "after Close and opening again message"},
-		"durable throughput":      {"refuses one on the disk", "Publish returned no"},
-		"kills":                   {"loses confirmed acks", "though its acknowledgement had been confirmed"},
-		"lock":                    {"no lock", "a second process opened the log"},
-		"damage":                  {"refuses a damaged log", "the broker does not open"},
-		"disk":                    {"never syncs", "was confirmed while the sync that would bring it to the disk had not ended"},
-		"kills with every option": {"brings the dead back", "again after it had come as a dead letter"},
-		"power cut":               {"syncs no folder", "queueing.power_cut: "},
-	}})
+	eachAlone(t, phasesOf{sound: "TestStressQueue", faulty: "TestFaultyQueue", env: []string{processes},
+		faults: map[string]fault{
+			"order":              {"doubles one", "duplicated"},
+			"redelivery":         {"attempt stuck", "as attempt 1 and it is its attempt 2"},
+			"waiters":            {"forgets the fifth who waits", "8 consumers waited and as many messages were published"},
+			"dead letter":        {"dead letter is lost", "the dead-letter queue"},
+			"bounded":            {"one too many in a queue", "a queue bounded to 8 took 9 messages"},
+			"deadline":           {"takes a message with it", "a consumer gave up"},
+			"close":              {"takes after close", "Publish after Close returned nil"},
+			"contention":         {"corrupts one", "corrupted"},
+			"in flight":          {"two holders", "was given to a second consumer while one held it"},
+			"throughput":         {"takes the wrong queue", "misrouted"},
+			"steady":             {"invents one", "phantom"},
+			"kept":               {"remembers what was acknowledged", "for each message that was acknowledged "},
+			"reopen":             {"close loses what is left", "after Close and opening again message"},
+			"durable throughput": {"refuses one on the disk", "Publish returned no"},
+			"kills":              {"loses confirmed acks", "though its acknowledgement had been confirmed"},
+			"lock":               {"no lock", "a second process opened the log"},
+			"damage":             {"refuses a damaged log", "the broker does not open"},
+			"disk": {"never syncs",
+				"was confirmed while the sync that would bring it to the disk had not ended"},
+			"kills with every option": {"brings the dead back", "again after it had come as a dead letter"},
+			"power cut":               {"syncs no folder", "queueing.power_cut: "},
+		}})
 }
 
 func TestSessionsPhasesAlone(t *testing.T) {
 	unhurried(t)
-	eachAlone(t, phasesOf{sound: "TestStressSessions", faulty: "TestFaultySessions", env: []string{processes}, faults: map[string]fault{
-		"formation":  {"takes no write", "does not take a write"},
-		"small":      {"makes up values", "that nobody wrote"},
-		"throughput": {"loses one of a thousand", "was acknowledged"},
-		"steady":     {"serves what it has read before", "sessions.latest"},
-		"kill":       {"stops when a node is lost", "no node acknowledged a write"},
-		"faults":     {"ignores the time to live", "and was to live for"},
-		"end":        {"leaves a process behind", "did not end when it was told to"},
-	}})
+	eachAlone(t, phasesOf{sound: "TestStressSessions", faulty: "TestFaultySessions", env: []string{processes},
+		faults: map[string]fault{
+			"formation":  {"takes no write", "does not take a write"},
+			"small":      {"makes up values", "that nobody wrote"},
+			"throughput": {"loses one of a thousand", "was acknowledged"},
+			"steady":     {"serves what it has read before", "sessions.latest"},
+			"kill":       {"stops when a node is lost", "no node acknowledged a write"},
+			"faults":     {"ignores the time to live", "and was to live for"},
+			"end":        {"leaves a process behind", "did not end when it was told to"},
+		}})
 }
 
 func TestClusterPhasesAlone(t *testing.T) {
@@ -133,53 +137,56 @@ func TestClusterPhasesAlone(t *testing.T) {
 
 func TestTransportPhasesAlone(t *testing.T) {
 	unhurried(t)
-	eachAlone(t, phasesOf{sound: "TestStressTransport", faulty: "TestFaultyTransport", env: []string{processes}, faults: map[string]fault{
-		"formation":    {"knows nobody", "4 nodes were started, and"},
-		"sizes":        {"nothing above 32 KB", "a call of 65536 bytes"},
-		"one-way":      {"loses one-way messages", "one-way: of"},
-		"in flight":    {"answers nobody", "in flight: "},
-		"throughput":   {"doubles one", "came again"},
-		"steady":       {"doubles one", "came again"},
-		"larger":       {"nothing above 32 KB", "ended with an error though nothing was wrong"},
-		"strangers":    {"accepts any secret", "messaging.secret: "},
-		"garbled":      {"one break breaks all", "was garbled, and other calls failed"},
-		"stopped peer": {"no bound", "messaging.back_pressure: node-"},
-		"dead peer":    {"another error for the dead", "an error that is not the one for that"},
-		"close":        {"leaves a goroutine", "left behind: 1 goroutines"},
-	}})
+	eachAlone(t, phasesOf{sound: "TestStressTransport", faulty: "TestFaultyTransport", env: []string{processes},
+		faults: map[string]fault{
+			"formation":    {"knows nobody", "4 nodes were started, and"},
+			"sizes":        {"nothing above 32 KB", "a call of 65536 bytes"},
+			"one-way":      {"loses one-way messages", "one-way: of"},
+			"in flight":    {"answers nobody", "in flight: "},
+			"throughput":   {"doubles one", "came again"},
+			"steady":       {"doubles one", "came again"},
+			"larger":       {"nothing above 32 KB", "ended with an error though nothing was wrong"},
+			"strangers":    {"accepts any secret", "messaging.secret: "},
+			"garbled":      {"one break breaks all", "was garbled, and other calls failed"},
+			"stopped peer": {"no bound", "messaging.back_pressure: node-"},
+			"dead peer":    {"another error for the dead", "an error that is not the one for that"},
+			"close":        {"leaves a goroutine", "left behind: 1 goroutines"},
+		}})
 }
 
 func TestConnectionsPhasesAlone(t *testing.T) {
 	unhurried(t)
 	env := []string{"STRESS_HOLD=1s"}
-	eachAlone(t, phasesOf{sound: "TestStressConnections", faulty: "TestFaultyConnections", env: env, faults: map[string]fault{
-		"answers": {"takes a piece for a request", "requests that came in pieces"},
-		"tcp":     {"takes a piece for a request", "requests that came in pieces"},
-		"start":   {"is not there again", "open returned no server for"},
-		"lives":   {"remembers who was there", "bytes with each connection that has come and gone"},
-		"connect": {"crashes with many", "the process ended: panic: too many connections"},
-		"hold":    {"loses a reply", "connection 700 got no reply to request 2 within"},
-		"churn":   {"remembers who was there", "bytes with each connection that has come and gone"},
-		"release": {"doubles the last reply", "bytes came in after the last reply"},
-	}})
+	eachAlone(t, phasesOf{sound: "TestStressConnections", faulty: "TestFaultyConnections", env: env,
+		faults: map[string]fault{
+			"answers": {"takes a piece for a request", "requests that came in pieces"},
+			"tcp":     {"takes a piece for a request", "requests that came in pieces"},
+			"start":   {"is not there again", "open returned no server for"},
+			"lives":   {"remembers who was there", "bytes with each connection that has come and gone"},
+			"connect": {"crashes with many", "the process ended: panic: too many connections"},
+			"hold":    {"loses a reply", "connection 700 got no reply to request 2 within"},
+			"churn":   {"remembers who was there", "bytes with each connection that has come and gone"},
+			"release": {"doubles the last reply", "bytes came in after the last reply"},
+		}})
 }
 
 func TestChaosPhasesAlone(t *testing.T) {
 	unhurried(t)
-	eachAlone(t, phasesOf{sound: "TestStressChaos", faulty: "TestChaosOf", env: []string{processes}, faults: map[string]fault{
-		"engine: plans":             {"plans by the clock", "two plans from seed"},
-		"engine: blast radius":      {"lets a twelfth more go", "hit at once, the bound is"},
-		"engine: everything undone": {"leaves a target hit", "are still hit"},
-		"engine: steady state":      {"does not ask first", "although the steady state did not hold"},
-		"workers: a death":          {"answers a death as handled", "was answered as handled"},
-		"workers: a crash loop":     {"restarts a crash loop for ever", "nothing stops the crash loop"},
-		"workers: a hang":           {"waits for ever for one that hangs", "hangs over an operation and was not replaced"},
-		"workers: a tenth dies":     {"refuses work of others", "which was not hit, returned"},
-		"nodes: form":               {"knows nobody", "is not in its steady state though nothing is wrong"},
-		"nodes: kill":               {"does not take a node back", "as failed"},
-		"nodes: close":              {"leaves a goroutine", "left behind: 1 goroutines"},
-		"links":                     {"cuts nothing", "bytes passed from"},
-	}})
+	eachAlone(t, phasesOf{sound: "TestStressChaos", faulty: "TestChaosOf", env: []string{processes},
+		faults: map[string]fault{
+			"engine: plans":             {"plans by the clock", "two plans from seed"},
+			"engine: blast radius":      {"lets a twelfth more go", "hit at once, the bound is"},
+			"engine: everything undone": {"leaves a target hit", "are still hit"},
+			"engine: steady state":      {"does not ask first", "although the steady state did not hold"},
+			"workers: a death":          {"answers a death as handled", "was answered as handled"},
+			"workers: a crash loop":     {"restarts a crash loop for ever", "nothing stops the crash loop"},
+			"workers: a hang":           {"waits for ever for one that hangs", "hangs over an operation and was not replaced"},
+			"workers: a tenth dies":     {"refuses work of others", "which was not hit, returned"},
+			"nodes: form":               {"knows nobody", "is not in its steady state though nothing is wrong"},
+			"nodes: kill":               {"does not take a node back", "as failed"},
+			"nodes: close":              {"leaves a goroutine", "left behind: 1 goroutines"},
+			"links":                     {"cuts nothing", "bytes passed from"},
+		}})
 }
 
 func eachAlone(t *testing.T, kit phasesOf) {
@@ -252,7 +259,8 @@ func phasesThere(t *testing.T, kit string) (names []string) {
 // said of it.
 func passesAlone(t *testing.T, kit, phase string, all []string) {
 	out := t.TempDir()
-	said, _ := runKit(alone(kit, phase), "STRESS_SCALE=500", "STRESS_HOLD=1s", "STRESS_HISTORIES=1", "STRESS_OUT="+out) // the report says it
+	said, _ := runKit(alone(kit, phase), // the report says how it ended
+		"STRESS_SCALE=500", "STRESS_HOLD=1s", "STRESS_HISTORIES=1", "STRESS_OUT="+out)
 	r, err := report.Load(out)
 	require.NoError(t, err, said)
 	s := ranAlone(t, r)
@@ -271,7 +279,8 @@ func passesAlone(t *testing.T, kit, phase string, all []string) {
 	assert.Equal(t, outcome, r.Outcome)
 	assert.Contains(t, said, outcome)
 	for _, c := range s.Checks {
-		assert.False(t, c.Verdict == validate.NotMeasured && c.Note == "" && c.Kind == validate.Must, "%s: nobody says why it is not measured", c.ID)
+		assert.False(t, c.Verdict == validate.NotMeasured && c.Note == "" && c.Kind == validate.Must,
+			"%s: nobody says why it is not measured", c.ID)
 	}
 }
 

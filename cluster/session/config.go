@@ -126,7 +126,8 @@ func (c Config) withDefaults() (Config, error) {
 		}
 	}
 	if c.TombstoneLife < 2*c.Timeout {
-		return c, fmt.Errorf("%w: TombstoneLife %v, must be twice Timeout (%v) or more", ErrConfig, c.TombstoneLife, c.Timeout)
+		return c, fmt.Errorf("%w: TombstoneLife %v, must be twice Timeout (%v) or more", ErrConfig, c.TombstoneLife,
+			c.Timeout)
 	}
 	if c.Clock == nil {
 		c.Clock = time.Now

@@ -125,7 +125,8 @@ type Session struct {
 func (s *Store) Put(ctx context.Context, key string, value []byte, ttl time.Duration) (Version, error) {
 	switch {
 	case len(value) > MaxValue:
-		return Version{}, fmt.Errorf("%w: put %q: value of %d bytes, must be up to %d", ErrTooLarge, key, len(value), MaxValue)
+		return Version{}, fmt.Errorf("%w: put %q: value of %d bytes, must be up to %d", ErrTooLarge, key, len(value),
+			MaxValue)
 	case ttl < 0:
 		return Version{}, fmt.Errorf("%w: put %q: ttl %v, must be 0 for never, or more", ErrConfig, key, ttl)
 	}

@@ -23,7 +23,8 @@ func main() {
 	log.SetPrefix("alarms: ")
 	runs := flag.Int("runs", 10, "of each subject under each condition")
 	names := flag.String("conditions", "", "some of "+strings.Join(conditionNames(), ", ")+", by commas; all if empty")
-	kits := flag.String("kits", "Pool,Router,Queue,Balancer,Connections,Cluster,Transport,Sessions,Chaos", "whose sound subjects are tried")
+	kits := flag.String("kits", "Pool,Router,Queue,Balancer,Connections,Cluster,Transport,Sessions,Chaos",
+		"whose sound subjects are tried")
 	slow := flag.Bool("slow", true, "try slow pools too")
 	flag.Parse()
 	if *runs < 1 {
@@ -63,7 +64,8 @@ type subject struct {
 }
 
 // slowPools are planted in the pool of package stress.
-var slowPools = []string{"slow: 2 times", "slow: 3 times", "slow: 5 times", "slow: 12 times", "slow: stalls", "slow: more and more"}
+var slowPools = []string{"slow: 2 times", "slow: 3 times", "slow: 5 times", "slow: 12 times", "slow: stalls",
+	"slow: more and more"}
 
 // subjects are the sound ones of the kits, slow pools, and all tests of other packages.
 func subjects(kits []string, slow bool, packages []string) (all []subject) {
@@ -73,7 +75,8 @@ func subjects(kits []string, slow bool, packages []string) (all []subject) {
 	}
 	if slow {
 		for _, name := range slowPools {
-			all = append(all, subject{name: "pool, " + name, pkg: here, test: "^TestFaultyPool$/^(burst|steady|close_all)$", planted: name})
+			all = append(all, subject{name: "pool, " + name, pkg: here, test: "^TestFaultyPool$/^(burst|steady|close_all)$",
+				planted: name})
 		}
 	}
 	for _, pkg := range packages {

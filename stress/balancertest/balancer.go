@@ -120,11 +120,13 @@ func TestBalancer(t *testing.T, open func(testing.TB, Config) Balancer) {
 		phase{Name: "keys", Body: k.keys, Shows: "moved"},
 		phase{Name: "placement", Body: k.placements, Shows: "placement"},
 		phase{Name: "skew", Body: k.skew, Shows: "skew"},
-		phase{Name: "spread", Body: k.spread, Shows: "uneven dead in_flight spread default_spread failure_spread join_spread keyed_reach"},
+		phase{Name: "spread", Body: k.spread, Shows: "uneven dead in_flight spread default_spread failure_spread " +
+			"join_spread keyed_reach"},
 		explored.Whenever(),
 		phase{Name: "concurrent", Body: k.concurrent, Shows: "dead uneven throughput slowness", Sound: true},
 		phase{Name: "cost", Body: k.cost, Shows: "allocations pick_reach", Sound: true},
-		phase{Name: "connections", Body: k.connections, Shows: "uneven dead connections connections_spread survival", Sound: true},
+		phase{Name: "connections", Body: k.connections, Shows: "uneven dead connections connections_spread survival",
+			Sound: true},
 	)
 	if !k.Aborted {
 		k.Audit(0)

@@ -103,7 +103,8 @@ func TestChaos(t *testing.T, subjects Subjects) {
 		k.close()
 		left = k.Leaks
 	} else {
-		lacking(s, "no nodes, links and engine were passed to the kit", "nodes", "nodes_recovery", "nodes_faults", "nodes_answers")
+		lacking(s, "no nodes, links and engine were passed to the kit", "nodes", "nodes_recovery", "nodes_faults",
+			"nodes_answers")
 		if subjects.Workers == nil {
 			lacking(s, "neither workers nor nodes were passed to the kit", "cascades")
 		}

@@ -110,7 +110,8 @@ func (k *nodesKit) phases() []phase {
 	}
 	for i, f := range tried {
 		victim := k.members[pickVictims(k.Seed, i, nodeCount, 1)[0]]
-		phases = append(phases, phase{Name: "nodes: " + f.name, Shows: "nodes nodes_recovery nodes_faults nodes_answers cascades undone",
+		phases = append(phases, phase{Name: "nodes: " + f.name,
+			Shows: "nodes nodes_recovery nodes_faults nodes_answers cascades undone",
 			Sound: true, Within: 3 * scenario.Settle, Ready: func() bool { return k.haveTime(f.name) },
 			Body: func(ctx context.Context, t *testing.T) {
 				if k.formed(ctx, t) {
@@ -118,11 +119,12 @@ func (k *nodesKit) phases() []phase {
 				}
 			}})
 	}
-	return append(phases, phase{Name: "nodes: close", Shows: "nodes", Sound: true, Body: func(ctx context.Context, t *testing.T) {
-		if k.formed(ctx, t) {
-			k.CloseAll(ctx, t)
-		}
-	}})
+	return append(phases, phase{Name: "nodes: close", Shows: "nodes", Sound: true,
+		Body: func(ctx context.Context, t *testing.T) {
+			if k.formed(ctx, t) {
+				k.CloseAll(ctx, t)
+			}
+		}})
 }
 
 // haveTime tells whether another fault is to be tried.
@@ -133,7 +135,8 @@ func (k *nodesKit) haveTime(fault string) bool {
 	if time.Since(k.began) <= enoughFaults {
 		return true
 	}
-	k.NotMeasured("nodes_faults", "%s and what comes after it was not tried: faults last %v here, because other work uses the processors", fault, k.length)
+	k.NotMeasured("nodes_faults", "%s and what comes after it was not tried: faults last %v here, because other work "+
+		"uses the processors", fault, k.length)
 	return false
 }
 
@@ -271,7 +274,8 @@ func (k *nodesKit) look(ctx context.Context) (map[string]nodes.Look, error) {
 		all.Go(func() {
 			ctx, cancel := context.WithTimeout(ctx, 2*k.patience)
 			defer cancel()
-			errs[i] = k.Ask(ctx, name, nodes.Order{Do: "look", To: nodes.Others(k.members, name), Seq: k.looks, Patience: k.patience}, &looks[i])
+			errs[i] = k.Ask(ctx, name, nodes.Order{Do: "look", To: nodes.Others(k.members, name), Seq: k.looks,
+				Patience: k.patience}, &looks[i])
 		})
 	}
 	all.Wait()
@@ -396,7 +400,8 @@ func (e *episode) judgeCascades() {
 		if worst >= cascadeShare {
 			e.Violate("cascades", "%s of %s: %s, and nothing was done to either", e.fault, e.victim, what)
 		} else if i == 0 {
-			e.Note("%s of %s: %s, and nothing was done to either. It is not judged: other work left %.0f %% of the processors for a moment.",
+			e.Note("%s of %s: %s, and nothing was done to either. It is not judged: other work left %.0f %% of the processors "+
+				"for a moment.",
 				e.fault, e.victim, what, 100*worst)
 		}
 	}
@@ -411,9 +416,11 @@ func (e *episode) judge(breaks bool) {
 		e.NotMeasured("nodes_faults", "%s of %s was in place for %v, which is too short to show", e.fault, e.victim, lasted)
 		return
 	case breaks && e.lost.IsZero():
-		e.Violate("nodes_faults", "%s of %s for %v: every call was answered, and every node listed as alive: the fault did nothing", e.fault, e.victim, lasted)
+		e.Violate("nodes_faults", "%s of %s for %v: every call was answered, and every node listed as alive: the fault did "+
+			"nothing", e.fault, e.victim, lasted)
 	case e.fault == Delay && e.fastest > 0 && e.fastest < linkDelay-linkJitter:
-		e.Violate("nodes_faults", "%s of %s by %v: a call took only %v: the fault did nothing", e.fault, e.victim, linkDelay, e.fastest)
+		e.Violate("nodes_faults", "%s of %s by %v: a call took only %v: the fault did nothing", e.fault, e.victim, linkDelay,
+			e.fastest)
 	}
 	if e.lost.IsZero() {
 		e.times = append(e.times, 0)

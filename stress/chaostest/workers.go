@@ -73,7 +73,8 @@ type workersKit struct {
 func (k *workersKit) phases() []phase {
 	return []phase{
 		{Name: "workers: a death", Body: k.death, Shows: "answers cascades", Within: scenario.Settle},
-		{Name: "workers: a crash loop", Body: k.crashLoop, Shows: "intensity answers cascades hypothesis", Within: 2 * scenario.Settle},
+		{Name: "workers: a crash loop", Body: k.crashLoop, Shows: "intensity answers cascades hypothesis",
+			Within: 2 * scenario.Settle},
 		{Name: "workers: a hang", Body: k.hang, Shows: "hung answers cascades", Within: 2 * scenario.Settle},
 		{Name: "workers: a tenth dies", Body: k.tenth, Sound: true,
 			Shows: "lost answers cascades hypothesis serving recovery recovery_reach p99"},

@@ -82,7 +82,8 @@ func (k *workersKit) tenth(ctx context.Context, t *testing.T) {
 		if i := slices.Index(again, -1); i >= 0 {
 			k.Violate("serving", "worker %d was killed with %d others and does not serve again", victims[i], len(victims)-1)
 		} else if rest := time.Duration(w.rest.Max); slowest > tooSlow && slowest > beyondBlame*rest {
-			k.Violate("recovery", "worker %d served again %v after it was killed, although no operation of the others took more than %v",
+			k.Violate("recovery", "worker %d served again %v after it was killed, although no operation of the others took "+
+				"more than %v",
 				victims[slices.Index(again, slowest)], slowest.Round(time.Millisecond), rest.Round(time.Millisecond))
 		}
 		longest = max(longest, slowest)
@@ -97,12 +98,15 @@ func (k *workersKit) tenth(ctx context.Context, t *testing.T) {
 		}
 		c.untouched(fmt.Sprintf("after %d of %d workers were killed at once", len(victims), crewSize), hits)
 		ratios = append(ratios, float64(w.rest.P99)/max(float64(calm.rest.P99), float64(latencyFloor)))
-		k.Note("Round %d: p99 of the workers not hit was %v, and %v while nothing happened; all killed served again after %v.", round,
-			time.Duration(w.rest.P99).Round(10*time.Microsecond), time.Duration(calm.rest.P99).Round(10*time.Microsecond), slowest.Round(10*time.Microsecond))
+		k.Note("Round %d: p99 of the workers not hit was %v, and %v while nothing happened; all killed served again after "+
+			"%v.", round,
+			time.Duration(w.rest.P99).Round(10*time.Microsecond), time.Duration(calm.rest.P99).Round(10*time.Microsecond),
+			slowest.Round(10*time.Microsecond))
 		k.Record(func(r *report.Scenario) {
 			r.Operations += w.out.N
-			r.Steady = &report.Steady{Arrivals: k.Settings().Arrivals.String(), Asked: w.out.Asked, Offered: w.out.Offered, N: w.out.N,
-				Peak: w.out.Peak, Seconds: w.out.Took.Seconds(), Latency: w.rest, LateP50: w.out.LateP50, LateP99: w.out.LateP99, LateMax: w.out.LateMax, Series: w.series}
+			r.Steady = &report.Steady{Arrivals: k.Settings().Arrivals.String(), Asked: w.out.Asked, Offered: w.out.Offered,
+				N: w.out.N, Peak: w.out.Peak, Seconds: w.out.Took.Seconds(), Latency: w.rest, Series: w.series,
+				LateP50: w.out.LateP50, LateP99: w.out.LateP99, LateMax: w.out.LateMax}
 		})
 		if k.Aborted || ctx.Err() != nil {
 			return
@@ -112,7 +116,8 @@ func (k *workersKit) tenth(ctx context.Context, t *testing.T) {
 	c.untouched("after all rounds", hits)
 	target := 103.0
 	k.Record(func(r *report.Scenario) {
-		r.Repeats = append(r.Repeats, report.Repeats{Name: "time until a killed worker serves again", Unit: "ms", Values: times, Target: &target})
+		r.Repeats = append(r.Repeats, report.Repeats{Name: "time until a killed worker serves again", Unit: "ms",
+			Values: times, Target: &target})
 	})
 	k.Timed("recovery", float64(longest)/1e6)
 	k.Timed("recovery_reach", float64(longest)/1e6)
@@ -135,7 +140,8 @@ func (k *workersKit) relative(criterion string, times float64) {
 func (k *workersKit) steadyState(ctx context.Context, c *crew, when string) {
 	silent := c.allServe(ctx)
 	if len(silent) > 0 {
-		k.Violate("hypothesis", "%d of %d workers do not serve %s the faults, such as worker %d", len(silent), crewSize, when, silent[0])
+		k.Violate("hypothesis", "%d of %d workers do not serve %s the faults, such as worker %d", len(silent), crewSize, when,
+			silent[0])
 	}
 	k.Measured("serving", float64(crewSize-len(silent)))
 }
@@ -174,7 +180,9 @@ func (c *crew) capacity(ctx context.Context, n int) float64 {
 
 // window offers n operations, numbered from first, to all workers in turn, and
 // calls fault when a third of the time has passed. It returns when both are over.
-func (c *crew) window(ctx context.Context, first, n int, rate float64, hit map[int]bool, fault func(began time.Time)) window {
+func (c *crew) window(
+	ctx context.Context, first, n int, rate float64, hit map[int]bool, fault func(began time.Time),
+) window {
 	rec := measure.NewRecorder(n)
 	errs := make([]error, n)
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -264,14 +272,17 @@ func (k *workersKit) timeline(round int, at time.Duration, again []time.Duration
 	again = slices.DeleteFunc(slices.Clone(again), func(d time.Duration) bool { return d < 0 })
 	slices.Sort(again)
 	dead := crewVictims
-	line := report.Line{Name: "workers that serve", Points: []report.Point{{0, crewSize}, {at.Seconds(), crewSize}, {at.Seconds(), float64(crewSize - dead)}}}
-	events := []report.Event{{At: at.Seconds(), Kind: report.Fault, Target: "workers", What: fmt.Sprintf("%d of %d killed", dead, crewSize)}}
+	line := report.Line{Name: "workers that serve",
+		Points: []report.Point{{0, crewSize}, {at.Seconds(), crewSize}, {at.Seconds(), float64(crewSize - dead)}}}
+	events := []report.Event{{At: at.Seconds(), Kind: report.Fault, Target: "workers",
+		What: fmt.Sprintf("%d of %d killed", dead, crewSize)}}
 	for _, d := range again {
 		dead--
 		line.Points = append(line.Points, report.Point{(at + d).Seconds(), float64(crewSize - dead)})
 	}
 	if dead == 0 {
-		events = append(events, report.Event{At: (at + again[len(again)-1]).Seconds(), Kind: report.Recovered, Target: "workers", What: "all serve again"})
+		events = append(events, report.Event{At: (at + again[len(again)-1]).Seconds(), Kind: report.Recovered,
+			Target: "workers", What: "all serve again"})
 	}
 	k.Record(func(r *report.Scenario) {
 		r.Timelines = append(r.Timelines, report.Timeline{Name: "a tenth of the workers dies", Events: events,

@@ -39,7 +39,8 @@ func (k *kit) churn(ctx context.Context, _ *testing.T) {
 			}
 			for f, again := range d.climbing(levels) {
 				if rule := rules[f]; again {
-					k.Violate(rule.criterion, "%s: "+rule.rises+" with each connection that has come and gone, and did so in all of %d rounds of %d; most at %s",
+					k.Violate(rule.criterion, "%s: "+rule.rises+" with each connection that has come and gone, and did so in all of "+
+						"%d rounds of %d; most at %s",
 						d.name, validate.Number(rise(levels, rule.level)), 2*churnRounds, d.churned(), d.place(rule.place))
 				}
 			}
@@ -89,7 +90,8 @@ func (k *kit) ended(ctx context.Context, d *kind, before float64) (w *watched, o
 		ok = k.all(ctx, d.servers(), only(doRead))
 		w.add(0, d)
 		now := w.values[heldGoroutines]
-		return !ok || now[len(now)-1] <= before+rules[heldGoroutines].own || before == 0 && len(now) > 1 && now[len(now)-1] == now[len(now)-2]
+		last := len(now) - 1
+		return !ok || now[last] <= before+rules[heldGoroutines].own || before == 0 && last > 0 && now[last] == now[last-1]
 	})
 	return w, ok && ctx.Err() == nil
 }

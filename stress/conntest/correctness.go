@@ -83,7 +83,8 @@ func (k *kit) steadyGoroutines(ctx context.Context, d *kind, connected int) bool
 	if wait.Until(ctx, scenario.Settle, func() bool { return runtime.NumGoroutine() <= connected+few/2 }) {
 		return true
 	}
-	k.Violate("growth", "%s: when %d connections were open there were %d goroutines, and after five more requests on each of them %d",
+	k.Violate("growth", "%s: when %d connections were open there were %d goroutines, and after five more requests on "+
+		"each of them %d",
 		d.name, few, connected, runtime.NumGoroutine())
 	return false
 }
@@ -106,7 +107,8 @@ func (k *kit) hangUp(ctx context.Context, d *kind, callers *exchange.Callers) {
 		}
 		return goroutines <= 0 && descriptors <= 0
 	}) {
-		k.Violate("close", "%s: %d of %d callers hung up, and %v later there are still %d goroutines and %d descriptors for them",
+		k.Violate("close", "%s: %d of %d callers hung up, and %v later there are still %d goroutines and %d descriptors "+
+			"for them",
 			d.name, few/2, few, scenario.Settle, max(goroutines, 0), max(descriptors, 0))
 		return
 	}
@@ -114,7 +116,9 @@ func (k *kit) hangUp(ctx context.Context, d *kind, callers *exchange.Callers) {
 }
 
 // closeFew closes the server: all connections must end, and everything must go.
-func (k *kit) closeFew(ctx context.Context, d *kind, server *served, callers *exchange.Callers, baseline measure.Baseline) {
+func (k *kit) closeFew(
+	ctx context.Context, d *kind, server *served, callers *exchange.Callers, baseline measure.Baseline,
+) {
 	if err := server.close(); err != nil {
 		k.Violate("close", "%s: %v", d.name, err)
 		callers.Close()

@@ -149,7 +149,8 @@ func (c *peer) judges() {
 		m.Violate("misrouted", "%s got a reply to another connection than its own: to request %d of %s",
 			c.name, request, m.named(connection))
 	case verdict == exchange.Stale:
-		m.Violate("stale", "request %d of %s was answered from the state of %s after %d requests: lost, mixed up or used twice",
+		m.Violate("stale", "request %d of %s was answered from the state of %s after %d requests: lost, mixed up or used "+
+			"twice",
 			n, c.name, m.named(state), answered)
 	case verdict == exchange.Corrupted:
 		m.Violate("corrupted", "%s got a reply that answers nothing, in place of that to request %d", c.name, n)

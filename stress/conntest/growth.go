@@ -155,7 +155,8 @@ func (k *kit) suspect(ctx context.Context, d *kind) (beyond float64, ok bool) {
 		switch {
 		case twice[f]:
 			second, request := rule.of(hold.Again).PerSecond, rule.of(hold.Again).PerRequest
-			k.Violate(rule.criterion, "%s: "+rule.rises+" a second (95 %% sure: %s to %s), %s a request, and did so in two holds of %v; most at %s",
+			k.Violate(rule.criterion, "%s: "+rule.rises+" a second (95 %% sure: %s to %s), %s a request, and did so in two "+
+				"holds of %v; most at %s",
 				d.name, validate.Number(second.Slope), validate.Number(second.Low), validate.Number(second.High),
 				validate.Number(request.Slope), k.Settings().Hold, d.place(rule.place))
 			if f == heldMemory {
@@ -171,7 +172,8 @@ func (k *kit) suspect(ctx context.Context, d *kind) (beyond float64, ok bool) {
 		}
 	}
 	if twice == (grown{}) && thrice == (grown{}) {
-		k.Note("%s: nothing kept growing; it was measured until %s requests.", d.name, validate.Number(float64(d.held().Sent)))
+		k.Note("%s: nothing kept growing; it was measured until %s requests.", d.name,
+			validate.Number(float64(d.held().Sent)))
 	}
 	return beyond, true
 }
@@ -189,8 +191,9 @@ func (d *kind) place(of func(measure.Growth) string) string {
 // level is the least that figures were between two readings: whatever is
 // collected or dropped now and then, as in a sawtooth, is not in it.
 func (w *watched) level(from, to int) report.Level {
-	return report.Level{Requests: int(w.sent[to-1]), Memory: slices.Min(w.values[heldMemory][from:to]),
-		Goroutines: slices.Min(w.values[heldGoroutines][from:to]), Descriptors: slices.Min(w.values[heldDescriptors][from:to])}
+	least := func(of int) float64 { return slices.Min(w.values[of][from:to]) }
+	return report.Level{Requests: int(w.sent[to-1]), Memory: least(heldMemory), Goroutines: least(heldGoroutines),
+		Descriptors: least(heldDescriptors)}
 }
 
 // halves are the levels of the two halves of a hold, but for its first readings.

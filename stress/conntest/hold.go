@@ -72,7 +72,8 @@ func (w *watched) judge(skip int) *report.Hold {
 	last := len(w.at) - 1
 	h := &report.Hold{Seconds: w.at[last], Operations: int(w.sent[last] - w.sent[0])}
 	h.Rate = float64(h.Operations) / h.Seconds
-	for f, to := range []*report.Rise{heldMemory: &h.Memory, heldGoroutines: &h.Goroutines, heldDescriptors: &h.Descriptors} {
+	for f, to := range []*report.Rise{heldMemory: &h.Memory, heldGoroutines: &h.Goroutines,
+		heldDescriptors: &h.Descriptors} {
 		to.PerSecond = measure.FitTrend(w.at[skip:], w.values[f][skip:])
 		to.PerRequest = measure.FitTrend(w.sent[skip:], w.values[f][skip:])
 	}

@@ -177,7 +177,8 @@ func (k *kit) connect(ctx context.Context, _ *testing.T) {
 	for _, d := range k.kinds {
 		r := &d.result
 		if d.n < fewestToMeasure*r.Servers {
-			k.Note("%s: the cost of a connection is not judged: that needs %d connections or more in a process.", d.name, fewestToMeasure)
+			k.Note("%s: the cost of a connection is not judged: that needs %d connections or more in a process.", d.name,
+				fewestToMeasure)
 			continue
 		}
 		each := r.Heap + r.Stacks
@@ -241,7 +242,8 @@ func (k *kit) connectKind(ctx context.Context, d *kind) {
 	if !k.sound(d, "connect") {
 		return
 	}
-	r := report.Connections{ID: d.id, Name: d.name, N: d.n, Servers: len(d.servers()), Callers: len(d.hosts) - len(d.servers())}
+	r := report.Connections{ID: d.id, Name: d.name, N: d.n, Servers: len(d.servers()),
+		Callers: len(d.hosts) - len(d.servers())}
 	n := float64(d.n)
 	for _, h := range d.hosts {
 		fresh, now := h.now.Fresh, h.now.Now

@@ -32,7 +32,8 @@ func (k *kit) planTCP(d *kind) {
 		fit := max(files-scenario.SpareFiles-min(churnFiles, files/4), 1)
 		d.pairs = (k.N + fit - 1) / fit
 		if d.pairs > 1 {
-			k.Note("TCP connections are held by %d pairs of processes: the descriptor limit of a process is %d and could not be raised.",
+			k.Note("TCP connections are held by %d pairs of processes: the descriptor limit of a process is %d and could not "+
+				"be raised.",
 				min(d.pairs, mostPairs), *limit)
 		}
 		k.cut(d, mostPairs*fit, fmt.Sprintf("the descriptor limit of a process is %d", *limit))

@@ -127,7 +127,8 @@ func (k *kit) livesOf(ctx context.Context, d *kind, way int) bool {
 		}
 	}
 	const says = "%s: memory rises by %s bytes with each connection that has come and gone, of those that %s; most at %s"
-	k.Violate("slope", says, d.name, validate.Number(rise(levels, rules[heldMemory].level)), lifeWays[way].name, d.place(rules[heldMemory].place))
+	k.Violate("slope", says, d.name, validate.Number(rise(levels, rules[heldMemory].level)), lifeWays[way].name,
+		d.place(rules[heldMemory].place))
 	return false
 }
 

@@ -184,10 +184,13 @@ type kind struct {
 // Of the last two only the first that is offered is held.
 func allKinds() []*kind {
 	return []*kind{
-		{Config: Config{Network: networkMemory}, id: "goroutine_each", name: "in memory, a goroutine each", count: "connections", reach: "goroutine_reach"},
-		{Config: Config{Network: networkMemory, Idle: true}, id: "idle", name: "in memory, none while idle", count: "idle_connections", reach: "idle_reach"},
+		{Config: Config{Network: networkMemory}, id: "goroutine_each", name: "in memory, a goroutine each",
+			count: "connections", reach: "goroutine_reach"},
+		{Config: Config{Network: networkMemory, Idle: true}, id: "idle", name: "in memory, none while idle",
+			count: "idle_connections", reach: "idle_reach"},
 		{Config: Config{Network: networkTCP}, id: "tcp", name: "TCP, a goroutine each", count: "tcp_connections"},
-		{Config: Config{Network: networkTCP, Idle: true}, id: "tcp_idle", name: "TCP, none while idle", count: "tcp_connections"},
+		{Config: Config{Network: networkTCP, Idle: true}, id: "tcp_idle", name: "TCP, none while idle",
+			count: "tcp_connections"},
 	}
 }
 

@@ -192,7 +192,8 @@ func clip(text string) string {
 }
 
 // waitedBy are the descriptors without a name that a subject may wait by.
-var waitedBy = map[string]bool{"[eventpoll]": true, "[eventfd]": true, "[timerfd]": true, "[signalfd]": true, "inotify": true}
+var waitedBy = map[string]bool{"[eventpoll]": true, "[eventfd]": true, "[timerfd]": true, "[signalfd]": true,
+	"inotify": true}
 
 // descriptors maps the open descriptors of this process to what they are. It
 // is empty if the system does not tell.

@@ -33,11 +33,12 @@ func figure(x float64) string {
 func writePage(w io.Writer, results []result, rounds int, seed uint64) {
 	e := measure.Fingerprint()
 	fmt.Fprintf(w, "# Side by side\n\nMade by `make peers`; only the explanations under tables are written by hand.\n\n")
-	fmt.Fprintf(w, `All implementations do the same work in the same process and run. Each gives %d samples. They run in rounds: in each
-round, all take one turn, in a new random order (seed %d). The set-up of a sample is not counted. If a sample does not do
-all of its work, the run fails. The ratio says how many times better ours is. It is the median over the rounds, with its
-%.0f %% confidence interval (order statistics, which assume no distribution). If the interval contains 1, neither is better.
-A *bound* is not a peer: it leaves out part of the work, to show the best possible figure.
+	fmt.Fprintf(w, `All implementations do the same work in the same process and run. Each gives %d samples.
+They run in rounds: in each round, all take one turn, in a new random order (seed %d).
+The set-up of a sample is not counted. If a sample does not do all of its work, the run fails. The ratio says how many
+times better ours is. It is the median over the rounds, with its %.0f %% confidence interval (order statistics, which
+assume no distribution). If the interval contains 1, neither is better. A *bound* is not a peer: it leaves out part of
+the work, to show the best possible figure.
 
 `, rounds, seed, 100*confidence)
 	fmt.Fprintf(w, "| environment | |\n| --- | --- |\n")

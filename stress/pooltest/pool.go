@@ -109,7 +109,8 @@ func TestPool(t *testing.T, open func(testing.TB, Config) Pool) {
 	k.Take(
 		explored.Soon(),
 		phase{Name: "order", Body: k.order, Shows: "order served", Within: soon},
-		phase{Name: "line", Body: k.line, Shows: "order served" + lent, Sound: true, Bound: lineTries * scenario.PhaseBound / 2},
+		phase{Name: "line", Body: k.line, Shows: "order served" + lent, Sound: true,
+			Bound: lineTries * scenario.PhaseBound / 2},
 		phase{Name: "deadline", Body: k.deadline, Shows: "deadline" + lent, Within: soon},
 		phase{Name: "broken", Body: k.broken, Shows: "broken served", Within: soon},
 		phase{Name: "failing dials", Body: k.failingDials, Shows: "served deadline", Within: soon},

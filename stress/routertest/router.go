@@ -92,7 +92,8 @@ func TestRouter(t *testing.T, open func(testing.TB, Config) Router) {
 		phase{Name: "idle", Body: k.idle, Shows: "errors idle_bytes idle_goroutines", Sound: true},
 		phase{Name: "kept", Body: k.kept, Shows: "kept errors" + moved, Sound: true},
 		phase{Name: "in flight", Body: k.inFlight, Shows: "errors in_flight" + moved, Sound: true},
-		phase{Name: "throughput", Body: k.throughput, Shows: "errors throughput throughput_reach slowness" + moved, Sound: true},
+		phase{Name: "throughput", Body: k.throughput, Shows: "errors throughput throughput_reach slowness" + moved,
+			Sound: true},
 		phase{Name: "steady", Body: k.steady, Shows: "errors mean p50 p95 p99 slowness" + moved, Sound: true},
 		phase{Name: "churn", Body: k.churn, Shows: "churn errors" + moved, Sound: true},
 	)

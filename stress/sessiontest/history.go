@@ -183,7 +183,9 @@ func (k *kit) unevenly(ctx context.Context, late time.Duration) bool {
 
 // history has callers read and write a few sessions while faults are injected,
 // and checks what they saw.
-func (k *kit) history(ctx context.Context, number int, faults func(context.Context, *rand.Rand, time.Time, *historyRun)) historyRun {
+func (k *kit) history(
+	ctx context.Context, number int, faults func(context.Context, *rand.Rand, time.Time, *historyRun),
+) historyRun {
 	r := historyRun{number: number, kinds: make(map[string]int)}
 	random := rand.New(rand.NewPCG(k.Seed, uint64(number)))
 	keys := keysNamed(fmt.Sprintf("history-%d", number), historyKeys)
@@ -230,7 +232,8 @@ func (k *kit) history(ctx context.Context, number int, faults func(context.Conte
 		invoked := time.Since(began)
 		got := k.eventually(ctx, n, operation{kind: opGet, key: key})
 		if got.err != nil {
-			k.Violate("latest", "history %d: all faults were undone, and %s cannot be read at %s: %v", number, key, n.name, got.err)
+			k.Violate("latest", "history %d: all faults were undone, and %s cannot be read at %s: %v", number, key, n.name,
+				got.err)
 			return r
 		}
 		keep(recorded{
@@ -249,8 +252,11 @@ func (k *kit) history(ctx context.Context, number int, faults func(context.Conte
 
 // record performs an operation and returns how its caller saw it, unless it was a read
 // that failed.
-func record(ctx context.Context, began time.Time, caller int, n *member, op operation, within time.Duration) (recorded, bool) {
-	o := recorded{Caller: caller, Node: n.name, Key: op.key, Write: op.kind != opGet, Value: string(op.value), Outcome: "done"}
+func record(
+	ctx context.Context, began time.Time, caller int, n *member, op operation, within time.Duration,
+) (recorded, bool) {
+	o := recorded{Caller: caller, Node: n.name, Key: op.key, Write: op.kind != opGet, Value: string(op.value),
+		Outcome: "done"}
 	o.Invoked = int64(time.Since(began))
 	r := n.do(ctx, within, op)
 	o.Returned = int64(time.Since(began))
@@ -349,7 +355,8 @@ func (k *kit) disturb(ctx context.Context, random *rand.Rand, began time.Time, r
 			undo(n.name+">"+other.name, "cut one way", func() { k.cut(ctx, n, other, false) })
 		case 3:
 			random := rand.New(rand.NewPCG(random.Uint64(), 0)) // how often is a matter of time
-			for until := time.Now().Add(long); time.Now().Before(until); time.Sleep(k.lasts(random, 10*time.Millisecond, 100*time.Millisecond)) {
+			pause := func() { time.Sleep(k.lasts(random, 10*time.Millisecond, 100*time.Millisecond)) }
+			for until := time.Now().Add(long); time.Now().Before(until); pause() {
 				if k.links.Break(n.index, other.index) > 0 {
 					r.inject(began, n.name+"-"+other.name, "connections reset")
 				}
@@ -408,7 +415,8 @@ func unwritten(all []recorded) string {
 			continue
 		}
 		if by, ok := refused[o.Value]; ok {
-			return fmt.Sprintf("%s refused to write %.80q to %s, and yet the write was done: %s has it", by.Node, o.Value, o.Key, o.Node)
+			return fmt.Sprintf("%s refused to write %.80q to %s, and yet the write was done: %s has it", by.Node, o.Value, o.Key,
+				o.Node)
 		}
 		return fmt.Sprintf("%s has a value at %s that nobody wrote: %.80q", o.Key, o.Node, o.Value)
 	}
@@ -430,7 +438,8 @@ func (k *kit) checkHistory(r *historyRun, keys []string, all []recorded) {
 			if o.Key != key {
 				continue
 			}
-			op := porcupine.Operation{ClientId: o.Caller, Input: input{o.Write, o.Value}, Call: o.Invoked, Output: o.Value, Return: o.Returned}
+			op := porcupine.Operation{ClientId: o.Caller, Input: input{o.Write, o.Value}, Call: o.Invoked, Output: o.Value,
+				Return: o.Returned}
 			if o.Write {
 				op.Output = o.Outcome
 			}
@@ -446,7 +455,8 @@ func (k *kit) checkHistory(r *historyRun, keys []string, all []recorded) {
 			k.Note("History %d of %s, of %d operations, could not be checked within %v.", r.number, key, len(ops), historyCheck)
 		case porcupine.Illegal:
 			r.violations++
-			k.Violate("linearizable", "%d operations on %s are not linearizable; faults: %s; %s", len(ops), key, r.describe(), k.saveHistory(key, info, all))
+			k.Violate("linearizable", "%d operations on %s are not linearizable; faults: %s; %s", len(ops), key, r.describe(),
+				k.saveHistory(key, info, all))
 		}
 	}
 }
@@ -507,7 +517,8 @@ func (h *histories) judge(s *scenario.Scenario) {
 	for _, kind := range slices.Sorted(maps.Keys(faults)) {
 		kinds = append(kinds, fmt.Sprintf("%d × %s", faults[kind], kind))
 	}
-	s.Note("%d histories of %d operations in all were checked, under these faults: %s.", checked, operations, strings.Join(kinds, ", "))
+	s.Note("%d histories of %d operations in all were checked, under these faults: %s.", checked, operations,
+		strings.Join(kinds, ", "))
 	s.Measured("histories", float64(checked))
 	s.Measured("histories_reach", float64(checked))
 }

@@ -127,7 +127,8 @@ func (k *kit) phases() []phase {
 		// Most of the faults is waiting: so all of it goes on at once, on clusters that know
 		// nothing of each other, and nothing in time is judged by less than seconds.
 		{Name: "faults", Body: k.faults, Sound: true, Bound: faults,
-			Shows: "latest phantom deleted stale replication restored linearizable histories histories_reach expiry minority survival survival_reach"},
+			Shows: "latest phantom deleted stale replication restored linearizable histories histories_reach expiry minority " +
+				"survival survival_reach"},
 		{Name: "end", Body: k.disbandAll},
 	}
 }

@@ -104,7 +104,8 @@ func (k *kit) garble(ctx context.Context, names []string, from, to string) bool 
 	var beside map[string]nodes.Result
 	var bystanders sync.WaitGroup
 	bystanders.Go(func() {
-		beside = k.offer(ctx, "open", nodes.Load{At: time.Now().UnixNano(), Size: payload.SmallRequest, Each: int(lightRate * garbleTime.Seconds()),
+		beside = k.offer(ctx, "open", nodes.Load{At: time.Now().UnixNano(), Size: payload.SmallRequest,
+			Each: int(lightRate * garbleTime.Seconds()),
 			Rate: lightRate * float64(len(names)-1), Seed: k.Seed}, names, func(n string) []string {
 			if n == from {
 				return nodes.Others(names, from, to)
@@ -125,7 +126,8 @@ func (k *kit) garble(ctx context.Context, names []string, from, to string) bool 
 		k.Violate("garbled", "a frame from %s to %s was garbled, and %d calls never ended", from, to, replies.Lost)
 	}
 	if b, first := k.replied(beside); b.Refused > 0 || !b.Clean() {
-		k.Violate("garbled", "a frame from %s to %s was garbled, and other calls failed: %d ended with an error, the first with: %s; %v",
+		k.Violate("garbled", "a frame from %s to %s was garbled, and other calls failed: %d ended with an error, the first "+
+			"with: %s; %v",
 			from, to, b.Refused, first, b)
 	}
 	if wrong := k.callable(ctx, []string{from}, to); wrong != "" {

@@ -36,7 +36,8 @@ func TestTransport(t *testing.T, start func(testing.TB, node.Config) (node.Node,
 	k.CallTimeout = nodes.CallTimeout(k.N, k.Target("throughput"))
 	defer k.KillAll()
 	k.Take(
-		phase{Name: programsPhase, Body: k.programs(site), Shows: "explored once one_way kept strangers", Bound: 60 * scenario.Settle},
+		phase{Name: programsPhase, Body: k.programs(site), Shows: "explored once one_way kept strangers",
+			Bound: 60 * scenario.Settle},
 		phase{Name: "formation", Body: k.On(k.pairs), Shows: "answered"},
 		phase{Name: "sizes", Body: k.On(k.sizes), Shows: "sizes", Sound: true},
 		phase{Name: "one-way", Body: k.On(k.oneWay), Shows: booked, Sound: true},
@@ -102,7 +103,9 @@ func (k *kit) begins(l nodes.Load) nodes.Load {
 
 // offer has nodes offer a load to others, each its part, at the same time. to
 // names those that a node calls.
-func (k *kit) offer(ctx context.Context, how string, l nodes.Load, from []string, to func(string) []string) map[string]nodes.Result {
+func (k *kit) offer(
+	ctx context.Context, how string, l nodes.Load, from []string, to func(string) []string,
+) map[string]nodes.Result {
 	results := make(map[string]nodes.Result)
 	var mu sync.Mutex
 	k.each(from, func(name string) error {
@@ -181,10 +184,12 @@ func (k *kit) replied(results map[string]nodes.Result) (sum measure.Account, fir
 // what was on the way may be lost then.
 func (k *kit) book(phase string, replies, arrivals measure.Account, first string, allowed bool) {
 	if replies.Refused > 0 && replies.Refused == k.late && !allowed {
-		k.Fault("%s: too slow: %d of %d calls were answered in %v, which is their deadline, at %.0f calls/s; the others ended with: %s",
+		k.Fault("%s: too slow: %d of %d calls were answered in %v, which is their deadline, at %.0f calls/s; the others "+
+			"ended with: %s",
 			phase, replies.Delivered, replies.Sent, k.CallTimeout, k.rateOf(replies.Delivered), first)
 	} else if replies.Refused > 0 && !allowed {
-		k.Fault("%s: %d of %d calls ended with an error though nothing was wrong, the first with: %s", phase, replies.Refused, replies.Sent, first)
+		k.Fault("%s: %d of %d calls ended with an error though nothing was wrong, the first with: %s", phase, replies.Refused,
+			replies.Sent, first)
 	}
 	// What arrived is the other end of the same messages.
 	a := replies
@@ -194,7 +199,8 @@ func (k *kit) book(phase string, replies, arrivals measure.Account, first string
 	a.Phantom += arrivals.Phantom
 	a.Examples = append(a.Examples, arrivals.Examples...)
 	if !allowed && arrivals.Lost > replies.Lost+replies.Refused {
-		k.Fault("%s: %d messages never arrived, but only %d calls were not answered: other calls got a reply that no handler had made",
+		k.Fault("%s: %d messages never arrived, but only %d calls were not answered: other calls got a reply that no "+
+			"handler had made",
 			phase, arrivals.Lost, replies.Lost+replies.Refused)
 		a.Phantom += arrivals.Lost - replies.Lost - replies.Refused
 	}
@@ -216,7 +222,8 @@ func (k *kit) sizes(ctx context.Context, _ *testing.T) {
 	for _, size := range []int{0, 1, payload.SmallRequest, 1 << 10, 64 << 10} {
 		k.each(names, func(name string) error {
 			var wrong map[string]string
-			err := k.Ask(ctx, name, nodes.Order{Do: "ping", To: nodes.Others(names, name), Load: &nodes.Load{Size: size}}, &wrong)
+			err := k.Ask(ctx, name, nodes.Order{Do: "ping", To: nodes.Others(names, name), Load: &nodes.Load{Size: size}},
+				&wrong)
 			for to, what := range wrong {
 				k.Violate("sizes", "a call of %d bytes from %s to %s failed: %s", size, name, to, what)
 			}
@@ -245,7 +252,8 @@ func (k *kit) oneWay(ctx context.Context, _ *testing.T) {
 		return left == 0 || time.Since(since) > arrivalBound
 	})
 	last := k.arrived(ctx, names, results)
-	last.Misrouted, last.Corrupted, last.Phantom = last.Misrouted+a.Misrouted, last.Corrupted+a.Corrupted, last.Phantom+a.Phantom
+	last.Misrouted, last.Corrupted, last.Phantom = last.Misrouted+a.Misrouted, last.Corrupted+a.Corrupted,
+		last.Phantom+a.Phantom
 	for _, r := range results {
 		last.Sent += r.Account.Sent
 	}
@@ -352,9 +360,11 @@ func (k *kit) throughput(ctx context.Context, _ *testing.T) {
 	few := k.perNode(min(k.N, fewInFlight))
 	var fewRate float64
 	k.UnderLoad(func() {
-		k.rate = k.closed(ctx, "throughput", nodes.Load{Size: payload.SmallRequest, Each: k.perPair(n), InFlight: k.perNode(k.N)})
+		k.rate = k.closed(ctx, "throughput", nodes.Load{Size: payload.SmallRequest, Each: k.perPair(n),
+			InFlight: k.perNode(k.N)})
 		if !k.Failed() {
-			fewRate = k.closed(ctx, "throughput of few", nodes.Load{Size: payload.SmallRequest, Each: k.perPair(n / 4), InFlight: few})
+			fewRate = k.closed(ctx, "throughput of few",
+				nodes.Load{Size: payload.SmallRequest, Each: k.perPair(n / 4), InFlight: few})
 		}
 	})
 	k.Timed("throughput", k.rate)
@@ -432,15 +442,18 @@ func (k *kit) larger(ctx context.Context, _ *testing.T) {
 		}
 		pairs := k.perPair(k.N)
 		flight := min(pairs, k.Window/2/c.size) * (k.Settings().Nodes - 1)
-		rate := k.closed(ctx, fmt.Sprintf("%d bytes", c.size), nodes.Load{Size: c.size, Each: k.perPair(max(c.calls, flight)), InFlight: flight})
-		k.Note("%s calls/s of %s bytes, with %d in flight: %s MB/s each way.", validate.Number(rate), validate.Number(float64(c.size)),
+		rate := k.closed(ctx, fmt.Sprintf("%d bytes", c.size),
+			nodes.Load{Size: c.size, Each: k.perPair(max(c.calls, flight)), InFlight: flight})
+		k.Note("%s calls/s of %s bytes, with %d in flight: %s MB/s each way.", validate.Number(rate),
+			validate.Number(float64(c.size)),
 			flight*k.Settings().Nodes, validate.Number(rate*float64(c.size)/1e6))
 	}
 }
 
 // light offers a light load for a while and returns the p99 of its calls.
 func (k *kit) light(ctx context.Context, phase string, names []string, d time.Duration) (time.Duration, bool) {
-	l := k.begins(nodes.Load{Size: payload.SmallRequest, Each: int(lightRate * d.Seconds()), Rate: lightRate * float64(len(names)-1), Seed: k.Seed})
+	l := k.begins(nodes.Load{Size: payload.SmallRequest, Each: int(lightRate * d.Seconds()),
+		Rate: lightRate * float64(len(names)-1), Seed: k.Seed})
 	k.expect(ctx, l, names)
 	results := k.offer(ctx, "open", l, names, func(n string) []string { return nodes.Others(names, n) })
 	replies, first := k.replied(results)
@@ -572,7 +585,8 @@ func (k *kit) flood(ctx context.Context, from []string, to string, d time.Durati
 	k.each(from, func(name string) error {
 		var f nodes.Flooding
 		err := k.Ask(ctx, name, nodes.Order{Do: "flood", To: []string{to},
-			Load: &nodes.Load{Size: floodSize, Each: floodTries * k.Window / floodSize, For: d, Bound: floodBound * k.Window}}, &f)
+			Load: &nodes.Load{Size: floodSize, Each: floodTries * k.Window / floodSize, For: d, Bound: floodBound * k.Window}},
+			&f)
 		mu.Lock()
 		defer mu.Unlock()
 		floods[name] = f
@@ -584,20 +598,24 @@ func (k *kit) flood(ctx context.Context, from []string, to string, d time.Durati
 // judgeFlood looks at what calls to a node that was stopped have led to.
 func (k *kit) judgeFlood(name, victim string, f nodes.Flooding) {
 	if f.Stuck {
-		k.Violate("back_pressure", "a call of %s to %s, which was stopped, did not return within %v", name, victim, nodes.CallWithin(k.CallTimeout))
+		k.Violate("back_pressure", "a call of %s to %s, which was stopped, did not return within %v", name, victim,
+			nodes.CallWithin(k.CallTimeout))
 	}
 	if f.Lost > 0 {
-		k.Violate("back_pressure", "%d of %d calls of %s to %s, which was stopped, never ended", f.Lost, f.Accepted, name, victim)
+		k.Violate("back_pressure", "%d of %d calls of %s to %s, which was stopped, never ended", f.Lost, f.Accepted, name,
+			victim)
 	}
 	if f.Slowest > f.Deadline+lateBound {
-		k.Violate("deadline", "a call of %s to %s, which was stopped, ended after %v, its deadline was %v", name, victim, f.Slowest, f.Deadline)
+		k.Violate("deadline", "a call of %s to %s, which was stopped, ended after %v, its deadline was %v", name, victim,
+			f.Slowest, f.Deadline)
 	}
 	if f.Outstanding > floodBound*k.Window {
 		k.Violate("back_pressure", "%s took calls of %s MB for %s, which was stopped: what is on the way to it has no bound",
 			name, validate.Number(float64(f.Outstanding)/1e6), victim)
 	}
 	if f.Growth > floodBound*k.Window {
-		k.Violate("back_pressure", "%s grew by %s MB while it called %s, which was stopped", name, validate.Number(float64(f.Growth)/1e6), victim)
+		k.Violate("back_pressure", "%s grew by %s MB while it called %s, which was stopped", name,
+			validate.Number(float64(f.Growth)/1e6), victim)
 	}
 }
 
@@ -648,7 +666,8 @@ func (k *kit) deadPeer(ctx context.Context, _ *testing.T) {
 	killing.Wait()
 	replies, _ := k.replied(results)
 	if replies.Lost > 0 {
-		k.Violate("dead_peer", "%s was killed: %d of %d calls that were on the way to it never ended", victim, replies.Lost, replies.Sent)
+		k.Violate("dead_peer", "%s was killed: %d of %d calls that were on the way to it never ended", victim, replies.Lost,
+			replies.Sent)
 		return
 	}
 	// No message can arrive at the dead.
@@ -665,9 +684,11 @@ func (k *kit) deadPeer(ctx context.Context, _ *testing.T) {
 		case r.Answered:
 			k.Violate("dead_peer", "a call of %s to %s, which is dead, was answered", name, victim)
 		case !r.Unreachable:
-			k.Violate("dead_peer", "a call of %s to %s, which is dead, ended with an error that is not the one for that: %s", name, victim, r.Err)
+			k.Violate("dead_peer", "a call of %s to %s, which is dead, ended with an error that is not the one for that: %s",
+				name, victim, r.Err)
 		case share > 0 && float64(r.Slowest) > float64(atOnceBound)/share && !k.Environment().Race:
-			k.Violate("dead_peer", "a call of %s to %s, which is dead, took %v to end, must be %v", name, victim, r.Slowest, atOnceBound)
+			k.Violate("dead_peer", "a call of %s to %s, which is dead, took %v to end, must be %v", name, victim, r.Slowest,
+				atOnceBound)
 		}
 		return err
 	})
@@ -698,7 +719,8 @@ func BenchmarkTransport(b *testing.B, start func(testing.TB, node.Config) (node.
 	for name, p := range k.Processes {
 		all.Go(func() {
 			var r nodes.Result
-			if err := p.Ask(b.Context(), nodes.Order{Do: "closed", To: nodes.Others(proc.NodeNames(nodes.BenchNodes), name), Load: &l}, &r); err != nil {
+			if err := p.Ask(b.Context(), nodes.Order{Do: "closed", To: nodes.Others(proc.NodeNames(nodes.BenchNodes), name),
+				Load: &l}, &r); err != nil {
 				b.Error(err)
 			}
 			mu.Lock()

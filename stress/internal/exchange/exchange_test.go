@@ -348,12 +348,16 @@ func TestLives(t *testing.T) {
 		says  string
 	}{
 		{"hang up without a request", nil, Life{}, Account{}, ""},
-		{"hang up in the middle of a request", nil, Life{Sends: Size + 3, Reads: Size}, Account{Sent: someLives, Answered: someLives}, ""},
-		{"reset in the middle of a reply", nil, Life{Sends: 2 * Size, Reads: Size + 1, Goes: Reset}, Account{Sent: 2 * someLives, Answered: 2 * someLives}, ""},
-		{"close their half", nil, Life{Sends: 2*Size + 5, Goes: CloseHalf}, Account{Sent: 2 * someLives, Answered: 2 * someLives}, ""},
+		{"hang up in the middle of a request", nil, Life{Sends: Size + 3, Reads: Size},
+			Account{Sent: someLives, Answered: someLives}, ""},
+		{"reset in the middle of a reply", nil, Life{Sends: 2 * Size, Reads: Size + 1, Goes: Reset},
+			Account{Sent: 2 * someLives, Answered: 2 * someLives}, ""},
+		{"close their half", nil, Life{Sends: 2*Size + 5, Goes: CloseHalf},
+			Account{Sent: 2 * someLives, Answered: 2 * someLives}, ""},
 		{"left half open", func(_ net.Conn, over chan struct{}) { <-over }, Life{Sends: Size, Goes: CloseHalf},
 			Account{Sent: someLives, Answered: someLives, Open: someLives}, "did not close the other"},
-		{"more replies than requests", func(c net.Conn, _ chan struct{}) { _, _ = c.Write(make([]byte, Size)) }, Life{Sends: Size, Goes: CloseHalf},
+		{"more replies than requests", func(c net.Conn, _ chan struct{}) { _, _ = c.Write(make([]byte, Size)) },
+			Life{Sends: Size, Goes: CloseHalf},
 			Account{Sent: someLives, Answered: someLives, Duplicated: someLives}, "after the last reply"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -387,9 +391,10 @@ func TestLives(t *testing.T) {
 				patience = time.Second
 			}
 			callers := NewCallers(0, 1, patience)
-			require.NoError(t, callers.Live(t.Context(), someLives, func(int) Life { return c.life }, func(ctx context.Context, _ int) (net.Conn, error) {
-				return new(net.Dialer).DialContext(ctx, "tcp", l.Addr().String())
-			}))
+			require.NoError(t, callers.Live(t.Context(), someLives, func(int) Life { return c.life },
+				func(ctx context.Context, _ int) (net.Conn, error) {
+					return new(net.Dialer).DialContext(ctx, "tcp", l.Addr().String())
+				}))
 			close(over)
 			require.NoError(t, l.Close())
 			all.Wait()

@@ -114,7 +114,8 @@ func (c *Callers) right(f *Frame, number, n uint64) bool {
 		case Misrouted:
 			a.note(&a.Misrouted, "connection %d got the reply to request %d of connection %d", number, m, connection)
 		case Stale:
-			a.note(&a.Stale, "connection %d: request %d was answered from the state of connection %d after %d requests: the state was lost, mixed up or used twice",
+			a.note(&a.Stale, "connection %d: request %d was answered from the state of connection %d after %d requests: the "+
+				"state was lost, mixed up or used twice",
 				number, n, state, answered)
 		default:
 			a.note(&a.Corrupted, "connection %d got a reply to request %d that answers nothing", number, n)
@@ -134,7 +135,8 @@ func (c *Callers) ends(conn net.Conn, number uint64) {
 		})
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		c.count(func(a *Account) {
-			a.note(&a.Open, "connection %d has closed its half, and the server did not close the other within %v", number, c.patience)
+			a.note(&a.Open, "connection %d has closed its half, and the server did not close the other within %v", number,
+				c.patience)
 		})
 	}
 }

@@ -36,7 +36,8 @@ func New(n int) (*Links, error) {
 			if err != nil {
 				return nil, errors.Join(err, l.Close())
 			}
-			k := &link{addr: listener.Addr().String(), listener: listener, forth: l.way(from, to), back: l.way(to, from), open: make(map[net.Conn]bool)}
+			k := &link{addr: listener.Addr().String(), listener: listener, forth: l.way(from, to), back: l.way(to, from),
+				open: make(map[net.Conn]bool)}
 			l.links[from*n+to] = k
 			l.running.Go(func() { k.accept(listener, &l.running) })
 		}

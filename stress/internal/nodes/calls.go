@@ -194,10 +194,12 @@ func (c *callSet) settle(finished <-chan struct{}) {
 
 // result is the account, in which calls still in flight count as lost.
 func (c *callSet) result(began time.Time) Result {
-	r := Result{Account: c.odd.Take(), Sent: make(map[string]int), Peak: c.flight.Peak(), Began: began.UnixNano(), Ended: time.Now().UnixNano()}
+	r := Result{Account: c.odd.Take(), Sent: make(map[string]int), Peak: c.flight.Peak(), Began: began.UnixNano(),
+		Ended: time.Now().UnixNano()}
 	r.Late = int(c.late.Load())
 	a := &r.Account
-	a.Delivered, a.Refused, a.Lost, a.Duplicated = int(c.delivered.Load()), int(c.failed.Load()), c.flight.Now(), int(c.duplicated.Load())
+	a.Delivered, a.Refused, a.Lost, a.Duplicated = int(c.delivered.Load()), int(c.failed.Load()), c.flight.Now(),
+		int(c.duplicated.Load())
 	for i := range c.members {
 		m := &c.members[i]
 		r.Sent[m.name] = min(int(m.next.Load()), c.load.Each)
@@ -233,7 +235,8 @@ func (c *child) closedLoad(o Order) (any, error) {
 	l := &closedLoop{callSet: newCallSet(&c.traffic, *o.Load, o.To), finished: make(chan struct{})}
 	slots := make([]*slot, o.Load.InFlight)
 	for i := range slots {
-		s := &slot{loop: l, call: call{c: l.callSet, member: &l.members[i%len(l.members)], request: make([]byte, o.Load.Size)}}
+		s := &slot{loop: l, call: call{c: l.callSet, member: &l.members[i%len(l.members)],
+			request: make([]byte, o.Load.Size)}}
 		s.done = s.ended
 		slots[i] = s
 	}
@@ -337,7 +340,8 @@ func (c *child) openLoad(o Order) (any, error) {
 	request := make([]byte, o.Load.Size)
 	time.Sleep(time.Until(time.Unix(0, o.Load.At)))
 	began := time.Now()
-	out := load.Steady(context.Background(), load.Plan{Rate: o.Load.Rate, Count: n, Arrivals: o.Load.Arrivals, Seed: o.Load.Seed, Inline: true},
+	out := load.Steady(context.Background(),
+		load.Plan{Rate: o.Load.Rate, Count: n, Arrivals: o.Load.Arrivals, Seed: o.Load.Seed, Inline: true},
 		func(began time.Time, _ *load.InFlight) { rec.Begin(began) },
 		func(i int, due int64) {
 			k := &call{c: l, member: &l.members[i%len(o.To)], seq: uint64(i / len(o.To)), request: request}

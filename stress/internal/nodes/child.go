@@ -123,13 +123,16 @@ func Serve(tb testing.TB, start func(testing.TB, node.Config) (node.Node, error)
 
 // launch calls the user's start, which may end its goroutine by failing the
 // test.
-func (c *child) launch(s Start, handle func(string, []byte, func([]byte)), dial func(context.Context, string) (net.Conn, error)) (n node.Node, err error) {
+func (c *child) launch(
+	s Start, handle func(string, []byte, func([]byte)), dial func(context.Context, string) (net.Conn, error),
+) (n node.Node, err error) {
 	done := make(chan struct{})
 	err = errors.New("start failed the test of the node process")
 	go func() {
 		defer close(done)
 		n, err = c.start(c.tb, node.Config{Name: s.Name, Bind: s.Bind, Seeds: s.Seeds, Secret: s.Secret,
-			Window: cmp.Or(s.Window, Window), CallTimeout: cmp.Or(s.CallTimeout, callTimeout), Handle: handle, Dial: dial, MaySend: c.damage.maySend})
+			Window: cmp.Or(s.Window, Window), CallTimeout: cmp.Or(s.CallTimeout, callTimeout), Handle: handle, Dial: dial,
+			MaySend: c.damage.maySend})
 	}()
 	<-done
 	if n == nil && err == nil {
@@ -242,13 +245,15 @@ type Intrusion struct {
 
 // intrude starts another node in this process.
 func (c *child) intrude(o Order) (any, error) {
-	node, err := c.launch(*o.Start, func(string, []byte, func([]byte)) {}, func(ctx context.Context, addr string) (net.Conn, error) {
-		return Dialer.DialContext(ctx, "tcp", addr)
-	})
+	node, err := c.launch(*o.Start, func(string, []byte, func([]byte)) {},
+		func(ctx context.Context, addr string) (net.Conn, error) {
+			return Dialer.DialContext(ctx, "tcp", addr)
+		})
 	if err != nil {
 		e := c.subject.Errors()
 		is := func(want error) bool { return want != nil && errors.Is(err, want) }
-		return Intrusion{Err: err.Error(), Unauthenticated: is(e.Unauthenticated), NameTaken: is(e.NameTaken), AddressTaken: is(e.AddressTaken)}, nil
+		return Intrusion{Err: err.Error(), Unauthenticated: is(e.Unauthenticated), NameTaken: is(e.NameTaken),
+			AddressTaken: is(e.AddressTaken)}, nil
 	}
 	in := Intrusion{Accepted: true}
 	for _, m := range node.Members() {

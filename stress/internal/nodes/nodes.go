@@ -62,14 +62,17 @@ const (
 )
 
 func New(s *scenario.Scenario, site *proc.Site, lookEvery time.Duration) *Nodes {
-	return &Nodes{Scenario: s, site: site, LookEvery: lookEvery, Window: Window, Line: report.Timeline{Name: "what happened to the nodes"}, all: make(map[string]*Process), changed: make(chan struct{})}
+	return &Nodes{Scenario: s, site: site, LookEvery: lookEvery, Window: Window,
+		Line: report.Timeline{Name: "what happened to the nodes"}, all: make(map[string]*Process),
+		changed: make(chan struct{})}
 }
 
 // Launch starts the process of a node, without starting the node in it. The previous
 // process of that name must have ended.
 func (k *Nodes) Launch(name string) bool {
 	n := &Process{name: name, truth: Running}
-	p, err := k.site.Start(nil, proc.Options{Output: k.LogFile(name), OnEvent: func(body json.RawMessage) { k.heard(n, body) }})
+	p, err := k.site.Start(nil, proc.Options{Output: k.LogFile(name),
+		OnEvent: func(body json.RawMessage) { k.heard(n, body) }})
 	if err != nil {
 		k.Fail("%s: %v", k.ID, err)
 		return false
@@ -216,7 +219,9 @@ func (k *Nodes) Lists(ctx context.Context, observers, names []string, states ...
 	return k.ListsWithin(ctx, scenario.Settle, observers, names, states...)
 }
 
-func (k *Nodes) ListsWithin(ctx context.Context, bound time.Duration, observers, names []string, states ...node.State) (wrong string) {
+func (k *Nodes) ListsWithin(
+	ctx context.Context, bound time.Duration, observers, names []string, states ...node.State,
+) (wrong string) {
 	ctx, cancel := context.WithTimeout(ctx, bound)
 	defer cancel()
 	if k.await(ctx, func() bool {

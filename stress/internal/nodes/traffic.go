@@ -42,7 +42,8 @@ func (t *traffic) handle(from string, request []byte, answer func([]byte)) {
 	switch {
 	case len(request) < payload.MinRequest: // of the phase that tries sizes
 	case !ok:
-		t.odd.Note(&t.odd.Corrupted, "%d bytes from %s arrived at %s that are no message of the kit", len(request), from, t.self)
+		t.odd.Note(&t.odd.Corrupted, "%d bytes from %s arrived at %s that are no message of the kit", len(request), from,
+			t.self)
 	case id.To() != payload.NodeNumber(t.self) || id.From() != payload.NodeNumber(from):
 		t.odd.Note(&t.odd.Misrouted, "%v arrived at %s, from %s", id, t.self, from)
 	case id.Load() != 0:

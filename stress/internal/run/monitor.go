@@ -81,7 +81,8 @@ func monitor(dir string, input io.Reader) error {
 		if err := os.WriteFile(folder.Path(report.CrashName), []byte(text), 0o644); err != nil {
 			return err
 		}
-		state, why = report.Failed, fmt.Sprintf("the process crashed%s: %s (the rest is in %s)", during(phase), firstWords(text), report.CrashName)
+		state, why = report.Failed, fmt.Sprintf("the process crashed%s: %s (the rest is in %s)", during(phase),
+			firstWords(text), report.CrashName)
 	}
 	for _, s := range r.Scenarios {
 		if s.State == report.Running {

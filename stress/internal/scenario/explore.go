@@ -24,22 +24,26 @@ type Loads struct {
 	Steady func(ctx context.Context, n int, rate float64) (load.Open, measure.Latency, error)
 }
 
-// Limits are the phases that look for the limits of a subject, as far as the settings
-// ask for them: rate measures its throughput, and loads are made by the first of them. What was found by the time something went
-// wrong is kept.
-func (s *Scenario) Limits(rate func(context.Context, *testing.T) float64, loads func(*testing.T) Loads) (phases []Phase) {
+// Limits are the phases that look for the limits of a subject, if the settings ask for
+// them. rate measures its throughput, and loads makes the loads. What a phase has found
+// is kept if something goes wrong later.
+func (s *Scenario) Limits(
+	rate func(context.Context, *testing.T) float64, loads func(*testing.T) Loads,
+) (phases []Phase) {
 	if s.Settings().Knee {
-		phases = append(phases, Phase{Name: "knee", Sound: true, Bound: exploreBound, Body: func(ctx context.Context, t *testing.T) {
-			s.StopMemory() // the budget is for the scenario
-			s.knee(ctx, rate(ctx, t), loads(t))
-		}})
+		phases = append(phases, Phase{Name: "knee", Sound: true, Bound: exploreBound,
+			Body: func(ctx context.Context, t *testing.T) {
+				s.StopMemory() // the budget is for the scenario
+				s.knee(ctx, rate(ctx, t), loads(t))
+			}})
 	}
 	if s.Settings().Scaling {
-		phases = append(phases, Phase{Name: "scaling", Sound: true, Bound: exploreBound, Body: func(ctx context.Context, t *testing.T) {
-			s.StopMemory()
-			s.Run.Bloated = true
-			s.scaling(ctx, loads(t))
-		}})
+		phases = append(phases, Phase{Name: "scaling", Sound: true, Bound: exploreBound,
+			Body: func(ctx context.Context, t *testing.T) {
+				s.StopMemory()
+				s.Run.Bloated = true
+				s.scaling(ctx, loads(t))
+			}})
 	}
 	return phases
 }

@@ -20,14 +20,15 @@ func Begin(t *testing.T, id string) *Scenario {
 		t.Fatalf("stress: %v", err)
 	}
 	s := &Scenario{
-		T: t, Run: r, ID: id, N: r.Settings.Scale, Seed: r.Settings.Seed, Began: time.Now(), place: run.Caller(), Shares: undisturbed,
-		list: validate.NewChecklist(r.Criteria(id)), violations: make(map[string]int),
+		T: t, Run: r, ID: id, N: r.Settings.Scale, Seed: r.Settings.Seed, Began: time.Now(), place: run.Caller(),
+		Shares: undisturbed, list: validate.NewChecklist(r.Criteria(id)), violations: make(map[string]int),
 	}
 	if s.list.Has(id + "." + validate.Slowness) {
 		s.slowness = s.criterion(validate.Slowness)
 	}
 	if !r.Busy.CompareAndSwap(false, true) {
-		t.Fatalf("stress: another kit is at work in this process, they must run one at a time: each counts what is left behind")
+		t.Fatalf("stress: another kit is at work in this process, they must run one at a time: each counts what is left " +
+			"behind")
 	}
 	t.Cleanup(func() { r.Busy.Store(false) })
 	t.Cleanup(r.CatchSignals())

@@ -75,7 +75,8 @@ func (s *Scenario) wanting(criterion string, passed bool) (shows bool, why strin
 	}
 	var sentences []string
 	for _, l := range s.lines {
-		names := slices.DeleteFunc(slices.Clone(whys[l.why]), func(n string) bool { return shows && !slices.Contains(wants, n) })
+		names := slices.DeleteFunc(slices.Clone(whys[l.why]),
+			func(n string) bool { return shows && !slices.Contains(wants, n) })
 		if len(names) > 0 {
 			sentences = append(sentences, sentence(names, l.why))
 			delete(whys, l.why)

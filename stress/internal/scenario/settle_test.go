@@ -12,8 +12,9 @@ import (
 
 // settled is a pooling scenario of which some phases have come to an end as said.
 func settled(lines []*line, before func(s *Scenario)) map[string]validate.Check {
-	s := &Scenario{ID: validate.Pooling, N: 1000, Run: new(run.Run), Shares: undisturbed, lines: lines, result: new(report.Scenario),
-		list: validate.NewChecklist(validate.Of(validate.Pooling)), violations: make(map[string]int)}
+	s := &Scenario{ID: validate.Pooling, N: 1000, Run: new(run.Run), Shares: undisturbed, lines: lines,
+		result: new(report.Scenario),
+		list:   validate.NewChecklist(validate.Of(validate.Pooling)), violations: make(map[string]int)}
 	s.evident.Do(func() {}) // no file is written
 	before(s)
 	s.settle()
@@ -35,14 +36,16 @@ func TestACriterionPassesOnlyIfAllOfItWasTried(t *testing.T) {
 	assert.Equal(t, validate.NotMeasured, c["close"].Verdict, "no phase shows it")
 	assert.Equal(t, validate.NotMeasured, c["in_flight"].Verdict, "it has a figure, which nobody has measured")
 
-	c = settled([]*line{order(), {"burst", []string{"served", "in_flight"}, report.NotRun, left}}, func(s *Scenario) { s.Measured("leaks", 0) })
+	c = settled([]*line{order(), {"burst", []string{"served", "in_flight"}, report.NotRun, left}},
+		func(s *Scenario) { s.Measured("leaks", 0) })
 	assert.Equal(t, validate.Passed, c["order"].Verdict)
 	for _, name := range []string{"served", "in_flight", "leaks"} {
 		assert.Equal(t, validate.NotMeasured, c[name].Verdict, name)
 		assert.Equal(t, `the phase "burst" was left out by -run`, c[name].Note, name)
 	}
 
-	c = settled([]*line{{"order", []string{"order", "served"}, report.Failed, "failed"}, {"burst", []string{"in_flight"}, report.NotRun, unreached}},
+	c = settled([]*line{{"order", []string{"order", "served"}, report.Failed, "failed"},
+		{"burst", []string{"in_flight"}, report.NotRun, unreached}},
 		func(s *Scenario) { s.violations["order"] = 2 })
 	assert.Equal(t, validate.Failed, c["order"].Verdict)
 	assert.Equal(t, 2.0, *c["order"].Measured)
@@ -52,10 +55,14 @@ func TestACriterionPassesOnlyIfAllOfItWasTried(t *testing.T) {
 	c = settled([]*line{{"burst", []string{"served", "throughput", "in_flight"}, report.Failed, "failed"}},
 		func(s *Scenario) { s.Measured("in_flight", 1000); s.violations["throughput"] = 1 })
 	assert.Equal(t, validate.Passed, c["in_flight"].Verdict, "its figure was measured")
-	assert.Equal(t, validate.Failed, c["throughput"].Verdict, "what fails belongs to a criterion, also where that has no figure")
+	assert.Equal(t, validate.Failed, c["throughput"].Verdict,
+		"what fails belongs to a criterion, also where that has no figure")
 	assert.Nil(t, c["throughput"].Measured)
 
-	c = settled([]*line{order()}, func(s *Scenario) { s.NotOffered("order", "it says so"); s.NotMeasured("served", "it can not be") })
+	c = settled([]*line{order()}, func(s *Scenario) {
+		s.NotOffered("order", "it says so")
+		s.NotMeasured("served", "it can not be")
+	})
 	assert.Equal(t, validate.NotOffered, c["order"].Verdict)
 	assert.Equal(t, "it can not be", c["served"].Note)
 }
@@ -77,11 +84,13 @@ func TestAFaultBelongsToACriterion(t *testing.T) {
 }
 
 func TestTheCommandRepeatsWhatFailed(t *testing.T) {
-	s := &Scenario{T: t, ID: validate.Pooling, N: 1000, Run: new(run.Run), Shares: undisturbed, result: new(report.Scenario),
-		list: validate.NewChecklist(validate.Of(validate.Pooling))}
+	s := &Scenario{T: t, ID: validate.Pooling, N: 1000, Run: new(run.Run), Shares: undisturbed,
+		result: new(report.Scenario),
+		list:   validate.NewChecklist(validate.Of(validate.Pooling))}
 	s.evident.Do(func() {})
 	s.lines = []*line{{"order", []string{"order"}, report.Passed, ""}, {"failing dials", nil, report.Passed, ""},
-		{"burst", []string{"in_flight", "throughput"}, report.Passed, ""}, {"steady", []string{"throughput"}, report.Passed, ""}}
+		{"burst", []string{"in_flight", "throughput"}, report.Passed, ""},
+		{"steady", []string{"throughput"}, report.Passed, ""}}
 	pattern := func() string { return s.pattern() }
 	const test = "^TestTheCommandRepeatsWhatFailed$"
 	assert.Equal(t, test, pattern())
