@@ -78,7 +78,8 @@ func TestRegressionFailsTheRun(t *testing.T) {
 	}
 	t.Run("repeated", func(t *testing.T) {
 		out := t.TempDir()
-		said, err := runKitWith(append(unexplored, "-test.count=2"), kit, small, slow, "STRESS_OUT="+out, "STRESS_BASELINE="+baseline,
+		said, err := runKitWith(append(unexplored, "-test.count=2"), kit, small, slow, "STRESS_OUT="+out,
+			"STRESS_BASELINE="+baseline,
 			"STRESS_REGRESSION=50%")
 		assert.Error(t, err, said)
 		r, err := report.Load(out)

@@ -59,7 +59,8 @@ func TestGitHubIsToldOfACrash(t *testing.T) {
 		t.Skip("a kit is run")
 	}
 	summary := filepath.Join(t.TempDir(), "summary.md")
-	said, err := runKitWith(unexplored, "TestFaultyPool", "STRESS_SCALE=1000", "STRESS_OUT="+t.TempDir(), plantedVariable+"=crashes",
+	said, err := runKitWith(unexplored, "TestFaultyPool", "STRESS_SCALE=1000", "STRESS_OUT="+t.TempDir(),
+		plantedVariable+"=crashes",
 		"GITHUB_ACTIONS=true", "GITHUB_STEP_SUMMARY="+summary)
 	assert.Error(t, err)
 	assert.Regexp(t, `(?m)^::error title=Stress::the process crashed.*: panic: a goroutine of the subject`, said)
@@ -74,7 +75,8 @@ func TestNoAnnotationElsewhere(t *testing.T) {
 	if testing.Short() {
 		t.Skip("a kit is run")
 	}
-	said, err := runKitWith(unexplored, "TestFaultyRouter", small, slow, "STRESS_OUT="+t.TempDir(), plantedVariable+"=swaps two")
+	said, err := runKitWith(unexplored, "TestFaultyRouter", small, slow, "STRESS_OUT="+t.TempDir(),
+		plantedVariable+"=swaps two")
 	assert.Error(t, err)
 	assert.NotContains(t, said, "::error")
 }

@@ -124,7 +124,8 @@ func TestBrokerWithoutOptions(t *testing.T) {
 		t.Skip("takes a process of its own")
 	}
 	out := t.TempDir()
-	said, _ := runKitWith(unexplored, "TestFaultyQueue", plantedVariable+"=offers no options", "STRESS_SCALE=2000", "STRESS_OUT="+out)
+	said, _ := runKitWith(unexplored, "TestFaultyQueue", plantedVariable+"=offers no options", "STRESS_SCALE=2000",
+		"STRESS_OUT="+out)
 	r, err := report.Load(out)
 	require.NoError(t, err, said)
 	nothingButSlow(t, r)

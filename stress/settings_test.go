@@ -100,7 +100,8 @@ func TestFewDescriptors(t *testing.T) {
 	} {
 		t.Run(c.kit+" with "+c.limit, func(t *testing.T) {
 			out := t.TempDir()
-			said, err := runKitWith(unexplored, c.kit, "STRESS_SCALE=4000", "STRESS_RATE=2000", "STRESS_OUT="+out, limitVariable+"="+c.limit)
+			said, err := runKitWith(unexplored, c.kit, "STRESS_SCALE=4000", "STRESS_RATE=2000", "STRESS_OUT="+out,
+				limitVariable+"="+c.limit)
 			r, loaded := report.Load(out)
 			require.NoError(t, loaded, said)
 			text, loaded := os.ReadFile(filepath.Join(out, "report.md"))
