@@ -1,4 +1,4 @@
-.PHONY: stress quick bench peers museum planted found newer durability explore-bench alarms nats fleet picture test race lint
+.PHONY: stress quick bench peers museum planted checks found newer durability explore-bench alarms nats fleet picture test race lint
 
 stress: ## all nine scenarios, at N = 100,000
 	go test -count=1 -run Stress ./...
@@ -18,6 +18,10 @@ museum: ## real bugs of public libraries; downloads the libraries
 
 planted: ## every planted bug, including those in processes and with time limits; needs an idle machine
 	TENSILE_EVERY_PLANT=1 go test -count=1 -timeout 60m -run 'Planted|Sneaky|Slow|Shared|Sound|Alone|OverTCP' ./stress ./stress/conntest
+
+checks: ## lists all phases, criteria and planted bugs, and runs none
+	@TENSILE_EVERY_PLANT=1 go test -short -count=1 -v -run 'Planted|Sneaky|Slow|Shared|OverTCP|PhasesAlone' ./stress ./stress/conntest | \
+		sed -n -e 's/^ *--- SKIP: \(.*\/.*\) (.*/\1/p' -e 's/^.*\(criterion .*\)/\1/p' | sort
 
 found: ## third-party libraries under explore; downloads the libraries
 	go -C stress/museum/found test -count=1 .

@@ -191,15 +191,15 @@ func TestChaosPhasesAlone(t *testing.T) {
 
 func eachAlone(t *testing.T, kit phasesOf) {
 	if testing.Short() {
-		t.Skip("each phase takes two processes of its own")
+		unhurried(t) // with it, the phases and criteria are listed
 	}
 	t.Parallel()
 	phases := phasesThere(t, kit.sound)
 	for _, phase := range phases {
-		if phase == "explore" || phase == "programs" { // which have tests of their own
-			continue
-		}
 		t.Run(phase, func(t *testing.T) {
+			if testing.Short() || phase == "explore" || phase == "programs" {
+				t.Skip("takes two processes of its own, or has tests of its own")
+			}
 			turns <- struct{}{}
 			defer func() { <-turns }()
 			t.Run("sound", func(t *testing.T) {
@@ -248,6 +248,7 @@ func phasesThere(t *testing.T, kit string) (names []string) {
 		names = append(names, p.Name)
 	}
 	for _, c := range s.Checks {
+		t.Log("criterion", c.ID)
 		assert.NotEqual(t, validate.Passed, c.Verdict, "%s: nothing ran", c.ID)
 		assert.NotEqual(t, validate.Failed, c.Verdict, "%s: nothing ran", c.ID)
 	}
