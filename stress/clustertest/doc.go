@@ -12,15 +12,16 @@
 // Each node is a child process that runs the same test function again, so code before the
 // call of the kit runs there too.
 //
-// A node may lack parts: see [node.Errors] and Leave of [node.Node]. The criteria of those
-// are then "not offered".
+// A node may lack some abilities: see [node.Errors], and Leave of [node.Node]. Their
+// criteria are then "not offered".
 //
 // # Programs
 //
-// Beside the phases that try one thing each, programs drawn from the seed have nodes die,
-// hang, be cut off, leave and return, several at the same instant, in a cluster of their
-// own. What is wrong with the cluster at rest, and stays so, is red; docs/criteria.md has
-// the whole vocabulary and what is judged.
+// Each of the other phases tries one thing. The phase programs tries many at once: in
+// programs drawn from the seed, nodes of a cluster of their own die, hang, are cut off,
+// leave and return, several at the same instant. Then the kit waits until the cluster is at
+// rest. A view or a call that is wrong from then on fails the program. docs/criteria.md
+// lists the operations and what is judged.
 //
 // # Use
 //

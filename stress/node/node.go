@@ -1,3 +1,5 @@
+// Package node has the interface of a node of a cluster, which the kits clustertest,
+// transporttest and chaostest drive, and its configuration.
 package node
 
 import (

@@ -2,10 +2,11 @@
 // more connections than its size, serves waiters in order, replaces connections that
 // break, and closes everything that it opened.
 //
-// Before the load, the kit explores the pool: it runs programs of all operations, and of what
-// dials, connections, contexts and time may do, under controlled schedules in virtual time.
-// docs/criteria.md says what is drawn and how it is judged. A program that breaks a promise is
-// printed with the command that repeats it.
+// Before it offers any load, the kit explores the pool. It draws programs of operations
+// and of events around the pool, such as a dial that fails, a connection that dies or a
+// context that ends, and runs them under controlled schedules in virtual time. A program
+// that breaks a promise is printed with the command that repeats it. docs/criteria.md
+// lists what is drawn and how it is judged.
 //
 // # Subject
 //
