@@ -69,10 +69,15 @@ type injury struct {
 	offset int
 }
 
-// draw returns one of the injuries there are, each byte as likely as any other.
+// nearMessage is how far before the body of a message damage may still concern it: there
+// a log has its length, its checksum and the like.
+const nearMessage = 32
+
+// draw returns one of the injuries there are. Half of them are at a message, as a log may
+// have much room between its messages; for the others each byte is as likely as any other.
 func (image logImage) draw(random *rand.Rand) injury {
-	at := random.IntN(image.used)
 	hurt := injury{what: []string{injuryCut, injuryTorn, injuryFlip, injuryFlip}[random.IntN(4)]}
+	at := random.IntN(image.used)
 	for hurt.file = range image.files {
 		if n := len(image.files[hurt.file].data); at >= n {
 			at -= n
@@ -80,6 +85,11 @@ func (image logImage) draw(random *rand.Rand) injury {
 		}
 		hurt.offset = at
 		break
+	}
+	f := &image.files[hurt.file]
+	id, shift := random.IntN(damageMessages), random.IntN(nearMessage+len(payload.Body(0)))
+	if at := f.bodies[id]; at >= 0 && random.IntN(2) == 0 {
+		hurt.offset = max(at-nearMessage+shift, 0)
 	}
 	return hurt
 }
@@ -199,7 +209,7 @@ func (k *kit) spoiled(ctx context.Context, t *testing.T, dir string, image logIm
 	}
 	for _, id := range lost {
 		if !f.mayLose(id, hurt) {
-			k.Violate("torn", "%s: message %d is lost, which is readable", where, id)
+			k.Violate("torn", "%s: message %d is lost, although it is readable", where, id)
 			return b, nil
 		}
 	}
@@ -216,7 +226,7 @@ func (k *kit) spoiled(ctx context.Context, t *testing.T, dir string, image logIm
 		return filepath.Base(g.File) == filepath.Base(f.name) && g.Offset <= int64(hurt.offset)
 	}
 	if len(lost) > 0 && f.mustTell(hurt) && !slices.ContainsFunc(gaps, names) {
-		k.Violate("torn", "%s: messages %v are lost and the broker does not tell of that place: it says %v",
+		k.Violate("torn", "%s: messages %v are lost and the broker does not report that place: it reports %v",
 			where, lost, gaps)
 	}
 	return b, gaps
