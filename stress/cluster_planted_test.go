@@ -33,7 +33,7 @@ func TestPlantedClusters(t *testing.T) {
 		{"left is failed", "as failed"},
 		{"another port will do", "with an address that is taken was started without an error"},
 		{"another name will do", "with a name that is taken was started without an error"},
-		{"one error for all", "is not the one for that"},
+		{"one error for all", "that is taken does not say so"},
 	}, "STRESS_BURN=1s", processes)
 	mustBeCaught(t, "TestFaultyCluster", []fault{
 		{"never again", "was stopped while every processor was busy, and after 6s"},

@@ -149,7 +149,7 @@ func TestTransportPhasesAlone(t *testing.T) {
 			"strangers":    {"accepts any secret", "messaging.secret: "},
 			"garbled":      {"one break breaks all", "was garbled, and other calls failed"},
 			"stopped peer": {"no bound", "messaging.back_pressure: node-"},
-			"dead peer":    {"another error for the dead", "an error that is not the one for that"},
+			"dead peer":    {"another error for the dead", "an error that is not Errors().Unreachable"},
 			"close":        {"leaves a goroutine", "left behind: 1 goroutines"},
 		}})
 }

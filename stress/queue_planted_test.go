@@ -80,8 +80,8 @@ func TestPlantedDurableBrokers(t *testing.T) {
 		{"does not open again", "it did not open after restart 1"},
 		{"no lock", "a second process opened the log"},
 		{"refuses a damaged log", "the broker does not open"},
-		{"stops at damage", "is lost, which is readable"},
-		{"swallows damage", "the broker does not tell of that place"},
+		{"stops at damage", "is lost, although it is readable"},
+		{"swallows damage", "the broker does not report that place"},
 		{"never syncs", "was confirmed while the sync that would bring it to the disk had not ended"},
 		{"confirms after a failed sync", "was confirmed though the sync that should have brought it to the disk failed"},
 		{"tries a failed sync again", "was confirmed though the sync that should have brought it to the disk failed"},
@@ -492,7 +492,7 @@ func (d *faultyDelivery) Ack(ctx context.Context) error {
 	case planted == "loses confirmed acks" && d.b.cfg.Dir != "" && d.b.cfg.Queues > 1 && n%20 == 0:
 		return nil
 	case planted == "comes back as new" && d.b.cfg.Dir != "" && d.b.cfg.Queues > 1:
-		time.Sleep(200 * time.Millisecond) // so that some are on the way at every kill
+		time.Sleep(200 * time.Millisecond) // so that some are in flight at every kill
 	}
 	return d.subjectDelivery.Ack(ctx)
 }
@@ -517,7 +517,7 @@ func (d *faultyDelivery) Nack() error {
 			return err
 		}
 		go func() {
-			time.Sleep(20 * time.Millisecond) // so that some are on the way at every kill
+			time.Sleep(20 * time.Millisecond) // so that some are in flight at every kill
 			_, _ = d.b.dead[d.queue].Publish(context.Background(), d.Body())
 		}()
 		return nil

@@ -38,7 +38,7 @@ func TestSneakyRouters(t *testing.T) {
 		{"sneaky: gives a new life what waited in the old one", "their name had before, or got later"},
 		{"sneaky: sends to the life before", "their name had before, or got later"},
 		{"sneaky: loses the last that waits at unregister", "neither delivered nor refused"},
-		{"sneaky: is full beside a full name", "beside a name that is full Send to another one gave"},
+		{"sneaky: is full beside a full name", "while the mailbox of one name was full, Send to another name gave"},
 		{"sneaky: takes during Close what it drops", "messages that were taken had not been delivered"},
 		{"sneaky: takes after Close", "Send after Close gave <nil>"},
 		{"sneaky: loses what comes after idling", "after idling"},

@@ -37,7 +37,7 @@ func TestPlantedTransports(t *testing.T) {
 		{"no bound", "messaging.back_pressure: node-"},
 		{"one queue for all", "the p99 of calls to others"},
 		{"slow beside a stopped one", "the p99 of calls to others"},
-		{"another error for the dead", "an error that is not the one for that"},
+		{"another error for the dead", "an error that is not Errors().Unreachable"},
 		{"one break breaks all", "was garbled, and other calls failed"},
 		{"accepts any secret", "messaging.secret: "},
 	}, processes)

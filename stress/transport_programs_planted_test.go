@@ -148,7 +148,7 @@ func (f *faultyNode) callAgain(to string, request []byte, done func([]byte, erro
 	})
 }
 
-// callUntilTheEnd knows which calls are on the way when the node ends.
+// callUntilTheEnd knows which calls are in flight when the node ends.
 func (f *faultyNode) callUntilTheEnd(to string, request []byte, done func([]byte, error)) {
 	c := &lateCall{done: done}
 	f.timed.mu.Lock()

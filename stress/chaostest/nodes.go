@@ -106,7 +106,7 @@ func (k *nodesKit) phases() []phase {
 	tried := faults
 	if testing.Short() {
 		tried = faults[:1]
-		k.NotMeasured("nodes_faults", "with -short only %d of %d faults in the cluster is tried", len(tried), len(faults))
+		k.NotMeasured("nodes_faults", "with -short only %d of %d faults in the cluster are tried", len(tried), len(faults))
 	}
 	for i, f := range tried {
 		victim := k.members[pickVictims(k.Seed, i, nodeCount, 1)[0]]

@@ -150,7 +150,7 @@ func (k *workersKit) hang(ctx context.Context, t *testing.T) {
 	soon, cancel := context.WithTimeout(ctx, scenario.Settle)
 	defer cancel()
 	if !c.serves(soon, victim) {
-		k.Violate("hung", "worker %d hangs over an operation and was not replaced within %v, asked was %v",
+		k.Violate("hung", "worker %d hangs over an operation and was not replaced within %v, the limit is %v",
 			victim, scenario.Settle, crewHung)
 	} else {
 		k.Note("A worker that hung was replaced and served again after %v; the configured limit is %v.",

@@ -215,6 +215,6 @@ func (w *world) claim(choice int) *programs.Act {
 			}
 			return err
 		})
-		w.Check(err == nil, "conflict: the error of a node with %s, which is taken, is not the one for that: %v", what, err)
+		w.Check(err == nil, "conflict: the error of a node with %s, which is taken, does not say so: %v", what, err)
 	})
 }

@@ -158,7 +158,7 @@ func (k *kit) conflict(ctx context.Context, what string, start nodes.Start, name
 	case in.Accepted:
 		k.Violate("conflict", "a node with %s was started without an error", what)
 	case !named(in):
-		k.Violate("conflict", "the error of a node with %s is not the one for that: %s", what, in.Err)
+		k.Violate("conflict", "the error of a node with %s does not say so: %s", what, in.Err)
 	}
 }
 

@@ -141,7 +141,7 @@ func (c *peer) judges() {
 	connection, request, state, answered := exchange.Source(&c.reply)
 	switch verdict := exchange.Check(&c.reply, c.number, uint64(n)); {
 	case n > offered && verdict != exchange.Misrouted:
-		m.Violate("duplicated", "%s got a reply more than it has sent requests: to request %d of connection %d",
+		m.Violate("duplicated", "%s got more replies than it has sent requests, one of them to request %d of connection %d",
 			c.name, request, connection)
 	case verdict == exchange.Duplicated:
 		m.Violate("duplicated", "%s got the reply to request %d again, in place of that to request %d", c.name, request, n)

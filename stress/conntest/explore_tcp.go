@@ -109,7 +109,7 @@ func (s *overTCP) dial(c *peer) {
 	}
 	m.mu.Unlock()
 	if err != nil && !closing && m.Context().Err() == nil {
-		m.Violate("survival", "%s can not connect: %v", c.name, err)
+		m.Violate("survival", "%s cannot connect: %v", c.name, err)
 	}
 }
 

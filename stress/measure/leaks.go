@@ -46,7 +46,7 @@ type Leaks struct {
 	Children    int `json:"children"`
 	// What describes them: stacks, files, process numbers.
 	What []string `json:"what,omitempty"`
-	// Untold are those of the three that this system does not tell of.
+	// Untold are those of the three that this system does not report.
 	Untold []string `json:"untold,omitempty"`
 }
 
@@ -56,7 +56,7 @@ func (l Leaks) None() bool { return l.Goroutines+l.Descriptors+l.Children == 0 }
 // String says what was left behind.
 func (l Leaks) String() string {
 	if l.None() && len(l.Untold) > 0 {
-		return "no goroutine left behind; this system does not tell of " + strings.Join(l.Untold, " and ")
+		return "no goroutine left behind; this system does not report " + strings.Join(l.Untold, " and ")
 	}
 	if l.None() {
 		return "no goroutine, descriptor or process left behind"
@@ -221,7 +221,7 @@ func descriptors() map[string]string {
 	return open
 }
 
-// untold are the kinds that the system does not tell of.
+// untold are the kinds that the system does not report.
 func untold() (kinds []string) {
 	if descriptors() == nil {
 		kinds = append(kinds, "descriptors")

@@ -45,7 +45,7 @@ func TestAFileThatIsRemovedIsNoLeak(t *testing.T) {
 
 // TestWhatASystemDoesNotTell is not said to be none.
 func TestWhatASystemDoesNotTell(t *testing.T) {
-	assert.Equal(t, "no goroutine left behind; this system does not tell of descriptors and processes",
+	assert.Equal(t, "no goroutine left behind; this system does not report descriptors and processes",
 		Leaks{Untold: []string{"descriptors", "processes"}}.String())
 	if _, err := os.Stat("/proc/self/fd"); err != nil {
 		assert.Contains(t, TakeBaseline().Leaks(t.Context()).Untold, "descriptors")

@@ -317,7 +317,7 @@ func (n *peer) Call(to string, request []byte, done func([]byte, error)) {
 }
 
 // Send is a call whose reply says that the message was handed over: it is by
-// replies that no more is on the way to a member than its window has room for.
+// replies that no more is in flight to a member than its window has room for.
 func (n *peer) Send(to string, message []byte) error {
 	if !n.alive(to) {
 		return fmt.Errorf("%w: %s is no member that is alive", errUnreachable, to)

@@ -85,7 +85,7 @@ func (r *router) Register(name string, handle func(routertest.Message)) error {
 	return nil
 }
 
-// Unregister returns when the server has heard of it: what is on the way to the
+// Unregister returns when the server has heard of it: what is in flight to the
 // name is answered until then, and whoever comes and goes waits for the server.
 func (r *router) Unregister(name string) error {
 	r.mu.Lock()

@@ -475,7 +475,7 @@ func (k *kit) closing(ctx context.Context, t *testing.T) {
 		select {
 		case err := <-ended:
 			if err == nil {
-				k.Violate("close", "a consumer that waited at an empty queue got a message by Close")
+				k.Violate("close", "Close gave a message to a consumer that waited at an empty queue")
 			}
 		case <-late.C:
 			k.Violate("close", "a consumer still waits %v after Close was called", scenario.Settle)

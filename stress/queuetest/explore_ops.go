@@ -337,7 +337,7 @@ func (m *model) beginAckBatch(choice int) *programs.Act {
 // pings is how often a message goes there and back.
 const pings = 2
 
-// beginPingPong has two pass a message to each other: only one is on the way.
+// beginPingPong has two pass a message to each other: only one is in flight.
 func (m *model) beginPingPong(choice int) *programs.Act {
 	there, back := choice%m.cfg.Queues, (choice+1)%m.cfg.Queues
 	var sends, takes [2 * pings]*caller

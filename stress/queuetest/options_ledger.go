@@ -145,7 +145,7 @@ func (q *optionQueue) alive(w wireMessage, m *optionMessage, number int, where s
 			number, where, w.Attempt, m.delivered, most)
 	case m.tried && w.Attempt == 1:
 		q.kit.Violate("durable_redelivered",
-			"message %d was delivered and its acknowledgement was on the way, and came from %s as new", number, where)
+			"message %d was delivered and its acknowledgement was in flight, and came from %s as new", number, where)
 	case m.seen == q.life && time.Now().Before(m.back):
 		q.kit.Violate("redelivery", "message %d, refused with a delay, came from %s before its delay had passed",
 			number, where)

@@ -75,7 +75,7 @@ func (k *kit) order(ctx context.Context, t *testing.T) {
 	k.traffic(ctx, t, "order", 1, senders*each, nil)
 }
 
-// unregister takes a name out while messages are on the way to it.
+// unregister takes a name out while messages are in flight to it.
 func (k *kit) unregister(ctx context.Context, t *testing.T) {
 	const n = 100
 	r := k.start(t)
@@ -105,7 +105,7 @@ func (k *kit) unregister(ctx context.Context, t *testing.T) {
 	send(0)
 	gone := make(chan error, 1)
 	wait.UntilParked(ctx, new(sync.WaitGroup), func() {
-		gone <- r.Unregister("leaving") // may wait for what is on the way
+		gone <- r.Unregister("leaving") // may wait for what is in flight
 	})
 	expected := n
 	if len(gone) > 0 { // the name may come back while messages to its first life wait

@@ -276,7 +276,7 @@ func (k *kit) full(ctx context.Context, t *testing.T) {
 			id++
 		}
 		if err := send(id, 1, "beside"); err != nil {
-			k.Violate("full", "beside a name that is full Send to another one gave %v", err)
+			k.Violate("full", "while the mailbox of one name was full, Send to another name gave %v", err)
 		}
 	}
 	for i := range rounds {

@@ -62,7 +62,7 @@ func (m Message) intact() bool { return payload.Message(m).Intact() }
 // The shape of the scenario.
 const (
 	mailbox     = 1024
-	heldPerName = 1000 // messages on the way to each held name; below mailbox
+	heldPerName = 1000 // messages in flight to each held name; below mailbox
 	senders     = 8
 	inARow      = 4 // messages to one name before the next: so a swap shows
 )

@@ -88,7 +88,7 @@ func (k *kit) traffic(ctx context.Context, t *testing.T, phase string, names, n 
 	if rec != nil {
 		k.settle(ctx, &arrived, n, wait.Pause)
 	}
-	if !k.close(r) { // and that alone must deliver what is on the way
+	if !k.close(r) { // and that alone must deliver what is in flight
 		return
 	}
 	k.book(phase, l.Audit(true))

@@ -249,7 +249,7 @@ func (w *world) opKill(choice int) *programs.Act {
 }
 
 // returns starts a node again. Its first calls have the numbers of those of its former
-// life, and are on the way when these are answered.
+// life, and are in flight when these are answered.
 func (w *world) returns(m *member, n int) programs.Next {
 	var old []*made
 	w.mu.Lock()
@@ -303,7 +303,7 @@ func (w *world) goes(how string, choice int) *programs.Act {
 		case w.Context().Err() != nil:
 			w.FailNow()
 		case ctx.Err() != nil:
-			w.Violate("leaks", "%s of %s has not returned after %v, with %d calls on the way at each end",
+			w.Violate("leaks", "%s of %s has not returned after %v, with %d calls in flight at each end",
 				how, m.name, 3*scenario.Settle, n)
 		case err != nil && how == "close":
 			w.Violate("leaks", "%s of %s: %v", how, m.name, err)
@@ -311,7 +311,7 @@ func (w *world) goes(how string, choice int) *programs.Act {
 			w.release(m, nil)
 			return nil
 		case err == nil && !left.None():
-			w.Violate("leaks", "%s of %s has returned, with %d calls on the way at each end: %v", how, m.name, n, left.Leaks)
+			w.Violate("leaks", "%s of %s has returned, with %d calls in flight at each end: %v", how, m.name, n, left.Leaks)
 		}
 		w.until(scenario.Settle, func() bool {
 			for _, b := range w.made {

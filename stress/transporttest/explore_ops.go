@@ -216,7 +216,7 @@ func (w *world) opRelease(choice int) *programs.Act {
 	}}
 }
 
-// opTwice has calls answered, and answered again while others are on the way.
+// opTwice has calls answered, and answered again while others are in flight.
 func (w *world) opTwice(choice int) *programs.Act {
 	from, to, rest := w.pair(choice)
 	if w.taken() {
@@ -254,7 +254,7 @@ const (
 )
 
 // opMany makes calls that are answered late: when so many others have been made meanwhile
-// that numbers of 16 bits come again, and have been given to calls that are on the way.
+// that numbers of 16 bits come again, and have been given to calls that are in flight.
 func (w *world) opMany(choice int) *programs.Act {
 	from, to, _ := w.pair(choice)
 	if w.taken() || w.struck {

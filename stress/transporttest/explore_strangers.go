@@ -65,12 +65,12 @@ func (w *world) judgeStrangers(at *member, n int, quiet, peak, now nodes.Usage) 
 	memory := max(peak.Memory, now.Memory) - quiet.Memory
 	most := int64(strangersMemory + n*eachMemory)
 	if memory > most {
-		w.Violate("strangers", "%s took %s MB for %d strangers, who have proved nothing: at most %s MB are accepted",
+		w.Violate("strangers", "%s took %s MB for %d strangers, who have proved nothing: must be at most %s MB",
 			at.name, megabytes(memory), n, megabytes(most))
 	}
 	goroutines := now.Goroutines - quiet.Goroutines
 	if goroutines > strangersGoroutines+n*eachGoroutines {
-		w.Violate("strangers", "%s had %d goroutines more for %d strangers, who have proved nothing: at most %d are accepted",
+		w.Violate("strangers", "%s had %d goroutines more for %d strangers, who have proved nothing: must be at most %d",
 			at.name, goroutines, n, strangersGoroutines+n*eachGoroutines)
 	}
 	if now.Descriptors > quiet.Descriptors+n+kindGoroutines {

@@ -32,7 +32,7 @@ type world struct {
 	struck bool // something is done to a node or a link: once is enough
 
 	// What has been done to the pairs of nodes in this program.
-	harmed [programNodes][programNodes]bool // what was on the way may be late, or end with an error
+	harmed [programNodes][programNodes]bool // what was in flight may be late, or end with an error
 	broken [programNodes][programNodes]bool // it may be lost
 }
 
@@ -263,7 +263,7 @@ func (w *world) onTheWay() (busy string, done int) {
 	return busy, done - w.later
 }
 
-// busy says what of a batch is still on the way, or "".
+// busy says what of a batch is still in flight, or "".
 func (w *world) busy(b *made) string {
 	s := b.last
 	switch {

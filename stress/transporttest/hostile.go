@@ -80,7 +80,7 @@ func (k *kit) garbled(ctx context.Context, _ *testing.T) {
 		return
 	}
 	if conns == 0 {
-		k.NotOffered("garbled", "the subject does not dial by the function it is given")
+		k.NotOffered("garbled", "the subject does not dial with the function that it is given")
 		return
 	}
 	k.Steady([]string{from, to}, false) // they may lose each other for a moment

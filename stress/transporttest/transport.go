@@ -181,7 +181,7 @@ func (k *kit) replied(results map[string]nodes.Result) (sum measure.Account, fir
 
 // book adds the accounts of a load, of the replies and of what arrived, and
 // names what is wrong. allowed says that calls may end with an error, and that
-// what was on the way may be lost then.
+// what was in flight may be lost then.
 func (k *kit) book(phase string, replies, arrivals measure.Account, first string, allowed bool) {
 	if replies.Refused > 0 && replies.Refused == k.late && !allowed {
 		k.Fault("%s: too slow: %d of %d calls were answered in %v, which is their deadline, at %.0f calls/s; the others "+
@@ -493,7 +493,7 @@ func lightTimes() (usual, stopped time.Duration) {
 }
 
 // stoppedPeer stops a node while others call it as fast as it takes calls: what
-// is on the way is bounded, ends in time, and harms no call to another.
+// is in flight is bounded, ends in time, and harms no call to another.
 func (k *kit) stoppedPeer(ctx context.Context, _ *testing.T) {
 	for try := 1; ; try++ {
 		p, ok := k.isolation(ctx)
@@ -610,7 +610,7 @@ func (k *kit) judgeFlood(name, victim string, f nodes.Flooding) {
 			f.Slowest, f.Deadline)
 	}
 	if f.Outstanding > floodBound*k.Window {
-		k.Violate("back_pressure", "%s took calls of %s MB for %s, which was stopped: what is on the way to it has no bound",
+		k.Violate("back_pressure", "%s took calls of %s MB for %s, which was stopped: nothing bounds what is in flight to it",
 			name, validate.Number(float64(f.Outstanding)/1e6), victim)
 	}
 	if f.Growth > floodBound*k.Window {
@@ -641,7 +641,7 @@ func (k *kit) callable(ctx context.Context, from []string, to string) (wrong str
 	return wrong
 }
 
-// deadPeer kills a node to which calls are on the way, and calls it then.
+// deadPeer kills a node to which calls are in flight, and calls it then.
 func (k *kit) deadPeer(ctx context.Context, _ *testing.T) {
 	names := k.Names()
 	victim, rest := names[len(names)-1], names[:len(names)-1]
@@ -666,7 +666,7 @@ func (k *kit) deadPeer(ctx context.Context, _ *testing.T) {
 	killing.Wait()
 	replies, _ := k.replied(results)
 	if replies.Lost > 0 {
-		k.Violate("dead_peer", "%s was killed: %d of %d calls that were on the way to it never ended", victim, replies.Lost,
+		k.Violate("dead_peer", "%s was killed: %d of %d calls in flight to it never ended", victim, replies.Lost,
 			replies.Sent)
 		return
 	}
@@ -684,7 +684,7 @@ func (k *kit) deadPeer(ctx context.Context, _ *testing.T) {
 		case r.Answered:
 			k.Violate("dead_peer", "a call of %s to %s, which is dead, was answered", name, victim)
 		case !r.Unreachable:
-			k.Violate("dead_peer", "a call of %s to %s, which is dead, ended with an error that is not the one for that: %s",
+			k.Violate("dead_peer", "a call of %s to %s, which is dead, ended with an error that is not Errors().Unreachable: %s",
 				name, victim, r.Err)
 		case share > 0 && float64(r.Slowest) > float64(atOnceBound)/share && !k.Environment().Race:
 			k.Violate("dead_peer", "a call of %s to %s, which is dead, took %v to end, must be %v", name, victim, r.Slowest,

@@ -58,7 +58,7 @@ func slowness(scenario string) Criterion {
 	return must(scenario, Slowness, "times slower than the control at the same moment", AtMost, 5, "times", WithControl)
 }
 
-// inFlight is the criterion that so many were on the way at once.
+// inFlight is the criterion that so many were in flight at once.
 func inFlight(scenario, name, unit string) Criterion {
 	return must(scenario, "in_flight", name, AtLeast, BaseScale, unit, WithN).judges(InFlight)
 }

@@ -21,7 +21,7 @@ var (
 	ErrNameTaken    = errors.New("mesh: the name is taken")
 	ErrAddressTaken = errors.New("mesh: the address is taken")
 	ErrUnreachable  = errors.New("mesh: unreachable")
-	ErrOverloaded   = errors.New("mesh: too much is on the way")
+	ErrOverloaded   = errors.New("mesh: too much is in flight")
 	ErrTimeout      = errors.New("mesh: no reply in time")
 )
 

@@ -7,7 +7,7 @@ import (
 
 const Window = 4 << 20
 
-// callTimeout is how long a call may take where few are on the way.
+// callTimeout is how long a call may take where few are in flight.
 const callTimeout = 2 * time.Second
 
 // CallTimeout is how long a call may take beside n others, of which perSecond are to be

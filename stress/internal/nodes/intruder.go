@@ -36,7 +36,7 @@ func (k *Nodes) Intruder(ctx context.Context, name string) bool {
 	case in.Accepted:
 		k.Violate("secret", "a node with a wrong secret was started without an error")
 	case !in.Unauthenticated:
-		k.Violate("secret", "the error of a node with a wrong secret is not the one for that: %s", in.Err)
+		k.Violate("secret", "the error of a node with a wrong secret is not Errors().Unauthenticated: %s", in.Err)
 	}
 	told := tap.close()
 	for _, n := range names {

@@ -163,7 +163,7 @@ func (p *Process) send(id uint64, body any) error {
 
 // Ask sends a request and waits for its reply, which it decodes into into if
 // that is not nil. It returns the error of the child's answer, the context's
-// once that ends, or ErrEnded. Any number of requests may be on the way.
+// once that ends, or ErrEnded. Any number of requests may be in flight.
 func (p *Process) Ask(ctx context.Context, body, into any) error {
 	answered := make(chan reply, 1)
 	p.mu.Lock()

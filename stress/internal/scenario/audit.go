@@ -35,7 +35,7 @@ func (s *Scenario) Audit(more int) {
 	s.Record(func(r *report.Scenario) { r.Leaks = &leaks })
 	n := leaks.Goroutines + leaks.Descriptors + leaks.Children + more
 	if n == 0 && len(leaks.Untold) > 0 {
-		s.NotMeasured("leaks", "this system does not tell of %s", strings.Join(leaks.Untold, " and "))
+		s.NotMeasured("leaks", "this system does not report %s", strings.Join(leaks.Untold, " and "))
 		return
 	}
 	s.Measured("leaks", float64(n))

@@ -10,7 +10,7 @@ import (
 func Counter(c *atomic.Int64) func() int { return func() int { return int(c.Load()) } }
 
 // Pause is the patience of settle where Close comes next, which waits for
-// what is still on the way.
+// what is still in flight.
 const Pause = 250 * time.Millisecond
 
 // Until waits for done to become true, or for d, and tells which it was.
