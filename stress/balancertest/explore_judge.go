@@ -7,31 +7,19 @@ import (
 	"time"
 
 	"tensile/stress/internal/payload"
+	"tensile/stress/internal/programs"
 )
 
-const (
-	// restFor is more than time may pass ahead of the last instant at which nothing
-	// could run.
-	restFor = 60 * time.Millisecond
-	// mostRests is how often a stage may take longer than that. A balancer has
-	// nothing to wait for.
-	mostRests = 100
-)
+// restFor is more than time may pass ahead of the last instant at which nothing could run.
+const restFor = 60 * time.Millisecond
 
 // Rest waits until all calls have returned, and judges where keys go.
 func (m *model) Rest() {
-	for range mostRests {
+	programs.Settle(restFor, func() (moves, working int) {
 		m.mu.Lock()
-		before := m.moves
-		m.mu.Unlock()
-		time.Sleep(restFor)
-		m.mu.Lock()
-		still := m.moves == before && m.working == 0
-		m.mu.Unlock()
-		if still {
-			break
-		}
-	}
+		defer m.mu.Unlock()
+		return m.moves, m.working
+	})
 	if m.underway > 0 {
 		m.Violate("explored", "%d calls have not returned, and nothing else happens", m.underway)
 	}

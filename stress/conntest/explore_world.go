@@ -101,20 +101,11 @@ func (m *model) peer(room uint16, reads int) *peer {
 	c.wire = &wire{peer: c}
 	m.mu.Lock()
 	c.number = uint64(len(m.peers) + 1)
-	c.name = peerName(len(m.peers))
+	c.name = programs.Letter(len(m.peers))
 	m.peers = append(m.peers, c)
 	m.moves++
 	m.mu.Unlock()
 	return c
-}
-
-// peerName is a to z, and then a1 to z1, and so on.
-func peerName(i int) string {
-	name := string(rune('a' + i%26))
-	if i >= 26 {
-		name += fmt.Sprint(i / 26)
-	}
-	return name
 }
 
 // connects dials, and begins to read.

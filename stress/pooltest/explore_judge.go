@@ -9,22 +9,14 @@ import (
 	"time"
 
 	"tensile/stress/internal/echo"
+	"tensile/stress/internal/programs"
 )
 
 // caller makes a caller who has not called yet.
 func (m *model) caller(ctx context.Context, cancel context.CancelFunc) *caller {
-	c := &caller{name: callerName(len(m.callers)), ctx: ctx, cancel: cancel}
+	c := &caller{name: programs.Letter(len(m.callers)), ctx: ctx, cancel: cancel}
 	m.callers = append(m.callers, c)
 	return c
-}
-
-// callerName is a to z, and then a1 to z1, and so on.
-func callerName(i int) string {
-	name := string(rune('a' + i%26))
-	if i >= 26 {
-		name += fmt.Sprint(i / 26)
-	}
-	return name
 }
 
 // is says where a caller stands.

@@ -168,7 +168,7 @@ func (m *model) setup() string {
 func (m *model) caller(at place, ctx context.Context, cancel context.CancelFunc) *caller {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	c := &caller{name: callerName(len(m.callers)), at: at, ctx: ctx, cancel: cancel}
+	c := &caller{name: programs.Letter(len(m.callers)), at: at, ctx: ctx, cancel: cancel}
 	m.callers = append(m.callers, c)
 	return c
 }
@@ -185,15 +185,6 @@ func (m *model) publisher(queue, n int, ctx context.Context, cancel context.Canc
 		c.sends = append(c.sends, s)
 	}
 	return c
-}
-
-// callerName is a to z, and then a1 to z1, and so on.
-func callerName(i int) string {
-	name := string(rune('a' + i%26))
-	if i >= 26 {
-		name += fmt.Sprint(i / 26)
-	}
-	return name
 }
 
 // is says where a caller stands.
