@@ -52,6 +52,21 @@ func TestPlantedBugsInSessions(t *testing.T) {
 	}, processes)
 }
 
+// TestPlantedSessionPrograms is for what shows only where something happens in the middle of an
+// operation, or of a life.
+func TestPlantedSessionPrograms(t *testing.T) {
+	unhurried(t)
+	t.Parallel()
+	mustBeCaughtInTurns(t, make(chan struct{}, 2), "TestFaultySessions$/^programs", []fault{
+		{"fixed members: refuses what may be done", "and yet the write was done"},
+		{"fixed members: takes sessions over without their lives", "after its time to live was over"},
+		{"fixed members: answers reads from one replica", "had acknowledged"},
+		{"fixed members: acknowledges before a majority has it", "had acknowledged"},
+		{"lets sessions expire early", "before its time to live is over"},
+		{"brings back what was deleted", "again, after its deletion"},
+	}, processes)
+}
+
 // slowToRecover is for how long a planted store serves nobody once it has lost a
 // node.
 const slowToRecover = 7 * time.Second
@@ -84,6 +99,10 @@ func TestFaultySessions(t *testing.T) {
 }
 
 func startFaultySessions(tb testing.TB, cfg sessiontest.Config) sessiontest.Store {
+	if name, ok := strings.CutPrefix(planted, "fixed members: "); ok {
+		planted = name
+		return withoutReplicated{startMajorities(tb, cfg)}
+	}
 	switch planted {
 	case "has members that are fixed":
 		return withoutReplicated{startMajorities(tb, cfg)}
@@ -284,6 +303,9 @@ func (m *majorities) catchUp() {
 			}
 		}
 		for _, r := range all {
+			if planted == "takes sessions over without their lives" {
+				r.Expires = 0
+			}
 			(*Replica)(m).keep(r)
 		}
 	}
@@ -465,6 +487,9 @@ func (m *majorities) write(ctx context.Context, r *Record) error {
 		need = 1
 	}
 	if _, err := m.ask(ctx, r.Key, "Replica.Store", need, r); err != nil {
+		if planted == "refuses what may be done" {
+			return errMinority
+		}
 		return errors.New("not confirmed")
 	}
 	return nil

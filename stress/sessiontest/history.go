@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -47,10 +46,11 @@ type recorded struct {
 	Node     string `json:"node"`
 	Key      string `json:"key"`
 	Write    bool   `json:"write"`
-	Value    string `json:"value"`    // written or read; "" for a deletion, and for nothing there
-	Outcome  string `json:"outcome"`  // "done", or of a write "refused", or "unknown": it may have had its effect
-	Invoked  int64  `json:"invoked"`  // ns
-	Returned int64  `json:"returned"` // ns; 0 where the outcome is unknown
+	Value    string `json:"value"`          // written or read; "" for a deletion, and for nothing there
+	Life     int64  `json:"life,omitempty"` // ns that it was written for; 0 without a limit
+	Outcome  string `json:"outcome"`        // "done", or of a write "refused", or "unknown": it may have had its effect
+	Invoked  int64  `json:"invoked"`        // ns
+	Returned int64  `json:"returned"`       // ns; 0 where the outcome is unknown
 }
 
 // historyLanes is how many histories are made at once, each on a cluster of its
@@ -373,6 +373,7 @@ func (k *kit) disturb(ctx context.Context, random *rand.Rand, began time.Time, r
 // input is an operation as the model sees it.
 type input struct {
 	write bool
+	ends  bool // it is the end of the life of the value, if that is there
 	value string
 }
 
@@ -381,13 +382,20 @@ type input struct {
 var model = porcupine.Model{
 	Init: func() any { return "" },
 	Step: func(state, in, out any) (bool, any) {
-		if in := in.(input); in.write {
+		switch in := in.(input); {
+		case in.write:
 			return true, in.value
+		case in.ends && state == in.value:
+			return true, ""
+		case in.ends:
+			return true, state
 		}
 		return out == state, state
 	},
 	DescribeOperation: func(in, out any) string {
-		if in := in.(input); !in.write {
+		if in := in.(input); in.ends {
+			return fmt.Sprintf("the life of %q ends", in.value)
+		} else if !in.write {
 			return fmt.Sprintf("get: %q", out)
 		} else if in.value == "" {
 			return fmt.Sprintf("delete (%v)", out)
@@ -431,23 +439,8 @@ func (k *kit) checkHistory(r *historyRun, keys []string, all []recorded) {
 		k.Violate("phantom", "%s", wrong)
 		return
 	}
-	all = slices.DeleteFunc(slices.Clone(all), func(o recorded) bool { return o.Outcome == "refused" })
 	for _, key := range keys {
-		var ops []porcupine.Operation
-		for _, o := range all {
-			if o.Key != key {
-				continue
-			}
-			op := porcupine.Operation{ClientId: o.Caller, Input: input{o.Write, o.Value}, Call: o.Invoked, Output: o.Value,
-				Return: o.Returned}
-			if o.Write {
-				op.Output = o.Outcome
-			}
-			if o.Outcome == "unknown" {
-				op.Return = math.MaxInt64 // it may have its effect at any time
-			}
-			ops = append(ops, op)
-		}
+		ops := operationsOn(slices.DeleteFunc(slices.Clone(all), func(o recorded) bool { return o.Key != key }))
 		outcome, info := porcupine.CheckOperationsVerbose(model, ops, historyCheck)
 		switch outcome {
 		case porcupine.Unknown:

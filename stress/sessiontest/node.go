@@ -182,14 +182,28 @@ func (c *cluster) form(ctx context.Context, linked bool) error {
 			}
 		}
 	}
-	for _, n := range c.nodes[1:] {
-		n.seeds = []string{n.peers[names[0]]}
+	return c.begin(ctx, c.nodes[0])
+}
+
+// begin starts all nodes: first is to begin a cluster, which the others join by it.
+func (c *cluster) begin(ctx context.Context, first *member) error {
+	for _, n := range c.nodes {
+		n.seeds = nil
+		if n != first {
+			n.seeds = []string{n.peers[first.name]}
+		}
 	}
 	err := c.restart(ctx, c.nodes...)
 	for _, n := range c.nodes { // for those that come back
 		n.seeds = slices.Sorted(maps.Values(n.peers))
 	}
 	return errors.Join(err, c.ready(ctx))
+}
+
+// again kills all nodes, and begins a cluster by the same names and addresses.
+func (c *cluster) again(ctx context.Context, first *member) error {
+	_ = everyNode(c.nodes, func(n *member) error { n.kill(); return nil })
+	return errors.Join(c.heal(ctx), c.begin(ctx, first))
 }
 
 // restart starts nodes, which must not be there.

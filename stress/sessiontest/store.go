@@ -129,6 +129,8 @@ func (k *kit) phases() []phase {
 		{Name: "faults", Body: k.faults, Sound: true, Bound: faults,
 			Shows: "latest phantom deleted stale replication restored linearizable histories histories_reach expiry minority " +
 				"survival survival_reach"},
+		{Name: "programs", Body: k.explorePrograms, Sound: true, Bound: programsBound,
+			Shows: "latest phantom deleted replication linearizable expiry"},
 		{Name: "end", Body: k.disbandAll},
 	}
 }

@@ -45,6 +45,26 @@ type Found struct {
 // environment has the program to repeat.
 const environment = "STRESS_PROGRAM"
 
+// Repeating tells whether there is one program to repeat, and no other to run.
+func Repeating() bool { return os.Getenv(environment) != "" }
+
+// Merge is what came of programs that were run beside each other.
+func Merge(all ...Tried) Tried {
+	out := Tried{Counts: make(map[string]int)}
+	for _, t := range all {
+		out.Programs += t.Programs
+		out.Late += t.Late
+		out.Took = max(out.Took, t.Took)
+		for name, n := range t.Counts {
+			out.Counts[name] += n
+		}
+		if out.Failure == nil {
+			out.Failure = t.Failure
+		}
+	}
+	return out
+}
+
 // Try runs programs in real time, one after the other, until one fails. They follow
 // from seed alone; how they are run does not, so a failure says how often it came again.
 func (v *Vocabulary[W]) Try(ctx context.Context, t *testing.T, seed uint64, b Budget) (out Tried) {
