@@ -37,26 +37,12 @@ func TakeCensus() Census {
 	runtime.GC()
 	runtime.GC()
 	c := Census{heap: make(map[string]int64), goroutines: make(map[string]int64), descriptors: descriptors()}
-	var records []runtime.MemProfileRecord
-	for n, ok := runtime.MemProfile(nil, false); !ok; {
-		records = make([]runtime.MemProfileRecord, n+100)
-		if n, ok = runtime.MemProfile(records, false); ok {
-			records = records[:n]
-		}
-	}
-	for _, r := range records {
+	for _, r := range heapProfile() {
 		if at := place(r.Stack()); at != "" {
 			c.heap[at] += r.InUseBytes()
 		}
 	}
-	var stacks []runtime.StackRecord
-	for n, ok := runtime.GoroutineProfile(nil); !ok; {
-		stacks = make([]runtime.StackRecord, n+100)
-		if n, ok = runtime.GoroutineProfile(stacks); ok {
-			stacks = stacks[:n]
-		}
-	}
-	for _, r := range stacks {
+	for _, r := range goroutineProfile() {
 		if at := place(r.Stack()); at != "" {
 			c.goroutines[at]++
 		}
@@ -71,21 +57,44 @@ var own = regexp.MustCompile(`/measure\.(TakeCensus|ReadHolding|readGC)$`)
 // runtime, with its line. It is empty for what looking itself does.
 func place(stack []uintptr) string {
 	at := ""
-	for frames, more := runtime.CallersFrames(stack), true; more; {
-		var f runtime.Frame
-		f, more = frames.Next()
+	for _, f := range framesOf(stack) {
 		switch {
 		case own.MatchString(f.Function):
 			return ""
 		case at == "" && f.Function != "" && !strings.HasPrefix(f.Function, "runtime.") &&
 			!strings.HasPrefix(f.Function, "internal/"):
-			at = fmt.Sprintf("%s (%s:%d)", f.Function, f.File[strings.LastIndexByte(f.File, '/')+1:], f.Line)
+			at = placeOf(f)
 		}
 	}
 	if at == "" {
 		return "the runtime"
 	}
 	return at
+}
+
+// placeOf is a function with its line.
+func placeOf(f runtime.Frame) string {
+	return fmt.Sprintf("%s (%s:%d)", f.Function, f.File[strings.LastIndexByte(f.File, '/')+1:], f.Line)
+}
+
+func heapProfile() (records []runtime.MemProfileRecord) {
+	for n, ok := runtime.MemProfile(nil, false); !ok; {
+		records = make([]runtime.MemProfileRecord, n+100)
+		if n, ok = runtime.MemProfile(records, false); ok {
+			records = records[:n]
+		}
+	}
+	return records
+}
+
+func goroutineProfile() (records []runtime.StackRecord) {
+	for n, ok := runtime.GoroutineProfile(nil); !ok; {
+		records = make([]runtime.StackRecord, n+n/10+100)
+		if n, ok = runtime.GoroutineProfile(records); ok {
+			records = records[:n]
+		}
+	}
+	return records
 }
 
 // Growth is where a process has grown most between two counts; a name is empty

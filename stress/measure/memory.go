@@ -15,6 +15,9 @@ type Memory struct {
 	Stacks int64  `json:"stacks_bytes"` // goroutine stacks
 	RSS    *int64 `json:"rss_bytes"`    // resident in memory, as the kernel counts
 	Cgroup *int64 `json:"cgroup_bytes"` // of the whole control group, files included
+	// Foreign is in memory, in no file, and beyond all that the runtime has ever asked
+	// for, as by mmap or cgo; 0 where the kernel does not tell.
+	Foreign int64 `json:"foreign_bytes"`
 }
 
 // status is the kernel's account of this process.
@@ -25,14 +28,20 @@ func ReadMemory() Memory {
 	samples := []metrics.Sample{
 		{Name: "/memory/classes/heap/objects:bytes"},
 		{Name: "/memory/classes/heap/stacks:bytes"},
+		{Name: "/memory/classes/total:bytes"},
 	}
 	metrics.Read(samples)
-	return Memory{
+	m := Memory{
 		Heap:   int64(samples[0].Value.Uint64()),
 		Stacks: int64(samples[1].Value.Uint64()),
 		RSS:    kilobytes(status, "VmRSS"),
 		Cgroup: cgroupUse(system),
 	}
+	if anonymous := kilobytes(status, "RssAnon"); anonymous != nil {
+		// What was given back to the kernel counts too: huge pages may bring it back.
+		m.Foreign = max(*anonymous-int64(samples[2].Value.Uint64()), 0)
+	}
+	return m
 }
 
 // MemoryUse is what a Sampler saw.
@@ -43,6 +52,8 @@ type MemoryUse struct {
 	// stands in for RSS where it can be reset, since nothing slips between two
 	// samples there.
 	Peak Memory `json:"peak"`
+	// Subject is what of it was the subject's; nil where nobody watched.
+	Subject *Subject `json:"subject,omitempty"`
 	// Series is the course of it in at most mostReadings parts, each with the
 	// largest sample of each figure.
 	Series   []MemoryAt `json:"series,omitempty"`
@@ -67,13 +78,15 @@ type Sampler struct {
 	every  int  // samples that make one part of the series
 	marked bool // the kernel's high-water mark was reset at the start
 	gc     gcState
+	watch  *Watch // nil if nobody asks whose it is
 	stop   chan struct{}
 	done   sync.WaitGroup
 }
 
-// StartSampler samples at once, every interval, and when stopped.
-func StartSampler(interval time.Duration) *Sampler {
-	s := &Sampler{began: time.Now(), every: 1, stop: make(chan struct{}), gc: readGC()}
+// StartSampler samples at once, every interval, and when stopped. A watch that is not
+// nil sees every sample.
+func StartSampler(interval time.Duration, watch *Watch) *Sampler {
+	s := &Sampler{began: time.Now(), every: 1, stop: make(chan struct{}), gc: readGC(), watch: watch}
 	// "5" resets VmHWM to the present RSS; see proc(5), clear_refs.
 	s.marked = os.WriteFile("/proc/self/clear_refs", []byte("5"), 0) == nil
 	s.use.Before = ReadMemory()
@@ -105,6 +118,10 @@ func (s *Sampler) add(m Memory) {
 		last.Memory = last.largest(m)
 	}
 	s.use.Samples++
+	if s.watch != nil {
+		seen := s.watch.See(m, time.Since(s.began))
+		s.use.Subject = &seen
+	}
 }
 
 // thin makes one of every two parts of the series, which is full. Its number of
@@ -122,7 +139,8 @@ func (s *Sampler) thin() {
 
 // largest takes the larger of each figure.
 func (m Memory) largest(n Memory) Memory {
-	return Memory{max(m.Heap, n.Heap), max(m.Stacks, n.Stacks), larger(m.RSS, n.RSS), larger(m.Cgroup, n.Cgroup)}
+	return Memory{max(m.Heap, n.Heap), max(m.Stacks, n.Stacks), larger(m.RSS, n.RSS), larger(m.Cgroup, n.Cgroup),
+		max(m.Foreign, n.Foreign)}
 }
 
 func larger(a, b *int64) *int64 {

@@ -39,7 +39,7 @@ func Begin(t *testing.T, id string) *Scenario {
 	if r.Bloated {
 		s.Note("Memory is not measured: a search in an earlier scenario has changed it for good.")
 	} else {
-		s.memory = measure.StartSampler(20 * time.Millisecond)
+		s.memory = measure.StartSampler(20*time.Millisecond, nil)
 	}
 	t.Cleanup(s.end)
 	return s
