@@ -16,7 +16,8 @@ import (
 )
 
 // Balancer is the subject of the balancing scenario. Its methods are called
-// concurrently.
+// concurrently. What it holds at most is judged, without what the kit does: see
+// docs/criteria.md, "Memory of the subject".
 type Balancer interface {
 	// Pick chooses a node that is up. A strategy without keys ignores the key. A
 	// Pick that begins after Down or Leave has returned does not return that node.

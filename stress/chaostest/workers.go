@@ -15,7 +15,8 @@ import (
 
 // Workers is a subject of the chaos scenario: a number of workers under supervision,
 // each of which handles one operation after the other. Its methods are called
-// concurrently.
+// concurrently. What they hold at most is judged, without what the kit does: see
+// docs/criteria.md, "Memory of the subject".
 type Workers interface {
 	// Do passes an operation to a worker and waits for it. If it returns nil, the
 	// operation was handled once. Otherwise the error is that of the handler, or says

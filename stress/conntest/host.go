@@ -29,6 +29,7 @@ type hostConfig struct {
 	N             int     // connections
 	Goroutines    float64 // that a connection is known to take
 	Anew          bool    // each doServe opens a server
+	Bound         int64   // of the server's memory, in bytes; 0 if nobody asks
 }
 
 // hostRequest is what a host is asked to do. Every reply says how things are
@@ -65,7 +66,8 @@ type hostReply struct {
 	Fresh   measure.Holding // before anything
 	Base    measure.Holding // to which all must return
 	Now     measure.Holding
-	Pauses  measure.Pauses // since the hold began
+	Held    measure.Subject // by the server, where there is a bound
+	Pauses  measure.Pauses  // since the hold began
 	Account exchange.Account
 	Growth  measure.Growth // by the second doCensus
 	Leaks   measure.Leaks  // by doAudit and doShut
@@ -75,9 +77,11 @@ type hostReply struct {
 // hostState is a host from within.
 type hostState struct {
 	hostConfig
+	began    time.Time
 	reply    hostReply
 	open     func() Server
 	subject  Server
+	peak     measure.Watch // of what the server holds
 	pauses   measure.PauseMeter
 	baseline measure.Baseline
 	memory   *pipe.Listener // nil over TCP
@@ -98,10 +102,11 @@ func siteOfConnections(tb testing.TB, open func(testing.TB, Config) Server) *pro
 
 // hostConnections is the whole life of a host.
 func hostConnections(tb testing.TB, open func(testing.TB, Config) Server, link *proc.Link) error {
-	h := &hostState{}
+	h := &hostState{began: time.Now()}
 	if err := link.Config(&h.hostConfig); err != nil {
 		return err
 	}
+	h.peak = measure.Watch{Bound: h.Bound, Kit: scenario.Own}
 	h.open = func() Server { return open(tb, h.Config) }
 	if h.Serves {
 		// On the goroutine of the test, so that open can end it.
@@ -170,6 +175,9 @@ func (h *hostState) do(r hostRequest) error {
 	}
 	if r.Do != doTouch && r.Do != doLive { // a collection each would be a load of its own
 		h.reply.Now, h.reply.Pauses = measure.ReadHolding(), h.pauses.Read()
+		if h.Serves && h.Bound > 0 {
+			h.reply.Held = h.peak.See(measure.ReadMemory(), time.Since(h.began))
+		}
 	}
 	return nil
 }

@@ -202,13 +202,21 @@ func (k *kit) connect(ctx context.Context, _ *testing.T) {
 // itself takes is small beside them.
 const fewestToMeasure = 1000
 
+// peak is the criterion for what the server of a kind holds at most.
+func (d *kind) peak() string {
+	if d.Network == networkTCP {
+		return "tcp_peak"
+	}
+	return "peak"
+}
+
 func (k *kit) startHosts(d *kind) bool {
 	var err error
 	add := func(name string, cfg hostConfig) {
 		if err != nil {
 			return
 		}
-		cfg.Config, cfg.Goroutines = d.Config, d.goroutines
+		cfg.Config, cfg.Goroutines, cfg.Bound = d.Config, d.goroutines, k.MemoryBound(d.peak())
 		var h *host
 		if h, err = k.start(name, cfg); err == nil {
 			h.of = d.n

@@ -22,6 +22,9 @@ func (k *kit) release(ctx context.Context, _ *testing.T) {
 			if rss := h.now.Now.PeakRSS; rss != nil && (*peak == nil || *rss > **peak) {
 				*peak = rss
 			}
+			if held := h.now.Held; h.Serves && (d.result.Held == nil || held.Peak > d.result.Held.Peak) {
+				d.result.Held = &held
+			}
 		}
 	}
 	var open atomic.Bool

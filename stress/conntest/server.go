@@ -30,6 +30,8 @@ import (
 //   - When a peer over TCP closes its half, the server answers what had arrived as a
 //     whole, and then closes its own half.
 //   - It keeps a connection on which nothing happens for at least 10 s.
+//   - What it holds at most is judged, without what the kit does in its process: see
+//     docs/criteria.md, "Memory of the subject".
 type Server interface {
 	// Serve accepts connections and answers requests until Close. Its result is
 	// then ignored. When Accept fails Serve may return or try again; open connections
@@ -255,22 +257,16 @@ func (k *kit) stop() {
 	}
 }
 
-// peaks judges the largest process of those in memory, and of those over TCP.
+// peaks judges the server that held most of those in memory, and of those over TCP.
 func (k *kit) peaks() {
-	largest := make(map[string]int64)
+	largest := make(map[string]*kind)
 	for _, d := range k.kinds {
-		criterion := "peak"
-		if d.Network == networkTCP {
-			criterion = "tcp_peak"
-		}
-		for _, rss := range []*int64{d.result.PeakRSS, d.result.CallerPeakRSS} {
-			if rss != nil {
-				largest[criterion] = max(largest[criterion], *rss)
-			}
+		if most := largest[d.peak()]; d.result.Held != nil && (most == nil || d.result.Held.Peak > most.result.Held.Peak) {
+			largest[d.peak()] = d
 		}
 	}
-	for criterion, rss := range largest {
-		k.Timed(criterion, float64(rss)/1e6)
+	for criterion, d := range largest {
+		k.JudgeMemory(criterion, *d.result.Held, d.name+": ")
 	}
 }
 

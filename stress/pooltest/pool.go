@@ -16,7 +16,9 @@ import (
 	"tensile/stress/validate"
 )
 
-// Pool is the subject of the pooling scenario. Its methods are called concurrently.
+// Pool is the subject of the pooling scenario. Its methods are called concurrently. What
+// it holds at most is judged, without what the kit does: see docs/criteria.md, "Memory of
+// the subject".
 type Pool interface {
 	// Acquire lends a connection. Once the context has ended, it returns the
 	// error of the context. Waiters are served in the order in which they came,

@@ -15,7 +15,8 @@ import (
 )
 
 // Broker is the subject of the queueing scenario: queues that are identified by
-// their index. Its methods are called concurrently.
+// their index. Its methods are called concurrently. What it holds at most is judged,
+// without what the kit does: see docs/criteria.md, "Memory of the subject".
 type Broker interface {
 	// Publish puts a message at the end of a queue. If it returns nil, the message
 	// is delivered until it is acknowledged. If it returns an error, the message

@@ -32,6 +32,8 @@ type Connections struct {
 	// The largest of its processes.
 	PeakRSS       *int64 `json:"server_peak_rss_bytes"`
 	CallerPeakRSS *int64 `json:"caller_peak_rss_bytes"`
+	// Held is what the server held that held most; nil where it was not asked.
+	Held *measure.Subject `json:"held,omitempty"`
 
 	Hold *Hold `json:"hold"`
 

@@ -62,12 +62,12 @@ func wholeRun(scenarios []*Scenario, e measure.Environment) []validate.Check {
 				consider(c.Part, c)
 			}
 		}
-		if s.Memory != nil && s.Memory.Peak.RSS != nil {
-			mb := float64(*s.Memory.Peak.RSS) / 1e6
-			consider("memory", validate.Check{Measured: &mb})
-		}
 	}
 	for id, c := range worst {
+		if c.Specified != nil { // another target was set
+			list.Adopt(validate.WholeRun+"."+id, c)
+			continue
+		}
 		if c.Beside != nil {
 			list.Compare(validate.WholeRun+"."+id, *c.Beside)
 			continue
@@ -85,4 +85,4 @@ func wholeRun(scenarios []*Scenario, e measure.Environment) []validate.Check {
 // RaceReason is why figures in time are not judged under the race detector.
 const RaceReason = "the race detector slows down and takes memory"
 
-var slowedByRace = []string{"throughput", "p50", "p95", "p99", "memory"}
+var slowedByRace = []string{"throughput", "p50", "p95", "p99", validate.PeakMemory}

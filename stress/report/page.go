@@ -158,8 +158,9 @@ func newCard(s *Scenario, anchor string) (card, error) {
 		c.Ledger = ledgerRows(s.Ledger)
 	}
 	if m := s.Memory; m != nil {
-		c.Heap = fmt.Sprintf("heap %s, stacks %s, resident %s, control group %s; %d collections, pauses p99 ≤ %s",
-			size(&m.Peak.Heap), size(&m.Peak.Stacks), size(m.Peak.RSS), size(m.Peak.Cgroup), m.GCCycles, duration(m.GCPause*1e9))
+		c.Heap = fmt.Sprintf("heap %s, stacks %s, resident %s, control group %s; %d collections, pauses p99 ≤ %s%s",
+			size(&m.Peak.Heap), size(&m.Peak.Stacks), size(m.Peak.RSS), size(m.Peak.Cgroup), m.GCCycles, duration(m.GCPause*1e9),
+			subjectOf(m))
 	}
 	return c, nil
 }

@@ -131,8 +131,9 @@ func (s *Scenario) markdown(w io.Writer) {
 		fmt.Fprintf(w, "\nLedger: %s.\n", s.Ledger)
 	}
 	if m := s.Memory; m != nil {
-		fmt.Fprintf(w, "\nMemory, peak: heap %s, stacks %s, resident %s, control group %s; %d GC cycles, pause p99 ≤ %s.\n",
-			size(&m.Peak.Heap), size(&m.Peak.Stacks), size(m.Peak.RSS), size(m.Peak.Cgroup), m.GCCycles, duration(m.GCPause*1e9))
+		fmt.Fprintf(w, "\nMemory, peak: heap %s, stacks %s, resident %s, control group %s; %d GC cycles, pause p99 ≤ %s%s.\n",
+			size(&m.Peak.Heap), size(&m.Peak.Stacks), size(m.Peak.RSS), size(m.Peak.Cgroup), m.GCCycles, duration(m.GCPause*1e9),
+			subjectOf(m))
 	}
 	if s.Leaks != nil {
 		fmt.Fprintf(w, "\nAudit: %s.\n", s.Leaks)
@@ -296,4 +297,12 @@ func size(n *int64) string {
 		return "unknown"
 	}
 	return fmt.Sprintf("%.1f MB", float64(*n)/1e6)
+}
+
+// subjectOf is what of the memory was the subject's, if that was looked at.
+func subjectOf(m *measure.MemoryUse) string {
+	if m.Subject == nil || m.Subject.Split == nil {
+		return ""
+	}
+	return "; the subject's: " + m.Subject.Split.String()
 }

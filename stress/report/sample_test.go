@@ -115,6 +115,8 @@ func sampleLoad(s *Scenario, random *rand.Rand, state State) {
 		s.Memory.Series = append(s.Memory.Series, measure.MemoryAt{At: float64(i) * 0.08, Memory: m})
 		s.Memory.Peak = m
 	}
+	s.Memory.Subject = &measure.Subject{Peak: 7e7, Split: &measure.Split{At: 3, RSS: s.Memory.Peak.RSS,
+		Subject: measure.Part{Heap: 6e7, HeapOf: "yours.(*Pool).Acquire (pool.go:12)", Stacks: 1e7, Goroutines: 5000}}}
 	at := 0.0
 	for _, name := range []string{"small contention", "burst", "steady", "faults", "audit"} {
 		s.Phases = append(s.Phases, Phase{Name: name, State: Passed, At: at, Seconds: 2.4})

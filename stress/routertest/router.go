@@ -17,7 +17,8 @@ import (
 )
 
 // Router is the subject of the routing scenario. Its methods are called
-// concurrently.
+// concurrently. What it holds at most is judged, without what the kit does: see
+// docs/criteria.md, "Memory of the subject".
 type Router interface {
 	// Register assigns a handler to a name. The handler is called with the
 	// messages of the name, one at a time and in order for each sender. It may

@@ -129,6 +129,24 @@ func (l *Checklist) Break(id, why string) Check {
 	return l.set(id, func(c *Check, as Criterion) { *c = Check{Criterion: as, Verdict: Failed, Note: why} })
 }
 
+// Explain puts what is known of a figure before the note that it has.
+func (l *Checklist) Explain(id, what string) Check {
+	return l.set(id, func(c *Check, _ Criterion) {
+		if c.Note != "" {
+			what += "; " + c.Note
+		}
+		c.Note = what
+	})
+}
+
+// Adopt takes over the verdict of another criterion for the same, with its target.
+func (l *Checklist) Adopt(id string, from Check) Check {
+	return l.set(id, func(c *Check, as Criterion) {
+		as.Target, as.Specified = from.Target, from.Specified
+		*c = Check{Criterion: as, Measured: from.Measured, Verdict: from.Verdict, Note: from.Note, Beside: from.Beside}
+	})
+}
+
 func (l *Checklist) set(id string, change func(c *Check, as Criterion)) Check {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -171,6 +171,12 @@ func (c Criterion) at(w Conditions) (Criterion, string) {
 	return c, ""
 }
 
+// Bound is the target as it is adjusted to w.
+func (c Criterion) Bound(w Conditions) float64 {
+	c, _ = c.at(w)
+	return c.Target
+}
+
 // Number formats a figure with as many digits as it is worth: whole from 100
 // on, with thousands set apart, else three significant ones.
 func Number(x float64) string {

@@ -7,21 +7,7 @@ import (
 	"strings"
 
 	"tensile/stress/report"
-	"tensile/stress/validate"
 )
-
-// overMemory is the sentence of the memory criterion if this scenario misses it.
-func (s *Scenario) overMemory() string {
-	if s.Environment().Race || s.result.Memory == nil || s.result.Memory.Peak.RSS == nil {
-		return ""
-	}
-	c := validate.NewChecklist(validate.Of(validate.WholeRun)).Measure(validate.WholeRun+".memory",
-		float64(*s.result.Memory.Peak.RSS)/1e6, s.Conditions())
-	if c.Verdict == validate.Failed {
-		return c.String()
-	}
-	return ""
-}
 
 // Audit waits until everything the scenario used is gone, and counts what is
 // not. more are leaks that only the kit can see.
@@ -72,16 +58,6 @@ func (s *Scenario) closeLogs() {
 		_ = file.Close() // children wrote to it, not this process
 	}
 	s.logs = nil
-}
-
-// StopMemory ends the account of memory, unless that was done before.
-func (s *Scenario) StopMemory() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.memory != nil {
-		use := s.memory.Stop()
-		s.result.Memory, s.memory = &use, nil
-	}
 }
 
 // OnInterrupt has end called if the process is interrupted.

@@ -36,11 +36,7 @@ func Begin(t *testing.T, id string) *Scenario {
 	debug.FreeOSMemory() // what earlier tests left is not this one's
 	s.Crowded = s.isCrowded()
 	s.baseline = measure.TakeBaseline()
-	if r.Bloated {
-		s.Note("Memory is not measured: a search in an earlier scenario has changed it for good.")
-	} else {
-		s.memory = measure.StartSampler(20*time.Millisecond, nil)
-	}
+	s.startMemory()
 	t.Cleanup(s.end)
 	return s
 }
@@ -77,6 +73,7 @@ func (s *Scenario) end() {
 		select {} // the last word is said elsewhere, and the process ends
 	}
 	s.StopMemory()
+	s.judgeMemory()
 	s.settle()
 	s.mu.Lock()
 	checks := s.list.Checks()
@@ -89,9 +86,6 @@ func (s *Scenario) end() {
 	s.mu.Unlock()
 
 	validate.Assert(failer{s}, checks)
-	if over := s.overMemory(); over != "" {
-		s.Fail("%s", over)
-	}
 	for _, d := range s.Run.Regressions(s.ID, s.result.Test) {
 		s.Fail("regression beyond %.3g %%: %s", *s.Run.Settings.Regression, d)
 	}

@@ -64,6 +64,9 @@ func TestAccepted(t *testing.T) {
 		"STRESS_TARGETS=pooling.throughput=2e4, sessions.p99=250": func(s Settings) bool {
 			return s.Targets["pooling.throughput"] == 20_000 && s.Targets["sessions.p99"] == 250 && len(s.Notes) == 1
 		},
+		"STRESS_TARGETS=run.memory=800,memory.tcp_peak=900,chaos.memory=1e3": func(s Settings) bool {
+			return s.Targets["run.memory"] == 800 && s.Targets["memory.tcp_peak"] == 900 && s.Targets["chaos.memory"] == 1000
+		},
 	} {
 		s, err := parse([]string{entry}, Build{Root: "root", Engines: []string{"nats"}})
 		if assert.NoError(t, err, entry) {
@@ -100,6 +103,7 @@ func TestRejected(t *testing.T) {
 		{"STRESS_TARGETS=pooling.throughput=NaN", "above 0"},
 		{"STRESS_TARGETS=pooling.p99=1,pooling.p99=2", "each once"},
 		{"STRESS_TARGETS=pooling.crosstalk=1", "pooling.p99"},
+		{"STRESS_TARGETS=run.leaks=1", "routing.memory"},
 		{"STRESS_TARGETS=run.throughput=1", "each once and above 0, of formation.formed"},
 		{"STRESS_REGRESSION=0", "above 0, such as 10%"},
 		{"STRESS_REGRESSION=much", "above 0, such as 10%"},

@@ -1,0 +1,41 @@
+package scenario
+
+import (
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// TestWhatIsOwn are the packages that the kits consist of, and nothing else: what a
+// subject allocates must not be taken for the kit's, nor the other way round.
+func TestWhatIsOwn(t *testing.T) {
+	kits := 0
+	for _, path := range deps(t, "../../...") {
+		if strings.HasSuffix(path, "test") && strings.HasPrefix(path, "tensile/stress/") {
+			kits++
+			for _, dep := range deps(t, path) {
+				assert.True(t, Own(dep+".F") || strings.HasPrefix(dep, "golang.org/x/"), "%s, which %s imports", dep, path)
+			}
+		}
+	}
+	assert.GreaterOrEqual(t, kits, 9)
+	for _, function := range []string{
+		"tensile/stress_test.(*hoarder).Send", "tensile/pool.(*Pool).Acquire", "tensile/stress.F",
+		"tensile/stress/pooltest_test.F", "tensile/stress/engines_test.F", "tensile/stress/fleet.F",
+		"example.com/tensile/stress/load.F", "tensile/stress/peers.F", "main.main", "net.Dial",
+	} {
+		assert.False(t, Own(function), function)
+	}
+}
+
+// deps are the packages that some consist of, without the standard library's.
+func deps(t *testing.T, pattern string) []string {
+	t.Helper()
+	const others = "{{if not .Standard}}{{.ImportPath}}{{end}}"
+	out, err := exec.Command("go", "list", "-deps", "-f", others, pattern).Output()
+	require.NoError(t, err)
+	return strings.Fields(string(out))
+}
