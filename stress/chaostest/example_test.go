@@ -11,8 +11,8 @@ import (
 	"tensile/stress/chaostest"
 )
 
-// crew is a number of workers, each a goroutine that is started again when it panics.
-type crew struct {
+// supervisor has a number of workers, each a goroutine that is started again when it panics.
+type supervisor struct {
 	cfg     chaostest.WorkersConfig
 	workers []worker
 	closed  chan struct{}
@@ -32,7 +32,7 @@ type job struct {
 var errDied, errGone, errClosed = errors.New("the worker died"), errors.New("it died too often"), errors.New("closed")
 
 // supervise starts the i-th worker again and again, up to its bound of restarts.
-func (c *crew) supervise(i int) {
+func (c *supervisor) supervise(i int) {
 	var starts []time.Time
 	for {
 		starts = append(starts, time.Now())
@@ -50,7 +50,7 @@ func (c *crew) supervise(i int) {
 }
 
 // live is one life of a worker, and tells whether it died.
-func (c *crew) live(i int) (died bool) {
+func (c *supervisor) live(i int) (died bool) {
 	var current *job
 	defer func() {
 		if value := recover(); value != nil {
@@ -74,7 +74,7 @@ func (c *crew) live(i int) (died bool) {
 	}
 }
 
-func (c *crew) Do(ctx context.Context, i int, op uint64) error {
+func (c *supervisor) Do(ctx context.Context, i int, op uint64) error {
 	j := job{op, make(chan error, 1)}
 	select {
 	case c.workers[i].jobs <- j:
@@ -93,14 +93,14 @@ func (c *crew) Do(ctx context.Context, i int, op uint64) error {
 	}
 }
 
-func (c *crew) Close() error {
+func (c *supervisor) Close() error {
 	close(c.closed)
 	c.running.Wait()
 	return nil
 }
 
 func openWorkers(_ testing.TB, cfg chaostest.WorkersConfig) chaostest.Workers {
-	c := &crew{cfg: cfg, workers: make([]worker, cfg.Workers), closed: make(chan struct{})}
+	c := &supervisor{cfg: cfg, workers: make([]worker, cfg.Workers), closed: make(chan struct{})}
 	for i := range c.workers {
 		c.workers[i] = worker{make(chan job), make(chan struct{})}
 		c.running.Go(func() { c.supervise(i) })

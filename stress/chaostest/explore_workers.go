@@ -12,7 +12,7 @@ import (
 
 // The limits of explored workers, in virtual time.
 const (
-	exploredCrew     = 2
+	exploredWorkers  = 2
 	exploredRestarts = 3
 	exploredWithin   = 4 * time.Second
 	exploredHung     = time.Second
@@ -29,7 +29,7 @@ type shift struct {
 
 	mu      programs.Lock
 	jobs    []*job
-	crew    [exploredCrew]member
+	members [exploredWorkers]member
 	working int
 	moves   int
 	closing bool
@@ -38,13 +38,13 @@ type shift struct {
 
 // member is one worker.
 type member struct {
-	starts   []time.Time
-	deaths   []time.Time
-	hurt     bool // something was done to it
-	doubtful bool // it died so often that it may have been given up
-	hung     bool
-	failing  int  // how many of the next starts do
-	slow     bool // its starts are
+	starts    []time.Time
+	deaths    []time.Time
+	disturbed bool // something was done to it
+	doubtful  bool // it died so often that it may have been given up
+	hung      bool
+	failing   int  // how many of the next starts do
+	slow      bool // its starts are
 }
 
 // job is an operation and what came of it.
@@ -91,11 +91,11 @@ func shifts(open func(testing.TB, WorkersConfig) Workers) *programs.Vocabulary[*
 	return &programs.Vocabulary[*shift]{
 		New: func(p *programs.Program, tb testing.TB) *shift {
 			s := &shift{Program: p}
-			s.workers = open(tb, WorkersConfig{Workers: exploredCrew, Start: s.start, Restarts: exploredRestarts,
+			s.workers = open(tb, WorkersConfig{Workers: exploredWorkers, Start: s.start, Restarts: exploredRestarts,
 				Within: exploredWithin, Hung: exploredHung})
 			_, s.watched = s.workers.(Watched)
 			s.Step(fmt.Sprintf("%d workers, which may be restarted %d times within %v",
-				exploredCrew, exploredRestarts, exploredWithin))
+				exploredWorkers, exploredRestarts, exploredWithin))
 			s.Rest()
 			return s
 		},
@@ -117,7 +117,7 @@ func shifts(open func(testing.TB, WorkersConfig) Workers) *programs.Vocabulary[*
 // start is WorkersConfig.Start.
 func (s *shift) start(worker int) func(uint64) error {
 	s.mu.Lock()
-	m := &s.crew[worker]
+	m := &s.members[worker]
 	now := time.Now()
 	m.starts = append(m.starts, now)
 	s.moves++
@@ -154,7 +154,7 @@ func (s *shift) start(worker int) func(uint64) error {
 
 // died notes a death; the lock is held.
 func (m *member) died(now time.Time) {
-	m.hurt = true
+	m.disturbed = true
 	m.deaths = append(m.deaths, now)
 	recent := 0
 	for _, at := range m.deaths {
@@ -192,7 +192,7 @@ func (s *shift) handle(worker int, op uint64) error {
 	s.moves++
 	j.inside = false
 	if j.does == dies {
-		s.crew[worker].died(time.Now())
+		s.members[worker].died(time.Now())
 	}
 	s.mu.Unlock()
 	switch j.does {
@@ -217,9 +217,9 @@ func (s *shift) job(worker int, does chore) *job {
 func (s *shift) do(j *job) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	s.mu.Lock()
-	m := &s.crew[j.worker]
+	m := &s.members[j.worker]
 	j.cancel = cancel
-	m.hurt = m.hurt || j.does == waits || j.does == dies
+	m.disturbed = m.disturbed || j.does == waits || j.does == dies
 	if j.does == waits && s.watched { // to be replaced counts as a death
 		m.hung = true
 		m.died(time.Now())
@@ -230,7 +230,7 @@ func (s *shift) do(j *job) error {
 	s.mu.Lock()
 	s.moves++
 	j.done, j.err = true, err
-	handled, hurt, over := j.handled, m.hurt, j.left || s.closing
+	handled, disturbed, over := j.handled, m.disturbed, j.left || s.closing
 	s.mu.Unlock()
 	var of failure
 	switch {
@@ -243,7 +243,7 @@ func (s *shift) do(j *job) error {
 		s.Violate("answers", "operation %d of worker %d got the answer to operation %d", j.op, j.worker, uint64(of))
 	case err == nil && (j.does == fails || j.does == dies):
 		s.Violate("answers", "operation %d of worker %d%s, was answered as handled", j.op, j.worker, chores[j.does])
-	case err != nil && !over && !hurt && j.does != fails:
+	case err != nil && !over && !disturbed && j.does != fails:
 		s.Violate("answers", "operation %d of worker %d, which was not hit, returned %q", j.op, j.worker, err)
 	case err != nil && !over && j.does == fails && handled == 1 && !errors.As(err, &of):
 		s.Violate("answers", "operation %d of worker %d returned %q: must be the handler's %q",
@@ -296,7 +296,7 @@ func (s *shift) seen() (moves, working int) {
 func (s *shift) wrong() (says func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var busy [exploredCrew]bool
+	var busy [exploredWorkers]bool
 	inside := false
 	for _, j := range s.jobs {
 		if j.inside {
@@ -307,7 +307,7 @@ func (s *shift) wrong() (says func()) {
 		if j.done || j.cancel == nil {
 			continue
 		}
-		excused := j.inside || busy[j.worker] && !s.watched || s.crew[j.worker].doubtful
+		excused := j.inside || busy[j.worker] && !s.watched || s.members[j.worker].doubtful
 		if j.left || !excused {
 			return func() {
 				s.Violate("answers", "operation %d of worker %d is never answered%s", j.op, j.worker,

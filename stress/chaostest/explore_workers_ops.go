@@ -46,15 +46,15 @@ func (s *shift) act(j *job) *programs.Act {
 }
 
 func (s *shift) beginDo(choice int) *programs.Act {
-	return s.act(s.job(choice%exploredCrew, [...]chore{works, works, fails, isSlow}[choice/exploredCrew%4]))
+	return s.act(s.job(choice%exploredWorkers, [...]chore{works, works, fails, isSlow}[choice/exploredWorkers%4]))
 }
 
 func (s *shift) beginDie(choice int) *programs.Act {
-	return s.act(s.job(choice%exploredCrew, dies))
+	return s.act(s.job(choice%exploredWorkers, dies))
 }
 
 func (s *shift) beginWait(choice int) *programs.Act {
-	return s.act(s.job(choice%exploredCrew, waits))
+	return s.act(s.job(choice%exploredWorkers, waits))
 }
 
 // beginGoOn has a handler that waits go on: it may answer late, as its worker was
@@ -92,11 +92,11 @@ func (s *shift) beginLeave(choice int) *programs.Act {
 
 // beginFailStart has the next starts of a worker fail, or be slow.
 func (s *shift) beginFailStart(choice int) *programs.Act {
-	m := &s.crew[choice%exploredCrew]
-	n := choice / exploredCrew % 4
-	text := fmt.Sprintf("the next %d starts of worker %d fail", n, choice%exploredCrew)
+	m := &s.members[choice%exploredWorkers]
+	n := choice / exploredWorkers % 4
+	text := fmt.Sprintf("the next %d starts of worker %d fail", n, choice%exploredWorkers)
 	if m.slow = n == 0; m.slow {
-		text = fmt.Sprintf("starts of worker %d are slow", choice%exploredCrew)
+		text = fmt.Sprintf("starts of worker %d are slow", choice%exploredWorkers)
 	}
 	m.failing = n
 	return &programs.Act{Text: text, Do: func() programs.Next { return nil }}
@@ -105,7 +105,7 @@ func (s *shift) beginFailStart(choice int) *programs.Act {
 // beginDieSeldom has a worker die more often than it may within a while, but each time
 // long after the time before.
 func (s *shift) beginDieSeldom(choice int) *programs.Act {
-	worker, n := choice%exploredCrew, exploredRestarts+choice/exploredCrew%3
+	worker, n := choice%exploredWorkers, exploredRestarts+choice/exploredWorkers%3
 	return &programs.Act{Text: fmt.Sprintf("worker %d dies %d times, %v apart", worker, n, (forgotten+1)*exploredWithin),
 		Do: func() programs.Next {
 			for range n {
@@ -146,7 +146,7 @@ func (s *shift) shut() {
 	s.closed = true
 	s.moves++
 	waits := false
-	for _, m := range s.crew {
+	for _, m := range s.members {
 		waits = waits || m.hung
 	}
 	s.mu.Unlock()
@@ -158,8 +158,8 @@ func (s *shift) shut() {
 // Finish lets all handlers go on, has each worker serve that cannot have been given
 // up, and closes them.
 func (s *shift) Finish() {
-	for i := range s.crew {
-		s.crew[i].failing, s.crew[i].slow = 0, false
+	for i := range s.members {
+		s.members[i].failing, s.members[i].slow = 0, false
 	}
 	s.Step("all go on")
 	for _, j := range s.jobs {
@@ -171,8 +171,8 @@ func (s *shift) Finish() {
 	s.Rest()
 	if !s.closing {
 		s.Step("each worker serves")
-		for worker := range s.crew {
-			if m := &s.crew[worker]; !m.doubtful {
+		for worker := range s.members {
+			if m := &s.members[worker]; !m.doubtful {
 				s.serves(worker)
 			}
 		}
@@ -201,5 +201,5 @@ func (s *shift) serves(worker int) {
 		time.Sleep(100 * time.Millisecond)
 	}
 	s.Violate("serving", "worker %d does not serve, though it died %d times, and never more than %d times within %v",
-		worker, len(s.crew[worker].deaths), exploredRestarts-1, forgotten*exploredWithin)
+		worker, len(s.members[worker].deaths), exploredRestarts-1, forgotten*exploredWithin)
 }

@@ -203,7 +203,7 @@ func (k *nodesKit) plan() bool {
 			return false
 		}
 		addrs = append(addrs, addr)
-		k.starts[name] = nodes.Start{Name: name, Bind: addr, Secret: nodes.Secret(k.Seed), Detours: make(map[string]string)}
+		k.starts[name] = nodes.Start{Name: name, Bind: addr, Secret: nodes.Secret(k.Seed), Proxies: make(map[string]string)}
 	}
 	for i, from := range k.members {
 		for j, to := range k.members {
@@ -215,7 +215,7 @@ func (k *nodesKit) plan() bool {
 				k.Fault("the link from %s to %s: %v", from, to, err)
 				return false
 			}
-			k.starts[from].Detours[addrs[j]] = through
+			k.starts[from].Proxies[addrs[j]] = through
 		}
 	}
 	return true

@@ -56,8 +56,8 @@ func TestWorkers(t *testing.T, open func(testing.TB, WorkersConfig) Workers) {
 
 // The shape of the scenario.
 const (
-	crewSize     = 1000
-	crewVictims  = crewSize / 10
+	workerCount  = 1000
+	crewVictims  = workerCount / 10
 	fewWorkers   = 8
 	crewRestarts = 5
 	crewWithin   = time.Minute
@@ -82,8 +82,8 @@ func (k *workersKit) phases() []phase {
 	}
 }
 
-// crew is the workers of the subject with what the kit saw of them.
-type crew struct {
+// supervised is the workers of the subject with what the kit saw of them.
+type supervised struct {
 	*workersKit
 	Workers
 	lives   []atomic.Int64  // starts of each worker
@@ -109,8 +109,8 @@ var errHandler = errors.New("the handler's own error")
 const deadly = "tensile: deliberate panic of a worker, which its supervisor must survive"
 
 // start opens n workers for that many work operations.
-func (k *workersKit) start(t testing.TB, n, operations, restarts int, hung time.Duration) *crew {
-	c := &crew{workersKit: k, lives: make([]atomic.Int64, n), broken: make([]atomic.Bool, n),
+func (k *workersKit) start(t testing.TB, n, operations, restarts int, hung time.Duration) *supervised {
+	c := &supervised{workersKit: k, lives: make([]atomic.Int64, n), broken: make([]atomic.Bool, n),
 		handled: make([]atomic.Uint32, operations), release: make(chan struct{})}
 	c.Workers = k.open(t, WorkersConfig{Workers: n, Start: c.begin, Restarts: restarts, Within: crewWithin, Hung: hung})
 	k.Subject(c.Workers)
@@ -118,7 +118,7 @@ func (k *workersKit) start(t testing.TB, n, operations, restarts int, hung time.
 }
 
 // begin is the Start of all workers.
-func (c *crew) begin(worker int) func(op uint64) error {
+func (c *supervised) begin(worker int) func(op uint64) error {
 	c.lives[worker].Add(1)
 	if c.broken[worker].Load() {
 		panic(deadly)
@@ -139,7 +139,7 @@ func (c *crew) begin(worker int) func(op uint64) error {
 }
 
 // close ends the workers.
-func (c *crew) close() {
+func (c *supervised) close() {
 	if err := c.Close(); err != nil {
 		c.Fault("Close of the workers returned %v", err)
 	}
@@ -147,7 +147,7 @@ func (c *crew) close() {
 
 // serves waits until a worker serves, trying again while it returns errors. It
 // returns false if ctx ended first.
-func (c *crew) serves(ctx context.Context, worker int) bool {
+func (c *supervised) serves(ctx context.Context, worker int) bool {
 	pause := time.NewTicker(time.Millisecond)
 	defer pause.Stop()
 	for {
@@ -163,7 +163,7 @@ func (c *crew) serves(ctx context.Context, worker int) bool {
 }
 
 // allServe asks every worker at once, and returns those that do not serve.
-func (c *crew) allServe(ctx context.Context) (silent []int) {
+func (c *supervised) allServe(ctx context.Context) (silent []int) {
 	ctx, cancel := context.WithTimeout(ctx, scenario.Settle)
 	defer cancel()
 	var mu sync.Mutex
@@ -184,7 +184,7 @@ func (c *crew) allServe(ctx context.Context) (silent []int) {
 
 // untouched checks that none but the workers that were hit was restarted, and
 // those once for each time.
-func (c *crew) untouched(when string, hits map[int]int) {
+func (c *supervised) untouched(when string, hits map[int]int) {
 	for worker := range c.lives {
 		switch more := int(c.lives[worker].Load()) - 1 - hits[worker]; {
 		case more > 0 && hits[worker] == 0:
@@ -200,7 +200,7 @@ func (c *crew) untouched(when string, hits map[int]int) {
 // all serve again of which a tenth was killed at once.
 func BenchmarkWorkers(b *testing.B, open func(testing.TB, WorkersConfig) Workers) {
 	start := func(b *testing.B) Workers {
-		return open(b, WorkersConfig{Workers: crewSize, Restarts: math.MaxInt32, Within: crewWithin,
+		return open(b, WorkersConfig{Workers: workerCount, Restarts: math.MaxInt32, Within: crewWithin,
 			Start: func(int) func(uint64) error {
 				return func(op uint64) error {
 					if op&opKinds == opDie {
@@ -218,7 +218,7 @@ func BenchmarkWorkers(b *testing.B, open func(testing.TB, WorkersConfig) Workers
 		b.ResetTimer()
 		b.RunParallel(func(pb *testing.PB) {
 			for i := int(caller.Add(1)) * 31; pb.Next(); i++ {
-				if err := w.Do(context.Background(), i%crewSize, opWork); err != nil {
+				if err := w.Do(context.Background(), i%workerCount, opWork); err != nil {
 					panic(err)
 				}
 			}
@@ -232,7 +232,7 @@ func BenchmarkWorkers(b *testing.B, open func(testing.TB, WorkersConfig) Workers
 			var all sync.WaitGroup
 			for i := range crewVictims {
 				all.Go(func() {
-					worker := i * crewSize / crewVictims
+					worker := i * workerCount / crewVictims
 					_ = w.Do(context.Background(), worker, opDie) // it dies of it
 					for w.Do(context.Background(), worker, opProbe) != nil {
 						runtime.Gosched()

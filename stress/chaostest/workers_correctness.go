@@ -55,7 +55,7 @@ func (k *workersKit) death(ctx context.Context, t *testing.T) {
 }
 
 // fatal checks the answer to an operation of which a worker died.
-func (c *crew) fatal(worker int, err error) {
+func (c *supervised) fatal(worker int, err error) {
 	switch {
 	case err == nil:
 		c.Violate("answers", "the operation of which worker %d died was answered as handled", worker)
@@ -66,7 +66,7 @@ func (c *crew) fatal(worker int, err error) {
 
 // accounted checks that what was answered as handled was, once, and that
 // nothing was handled twice.
-func (c *crew) accounted(worker int, op uint64, err error) {
+func (c *supervised) accounted(worker int, op uint64, err error) {
 	switch n := c.handled[op].Load(); {
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		c.Violate("answers", "operation %d of worker %d was never answered: %v", op, worker, err)
@@ -119,7 +119,7 @@ func (k *workersKit) crashLoop(ctx context.Context, t *testing.T) {
 }
 
 // briefly is Do for an operation whose answer may never come.
-func (c *crew) briefly(ctx context.Context, worker int, op uint64) error {
+func (c *supervised) briefly(ctx context.Context, worker int, op uint64) error {
 	ctx, cancel := context.WithTimeout(ctx, scenario.Settle/4)
 	defer cancel()
 	return c.Do(ctx, worker, op)

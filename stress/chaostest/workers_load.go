@@ -17,7 +17,7 @@ import (
 	"tensile/stress/validate"
 )
 
-// The load on the crew: N operations in all, over windows in which nothing
+// The load on the workers: N operations in all, over windows in which nothing
 // happens and windows in which a tenth of the workers dies.
 const (
 	crewRounds   = 3
@@ -47,7 +47,7 @@ func (k *workersKit) tenth(ctx context.Context, t *testing.T) {
 	each := max(k.N/(rounds+1), 1)
 	// Nobody watches for hangs here: on a busy machine a worker may well not have
 	// the processor for a while.
-	c := k.start(t, crewSize, crewWarmUp+each*(rounds+1), crewRestarts, 0)
+	c := k.start(t, workerCount, crewWarmUp+each*(rounds+1), crewRestarts, 0)
 	defer c.close()
 	k.steadyState(ctx, c, "before")
 	if k.Failed() {
@@ -64,7 +64,7 @@ func (k *workersKit) tenth(ctx context.Context, t *testing.T) {
 	var times, ratios []float64
 	longest := time.Duration(0)
 	for round := range rounds {
-		victims := pickVictims(k.Seed, round, crewSize, crewVictims)
+		victims := pickVictims(k.Seed, round, workerCount, crewVictims)
 		hit := make(map[int]bool)
 		for _, v := range victims {
 			hit[v] = true
@@ -96,7 +96,7 @@ func (k *workersKit) tenth(ctx context.Context, t *testing.T) {
 			k.Violate("p99", "operations of workers that were not hit took up to %v, and up to %v while nothing happened",
 				most.Round(time.Millisecond), usual.Round(time.Millisecond))
 		}
-		c.untouched(fmt.Sprintf("after %d of %d workers were killed at once", len(victims), crewSize), hits)
+		c.untouched(fmt.Sprintf("after %d of %d workers were killed at once", len(victims), workerCount), hits)
 		ratios = append(ratios, float64(w.rest.P99)/max(float64(calm.rest.P99), float64(latencyFloor)))
 		k.Note("Round %d: p99 of the workers not hit was %v, and %v while nothing happened; all killed served again after "+
 			"%v.", round,
@@ -137,13 +137,14 @@ func (k *workersKit) relative(criterion string, times float64) {
 }
 
 // steadyState checks the hypothesis: every worker serves.
-func (k *workersKit) steadyState(ctx context.Context, c *crew, when string) {
+func (k *workersKit) steadyState(ctx context.Context, c *supervised, when string) {
 	silent := c.allServe(ctx)
 	if len(silent) > 0 {
-		k.Violate("hypothesis", "%d of %d workers do not serve %s the faults, such as worker %d", len(silent), crewSize, when,
+		k.Violate("hypothesis", "%d of %d workers do not serve %s the faults, such as worker %d", len(silent), workerCount,
+			when,
 			silent[0])
 	}
-	k.Measured("serving", float64(crewSize-len(silent)))
+	k.Measured("serving", float64(workerCount-len(silent)))
 }
 
 // pickVictims draws n of so many workers from the seed.
@@ -155,7 +156,7 @@ func pickVictims(seed uint64, round, of, n int) []int {
 
 // capacity has a few callers offer operations one after the other, and returns
 // how many a second were handled.
-func (c *crew) capacity(ctx context.Context, n int) float64 {
+func (c *supervised) capacity(ctx context.Context, n int) float64 {
 	var next atomic.Int64
 	var callers sync.WaitGroup
 	began := time.Now()
@@ -163,8 +164,8 @@ func (c *crew) capacity(ctx context.Context, n int) float64 {
 		callers.Go(func() {
 			defer c.Recovered("load")
 			for i := next.Add(1) - 1; i < int64(n) && ctx.Err() == nil; i = next.Add(1) - 1 {
-				if err := c.Do(ctx, int(i)%crewSize, opWork|uint64(i)); err != nil {
-					c.Violate("lost", "operation %d of worker %d, which was not hit, returned %v", i, int(i)%crewSize, err)
+				if err := c.Do(ctx, int(i)%workerCount, opWork|uint64(i)); err != nil {
+					c.Violate("lost", "operation %d of worker %d, which was not hit, returned %v", i, int(i)%workerCount, err)
 					return
 				}
 			}
@@ -173,14 +174,14 @@ func (c *crew) capacity(ctx context.Context, n int) float64 {
 	callers.Wait()
 	took := time.Since(began)
 	for op := range min(int(next.Load()), n) {
-		c.accounted(op%crewSize, uint64(op), nil)
+		c.accounted(op%workerCount, uint64(op), nil)
 	}
 	return float64(min(next.Load(), int64(n))) / took.Seconds()
 }
 
 // window offers n operations, numbered from first, to all workers in turn, and
 // calls fault when a third of the time has passed. It returns when both are over.
-func (c *crew) window(
+func (c *supervised) window(
 	ctx context.Context, first, n int, rate float64, hit map[int]bool, fault func(began time.Time),
 ) window {
 	rec := measure.NewRecorder(n)
@@ -206,7 +207,7 @@ func (c *crew) window(
 				})
 			}, func(i int, due int64) {
 				defer c.Recovered("load")
-				worker := (first + i) % crewSize
+				worker := (first + i) % workerCount
 				errs[i] = c.Do(ctx, worker, opWork|uint64(first+i))
 				if !hit[worker] {
 					rec.Done(i, due)
@@ -221,7 +222,7 @@ func (c *crew) window(
 		return window{out: out}
 	}
 	for i, err := range errs {
-		worker, op := (first+i)%crewSize, uint64(first+i)
+		worker, op := (first+i)%workerCount, uint64(first+i)
 		c.accounted(worker, op, err)
 		if err != nil && !hit[worker] {
 			c.Violate("lost", "operation %d of worker %d, which was not hit, returned %v", op, worker, err)
@@ -232,7 +233,7 @@ func (c *crew) window(
 
 // kill has workers die at once, and returns after which time each served again;
 // it is negative for one that does not.
-func (c *crew) kill(ctx context.Context, victims []int) []time.Duration {
+func (c *supervised) kill(ctx context.Context, victims []int) []time.Duration {
 	again := make([]time.Duration, len(victims))
 	before := make([]int64, len(victims))
 	for i, v := range victims {
@@ -273,12 +274,12 @@ func (k *workersKit) timeline(round int, at time.Duration, again []time.Duration
 	slices.Sort(again)
 	dead := crewVictims
 	line := report.Line{Name: "workers that serve",
-		Points: []report.Point{{0, crewSize}, {at.Seconds(), crewSize}, {at.Seconds(), float64(crewSize - dead)}}}
+		Points: []report.Point{{0, workerCount}, {at.Seconds(), workerCount}, {at.Seconds(), float64(workerCount - dead)}}}
 	events := []report.Event{{At: at.Seconds(), Kind: report.Fault, Target: "workers",
-		What: fmt.Sprintf("%d of %d killed", dead, crewSize)}}
+		What: fmt.Sprintf("%d of %d killed", dead, workerCount)}}
 	for _, d := range again {
 		dead--
-		line.Points = append(line.Points, report.Point{(at + d).Seconds(), float64(crewSize - dead)})
+		line.Points = append(line.Points, report.Point{(at + d).Seconds(), float64(workerCount - dead)})
 	}
 	if dead == 0 {
 		events = append(events, report.Event{At: (at + again[len(again)-1]).Seconds(), Kind: report.Recovered,

@@ -56,8 +56,8 @@ func running(ctx context.Context, o Options, l Load) <-chan outcome {
 	return c
 }
 
-// crew starts agents and returns them, and how each has ended.
-func crew(t *testing.T, s *server.Server, loads ...Load) ([]*agent, func() []error) {
+// startAgents starts agents and returns them, and how each has ended.
+func startAgents(t *testing.T, s *server.Server, loads ...Load) ([]*agent, func() []error) {
 	agents, ended := make([]*agent, len(loads)), make([]chan error, len(loads))
 	for i, l := range loads {
 		agents[i], ended[i] = newAgent(options(s, Agent, 0), l), make(chan error, 1)
@@ -107,7 +107,7 @@ func TestPercentilesAreNotAveraged(t *testing.T) {
 		}
 		return nil
 	}
-	agents, ended := crew(t, n, l, slowly)
+	agents, ended := startAgents(t, n, l, slowly)
 	r, err := Run(t.Context(), options(n, Lead, 2), l)
 	require.NoError(t, err)
 	for _, err := range ended() {
@@ -148,7 +148,7 @@ func TestAccount(t *testing.T) {
 		}
 		return nil
 	}}
-	_, ended := crew(t, n, l, l)
+	_, ended := startAgents(t, n, l, l)
 	o := options(n, Lead, 2)
 	o.Patience = 500 * time.Millisecond
 	began := time.Now()
@@ -288,7 +288,7 @@ func TestTooFewAgents(t *testing.T) {
 	s := natsServer(t)
 	l := quick()
 	l.Wait = time.Second
-	_, ended := crew(t, s, l)
+	_, ended := startAgents(t, s, l)
 	_, err := Run(t.Context(), options(s, Lead, 2), l)
 	assert.ErrorIs(t, err, ErrAgents)
 	assert.ErrorContains(t, err, "1 of 2")
@@ -303,14 +303,14 @@ func TestAnotherLoad(t *testing.T) {
 	s := natsServer(t)
 	other := quick()
 	other.Rate++
-	agents, right := crew(t, s, quick())
+	agents, right := startAgents(t, s, quick())
 	lead := running(t.Context(), options(s, Lead, 3), quick())
 	require.Eventually(t, func() bool {
 		agents[0].mu.Lock()
 		defer agents[0].mu.Unlock()
 		return agents[0].lead != ""
 	}, 5*time.Second, time.Millisecond)
-	_, wrong := crew(t, s, other)
+	_, wrong := startAgents(t, s, other)
 	out := <-lead
 	assert.ErrorIs(t, out.err, ErrLoad)
 	assert.ErrorContains(t, out.err, "1000 ops/s for 100ms, constant arrivals")
@@ -331,7 +331,7 @@ func TestFullAndTaken(t *testing.T) {
 		}
 		return nil
 	}
-	_, ended := crew(t, s, l)
+	_, ended := startAgents(t, s, l)
 	o := options(s, Lead, 1)
 	o.Patience = 20 * time.Second // for the first operation
 	lead := running(t.Context(), o, l)
@@ -377,7 +377,7 @@ func TestSpoiltSamples(t *testing.T) {
 			spoiler.spoil = spoil
 			end := make(chan error, 1)
 			go func() { end <- spoiler.run(t.Context()) }()
-			_, ended := crew(t, s, quick())
+			_, ended := startAgents(t, s, quick())
 			r, err := Run(t.Context(), options(s, Lead, 2), quick())
 			require.NoError(t, err)
 			assert.NoError(t, ended()[0])
@@ -422,7 +422,7 @@ func TestSilentAgent(t *testing.T) {
 	o.pace.silence = silence
 	lead := running(t.Context(), o, quick())
 	mute(t, s, quick())
-	_, ended := crew(t, s, quick())
+	_, ended := startAgents(t, s, quick())
 	out := <-lead
 	require.NoError(t, out.err)
 	assert.NoError(t, ended()[0])
@@ -467,7 +467,7 @@ func TestCancelled(t *testing.T) {
 		}
 		return nil
 	}
-	_, ended := crew(t, s, l, l)
+	_, ended := startAgents(t, s, l, l)
 	ctx, cancel := context.WithCancelCause(t.Context())
 	lead := running(ctx, options(s, Lead, 2), l)
 	for range 2 {

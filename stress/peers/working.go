@@ -15,8 +15,8 @@ import (
 
 // The shape of the chaos scenario.
 const (
-	crew    = 1000
-	victims = crew / 10
+	workerCount = 1000
+	victims     = workerCount / 10
 )
 
 // item is what a worker handles; one that is deadly has it panic.
@@ -44,9 +44,9 @@ type crewPeer struct {
 
 func working() []comparison {
 	back := comparison{scenario: "chaos", unit: "ms", lower: true, n: victims,
-		work: fmt.Sprintf("%d of %d workers panic at once, until all work again", victims, crew)}
+		work: fmt.Sprintf("%d of %d workers panic at once, until all work again", victims, workerCount)}
 	rate := comparison{scenario: "chaos", unit: "items/s", n: 200_000,
-		work: fmt.Sprintf("items to %d workers from %d callers who wait for each", crew, callers),
+		work: fmt.Sprintf("items to %d workers from %d callers who wait for each", workerCount, callers),
 		why: "A profile shows that tensile/chaos spends more than half of its time in selects, and suture alone a quarter: " +
 			"the workers of chaos " +
 			"also wait for injected faults, and a caller also waits for the end of its worker. Suture alone makes a channel " +
@@ -68,7 +68,7 @@ func (p crewPeer) rate(n int) (float64, error) {
 	}
 	x, err := perSecond(n, func() error {
 		return together(callers, n, func(caller, n int) error {
-			return repeat(n, func(i int) error { return do((caller+i*callers)%crew, false) })
+			return repeat(n, func(i int) error { return do((caller+i*callers)%workerCount, false) })
 		})
 	})
 	return x, errors.Join(err, end())
@@ -86,7 +86,7 @@ func (p crewPeer) recover() (ms float64, err error) {
 		}
 		return nil
 	})
-	err = errors.Join(err, together(crew, crew, func(worker, _ int) error { return do(worker, false) }))
+	err = errors.Join(err, together(workerCount, workerCount, func(worker, _ int) error { return do(worker, false) }))
 	return float64(time.Since(began)) / 1e6, errors.Join(err, end())
 }
 
@@ -94,7 +94,7 @@ var errDied = errors.New("the worker died of it")
 
 var crews = []crewPeer{
 	{name: "tensile/chaos", restarts: true, open: func() (func(int, bool) error, func() error, error) {
-		w, err := chaos.NewWorkers(chaos.WorkersConfig[item]{Workers: crew, Start: func(int) chaos.Handler[item] {
+		w, err := chaos.NewWorkers(chaos.WorkersConfig[item]{Workers: workerCount, Start: func(int) chaos.Handler[item] {
 			return func(_ context.Context, i item) error { return i.handle() }
 		}})
 		if err != nil {
@@ -106,8 +106,9 @@ var crews = []crewPeer{
 	}},
 	{name: "suture alone, with a channel each", restarts: true, lacks: "mailboxes that outlive a crash, hung workers",
 		open: func() (func(int, bool) error, func() error, error) {
-			s := suture.New("crew", suture.Spec{EventHook: func(suture.Event) {}, FailureThreshold: crew * crew})
-			boxes := make([]chan item, crew)
+			s := suture.New("workers", suture.Spec{EventHook: func(suture.Event) {},
+				FailureThreshold: workerCount * workerCount})
+			boxes := make([]chan item, workerCount)
 			for i := range boxes {
 				boxes[i] = make(chan item, 16)
 				s.Add(channelWorker(boxes[i]))
@@ -119,7 +120,7 @@ var crews = []crewPeer{
 	{name: "errgroup, with a channel each", lacks: "restarts: the first panic ends the process",
 		open: func() (func(int, bool) error, func() error, error) {
 			var g errgroup.Group
-			boxes := make([]chan item, crew)
+			boxes := make([]chan item, workerCount)
 			ctx, cancel := context.WithCancel(context.Background())
 			for i := range boxes {
 				boxes[i] = make(chan item, 16)

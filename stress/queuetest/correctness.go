@@ -15,8 +15,8 @@ import (
 	"tensile/stress/internal/wait"
 )
 
-// desk is one broker in a phase with a handful of messages.
-type desk struct {
+// fixture is one broker in a phase with a handful of messages.
+type fixture struct {
 	*kit
 	ctx        context.Context
 	b          Broker
@@ -36,9 +36,9 @@ type takenMessage struct {
 
 // patiently has body try something with a time-out that is short; where this
 // process does not come to its turn before that ends, with a longer one.
-func (k *kit) patiently(ctx context.Context, t *testing.T, criterion string, cfg Config, body func(*desk)) {
+func (k *kit) patiently(ctx context.Context, t *testing.T, criterion string, cfg Config, body func(*fixture)) {
 	for cfg.Visibility = shortVisibility; ctx.Err() == nil; cfg.Visibility *= 4 {
-		d := &desk{kit: k, ctx: ctx, criterion: criterion, visibility: cfg.Visibility, b: k.start(t, cfg)}
+		d := &fixture{kit: k, ctx: ctx, criterion: criterion, visibility: cfg.Visibility, b: k.start(t, cfg)}
 		body(d)
 		k.close(d.b)
 		if !d.slow || k.Failed() {
@@ -54,7 +54,7 @@ const mostPatience = 16 * shortVisibility
 
 // wrong says that something is not as it must be, unless a lease that the kit
 // relied on may have ended.
-func (d *desk) wrong(format string, args ...any) {
+func (d *fixture) wrong(format string, args ...any) {
 	for _, t := range d.held {
 		if d.visibility < mostPatience && time.Since(t.asked) >= d.visibility {
 			d.slow = true
@@ -65,7 +65,7 @@ func (d *desk) wrong(format string, args ...any) {
 }
 
 // publish publishes messages in order.
-func (d *desk) publish(ids ...uint64) bool {
+func (d *fixture) publish(ids ...uint64) bool {
 	for _, id := range ids {
 		if !d.must(d.b.Publish(d.ctx, 0, payload.Body(id)), "Publish of message %d", id) {
 			return false
@@ -76,7 +76,7 @@ func (d *desk) publish(ids ...uint64) bool {
 
 // take receives and expects that message as that attempt. why says what else
 // would be wrong.
-func (d *desk) take(
+func (d *fixture) take(
 	receive func(context.Context, int) (Delivery, error), id uint64, attempt int, why string,
 ) (takenMessage, bool) {
 	ctx, cancel := context.WithTimeout(d.ctx, d.visibility+scenario.Settle)
@@ -103,7 +103,7 @@ func (d *desk) take(
 }
 
 // takeAll is take for several messages in a row.
-func (d *desk) takeAll(attempt int, why string, ids ...uint64) ([]takenMessage, bool) {
+func (d *fixture) takeAll(attempt int, why string, ids ...uint64) ([]takenMessage, bool) {
 	all := make([]takenMessage, len(ids))
 	for i, id := range ids {
 		var ok bool
@@ -115,14 +115,14 @@ func (d *desk) takeAll(attempt int, why string, ids ...uint64) ([]takenMessage, 
 }
 
 // letGo says that a lease may end now.
-func (d *desk) letGo(all ...takenMessage) {
+func (d *fixture) letGo(all ...takenMessage) {
 	d.held = slices.DeleteFunc(d.held, func(t takenMessage) bool {
 		return slices.ContainsFunc(all, func(u takenMessage) bool { return t.id == u.id && t.asked.Equal(u.asked) })
 	})
 }
 
 // done ends the hold of a message by Ack or Nack, which returned err.
-func (d *desk) done(t takenMessage, what string, err error) bool {
+func (d *fixture) done(t takenMessage, what string, err error) bool {
 	if err != nil && time.Since(t.asked) >= d.visibility {
 		d.slow = true
 		return false
@@ -131,7 +131,7 @@ func (d *desk) done(t takenMessage, what string, err error) bool {
 	return d.must(err, "%s of message %d", what, t.id)
 }
 
-func (d *desk) ack(all ...takenMessage) bool {
+func (d *fixture) ack(all ...takenMessage) bool {
 	for _, t := range all {
 		if !d.done(t, "Ack", t.Ack(d.ctx)) {
 			return false
@@ -140,10 +140,10 @@ func (d *desk) ack(all ...takenMessage) bool {
 	return true
 }
 
-func (d *desk) nack(t takenMessage) bool { return d.done(t, "Nack", t.Nack()) }
+func (d *fixture) nack(t takenMessage) bool { return d.done(t, "Nack", t.Nack()) }
 
 // over publishes a message and expects it: so nothing else was left.
-func (d *desk) over(id uint64, why string) bool {
+func (d *fixture) over(id uint64, why string) bool {
 	if !d.publish(id) {
 		return false
 	}
@@ -153,7 +153,7 @@ func (d *desk) over(id uint64, why string) bool {
 
 // back expects that a message whose lease nobody ends comes back when its
 // visibility time-out has ended and not before.
-func (d *desk) back(first takenMessage, attempt int) (takenMessage, bool) {
+func (d *fixture) back(first takenMessage, attempt int) (takenMessage, bool) {
 	t, ok := d.take(d.b.Receive, first.id, attempt, "the visibility time-out has ended")
 	if after := time.Since(first.asked); ok && after < d.visibility {
 		d.Violate(d.criterion, "message %d was delivered again after %v, its visibility time-out is %v",
@@ -165,7 +165,7 @@ func (d *desk) back(first takenMessage, attempt int) (takenMessage, bool) {
 // redelivery: what is refused, or not acknowledged in time, comes back with its
 // attempt; what was acknowledged does not.
 func (k *kit) redelivery(ctx context.Context, t *testing.T) {
-	k.patiently(ctx, t, "redelivery", Config{Queues: 1}, func(d *desk) {
+	k.patiently(ctx, t, "redelivery", Config{Queues: 1}, func(d *fixture) {
 		if !d.publish(1, 2, 3) {
 			return
 		}
@@ -211,7 +211,7 @@ func (k *kit) redelivery(ctx context.Context, t *testing.T) {
 // nothing else does.
 func (k *kit) deadLetter(ctx context.Context, t *testing.T) {
 	offered := true
-	k.patiently(ctx, t, "dead_letter", Config{Queues: 1, MaxAttempts: deadLetterAttempts}, func(d *desk) {
+	k.patiently(ctx, t, "dead_letter", Config{Queues: 1, MaxAttempts: deadLetterAttempts}, func(d *fixture) {
 		var dead DeadLetter
 		if dead, offered = d.b.(DeadLetter); offered {
 			d.deadLetters(dead)
@@ -223,7 +223,7 @@ func (k *kit) deadLetter(ctx context.Context, t *testing.T) {
 	}
 }
 
-func (d *desk) deadLetters(dead DeadLetter) {
+func (d *fixture) deadLetters(dead DeadLetter) {
 	if !d.publish(1, 2) {
 		return
 	}
@@ -257,7 +257,7 @@ func (d *desk) deadLetters(dead DeadLetter) {
 
 // takeDead is take from the dead-letter queue, where the count of the attempts
 // is the subject's affair.
-func (d *desk) takeDead(dead DeadLetter, id uint64, why string) (takenMessage, bool) {
+func (d *fixture) takeDead(dead DeadLetter, id uint64, why string) (takenMessage, bool) {
 	return d.take(func(ctx context.Context, queue int) (Delivery, error) {
 		got, err := dead.ReceiveDead(ctx, queue)
 		if err != nil {
@@ -296,7 +296,7 @@ type publishing struct {
 
 // attempt publishes on a goroutine of its own and returns once that waits, or
 // has ended.
-func (d *desk) attempt(ctx context.Context, id uint64) *publishing {
+func (d *fixture) attempt(ctx context.Context, id uint64) *publishing {
 	a := &publishing{id: id, done: make(chan struct{})}
 	wait.UntilParked(d.ctx, new(sync.WaitGroup), func() {
 		defer close(a.done)
@@ -318,7 +318,7 @@ func (a *publishing) ends(patience time.Duration) bool {
 }
 
 func (k *kit) blocking(ctx context.Context, b Broker) {
-	d := &desk{kit: k, ctx: ctx, b: b, criterion: "bounded", visibility: longVisibility}
+	d := &fixture{kit: k, ctx: ctx, b: b, criterion: "bounded", visibility: longVisibility}
 	for id := range uint64(fullLength) {
 		if a := d.attempt(ctx, id); !a.ends(scenario.Settle) || a.err != nil {
 			k.Violate("bounded", "message %d waits or is refused (%v) in a queue that holds %d and is bounded to %d",
@@ -369,7 +369,7 @@ func (k *kit) blocking(ctx context.Context, b Broker) {
 }
 
 func (k *kit) refusing(ctx context.Context, b Broker, full error) {
-	d := &desk{kit: k, ctx: ctx, b: b, criterion: "bounded", visibility: longVisibility}
+	d := &fixture{kit: k, ctx: ctx, b: b, criterion: "bounded", visibility: longVisibility}
 	var accepted atomic.Int64
 	for range 2 {
 		// Several at once: a bound that is looked at before it is kept lets
@@ -401,7 +401,7 @@ func (k *kit) refusing(ctx context.Context, b Broker, full error) {
 // with it, also in the very instant in which one comes.
 func (k *kit) deadline(ctx context.Context, t *testing.T) {
 	const rounds = 40
-	k.patiently(ctx, t, "deadline", Config{Queues: 1}, func(d *desk) {
+	k.patiently(ctx, t, "deadline", Config{Queues: 1}, func(d *fixture) {
 		for round := uint64(0); round < rounds && d.givesUp(round, round%2 == 0) && !k.Failed(); round++ {
 		}
 	})
@@ -409,7 +409,7 @@ func (k *kit) deadline(ctx context.Context, t *testing.T) {
 
 // givesUp has a consumer give up before a message comes, or at that instant;
 // whoever gets the message then acknowledges it.
-func (d *desk) givesUp(id uint64, before bool) bool {
+func (d *fixture) givesUp(id uint64, before bool) bool {
 	waiting, giveUp := context.WithCancel(d.ctx)
 	defer giveUp()
 	got := make(chan Delivery, 1)

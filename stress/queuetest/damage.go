@@ -76,22 +76,22 @@ const nearMessage = 32
 // draw returns one of the injuries there are. Half of them are at a message, as a log may
 // have much room between its messages; for the others each byte is as likely as any other.
 func (image logImage) draw(random *rand.Rand) injury {
-	hurt := injury{what: []string{injuryCut, injuryTorn, injuryFlip, injuryFlip}[random.IntN(4)]}
+	fault := injury{what: []string{injuryCut, injuryTorn, injuryFlip, injuryFlip}[random.IntN(4)]}
 	at := random.IntN(image.used)
-	for hurt.file = range image.files {
-		if n := len(image.files[hurt.file].data); at >= n {
+	for fault.file = range image.files {
+		if n := len(image.files[fault.file].data); at >= n {
 			at -= n
 			continue
 		}
-		hurt.offset = at
+		fault.offset = at
 		break
 	}
-	f := &image.files[hurt.file]
+	f := &image.files[fault.file]
 	id, shift := random.IntN(damageMessages), random.IntN(nearMessage+len(payload.Body(0)))
 	if at := f.bodies[id]; at >= 0 && random.IntN(2) == 0 {
-		hurt.offset = max(at-nearMessage+shift, 0)
+		fault.offset = max(at-nearMessage+shift, 0)
 	}
-	return hurt
+	return fault
 }
 
 const (
@@ -101,19 +101,19 @@ const (
 )
 
 // write writes the image into dir, with an injury.
-func (image logImage) write(dir string, hurt injury) error {
+func (image logImage) write(dir string, fault injury) error {
 	for i, f := range image.files {
 		path := filepath.Join(dir, f.name)
 		data, size := f.data, f.size
-		if i == hurt.file {
+		if i == fault.file {
 			data = slices.Clone(data)
-			switch hurt.what {
+			switch fault.what {
 			case injuryCut:
-				data, size = data[:hurt.offset], int64(hurt.offset)
+				data, size = data[:fault.offset], int64(fault.offset)
 			case injuryTorn:
-				data = data[:hurt.offset]
+				data = data[:fault.offset]
 			case injuryFlip:
-				data[hurt.offset] ^= 1 << (hurt.offset % 8)
+				data[fault.offset] ^= 1 << (fault.offset % 8)
 			}
 		}
 		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, data, 0o644),
@@ -139,12 +139,12 @@ func (k *kit) damage(ctx context.Context, t *testing.T) {
 	// A slow machine tries as many as it can in the time there is.
 	for began := time.Now(); tried < trials && time.Since(began) < scenario.PhaseBound/2 && !k.Failed(); tried++ {
 		dir := filepath.Join(work, fmt.Sprint(tried))
-		hurt := image.draw(random)
-		if err := image.write(dir, hurt); err != nil {
+		fault := image.draw(random)
+		if err := image.write(dir, fault); err != nil {
 			k.Fault("%v", err)
 			return
 		}
-		b, gaps := k.spoiled(ctx, t, dir, image, hurt)
+		b, gaps := k.spoiled(ctx, t, dir, image, fault)
 		if _, ok := b.(Recovering); b != nil && !ok {
 			reports = false
 		}
@@ -188,9 +188,9 @@ func (k *kit) smallLog(ctx context.Context, dir string) (logImage, error) {
 }
 
 // spoiled opens a log with an injury, fetches what is in it and judges that.
-func (k *kit) spoiled(ctx context.Context, t *testing.T, dir string, image logImage, hurt injury) (Broker, []Gap) {
-	f := &image.files[hurt.file]
-	where := fmt.Sprintf("%s %s at offset %d", f.name, hurt.what, hurt.offset)
+func (k *kit) spoiled(ctx context.Context, t *testing.T, dir string, image logImage, fault injury) (Broker, []Gap) {
+	f := &image.files[fault.file]
+	where := fmt.Sprintf("%s %s at offset %d", f.name, fault.what, fault.offset)
 	b, said := k.tryOpen(t, Config{Queues: 1, Visibility: longVisibility, Dir: dir})
 	if b == nil {
 		k.Violate("torn", "%s: the broker does not open: %s", where, said)
@@ -208,12 +208,12 @@ func (k *kit) spoiled(ctx context.Context, t *testing.T, dir string, image logIm
 		}
 	}
 	for _, id := range lost {
-		if !f.mayLose(id, hurt) {
+		if !f.mayLose(id, fault) {
 			k.Violate("torn", "%s: message %d is lost, although it is readable", where, id)
 			return b, nil
 		}
 	}
-	if hurt.what == injuryFlip && len(lost) > 1 {
+	if fault.what == injuryFlip && len(lost) > 1 {
 		k.Violate("torn", "%s: one flipped bit lost messages %v", where, lost)
 	}
 	r, ok := b.(Recovering)
@@ -223,9 +223,9 @@ func (k *kit) spoiled(ctx context.Context, t *testing.T, dir string, image logIm
 	tornGaps, damaged := r.Recovered()
 	gaps := slices.Concat(tornGaps, damaged)
 	names := func(g Gap) bool {
-		return filepath.Base(g.File) == filepath.Base(f.name) && g.Offset <= int64(hurt.offset)
+		return filepath.Base(g.File) == filepath.Base(f.name) && g.Offset <= int64(fault.offset)
 	}
-	if len(lost) > 0 && f.mustTell(hurt) && !slices.ContainsFunc(gaps, names) {
+	if len(lost) > 0 && f.mustTell(fault) && !slices.ContainsFunc(gaps, names) {
 		k.Violate("torn", "%s: messages %v are lost and the broker does not report that place: it reports %v",
 			where, lost, gaps)
 	}
@@ -235,22 +235,22 @@ func (k *kit) spoiled(ctx context.Context, t *testing.T, dir string, image logIm
 // mayLose tells whether an injury can have made a message unreadable: not if
 // the next one begins before it, and where one bit was flipped not if the message
 // begins behind the next.
-func (f *logFile) mayLose(id int, hurt injury) bool {
+func (f *logFile) mayLose(id int, fault injury) bool {
 	if f.bodies[id] < 0 {
 		return true // it is not there as it was sent
 	}
-	if id+1 < damageMessages && f.bodies[id+1] >= 0 && f.bodies[id+1] <= hurt.offset && f.bodies[id+1] > f.bodies[id] {
+	if id+1 < damageMessages && f.bodies[id+1] >= 0 && f.bodies[id+1] <= fault.offset && f.bodies[id+1] > f.bodies[id] {
 		return false
 	}
-	return hurt.what != injuryFlip || id == 0 || f.bodies[id-1] < 0 || f.bodies[id-1] <= hurt.offset ||
+	return fault.what != injuryFlip || id == 0 || f.bodies[id-1] < 0 || f.bodies[id-1] <= fault.offset ||
 		f.bodies[id-1] > f.bodies[id]
 }
 
 // mustTell tells whether what is left of the file shows that something is
 // missing: always where a bit was flipped, and where a cut goes through a message.
-func (f *logFile) mustTell(hurt injury) bool {
-	return hurt.what == injuryFlip || slices.ContainsFunc(f.bodies[:], func(at int) bool {
-		return at >= 0 && at < hurt.offset && hurt.offset < at+len(payload.Body(0))
+func (f *logFile) mustTell(fault injury) bool {
+	return fault.what == injuryFlip || slices.ContainsFunc(f.bodies[:], func(at int) bool {
+		return at >= 0 && at < fault.offset && fault.offset < at+len(payload.Body(0))
 	})
 }
 

@@ -102,7 +102,7 @@ func (k *kit) killCount() int {
 func (k *kit) reopen(ctx context.Context, t *testing.T) {
 	for cfg := (Config{Queues: 1, Visibility: shortVisibility}); ctx.Err() == nil; cfg.Visibility *= 4 {
 		cfg.Dir = filepath.Join(t.TempDir(), "queues")
-		d := &desk{kit: k, ctx: ctx, criterion: "durable_lost", visibility: cfg.Visibility, b: k.start(t, cfg)}
+		d := &fixture{kit: k, ctx: ctx, criterion: "durable_lost", visibility: cfg.Visibility, b: k.start(t, cfg)}
 		ok := d.beforeClose()
 		k.close(d.b)
 		if ok {
@@ -120,7 +120,7 @@ func (k *kit) reopen(ctx context.Context, t *testing.T) {
 // when it closes.
 const reopenSent, reopenAcked, reopenHeld = 40, 10, 20
 
-func (d *desk) beforeClose() bool {
+func (d *fixture) beforeClose() bool {
 	for id := range uint64(reopenSent) {
 		if !d.publish(id) {
 			return false
@@ -137,7 +137,7 @@ func (d *desk) beforeClose() bool {
 
 // afterClose expects what was not acknowledged. What was held may come in its
 // place or later, when its time-out has ended, as the broker likes.
-func (d *desk) afterClose() {
+func (d *fixture) afterClose() {
 	next := map[bool]uint64{true: reopenAcked, false: reopenHeld} // of what was held, and of the rest
 	for range reopenSent - reopenAcked {
 		wait, cancel := context.WithTimeout(d.ctx, d.visibility+scenario.Settle)

@@ -108,8 +108,8 @@ const (
 	expiryGrace = 250 * time.Millisecond
 )
 
-// mortal is a session that is to expire, or not to.
-type mortal struct {
+// expiring is a session that is to expire, or not to.
+type expiring struct {
 	key          string
 	expires      bool
 	began, ended time.Time // of its last write
@@ -134,10 +134,10 @@ func (k *kit) expiry(ctx context.Context) {
 // of each were read at the end of their lives.
 func (k *kit) lifetime(ctx context.Context, ttl time.Duration) bool {
 	const each = 8
-	var all []*mortal
+	var all []*expiring
 	for i := range 4 * each {
 		kind := i % 4
-		all = append(all, &mortal{key: fmt.Sprintf("mortal-%v-%d", ttl, i), expires: kind == 0 || kind == 1})
+		all = append(all, &expiring{key: fmt.Sprintf("expiring-%v-%d", ttl, i), expires: kind == 0 || kind == 1})
 	}
 	written := k.together(len(all), func(i int) bool {
 		m, ttls := all[i], [][]time.Duration{{ttl}, {0, ttl}, {ttl, 0}, {0}}[i%4]

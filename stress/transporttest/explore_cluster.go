@@ -112,12 +112,12 @@ func (c *cluster) launch(m *member) (*proc.Process, error) {
 // join has the process of a member be a node, through those that are.
 func (c *cluster) join(ctx context.Context, m *member) error {
 	start := nodes.Start{Name: m.name, Bind: m.addr, Secret: nodes.Secret(c.k.Seed), Window: nodes.Window,
-		CallTimeout: programTimeout, Detours: make(map[string]string)}
+		CallTimeout: programTimeout, Proxies: make(map[string]string)}
 	for _, other := range c.members {
 		if other == m {
 			continue
 		}
-		start.Detours[other.addr] = c.links.Addr(m.i, other.i)
+		start.Proxies[other.addr] = c.links.Addr(m.i, other.i)
 		if other.up.Load() {
 			start.Seeds = append(start.Seeds, other.addr)
 		}

@@ -115,9 +115,9 @@ func (k *kit) garble(ctx context.Context, names []string, from, to string) bool 
 	})
 	l := k.begins(nodes.Load{Size: payload.SmallRequest, Each: 200, InFlight: 20})
 	k.expect(ctx, l, names)
-	hurt := k.offer(ctx, "closed", l, []string{from}, func(string) []string { return []string{to} })
-	replies, _ := k.replied(hurt)
-	arrivals := k.arrived(ctx, names, hurt)
+	garbled := k.offer(ctx, "closed", l, []string{from}, func(string) []string { return []string{to} })
+	replies, _ := k.replied(garbled)
+	arrivals := k.arrived(ctx, names, garbled)
 	bystanders.Wait()
 	if n := replies.Corrupted + arrivals.Corrupted + replies.Misrouted + arrivals.Misrouted; n > 0 {
 		k.Violate("garbled", "a garbled frame from %s to %s was accepted: %v, %v", from, to, replies, arrivals)

@@ -317,9 +317,9 @@ func (c *Callers) spread(
 	defer cancel(nil)
 	var next atomic.Int64
 	var all sync.WaitGroup
-	crew := make([]worker, min(most, n))
-	for k := range crew {
-		w := &crew[k]
+	workers := make([]worker, min(most, n))
+	for k := range workers {
+		w := &workers[k]
 		all.Go(func() {
 			for ctx.Err() == nil {
 				i := int(next.Add(1)) - 1
@@ -345,8 +345,8 @@ func (c *Callers) spread(
 		case <-ended:
 			ended = nil // calls in progress may last for the patience, no longer
 		case <-look.C:
-			for k := range crew {
-				crew[k].rouse(time.Now().Add(-c.patience))
+			for k := range workers {
+				workers[k].rouse(time.Now().Add(-c.patience))
 			}
 		}
 	}

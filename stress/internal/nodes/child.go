@@ -46,8 +46,8 @@ type Start struct {
 	Window int      `json:"window,omitempty"` // bytes; Window where it does not matter
 	// CallTimeout is that of the node's Config; 0 for the one of small loads.
 	CallTimeout time.Duration `json:"call_timeout,omitempty"`
-	// Detours are the addresses that lead to others.
-	Detours map[string]string `json:"detours,omitempty"`
+	// Proxies are the addresses that lead to others.
+	Proxies map[string]string `json:"proxies,omitempty"`
 }
 
 // Event is what a node process tells when what its node holds has changed.
@@ -90,7 +90,7 @@ var nodeOrders = map[string]func(c *child, o Order) (any, error){
 	"one-way": (*child).oneWay,
 	"flood":   (*child).flood,
 	"refused": (*child).refused,
-	"damage":  (*child).hurt,
+	"damage":  (*child).damageNext,
 	"look":    (*child).look,
 	"mute":    (*child).silence,
 	"cut":     (*child).cutOff,
@@ -146,7 +146,7 @@ func (c *child) begin(o Order) (any, error) {
 	c.baseline = measure.TakeBaseline()
 	c.name = o.Start.Name
 	c.traffic.self, c.traffic.timeout = o.Start.Name, cmp.Or(o.Start.CallTimeout, callTimeout)
-	c.damage.detours = o.Start.Detours
+	c.damage.proxies = o.Start.Proxies
 	node, err := c.launch(*o.Start, c.traffic.handle, c.damage.dial)
 	if err != nil {
 		return nil, err

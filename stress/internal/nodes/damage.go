@@ -14,7 +14,7 @@ import (
 
 // damager dials for a node, and damages or cuts what it sends when told to.
 type damager struct {
-	detours map[string]string // addresses that lead to others
+	proxies map[string]string // addresses that lead to others
 
 	mu    sync.Mutex
 	conns map[string][]*damaged // by address
@@ -41,7 +41,7 @@ func (d *damager) dial(ctx context.Context, addr string) (net.Conn, error) {
 	if err := d.reach(ctx, addr); err != nil {
 		return nil, err
 	}
-	conn, err := Dialer.DialContext(ctx, "tcp", cmp.Or(d.detours[addr], addr))
+	conn, err := Dialer.DialContext(ctx, "tcp", cmp.Or(d.proxies[addr], addr))
 	if err != nil {
 		return nil, err
 	}
@@ -92,9 +92,9 @@ func (c *child) hello(Order) (any, error) {
 	return Hello{bytes.Clone(c.damage.hello)}, nil
 }
 
-// hurt has the next write on each connection to an address damaged, and answers
+// damageNext has the next write on each connection to an address damaged, and answers
 // how many there are.
-func (c *child) hurt(o Order) (any, error) {
+func (c *child) damageNext(o Order) (any, error) {
 	c.damage.mu.Lock()
 	defer c.damage.mu.Unlock()
 	conns := c.damage.conns[o.To[0]]
