@@ -96,7 +96,7 @@ func TestChaos(t *testing.T, subjects Subjects) {
 	left := 0 // by node processes
 	if subjects.Nodes != nil && subjects.Links != nil && subjects.Engine != nil {
 		k := &nodesKit{Nodes: nodes.New(s, site, nodes.LookOften), subjects: subjects, members: proc.NodeNames(nodeCount)}
-		k.Nodes.Notified = k.told
+		k.Nodes.Notified = k.notified
 		defer k.close()
 		s.Take(k.phases()...)
 		k.conclude()

@@ -374,8 +374,8 @@ func (k *nodesKit) watch(e *episode) {
 	k.episode = e
 }
 
-// told is called with each change of what a node holds of another.
-func (k *nodesKit) told(by, about string, is node.State) {
+// notified is called with each change of what a node holds of another.
+func (k *nodesKit) notified(by, about string, is node.State) {
 	k.em.Lock()
 	defer k.em.Unlock()
 	if e := k.episode; e != nil && is != node.Alive && by != e.victim && about != e.victim {

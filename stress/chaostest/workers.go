@@ -86,7 +86,7 @@ func (k *workersKit) phases() []phase {
 type supervised struct {
 	*workersKit
 	Workers
-	lives   []atomic.Int64  // starts of each worker
+	starts  []atomic.Int64  // starts of each worker
 	broken  []atomic.Bool   // workers that can not start again
 	handled []atomic.Uint32 // how often each work operation was
 	release chan struct{}   // closed to let go of what hangs
@@ -110,7 +110,7 @@ const deadly = "tensile: deliberate panic of a worker, which its supervisor must
 
 // start opens n workers for that many work operations.
 func (k *workersKit) start(t testing.TB, n, operations, restarts int, hung time.Duration) *supervised {
-	c := &supervised{workersKit: k, lives: make([]atomic.Int64, n), broken: make([]atomic.Bool, n),
+	c := &supervised{workersKit: k, starts: make([]atomic.Int64, n), broken: make([]atomic.Bool, n),
 		handled: make([]atomic.Uint32, operations), release: make(chan struct{})}
 	c.Workers = k.open(t, WorkersConfig{Workers: n, Start: c.begin, Restarts: restarts, Within: crewWithin, Hung: hung})
 	k.Subject(c.Workers)
@@ -119,7 +119,7 @@ func (k *workersKit) start(t testing.TB, n, operations, restarts int, hung time.
 
 // begin is the Start of all workers.
 func (c *supervised) begin(worker int) func(op uint64) error {
-	c.lives[worker].Add(1)
+	c.starts[worker].Add(1)
 	if c.broken[worker].Load() {
 		panic(deadly)
 	}
@@ -168,7 +168,7 @@ func (c *supervised) allServe(ctx context.Context) (silent []int) {
 	defer cancel()
 	var mu sync.Mutex
 	var all sync.WaitGroup
-	for worker := range c.lives {
+	for worker := range c.starts {
 		all.Go(func() {
 			defer c.Recovered("probing")
 			if !c.serves(ctx, worker) {
@@ -185,8 +185,8 @@ func (c *supervised) allServe(ctx context.Context) (silent []int) {
 // untouched checks that none but the workers that were hit was restarted, and
 // those once for each time.
 func (c *supervised) untouched(when string, hits map[int]int) {
-	for worker := range c.lives {
-		switch more := int(c.lives[worker].Load()) - 1 - hits[worker]; {
+	for worker := range c.starts {
+		switch more := int(c.starts[worker].Load()) - 1 - hits[worker]; {
 		case more > 0 && hits[worker] == 0:
 			c.Violate("cascades", "%s: worker %d was restarted %d times, and nothing was done to it", when, worker, more)
 		case more > 0:

@@ -99,7 +99,7 @@ func (k *workersKit) crashLoop(ctx context.Context, t *testing.T) {
 		case <-end.C:
 			over = true
 		}
-		if n := int(c.lives[victim].Load()) - 1; n > restarts {
+		if n := int(c.starts[victim].Load()) - 1; n > restarts {
 			k.Violate("intensity",
 				"a worker that cannot start was restarted %d times within %v, must be %d within %v: nothing stops the crash loop",
 				n, watched, restarts, crewWithin)

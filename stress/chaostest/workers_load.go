@@ -237,7 +237,7 @@ func (c *supervised) kill(ctx context.Context, victims []int) []time.Duration {
 	again := make([]time.Duration, len(victims))
 	before := make([]int64, len(victims))
 	for i, v := range victims {
-		before[i] = c.lives[v].Load()
+		before[i] = c.starts[v].Load()
 	}
 	gate := make(chan struct{})
 	var began time.Time
@@ -253,7 +253,7 @@ func (c *supervised) kill(ctx context.Context, victims []int) []time.Duration {
 				return
 			}
 			again[i] = time.Since(began)
-			if c.lives[v].Load() == before[i] {
+			if c.starts[v].Load() == before[i] {
 				c.Violate("answers", "worker %d died of an operation, and serves though it was not started again", v)
 			}
 		})

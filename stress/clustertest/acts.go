@@ -155,7 +155,7 @@ func (w *world) leave(choice int) *programs.Act {
 	}
 	w.leaves = true
 	before := l.how
-	l.truth, l.settled, l.how, l.told = nodes.Gone, false, "left", make(map[int]bool)
+	l.truth, l.settled, l.how, l.notified = nodes.Gone, false, "left", make(map[int]bool)
 	others := w.sorted(func(o *life) bool { return o != l && there(o) && w.met[pairOf(l, o)] })
 	return w.act(l.name+" leaves", func(ctx context.Context) {
 		time.Sleep(leaveDelay)
@@ -182,7 +182,7 @@ func (w *world) leave(choice int) *programs.Act {
 		w.Check(left.None(), "leaks: %s has left, and there is %v", l.name, left.Leaks)
 		for _, o := range others {
 			reached := !w.cut.touches(l) && !w.cut.touches(o) && !w.healed.touches(l) && !w.healed.touches(o)
-			l.told[o.number] = reached && left.Members[o.name] == node.Alive
+			l.notified[o.number] = reached && left.Members[o.name] == node.Alive
 		}
 	})
 }

@@ -19,9 +19,9 @@ type life struct {
 	how        string // as in "was killed at the same instant as node-1"
 	judged     bool   // all was right after that
 	// settled is that what became of it was seen at rest.
-	settled bool
-	busy    bool         // an act of the stage is about it
-	told    map[int]bool // of one that left: the lives that it was to tell
+	settled  bool
+	busy     bool         // an act of the stage is about it
+	notified map[int]bool // of one that left: the lives that it was to tell
 }
 
 // happens notes what happens to a node that lives on.
@@ -90,7 +90,7 @@ func (c *community) allowed(by, of *life) []node.State {
 		}
 		return nil
 	case nodes.Gone:
-		if of.told[by.number] {
+		if of.notified[by.number] {
 			return []node.State{node.Left}
 		}
 		return []node.State{node.Left, node.Failed, ""}
