@@ -23,17 +23,23 @@ const KeptRounds = 3
 // that it has after the first round; and it may clean up now and then. It returns
 // false if once did. A subject may start a goroutine each time, as context.AfterFunc
 // does: where the processors are busy these pile up, and the descriptors that the
-// runtime keeps of them are not the subject's.
+// runtime keeps of them are not the subject's. So there are descriptors for as many as a
+// round may start, and a round begins once the goroutines of the one before have ended.
 func (s *Scenario) Retains(ctx context.Context, what string, n int, limit float64, once func(round int) bool) bool {
 	wait.Rehearse(n)
+	most := runtime.NumGoroutine() + n/100
+	ended := func() { wait.Until(ctx, Settle/4, func() bool { return runtime.NumGoroutine() <= most }) }
 	if !once(0) {
 		return false
 	}
+	ended()
+	most = max(most, runtime.NumGoroutine()) // what it has set up stays
 	before := LiveMemory()
 	for round := 1; round <= KeptRounds; round++ {
 		if !once(round) {
 			return false
 		}
+		ended()
 	}
 	each := 0.0
 	if !wait.Until(ctx, Settle/4, func() bool {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 )
@@ -25,6 +26,25 @@ func TestPiledUpGoroutinesAreNotKept(t *testing.T) {
 		}
 		close(start)
 		all.Wait()
+		return true
+	}))
+	assert.Empty(t, s.violations)
+}
+
+// TestARoundWaitsForGoroutines that the one before has started and that have not had a
+// processor yet: so there are never more than were rehearsed.
+func TestARoundWaitsForGoroutines(t *testing.T) {
+	const n = 20_000
+	s := &Scenario{violations: make(map[string]int)}
+	assert.True(t, s.Retains(context.Background(), "goroutine", n, 16, func(round int) bool {
+		if round == 0 {
+			return true
+		}
+		late := make(chan struct{})
+		time.AfterFunc(time.Second, func() { close(late) })
+		for range n {
+			go func() { <-late }()
+		}
 		return true
 	}))
 	assert.Empty(t, s.violations)
