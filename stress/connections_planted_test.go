@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -34,6 +35,7 @@ func TestPlantedConnections(t *testing.T) {
 		{"remembers until Close who was there", "most at tensile/stress_test.(*plantedServer).keep"},
 		{"comes to keep a goroutine for who has gone", "goroutines have stayed"},
 		{"takes 6 KB a connection", "memory.per_connection: heap and stack of a connection"},
+		{"holds 300 MB", "memory.peak: peak memory of a server in its process, in memory must be at most 206 MB"},
 		{"has a goroutine for the idle", "2000 connections on which nothing happens hold 200"},
 		{"loses a reply", "connection 700 got no reply to request 2 within"},
 		{"doubles a reply", "connection 700 got the reply to request 2 again"},
@@ -122,7 +124,11 @@ var plantedConnections = map[string]func() conntest.Server{
 		}
 		return n, err
 	}),
-	"takes 6 KB a connection":      onConnection(func(c *plantedConn) { c.ballast = make([]byte, 6<<10) }),
+	"takes 6 KB a connection": onConnection(func(c *plantedConn) { c.ballast = make([]byte, 6<<10) }),
+	"holds 300 MB": func() conntest.Server {
+		hoarded = slices.Repeat([]byte{1}, 300e6)
+		return new(goroutineEach)
+	},
 	"has a goroutine for the idle": func() conntest.Server { return new(goroutineEach) },
 	"loses a reply":                onReply(700, 2, func(*plantedConn, []byte) error { return nil }),
 	"doubles a reply": onReply(700, 2, func(c *plantedConn, reply []byte) error {
@@ -188,6 +194,8 @@ func TestFaultyConnections(t *testing.T) {
 	skipUnlessPlanted(t)
 	conntest.TestServer(t, openPlantedConnections)
 }
+
+var hoarded []byte
 
 // openPlantedConnections offers what its fault takes, and no other server.
 func openPlantedConnections(_ testing.TB, cfg conntest.Config) conntest.Server {
