@@ -137,7 +137,7 @@ var callPeers = []callPeer{
 			return node.Call(context.Background(), "callee", request)
 		}), node.Close, nil
 	}},
-	{name: "gRPC, unary", lacks: "authentication, membership",
+	{name: "gRPC, unary", lacks: "authentication, encryption, membership",
 		serve: serveGRPC, dial: func(addr string) (func() (caller, error), func() error, error) {
 			conn, err := dialGRPC(addr)
 			if err != nil {
@@ -148,7 +148,7 @@ var callPeers = []callPeer{
 				return reply, conn.Invoke(context.Background(), "/echo/Call", &request, &reply)
 			}), conn.Close, nil
 		}},
-	{name: "gRPC, a stream for each caller", lacks: "authentication, membership",
+	{name: "gRPC, a stream for each caller", lacks: "authentication, encryption, membership",
 		serve: serveGRPC, dial: func(addr string) (func() (caller, error), func() error, error) {
 			conn, err := dialGRPC(addr)
 			if err != nil {
@@ -162,7 +162,7 @@ var callPeers = []callPeer{
 				}, err
 			}, conn.Close, nil
 		}},
-	{name: "net/rpc", lacks: "authentication, membership, bounded buffers", serve: func() (string, error) {
+	{name: "net/rpc", lacks: "authentication, encryption, membership, bounded buffers", serve: func() (string, error) {
 		s := rpc.NewServer()
 		if err := s.Register(new(Echo)); err != nil {
 			return "", err
@@ -177,7 +177,7 @@ var callPeers = []callPeer{
 			return reply, client.Call("Echo.Call", request, &reply)
 		}), client.Close, nil
 	}},
-	{name: "yamux, a stream for each caller", lacks: "authentication, membership, calls: it has streams",
+	{name: "yamux, a stream for each caller", lacks: "authentication, encryption, membership, calls: it has streams",
 		serve: func() (string, error) {
 			return listen(func(l net.Listener) {
 				for {
@@ -244,7 +244,8 @@ var callPeers = []callPeer{
 					return session.Close()
 				}, nil
 		}},
-	{name: "NATS core, request and reply", lacks: "a connection between the two: there is a server",
+	{name: "NATS core, request and reply",
+		lacks: "authentication, encryption, a connection between the two: there is a server",
 		serve: func() (string, error) {
 			s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, NoLog: true, NoSigs: true})
 			if err != nil {
