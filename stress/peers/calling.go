@@ -67,7 +67,10 @@ func init() {
 
 func calling() []comparison {
 	c := comparison{scenario: "inter-node", unit: "calls/s", n: 200_000,
-		work: fmt.Sprintf("calls of %d bytes to another process over TCP, %d callers", payload, callersAtOnce)}
+		work: fmt.Sprintf("calls of %d bytes to another process over TCP, %d callers", payload, callersAtOnce),
+		why: "tensile/cluster authenticates and encrypts every frame (AES-256-GCM); the others send in the clear. In 12 " +
+			"alternations with the last version that did not, a call of 64 bytes took 1.12× [1.10, 1.16] of the processor " +
+			"time with 100 calls in flight, and 1.18× [1.09, 1.21] with 10,000."}
 	for _, p := range callPeers {
 		c.contestants = append(c.contestants, contestant{name: p.name, bound: p.bound, lacks: p.lacks, sample: p.rate})
 	}
