@@ -51,6 +51,7 @@ func TestSneakyPools(t *testing.T) {
 		{"sneaky: Close waits for all but one", "Close returned while 1 connections were lent out"},
 		{"sneaky: does not close what comes home late", "open after Close"},
 		{"sneaky: lends one at a time", "lends only 1"},
+		{"sneaky: remembers who came", "each connection that was lent and returned leaves"},
 		{"sneaky: dials anew for each", "a connection was closed after it had been idle for"},
 	})
 }
@@ -97,6 +98,7 @@ type sneakyPool struct {
 	calls, handed, gaveUp int
 	// lose is how many connections that come home are lost from now on.
 	lose int
+	came []*[32]byte
 }
 
 type sneakyConn struct {
@@ -182,6 +184,9 @@ func (p *sneakyPool) tooOld(c *sneakyConn) bool {
 func (p *sneakyPool) Acquire(ctx context.Context) (pooltest.Lease, error) {
 	p.mu.Lock()
 	p.calls++
+	if p.fault == "remembers who came" {
+		p.came = append(p.came, new([32]byte))
+	}
 	loaded := p.cfg.Size == 8 // as the pools that N operations go through
 	switch {
 	case p.fault == "takes its time" && loaded:

@@ -38,7 +38,7 @@ func TestPlantedBrokers(t *testing.T) {
 		{"one too many in a queue", "a queue bounded to 8 took 9 messages"},
 		{"another error when full", "a full queue that is to refuse returned"},
 		{"takes after close", "Publish after Close returned nil"},
-		{"remembers what was acknowledged", "for each message that was acknowledged "},
+		{"remembers what was acknowledged", "each message that was acknowledged leaves "},
 		{"forgets the fifth who waits", "8 consumers waited and as many messages were published"},
 	})
 }

@@ -42,8 +42,8 @@ func TestSneakyRouters(t *testing.T) {
 		{"sneaky: takes during Close what it drops", "messages that were taken had not been delivered"},
 		{"sneaky: takes after Close", "Send after Close gave <nil>"},
 		{"sneaky: loses what comes after idling", "after idling"},
-		{"sneaky: keeps names that are gone", "for each name that was registered and unregistered"},
-		{"sneaky: keeps messages that were handled", "for each message that was handled"},
+		{"sneaky: keeps names that are gone", "each name that was registered and unregistered leaves"},
+		{"sneaky: keeps messages that were handled", "each message that was handled leaves"},
 		{"sneaky: leaves a goroutine at each panic", "left behind"},
 		{"sneaky: leaves a goroutine for each router", "left behind"},
 	})

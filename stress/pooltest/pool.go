@@ -120,6 +120,7 @@ func TestPool(t *testing.T, open func(testing.TB, Config) Pool) {
 		phase{Name: "limits", Body: k.limits, Shows: "idle lifetime health", Within: soon},
 		phase{Name: "close", Body: k.close, Shows: "close", Within: soon},
 		explored.Whenever(),
+		phase{Name: "kept", Body: k.kept, Shows: "kept deadline", Sound: true},
 		phase{Name: "burst", Body: k.burst, Shows: "served in_flight throughput slowness survival" + lent, Sound: true},
 		phase{Name: "steady", Body: k.steady, Shows: "served p50 p95 p99 slowness" + lent, Sound: true},
 		phase{Name: "faults", Body: k.faults, Shows: "broken served" + lent, Sound: true},

@@ -84,34 +84,69 @@ const keptPerBody = 16 // bytes
 // kept: what is over is forgotten.
 func (k *kit) kept(ctx context.Context, t *testing.T) { k.Unrecorded(func() { k.forgets(ctx, t) }) }
 
-// forgets publishes and acknowledges very many messages, and has very many consumers
-// give up.
+// forgets has very many messages, consumers and publishers come to their end, in every way.
 func (k *kit) forgets(ctx context.Context, t *testing.T) {
-	const each = 20_000
-	b := k.start(t, Config{Queues: 1})
+	const each, most = 20_000, 4
+	b := k.start(t, Config{Queues: 2, MaxLen: most, Reject: true})
 	defer func() { k.close(b) }()
 	body := payload.Body(0)
 	ended, cancel := context.WithCancel(ctx)
 	cancel()
-	ok := k.Retains(ctx, "message that was acknowledged", each, keptPerBody, func(int) bool {
-		for range each {
+	receive := func() Delivery {
+		d, err := b.Receive(ctx, 0)
+		k.must(err, "Receive")
+		return d
+	}
+	finished := func(what string, once func() bool) scenario.Work {
+		return scenario.Work{What: what, Times: each, Limit: keptPerBody, Once: func(int) bool {
+			for range each {
+				if !once() {
+					return false
+				}
+			}
+			return true
+		}}
+	}
+	kinds := []scenario.Work{
+		finished("message that was acknowledged", func() bool {
 			if !k.must(b.Publish(ctx, 0, body), "Publish") {
 				return false
 			}
-			d, err := b.Receive(ctx, 0)
-			if !k.must(err, "Receive") || !k.must(d.Ack(ctx), "Ack") {
+			d := receive()
+			return d != nil && k.must(d.Ack(ctx), "Ack")
+		}),
+		finished("message that was returned, and then acknowledged", func() bool {
+			if !k.must(b.Publish(ctx, 0, body), "Publish") {
 				return false
 			}
-		}
-		return true
-	})
-	_ = ok && k.Retains(ctx, "consumer that gave up", each, keptPerBody, func(int) bool {
-		for range each {
-			if d, err := b.Receive(ended, 0); err == nil {
+			d := receive()
+			if d == nil || !k.must(d.Nack(), "Nack") {
+				return false
+			}
+			d = receive()
+			return d != nil && k.must(d.Ack(ctx), "Ack")
+		}),
+		finished("consumer that gave up", func() bool {
+			d, err := b.Receive(ended, 0)
+			if err == nil {
 				k.Violate("deadline", "a consumer whose context had ended got %v from an empty queue and no error", d)
-				return false
+			}
+			return err != nil
+		}),
+	}
+	if bounded, ok := b.(Bounded); ok {
+		for range most {
+			if !k.must(b.Publish(ctx, 1, body), "Publish") {
+				return
 			}
 		}
-		return true
-	})
+		kinds = append(kinds, finished("message that was refused", func() bool {
+			err := b.Publish(ctx, 1, body)
+			if !errors.Is(err, bounded.Full()) {
+				k.Violate("bounded", "Publish to a queue that is full returned %v, which is not Full", err)
+			}
+			return errors.Is(err, bounded.Full())
+		}))
+	}
+	k.Forgets(ctx, kinds...)
 }

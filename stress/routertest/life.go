@@ -561,37 +561,72 @@ const (
 	keptPerMessage = 8
 )
 
-// forgets registers and unregisters very many names, and sends very many
-// messages to one.
+// forgets has very many names come and go, in every way that ends one, and sends very many
+// messages, to one name and to nobody.
 func (k *kit) forgets(ctx context.Context, t *testing.T) {
-	const names, messages = 5000, 50_000
+	const names, messages = 3000, 50_000
 	r := k.start(t)
 	const all = (1 + scenario.KeptRounds) * messages
-	full := r.Errors().Full
+	errs := r.Errors()
 	l := measure.NewLedger(all, all, 1)
 	var arrived atomic.Int64
 	if !k.must(r.Register("stays", func(m Message) { l.Arrive(m.ID, 0, m.intact()); arrived.Add(1) }), "Register") {
 		return
 	}
-	ok := k.Retains(ctx, "name that was registered and unregistered", names, keptPerName, func(round int) bool {
-		for i := range names {
-			name := fmt.Sprintf("passes-%d-%d", round, i)
-			if !k.must(r.Register(name, func(Message) {}), "Register") || !k.must(r.Unregister(name), "Unregister") {
-				return false
+	passing := func(what string, handle func(Message), use func(name string) bool) scenario.Work {
+		return scenario.Work{What: "name that " + what, Times: names, Limit: keptPerName, Once: func(round int) bool {
+			for i := range names {
+				name := fmt.Sprintf("%s-%d-%d", what, round, i)
+				if !k.must(r.Register(name, handle), "Register") || !use(name) || !k.must(r.Unregister(name), "Unregister") {
+					return false
+				}
 			}
-		}
-		return true
-	})
-	ok = ok && k.Retains(ctx, "message that was handled", messages, keptPerMessage, func(round int) bool {
-		for i := range messages {
-			if !k.send(ctx, r, full, l, uint64(round*messages+i), 0, "stays") {
-				return false
-			}
-		}
-		k.settle(ctx, &arrived, (round+1)*messages, scenario.Settle)
-		return true
-	})
+			return true
+		}}
+	}
+	// The handler may still be at work when the name goes: what it is given then is part of it.
+	sent := func(name string) bool { return k.must(r.Send(name, message(0)), "Send") }
+	ok := k.Forgets(ctx,
+		passing("was registered and unregistered", func(Message) {}, func(string) bool { return true }),
+		passing("got a message and was unregistered", func(Message) {}, sent),
+		passing("panicked and was unregistered", func(Message) { panic("on purpose: handlers may panic") }, sent),
+		passing("was refused to a second and unregistered", func(Message) {}, func(name string) bool {
+			err := r.Register(name, func(Message) {})
+			return k.must(unless(errors.Is(err, errs.Taken), err), "Register of a name in use")
+		}),
+		scenario.Work{What: "message that nobody was to get", Times: messages, Limit: keptPerMessage,
+			Once: func(round int) bool {
+				for i := range messages {
+					err := r.Send(fmt.Sprintf("nobody-%d-%d", round, i), message(0))
+					if !k.must(unless(errors.Is(err, errs.Unknown), err), "Send to a name that was never there") {
+						return false
+					}
+				}
+				return true
+			}},
+		scenario.Work{What: "message that was handled", Times: messages, Limit: keptPerMessage,
+			Once: func(round int) bool {
+				for i := range messages {
+					if !k.send(ctx, r, errs.Full, l, uint64(round*messages+i), 0, "stays") {
+						return false
+					}
+				}
+				k.settle(ctx, &arrived, (round+1)*messages, scenario.Settle)
+				return true
+			}},
+	)
 	if k.closeSoon(r) && ok {
 		k.Book("kept", l.Audit(true))
 	}
+}
+
+// unless is nil if what was wanted is so; otherwise it is err, or says that there was none.
+func unless(so bool, err error) error {
+	switch {
+	case so:
+		return nil
+	case err == nil:
+		return errors.New("no error")
+	}
+	return err
 }

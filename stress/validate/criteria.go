@@ -175,6 +175,7 @@ var pooling = []Criterion{
 	shown(Pooling, "idle", "idle-time limits not kept"),
 	shown(Pooling, "lifetime", "lifetime limits not kept"),
 	shown(Pooling, "health", "unhealthy connections lent in spite of a health check"),
+	shown(Pooling, "kept", "kinds of finished work that stay in memory"),
 	shown(Pooling, "close", "ways in which Close did not wait, refuse and close everything"),
 	peakMemory(Pooling),
 	shown(Pooling, "explored", "explorations in which a program of the vocabulary broke a promise"),

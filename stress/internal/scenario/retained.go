@@ -50,3 +50,21 @@ func (s *Scenario) Retains(ctx context.Context, what string, n int, limit float6
 	}
 	return true
 }
+
+// Work is of one kind, of which nothing may be left once it is over.
+type Work struct {
+	What  string
+	Times int
+	Limit float64              // bytes that each may leave
+	Once  func(round int) bool // does it Times times; false if it failed
+}
+
+// Forgets looks whether work of each kind is forgotten, until one fails. It reports false then.
+func (s *Scenario) Forgets(ctx context.Context, all ...Work) bool {
+	for _, f := range all {
+		if !s.Retains(ctx, f.What, f.Times, f.Limit, f.Once) {
+			return false
+		}
+	}
+	return true
+}
