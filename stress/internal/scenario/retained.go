@@ -18,53 +18,51 @@ func LiveMemory() int64 {
 // KeptRounds is how often what may be kept is done, beyond the first time.
 const KeptRounds = 3
 
-// Retains has once do something n times, in rounds from 0 on, and looks whether more
-// than limit bytes of each stay in memory. Whatever a subject sets up for as much as
-// that it has after the first round; and it may clean up now and then. It returns
-// false if once did. A subject may start a goroutine each time, as context.AfterFunc
-// does: where the processors are busy these pile up, and the descriptors that the
-// runtime keeps of them are not the subject's. So there are descriptors for as many as a
-// round may start, and a round begins once the goroutines of the one before have ended.
-func (s *Scenario) Retains(ctx context.Context, what string, n int, limit float64, once func(round int) bool) bool {
-	wait.Rehearse(n)
-	most := runtime.NumGoroutine() + n/100
+// Work is of one kind, of which nothing may be left in memory once it is over.
+type Work struct {
+	What  string
+	Times int                  // that Once does it
+	Limit float64              // bytes that each may leave
+	Once  func(round int) bool // is called for rounds from 0 on; false if it failed
+}
+
+// Forgets has work of each kind done, in rounds, and looks whether more than its limit stays in
+// memory. It reports false, and does no more, if Once does. Whatever a subject sets up for as much
+// as that it has after the first round; and it may clean up now and then. A subject may start a
+// goroutine each time, as context.AfterFunc does: where the processors are busy these pile up, and
+// the descriptors that the runtime keeps of them are not the subject's. So there are descriptors for
+// as many as a round may start, and a round begins once the goroutines of the one before have ended.
+func (s *Scenario) Forgets(ctx context.Context, all ...Work) bool {
+	for _, w := range all {
+		if !s.forgets(ctx, w) {
+			return false
+		}
+	}
+	return true
+}
+
+func (s *Scenario) forgets(ctx context.Context, w Work) bool {
+	wait.Rehearse(w.Times)
+	most := runtime.NumGoroutine() + w.Times/100
 	ended := func() { wait.Until(ctx, Settle/4, func() bool { return runtime.NumGoroutine() <= most }) }
-	if !once(0) {
+	if !w.Once(0) {
 		return false
 	}
 	ended()
 	most = max(most, runtime.NumGoroutine()) // what it has set up stays
 	before := LiveMemory()
 	for round := 1; round <= KeptRounds; round++ {
-		if !once(round) {
+		if !w.Once(round) {
 			return false
 		}
 		ended()
 	}
 	each := 0.0
 	if !wait.Until(ctx, Settle/4, func() bool {
-		each = float64(LiveMemory()-before) / float64(KeptRounds*n)
-		return each <= limit
+		each = float64(LiveMemory()-before) / float64(KeptRounds*w.Times)
+		return each <= w.Limit
 	}) {
-		s.Violate("kept", "each %s leaves %.0f bytes in memory, must be at most %.0f", what, each, limit)
-	}
-	return true
-}
-
-// Work is of one kind, of which nothing may be left once it is over.
-type Work struct {
-	What  string
-	Times int
-	Limit float64              // bytes that each may leave
-	Once  func(round int) bool // does it Times times; false if it failed
-}
-
-// Forgets looks whether work of each kind is forgotten, until one fails. It reports false then.
-func (s *Scenario) Forgets(ctx context.Context, all ...Work) bool {
-	for _, f := range all {
-		if !s.Retains(ctx, f.What, f.Times, f.Limit, f.Once) {
-			return false
-		}
+		s.Violate("kept", "each %s leaves %.0f bytes in memory, must be at most %.0f", w.What, each, w.Limit)
 	}
 	return true
 }

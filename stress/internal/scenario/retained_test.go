@@ -15,7 +15,7 @@ import (
 func TestPiledUpGoroutinesAreNotKept(t *testing.T) {
 	const n = 20_000
 	s := &Scenario{violations: make(map[string]int)}
-	assert.True(t, s.Retains(context.Background(), "goroutine", n, 16, func(round int) bool {
+	assert.True(t, s.Forgets(context.Background(), Work{"goroutine", n, 16, func(round int) bool {
 		if round == 0 {
 			return true
 		}
@@ -27,7 +27,7 @@ func TestPiledUpGoroutinesAreNotKept(t *testing.T) {
 		close(start)
 		all.Wait()
 		return true
-	}))
+	}}))
 	assert.Empty(t, s.violations)
 }
 
@@ -36,7 +36,7 @@ func TestPiledUpGoroutinesAreNotKept(t *testing.T) {
 func TestARoundWaitsForGoroutines(t *testing.T) {
 	const n = 20_000
 	s := &Scenario{violations: make(map[string]int)}
-	assert.True(t, s.Retains(context.Background(), "goroutine", n, 16, func(round int) bool {
+	assert.True(t, s.Forgets(context.Background(), Work{"goroutine", n, 16, func(round int) bool {
 		if round == 0 {
 			return true
 		}
@@ -46,6 +46,6 @@ func TestARoundWaitsForGoroutines(t *testing.T) {
 			go func() { <-late }()
 		}
 		return true
-	}))
+	}}))
 	assert.Empty(t, s.violations)
 }
