@@ -19,11 +19,14 @@ import (
 // docs/criteria.md, "Memory of the subject".
 type Workers interface {
 	// Do passes an operation to a worker and waits for it. If it returns nil, the
-	// operation was handled once. Otherwise the error is that of the handler, or says
-	// why the operation was not handled, or only in part: the worker died of it,
-	// hangs, or no longer serves. Operations of other workers must not fail for that.
+	// operation was handled once. Otherwise the error is that of the handler, for
+	// errors.As, or says why the operation was not handled, or only in part: the worker
+	// died of it, hangs, or no longer serves. Operations of other workers must not fail
+	// for that. No operation is handled twice. Once ctx has ended Do returns, even
+	// while the operation is being handled.
 	Do(ctx context.Context, worker int, op uint64) error
-	// Close returns once nothing of the workers is left.
+	// Close ends calls of Do that wait, and returns once nothing of the workers is left.
+	// From then on Do returns errors, and no worker starts.
 	Close() error
 }
 
@@ -42,7 +45,8 @@ type WorkersConfig struct {
 	// is how the kit kills a worker. The kit counts restarts there.
 	Start func(worker int) (handle func(op uint64) error)
 	// A worker is restarted up to Restarts times within Within. After that it is not
-	// restarted, or not before that time has passed.
+	// restarted, or not before that time has passed. Deaths that are longer ago do not
+	// count.
 	Restarts int
 	Within   time.Duration
 	Hung     time.Duration // how long an operation may take; 0 means no limit; only for Watched

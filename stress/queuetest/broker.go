@@ -17,6 +17,9 @@ import (
 // Broker is the subject of the queueing scenario: queues that are identified by
 // their index. Its methods are called concurrently. What it holds at most is judged,
 // without what the kit does: see docs/criteria.md, "Memory of the subject".
+//
+// Publish and Receive return an error if their context has ended or the broker is
+// closed, if a Bounded refuses, or if the disk fails, and for no other reason.
 type Broker interface {
 	// Publish puts a message at the end of a queue. If it returns nil, the message
 	// is delivered until it is acknowledged. If it returns an error, the message
@@ -24,13 +27,17 @@ type Broker interface {
 	Publish(ctx context.Context, queue int, body []byte) error
 	// Receive returns the message of a queue that was published first among those
 	// that are ready, and waits if there is none. No other caller gets the message
-	// until the visibility time-out ends.
+	// until the visibility time-out ends; then it is ready again. If Receive returns
+	// an error, it has taken no message.
 	Receive(ctx context.Context, queue int) (Delivery, error)
-	// Close ends calls that wait, and releases everything that the broker holds.
+	// Close ends calls that wait, and releases everything that the broker holds. After
+	// it, Publish and Receive return errors.
 	Close() error
 }
 
-// Delivery is a message that was received.
+// Delivery is a message that was received. Ack and Nack succeed as long as the
+// visibility time-out has not ended. After that they must not affect a caller that has
+// received the message again: Ack then returns an error.
 type Delivery interface {
 	Body() []byte
 	Attempt() int                  // deliveries of the message so far, including this one
@@ -72,15 +79,16 @@ type DelayedDelivery interface {
 
 // Durable is a Broker that honours Config.Dir. What Publish and Ack confirm is on the
 // disk, and a broker that is opened on the same folder has it, however the process
-// ended. Attempts survive too: a message that was delivered before does not come back
-// as new.
+// ended, and after a power cut too. Attempts survive a process that was killed: a
+// message that was delivered before does not come back as new.
 type Durable interface {
 	Broker
 	Durable()
 }
 
 // Recovering is a Durable that reports what it could not read when it was opened:
-// writes that were cut short, and other damage.
+// writes that were cut short, and other damage. A process that is killed and a power
+// cut cause no other damage.
 type Recovering interface {
 	Durable
 	Recovered() (torn, damaged []Gap)
@@ -99,8 +107,9 @@ type Config struct {
 	// MaxAttempts is how often a message is delivered before it becomes a dead
 	// letter; 0 means no limit. It is only for a DeadLetter.
 	MaxAttempts int
-	// MaxLen bounds the messages of a queue; 0 means no bound. At the bound Publish
-	// waits, or returns Full if Reject is set. Both are only for a Bounded.
+	// MaxLen bounds the messages of a queue, with those that were received and not
+	// acknowledged; 0 means no bound. At the bound Publish waits, or returns Full if
+	// Reject is set. Both are only for a Bounded.
 	MaxLen int
 	Reject bool
 	// Dir is the folder of a durable broker, which may not exist yet; "" means a

@@ -17,20 +17,24 @@ import (
 )
 
 // Router is the subject of the routing scenario. Its methods are called
-// concurrently. What it holds at most is judged, without what the kit does: see
-// docs/criteria.md, "Memory of the subject".
+// concurrently. Calls for one name must be linearizable. What it holds at most is
+// judged, without what the kit does: see docs/criteria.md, "Memory of the subject".
 type Router interface {
 	// Register assigns a handler to a name. The handler is called with the
 	// messages of the name, one at a time and in order for each sender. It may
-	// call Send, and Register and Unregister other names. It may panic or block.
+	// call Send, and Register and Unregister other names. It may panic or block
+	// without any effect on other names.
 	Register(name string, handle func(Message)) error
 	// Unregister removes a name. Messages that were accepted before are delivered
-	// to the handler that the name had then.
+	// to the handler that the name had then. Until they are, Unregister may wait, and
+	// so may Register of the name.
 	Unregister(name string) error
 	// Send returns nil if it accepts the message, which is then delivered exactly
-	// once. If it returns an error, the message is not delivered.
+	// once. If it returns an error, the message is not delivered. It does not wait
+	// for room.
 	Send(name string, m Message) error
-	// Close returns once every accepted message was delivered.
+	// Close returns nil once the handlers of all accepted messages have returned. From
+	// then on, Send and Register return Closed.
 	Close() error
 	// Errors returns the errors of the other methods, for errors.Is.
 	Errors() Errors
@@ -50,7 +54,9 @@ type Errors struct{ Unknown, Taken, Full, Closed error }
 
 // Config describes the router that the kit needs.
 type Config struct {
-	Mailbox int // messages that a name holds before Send returns Full
+	// Mailbox is how many messages a name holds before Send returns Full. The message
+	// that is being handled may count.
+	Mailbox int
 }
 
 // Message is a routed message. Sum is a checksum of ID, so that damage is detected.
