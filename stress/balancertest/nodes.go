@@ -206,18 +206,17 @@ func (c *nodeConnections) closeConns() {
 	c.conns = c.conns[:0]
 }
 
-// counted waits until the nodes have as many connections as are held, and
-// keeps what they say.
+// counted waits until the nodes have as many connections as are held, for as long as these
+// come, and keeps what they say.
 func (c *nodeConnections) counted(ctx context.Context, when string) bool {
-	ctx, cancel := context.WithTimeout(ctx, scenario.Settle)
-	defer cancel()
 	held := make(map[string]int)
 	for _, conn := range c.conns {
 		held[conn.pick.Node()]++
 	}
 	pause := time.NewTicker(time.Millisecond)
 	defer pause.Stop()
-	for late := false; ; {
+	last, since := -1, time.Now()
+	for {
 		c.accepted, c.open = make(map[string]int), make(map[string]int)
 		same, survived := true, 0
 		for name, server := range c.servers {
@@ -230,6 +229,10 @@ func (c *nodeConnections) counted(ctx context.Context, when string) bool {
 			same = same && stats.Open == held[name]
 			survived += min(stats.Open, held[name])
 		}
+		if survived != last {
+			last, since = survived, time.Now()
+		}
+		late := time.Since(since) > scenario.Settle
 		if same || late {
 			c.survival = min(c.survival, 100*float64(survived)/float64(len(c.conns)))
 		}
@@ -242,7 +245,7 @@ func (c *nodeConnections) counted(ctx context.Context, when string) bool {
 		select {
 		case <-pause.C:
 		case <-ctx.Done():
-			late = true
+			return false
 		}
 	}
 }

@@ -45,7 +45,7 @@ func TestPageNeedsNothingElse(t *testing.T) {
 func TestPageShowsWhatHappened(t *testing.T) {
 	page := pageOf(t, sampleRun())
 	for _, want := range []string{
-		"Failed</h1>", "Connection pooling: passed, 17 checks not measured; Registry routing: failed; ",
+		"Failed</h1>", "Connection pooling: passed, 18 checks not measured; Registry routing: failed; ",
 		"Not run: Cluster formation, Queue handling, Session state persistence, Inter-node communication.",
 		"routing.lost: messages lost must be exactly 0, measured was 3", "&lt;script&gt;alert", // told, and harmless
 		"message 7 of sender 0 to 12 never arrived", "seed 42", "Scale cut from 200000 to 100000: not enough memory.",

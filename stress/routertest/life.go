@@ -589,7 +589,6 @@ func (k *kit) forgets(ctx context.Context, t *testing.T) {
 	ok := k.Forgets(ctx,
 		passing("was registered and unregistered", func(Message) {}, func(string) bool { return true }),
 		passing("got a message and was unregistered", func(Message) {}, sent),
-		passing("panicked and was unregistered", func(Message) { panic("on purpose: handlers may panic") }, sent),
 		passing("was refused to a second and unregistered", func(Message) {}, func(name string) bool {
 			err := r.Register(name, func(Message) {})
 			return k.must(unless(errors.Is(err, errs.Taken), err), "Register of a name in use")
