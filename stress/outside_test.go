@@ -34,7 +34,7 @@ func TestKitsServeAnOutsideModule(t *testing.T) {
 		{"faulty router", "TestRouter", messages, "says taken where it is full", "routing.full: "},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			child := exec.Command(binary, "-test.run=^"+c.kit+"$", "-test.v")
+			child := exec.Command(binary, "-test.run=^"+c.kit+"$", "-test.v", "-test.short", unexplored[0])
 			child.Env = append(append(os.Environ(), notInCI...), "OUTSIDE_FAULT="+c.fault, "STRESS_SCALE=10000",
 				c.rate, "STRESS_OUT="+t.TempDir())
 			if c.fault != "" {

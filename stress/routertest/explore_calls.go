@@ -78,6 +78,10 @@ func (m *model) end(c *call, err error) error {
 	m.clock++
 	m.moves++
 	c.end, c.err, c.within = m.clock, err, m.closing
+	var came *life // to which the letter came before Send returned
+	if c.letter != nil {
+		came = c.letter.life
+	}
 	m.mu.Unlock()
 	e := m.errs
 	allowed := [...][]error{callsSend: {e.Unknown, e.Full, e.Closed}, callsRegister: {e.Taken, e.Closed},
@@ -87,6 +91,8 @@ func (m *model) end(c *call, err error) error {
 		known = known || errors.Is(err, want)
 	}
 	switch {
+	case err != nil && came != nil:
+		m.Violate("phantom", "%s returned %q, and the message had come to %s by then", c, err, came)
 	case !known:
 		m.Violate("errors", "%s returned %q: must be nil or one of %q", c, err, allowed)
 	case errors.Is(err, e.Closed) && !c.within:

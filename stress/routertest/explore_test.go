@@ -28,6 +28,7 @@ func TestExploredFaults(t *testing.T) {
 		{"damages a message", "corrupted: "},
 		{"makes a message", "phantom: "},
 		{"delivers what it refuses", "phantom: "},
+		{"refuses what it has delivered", "phantom: .* had come to"},
 		{"two at work", "order: "},
 		{"one too many", "full: "},
 		{"loses room when it refuses", "full: "},
@@ -207,6 +208,15 @@ func (r *faultyRouter) Send(name string, m Message) error {
 		b = other
 	}
 	switch {
+	case r.fault == "refuses what it has delivered" && b.workers == 0 && m.ID%4 == 3:
+		b.workers++
+		r.mu.Unlock()
+		b.handle(m)
+		r.mu.Lock()
+		if b.workers--; len(b.line) > 0 {
+			r.start(b)
+		}
+		return errFull
 	case r.fault == "damages a message" && held > 0:
 		m.Sum++
 	case r.fault == "makes a message" && held > 0:

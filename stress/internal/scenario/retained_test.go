@@ -49,3 +49,37 @@ func TestARoundWaitsForGoroutines(t *testing.T) {
 	}}))
 	assert.Empty(t, s.violations)
 }
+
+// TestWhatIsKeptIsFound: what each round leaves, and not what one does.
+func TestWhatIsKeptIsFound(t *testing.T) {
+	const n, size = 20_000, 32
+	for _, c := range []struct {
+		name  string
+		keeps func(round int) bool
+		found bool
+	}{
+		{"each round", func(int) bool { return true }, true},
+		{"one round", func(round int) bool { return round == 2 }, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var kept []*[size]byte
+			ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+			defer cancel()
+			each, ok := Work{"thing", n, 16, func(round int) bool {
+				for range n {
+					if c.keeps(round) {
+						kept = append(kept, new([size]byte))
+					}
+				}
+				return true
+			}}.leaves(ctx)
+			assert.True(t, ok)
+			if c.found {
+				assert.GreaterOrEqual(t, each, float64(size))
+			} else {
+				assert.Less(t, each, 16.0)
+			}
+			assert.NotNil(t, kept)
+		})
+	}
+}
