@@ -17,7 +17,7 @@ museum: ## real bugs of public libraries; downloads the libraries
 	go -C stress/museum test -count=1 -v -run Museum .
 
 planted: ## every planted bug, including those in processes and with time limits; needs an idle machine
-	TENSILE_EVERY_PLANT=1 go test -count=1 -timeout 60m -run 'Planted|Sneaky|Slow|Shared|Sound|Alone|OverTCP' ./stress ./stress/conntest
+	TENSILE_EVERY_PLANT=1 go test -count=1 -timeout 60m -run 'Planted|Sneaky|Slow|Shared|Sound|Alone|OverTCP|Explored' ./stress ./stress/*test
 
 checks: ## lists all phases, criteria and planted bugs, and runs none
 	@TENSILE_EVERY_PLANT=1 go test -short -count=1 -v -run 'Planted|Sneaky|Slow|Shared|OverTCP|PhasesAlone' ./stress ./stress/conntest | \
