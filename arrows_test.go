@@ -182,19 +182,8 @@ func source(imports string) *fstest.MapFile {
 // arrows returns a line for every import that points the wrong way in the tree
 // of the module, and the number of files looked at.
 func arrows(tree fs.FS) (wrong []string, files int, err error) {
-	err = fs.WalkDir(tree, ".", func(name string, entry fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return err
-		case entry.IsDir() && name != "." && skipped(tree, name):
-			return fs.SkipDir
-		case entry.IsDir() || path.Ext(name) != ".go":
-			return nil
-		}
-		text, err := fs.ReadFile(tree, name)
-		if err != nil {
-			return err
-		}
+	skip := func(folder string) bool { return skipped(tree, folder) }
+	err = eachGoFile(tree, skip, func(name string, text []byte) error {
 		file, err := parser.ParseFile(token.NewFileSet(), name, text, parser.ImportsOnly)
 		if err != nil {
 			return err

@@ -64,19 +64,7 @@ func unusedExports(tree fs.FS) (lines []string, exported int, err error) {
 	type declared struct{ in, file, as string } // as a selector: "p.F", or ".M" for a method
 	var all []declared
 	users := make(map[string][]string)
-	err = fs.WalkDir(tree, ".", func(name string, entry fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return err
-		case entry.IsDir() && name != "." && (entry.Name() == output || entry.Name()[0] == '.'):
-			return fs.SkipDir
-		case path.Ext(name) != ".go":
-			return nil
-		}
-		text, err := fs.ReadFile(tree, name)
-		if err != nil {
-			return err
-		}
+	err = eachGoFile(tree, left, func(name string, text []byte) error {
 		file, err := parser.ParseFile(token.NewFileSet(), name, text, parser.SkipObjectResolution)
 		if err != nil {
 			return err
