@@ -1,6 +1,7 @@
 package programs
 
 import (
+	"strings"
 	"testing"
 
 	"tensile/stress/explore"
@@ -15,4 +16,21 @@ func (v *Vocabulary[W]) Explored(t *testing.T, schedules int) explore.Outcome {
 		t.Skip(out.Reason)
 	}
 	return out
+}
+
+// mostShown is how many lines a failing program may take, with its criterion and what repeats it.
+const mostShown = 15
+
+// MustFind is for tests that plant a fault: it returns the failure that an exploration found. There
+// must be one, and it must be short.
+func MustFind(t *testing.T, out explore.Outcome) *explore.Failure {
+	t.Helper()
+	f := out.Failure
+	if f == nil {
+		t.Fatal("not found")
+	}
+	if n := strings.Count(f.Program, "\n") + 3; n > mostShown {
+		t.Errorf("the failure is shown in %d lines, must be at most %d:\n%s", n, mostShown, f.Program)
+	}
+	return f
 }
