@@ -18,18 +18,9 @@ func (k *kit) kept(ctx context.Context, t *testing.T) { k.Unrecorded(func() { k.
 
 func (k *kit) forgets(ctx context.Context, t *testing.T) {
 	p, _ := k.start(t, Config{Size: 1})
+	defer k.closePool(p)
 	ended, cancel := context.WithCancel(ctx)
 	cancel()
-	work := func(what string, once func() bool) scenario.Work {
-		return scenario.Work{What: what, Times: keptTimes, Limit: keptPerUse, Once: func(int) bool {
-			for range keptTimes {
-				if !once() {
-					return false
-				}
-			}
-			return true
-		}}
-	}
 	borrow := func() Lease {
 		l, err := p.Acquire(ctx)
 		if err != nil {
@@ -37,31 +28,28 @@ func (k *kit) forgets(ctx context.Context, t *testing.T) {
 		}
 		return l
 	}
-	var lent Lease
-	k.Forgets(ctx,
-		work("connection that was lent and returned", func() bool {
+	ok := k.Forgets(ctx, scenario.Each("connection that was lent and returned", keptTimes, keptPerUse,
+		func(int, int) bool {
 			l := borrow()
 			if l != nil {
 				l.Release()
 			}
 			return l != nil
-		}),
-		work("caller that gave up", func() bool {
-			if lent == nil {
-				if lent = borrow(); lent == nil {
-					return false
-				}
-			}
-			l, err := p.Acquire(ended)
-			if err == nil {
-				l.Release()
-				k.Violate("deadline", "Acquire of a pool that has lent everything returned no error, with a context that has ended")
-			}
-			return err != nil
-		}),
-	)
-	if lent != nil {
-		lent.Release()
+		}))
+	if !ok {
+		return
 	}
-	k.closePool(p)
+	lent := borrow()
+	if lent == nil {
+		return
+	}
+	defer lent.Release()
+	k.Forgets(ctx, scenario.Each("caller that gave up", keptTimes, keptPerUse, func(int, int) bool {
+		l, err := p.Acquire(ended)
+		if err == nil {
+			l.Release()
+			k.Violate("deadline", "Acquire of a pool that has lent everything returned no error, with a context that has ended")
+		}
+		return err != nil
+	}))
 }

@@ -97,25 +97,15 @@ func (k *kit) forgets(ctx context.Context, t *testing.T) {
 		k.must(err, "Receive")
 		return d
 	}
-	finished := func(what string, once func() bool) scenario.Work {
-		return scenario.Work{What: what, Times: each, Limit: keptPerBody, Once: func(int) bool {
-			for range each {
-				if !once() {
-					return false
-				}
-			}
-			return true
-		}}
-	}
 	kinds := []scenario.Work{
-		finished("message that was acknowledged", func() bool {
+		scenario.Each("message that was acknowledged", each, keptPerBody, func(int, int) bool {
 			if !k.must(b.Publish(ctx, 0, body), "Publish") {
 				return false
 			}
 			d := receive()
 			return d != nil && k.must(d.Ack(ctx), "Ack")
 		}),
-		finished("message that was returned, and then acknowledged", func() bool {
+		scenario.Each("message that was returned, and then acknowledged", each, keptPerBody, func(int, int) bool {
 			if !k.must(b.Publish(ctx, 0, body), "Publish") {
 				return false
 			}
@@ -126,7 +116,7 @@ func (k *kit) forgets(ctx context.Context, t *testing.T) {
 			d = receive()
 			return d != nil && k.must(d.Ack(ctx), "Ack")
 		}),
-		finished("consumer that gave up", func() bool {
+		scenario.Each("consumer that gave up", each, keptPerBody, func(int, int) bool {
 			d, err := b.Receive(ended, 0)
 			if err == nil {
 				k.Violate("deadline", "a consumer whose context had ended got %v from an empty queue and no error", d)
@@ -140,7 +130,7 @@ func (k *kit) forgets(ctx context.Context, t *testing.T) {
 				return
 			}
 		}
-		kinds = append(kinds, finished("message that was refused", func() bool {
+		kinds = append(kinds, scenario.Each("message that was refused", each, keptPerBody, func(int, int) bool {
 			err := b.Publish(ctx, 1, body)
 			if !errors.Is(err, bounded.Full()) {
 				k.Violate("bounded", "Publish to a queue that is full returned %v, which is not Full", err)

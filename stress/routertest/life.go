@@ -574,15 +574,10 @@ func (k *kit) forgets(ctx context.Context, t *testing.T) {
 		return
 	}
 	passing := func(what string, handle func(Message), use func(name string) bool) scenario.Work {
-		return scenario.Work{What: "name that " + what, Times: names, Limit: keptPerName, Once: func(round int) bool {
-			for i := range names {
-				name := fmt.Sprintf("%s-%d-%d", what, round, i)
-				if !k.must(r.Register(name, handle), "Register") || !use(name) || !k.must(r.Unregister(name), "Unregister") {
-					return false
-				}
-			}
-			return true
-		}}
+		return scenario.Each("name that "+what, names, keptPerName, func(round, i int) bool {
+			name := fmt.Sprintf("%s-%d-%d", what, round, i)
+			return k.must(r.Register(name, handle), "Register") && use(name) && k.must(r.Unregister(name), "Unregister")
+		})
 	}
 	// The handler may still be at work when the name goes: what it is given then is part of it.
 	sent := func(name string) bool { return k.must(r.Send(name, message(0)), "Send") }
@@ -593,16 +588,10 @@ func (k *kit) forgets(ctx context.Context, t *testing.T) {
 			err := r.Register(name, func(Message) {})
 			return k.must(unless(errors.Is(err, errs.Taken), err), "Register of a name in use")
 		}),
-		scenario.Work{What: "message that nobody was to get", Times: messages, Limit: keptPerMessage,
-			Once: func(round int) bool {
-				for i := range messages {
-					err := r.Send(fmt.Sprintf("nobody-%d-%d", round, i), message(0))
-					if !k.must(unless(errors.Is(err, errs.Unknown), err), "Send to a name that was never there") {
-						return false
-					}
-				}
-				return true
-			}},
+		scenario.Each("message that nobody was to get", messages, keptPerMessage, func(round, i int) bool {
+			err := r.Send(fmt.Sprintf("nobody-%d-%d", round, i), message(0))
+			return k.must(unless(errors.Is(err, errs.Unknown), err), "Send to a name that was never there")
+		}),
 		scenario.Work{What: "message that was handled", Times: messages, Limit: keptPerMessage,
 			Once: func(round int) bool {
 				for i := range messages {

@@ -26,6 +26,18 @@ type Work struct {
 	Once  func(round int) bool // is called for rounds from 0 on; false if it failed
 }
 
+// Each is work that is done one by one: do is told the round, and which of it this is.
+func Each(what string, times int, limit float64, do func(round, i int) bool) Work {
+	return Work{What: what, Times: times, Limit: limit, Once: func(round int) bool {
+		for i := range times {
+			if !do(round, i) {
+				return false
+			}
+		}
+		return true
+	}}
+}
+
 // Forgets has work of each kind done, in rounds, and looks whether more than its limit stays in
 // memory of each round after the first. It reports false, and does no more, if Once does.
 //
