@@ -3,7 +3,6 @@ package sessiontest
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"tensile/stress/internal/programs"
@@ -39,19 +38,19 @@ func acts() []programs.Op[*world] {
 
 // apart are those that cannot meet: there is one fault in a stage, and none where one is not
 // undone that excludes it.
-var apart = pairsOf([]string{"kill", "end", "start", "blink", "stop", "isolate", "cut", "heal", "reset", "restart"})
+var apart = append(
+	pairsOf("kill", "end", "start", "blink", "stop", "isolate", "cut", "heal", "reset", "restart"),
+	programs.Pair{"kill", eventOut}, programs.Pair{"kill", eventCut}, programs.Pair{"end", eventOut},
+	programs.Pair{"end", eventCut}, programs.Pair{"stop", eventCut}, programs.Pair{"isolate", eventCut},
+	programs.Pair{"blink", eventCut},
+)
 
-func pairsOf(faults []string) (pairs []programs.Pair) {
-	for i, a := range faults {
-		for _, b := range faults[i:] {
+// pairsOf are all pairs of some operations, also of one with itself.
+func pairsOf(ops ...string) (pairs []programs.Pair) {
+	for i, a := range ops {
+		for _, b := range ops[i:] {
 			pairs = append(pairs, programs.Pair{a, b})
 		}
-	}
-	for _, never := range [][2]string{
-		{"kill", eventOut}, {"kill", eventCut}, {"end", eventOut}, {"end", eventCut}, {"stop", eventCut},
-		{"isolate", eventCut}, {"blink", eventCut},
-	} {
-		pairs = append(pairs, never)
 	}
 	return pairs
 }
@@ -63,7 +62,7 @@ func (w *world) session(choice int) *session { return w.sessions[choice%len(w.se
 
 // node is one that has a process.
 func (w *world) node(choice int) *member {
-	all := slices.DeleteFunc(slices.Clone(w.k.nodes), func(n *member) bool { return w.down[n] })
+	all := w.having(func(n *member) bool { return !w.down[n] })
 	return all[choice%len(all)]
 }
 
@@ -197,12 +196,7 @@ func (w *world) leave(choice int) *programs.Act {
 
 // start has one return that was killed, without its memory.
 func (w *world) start(choice int) *programs.Act {
-	var all []*member
-	for _, n := range w.k.nodes {
-		if w.down[n] {
-			all = append(all, n)
-		}
-	}
+	all := w.having(func(n *member) bool { return w.down[n] })
 	if !w.begin(len(all) > 0) {
 		return nil
 	}
@@ -237,13 +231,9 @@ func (w *world) blink(choice int) *programs.Act {
 	return w.hit(n, fmt.Sprintf("was stopped for %v", long), func(ctx context.Context) {
 		_ = n.pause(true) // it is there
 		time.Sleep(long)
-		w.resume(ctx, n)
+		_ = n.pause(false)
+		w.k.tell(ctx, n)
 	})
-}
-
-func (w *world) resume(ctx context.Context, n *member) {
-	_ = n.pause(false)
-	w.k.tell(ctx, n)
 }
 
 // stop stops one for longer than the stage.

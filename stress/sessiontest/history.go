@@ -250,31 +250,35 @@ func (k *kit) history(
 	return r
 }
 
-// record performs an operation and returns how its caller saw it, unless it was a read
-// that failed.
+// record performs an operation for a caller of a history, and returns how it saw it, unless it was a
+// read that failed.
 func record(
 	ctx context.Context, began time.Time, caller int, n *member, op operation, within time.Duration,
 ) (recorded, bool) {
-	o := recorded{Caller: caller, Node: n.name, Key: op.key, Write: op.kind != opGet, Value: string(op.value),
-		Outcome: "done"}
-	o.Invoked = int64(time.Since(began))
-	r := n.do(ctx, within, op)
-	o.Returned = int64(time.Since(began))
-	if !o.Write {
-		o.Value = string(r.value)
-		return o, r.err == nil
-	}
-	if r.outcome == opFailed {
-		o.Outcome, o.Returned = "unknown", 0
-	}
-	if r.outcome == opRefused {
+	o, r := observe(ctx, began, n, op, within)
+	o.Caller = caller
+	if r.outcome == opRefused && o.Write {
 		// A node that is not there refuses at once: its callers must not spin.
 		time.Sleep(time.Millisecond)
 	}
-	if r.outcome == opRefused {
+	return o, o.Write || r.err == nil
+}
+
+// observe performs an operation. It returns how its caller saw it, and what came of it.
+func observe(ctx context.Context, began time.Time, n *member, op operation, within time.Duration) (recorded, result) {
+	o := recorded{Node: n.name, Key: op.key, Write: op.kind != opGet, Value: string(op.value), Life: int64(op.ttl),
+		Outcome: "done", Invoked: int64(time.Since(began))}
+	r := n.do(ctx, within, op)
+	o.Returned = int64(time.Since(began))
+	switch {
+	case !o.Write:
+		o.Value = string(r.value)
+	case r.outcome == opRefused:
 		o.Outcome = "refused"
+	case r.outcome == opFailed:
+		o.Outcome, o.Returned = "unknown", 0
 	}
-	return o, true
+	return o, r
 }
 
 // lasts draws for how long something is to last, or half of that.

@@ -39,20 +39,20 @@ type world struct {
 
 	// Of the stage.
 	busy    bool // it has a fault already
-	lost    bool // somebody has lost its memory
+	lost    bool // somebody has lost its memory, for which a Replicated has to make up
 	fault   string
 	watched func() // ends watch; nil for none
 	mortal  func() // waits for live; nil for none
 }
 
+// having are the nodes of which something is so.
+func (w *world) having(is func(*member) bool) []*member {
+	return slices.DeleteFunc(slices.Clone(w.k.nodes), func(n *member) bool { return !is(n) })
+}
+
 // serving are the nodes that must serve.
-func (w *world) serving() (all []*member) {
-	for _, n := range w.k.nodes {
-		if !w.down[n] && n != w.out {
-			all = append(all, n)
-		}
-	}
-	return all
+func (w *world) serving() []*member {
+	return w.having(func(n *member) bool { return !w.down[n] && n != w.out })
 }
 
 // Rest waits until the acts have ended, and what was lost is made up for. Then every node that
@@ -74,9 +74,6 @@ func (w *world) Rest() {
 			return w.k.replicated(ctx, w.serving(), time.Second)
 		})
 		w.lately, w.lost = nil, false
-	}
-	if !w.k.abilities().Replicates {
-		w.lost = false
 	}
 	w.endStage()
 	w.readAll()
@@ -139,11 +136,8 @@ func (w *world) must(criterion, not string, do func(context.Context) error) {
 	}
 }
 
-// lateExpiry is for how long a session may be there beyond its life, of time in which the machine is
-// able.
-const lateExpiry = expiryGrace
-
-// expire reads sessions whose life is over until they are gone.
+// expire reads a session whose life is over until it is gone. It may be late by expiryGrace, of time
+// in which the machine is able.
 func (w *world) expire(s *session, at []*member) {
 	due, value := s.due()
 	if value == "" || time.Now().Before(due) {
@@ -157,7 +151,7 @@ func (w *world) expire(s *session, at []*member) {
 			if r.err == nil && string(r.value) != value {
 				break
 			}
-			if able >= lateExpiry && r.err == nil {
+			if able >= expiryGrace && r.err == nil {
 				w.Violate("expiry", "%s is there at %s %v after its time to live was over%s", s.key, n.name,
 					time.Since(due).Round(time.Millisecond), w.after())
 			}
@@ -180,24 +174,14 @@ func (w *world) pause(d time.Duration) {
 // opBound is the time for one operation.
 const opBound = time.Second
 
-// do has a node perform an operation on a session, and keeps what came of it.
+// do has a node perform an operation on a session, and keeps what came of it, unless it was a read
+// that failed.
 func (w *world) do(ctx context.Context, s *session, n *member, op operation) result {
 	op.key = s.key
-	o := recorded{Node: n.name, Key: s.key, Write: op.kind != opGet, Value: string(op.value), Life: int64(op.ttl),
-		Outcome: "done", Invoked: int64(time.Since(w.began))}
-	r := n.do(ctx, opBound, op)
-	o.Returned = int64(time.Since(w.began))
-	switch {
-	case !o.Write && r.err != nil:
-		return r
-	case !o.Write:
-		o.Value = string(r.value)
-	case r.outcome == opRefused:
-		o.Outcome = "refused"
-	case r.outcome != opDone:
-		o.Outcome, o.Returned = "unknown", 0
+	o, r := observe(ctx, w.began, n, op, opBound)
+	if o.Write || r.err == nil {
+		s.add(o)
 	}
-	s.add(o)
 	return r
 }
 
