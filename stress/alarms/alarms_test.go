@@ -3,7 +3,12 @@
 package main
 
 import (
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -23,6 +28,25 @@ func TestUpperBound(t *testing.T) {
 	} {
 		assert.InDelta(t, c.want, upperBound(c.k, c.n), 0.0005, "%d of %d", c.k, c.n)
 	}
+}
+
+// TestProcessesOfASession: a stall stops a test and what it has started.
+func TestProcessesOfASession(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("this program runs on Linux")
+	}
+	family := exec.Command("sh", "-c", "sleep 60 & echo $!; wait")
+	family.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	says, err := family.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, family.Start())
+	var child int
+	_, err = fmt.Fscan(says, &child)
+	require.NoError(t, err)
+	assert.ElementsMatch(t, []int{family.Process.Pid, child}, processesOf(family.Process.Pid))
+	assert.NotContains(t, processesOf(family.Process.Pid), os.Getpid())
+	require.NoError(t, syscall.Kill(child, syscall.SIGKILL))
+	_ = family.Wait() // it was killed
 }
 
 func TestTable(t *testing.T) {

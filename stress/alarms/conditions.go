@@ -3,12 +3,16 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
+	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -20,7 +24,7 @@ type condition struct {
 	name    string
 	disturb string                      // a key of disturbances, whose process runs beside the test; "" for none
 	wrap    []string                    // what is put before the command
-	strike  func(pid int) (stop func()) // what is done to the process group of the test; nil for nothing
+	strike  func(pid int) (stop func()) // what is done to the session of the test; nil for nothing
 }
 
 var conditions = []condition{
@@ -106,9 +110,9 @@ const (
 	stallGap  = 1500 * time.Millisecond // between two, on average
 )
 
-// stall stops the processes of a group at random, as a machine does that is put off
+// stall stops the processes of a session at random, as a machine does that is put off
 // by another on the same host.
-func stall(pid int) (stop func()) {
+func stall(session int) (stop func()) {
 	end, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -118,13 +122,39 @@ func stall(pid int) (stop func()) {
 				return
 			case <-time.After(time.Duration(rand.ExpFloat64() * float64(stallGap))):
 			}
-			_ = syscall.Kill(-pid, syscall.SIGSTOP) // it may have ended
+			stopped := processesOf(session)
+			for _, pid := range stopped {
+				_ = syscall.Kill(pid, syscall.SIGSTOP) // it may have ended
+			}
 			time.Sleep(stallTime)
-			_ = syscall.Kill(-pid, syscall.SIGCONT)
+			for _, pid := range stopped {
+				_ = syscall.Kill(pid, syscall.SIGCONT)
+			}
 		}
 	}()
 	return func() {
 		close(end)
 		<-ended
 	}
+}
+
+// processesOf are the processes of a session: a test and its children, each of which has
+// a process group of its own.
+func processesOf(session int) (pids []int) {
+	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
+	for _, path := range stats {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			continue // it has ended
+		}
+		// proc(5): pid (name) state ppid pgrp session; a name may hold anything.
+		fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
+		if len(fields) < 4 || fields[3] != strconv.Itoa(session) {
+			continue
+		}
+		if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path))); err == nil {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
 }

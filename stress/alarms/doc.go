@@ -7,5 +7,5 @@
 // It runs tests of package stress in processes of their own, and those of other
 // packages that are named, and prints a table in Markdown with the runs that failed
 // and the bound that their share does not exceed with 95 % confidence. It is for
-// Linux: it takes taskset, and stops process groups by signals.
+// Linux: it takes taskset, and stops the processes of a session by signals.
 package main

@@ -45,7 +45,7 @@ func try(c condition, s subject, binary, out string) (outcome, error) {
 	args := append(slices.Clone(c.wrap), binary, "-test.run="+s.test, "-test.short", "-test.timeout="+tooLong.String())
 	test := exec.Command(args[0], args[1:]...)
 	test.Env = append(os.Environ(), "STRESS_OUT="+out, "TENSILE_PLANTED="+s.planted, "GITHUB_ACTIONS=", "CI=1")
-	test.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	test.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	var said bytes.Buffer
 	test.Stdout, test.Stderr = &said, &said
 	if err := test.Start(); err != nil {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"tensile/stress/explore/internal/overlay"
+	"tensile/stress/internal/proc"
 )
 
 // explored has another process explore the function of this call.
@@ -113,6 +114,7 @@ func (r request) ask(t *testing.T, binary string) (a answer, output string, err 
 	}
 	cmd := exec.CommandContext(ctx, binary, arguments(r.Test)...)
 	cmd.Dir = folder
+	proc.OwnGroup(cmd)
 	cmd.Env = append(os.Environ(), requestVariable+"="+place, "GOMAXPROCS=1", "PWD="+folder,
 		"GORACE="+os.Getenv("GORACE")+" halt_on_error=0 suppress_equal_stacks=0 suppress_equal_addresses=0")
 	tail := &tail{most: 64 << 10}

@@ -44,7 +44,7 @@ type Link struct {
 
 // openLink takes up the pipes and waits for the configuration.
 func openLink() (*Link, error) {
-	// Ctrl-C reaches the whole group; the parent says when a child ends.
+	// Where it reaches children, Ctrl-C means the parent, which says when a child ends.
 	signal.Ignore(os.Interrupt)
 	keepFromChildren(requestsFD, repliesFD) // a program that is started here must not hold them open
 	in, out := os.NewFile(requestsFD, "requests"), os.NewFile(repliesFD, "replies")

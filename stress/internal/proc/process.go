@@ -77,6 +77,7 @@ func start(role string, config any, o Options, arguments []string) (*Process, er
 		p.cmd.Stdout, p.cmd.Stderr = o.Output, o.Output
 	}
 	p.cmd.SysProcAttr = DieWithParent()
+	OwnGroup(p.cmd)
 	started := make(chan error)
 	go p.live(started)
 	err = <-started

@@ -18,8 +18,9 @@ func Handle(role string, serve func(*Link) error) {
 	}
 }
 
-// The interrupt key of a terminal is told to children too. It means their parent, which
-// ends them: one that ended by itself would look like a fault of the subject.
+// Where there are no process groups, the interrupt key of a terminal is told to children
+// too. It means their parent, which ends them: one that ended by itself would look like a
+// fault of the subject.
 func init() {
 	if IsChild() {
 		signal.Notify(make(chan os.Signal, 1), os.Interrupt)
