@@ -62,7 +62,7 @@ type MemoryUse struct {
 	GCPause  float64    `json:"gc_pause_p99_s"` // upper bound of the bucket; 0 without a cycle
 }
 
-// MemoryAt is what was held at an instant, in seconds since the start.
+// MemoryAt is what was held at an instant, in seconds since the series began.
 type MemoryAt struct {
 	At float64 `json:"at_s"`
 	Memory
@@ -83,10 +83,10 @@ type Sampler struct {
 	done   sync.WaitGroup
 }
 
-// StartSampler samples at once, every interval, and when stopped. A watch that is not
-// nil sees every sample.
-func StartSampler(interval time.Duration, watch *Watch) *Sampler {
-	s := &Sampler{began: time.Now(), every: 1, stop: make(chan struct{}), gc: readGC(), watch: watch}
+// StartSampler samples at once, every interval, and when stopped. The series counts from
+// began. A watch that is not nil sees every sample.
+func StartSampler(began time.Time, interval time.Duration, watch *Watch) *Sampler {
+	s := &Sampler{began: began, every: 1, stop: make(chan struct{}), gc: readGC(), watch: watch}
 	// "5" resets VmHWM to the present RSS; see proc(5), clear_refs.
 	s.marked = os.WriteFile("/proc/self/clear_refs", []byte("5"), 0) == nil
 	s.use.Before = ReadMemory()

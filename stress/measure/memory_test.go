@@ -20,7 +20,7 @@ func TestSamplerSeesAnAllocation(t *testing.T) {
 	const size = 64 * mb
 	debug.FreeOSMemory()
 	synctest.Test(t, func(t *testing.T) {
-		s := StartSampler(time.Second, nil)
+		s := StartSampler(time.Now(), time.Second, nil)
 		data := make([]byte, size)
 		for at := 0; at < len(data); at += 4096 {
 			data[at] = 1 // the kernel gives a page when it is written to
@@ -78,7 +78,7 @@ func TestSeriesOfMemoryIsBounded(t *testing.T) {
 // TestPeakBetweenSamples is seen by the kernel's mark where that can be reset.
 func TestPeakBetweenSamples(t *testing.T) {
 	debug.FreeOSMemory() // what an earlier test left would be used again
-	s := StartSampler(time.Hour, nil)
+	s := StartSampler(time.Now(), time.Hour, nil)
 	if !s.marked {
 		s.Stop()
 		t.Skip("the kernel's mark can not be reset here")

@@ -22,7 +22,8 @@ import (
 //
 // The subject's part is what it holds at least. The runtime tells the size of all stacks
 // and not of each: the kit's goroutines are taken to have kitStack each, as far as there
-// is so much, and the subject's no less than leastStack. The heap is told by samples.
+// is so much, and the subject's no less than leastStack. Where most goroutines have ended
+// during the collection, those of before it count. The heap is told by samples.
 type Split struct {
 	At      float64 `json:"at_s"` // seconds since the beginning
 	Subject Part    `json:"subject"`
@@ -61,24 +62,20 @@ const (
 type Kit func(function string) bool
 
 // TakeSplit collects garbage, and tells whose the rest is. It stops nobody, but
-// takes as long as a collection, and five microseconds a goroutine.
+// takes as long as a collection, and ten microseconds a goroutine.
 func TakeSplit(kit Kit) Split {
-	before := ReadMemory()
+	before, running := ReadMemory(), readStarters(kit)
 	runtime.GC() // all that was allocated before it is in the profile
 	samples := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
 	metrics.Read(samples)
 	after := ReadMemory()
-	live, stacks := int64(samples[0].Value.Uint64()), after.Stacks
+	live := int64(samples[0].Value.Uint64())
 	s := Split{Garbage: max(before.Heap-live, 0), RSS: larger(before.RSS, after.RSS)}
 	s.Subject.Foreign = after.Foreign
 
-	ours, theirs := goroutineOwners(kit)
-	s.Kit.Goroutines, s.Kit.StacksOf = ours.total()
-	s.Subject.Goroutines, s.Subject.StacksOf = theirs.total()
-	s.Subject.Stacks = min(max(s.Subject.Goroutines*leastStack, stacks-s.Kit.Goroutines*kitStack), stacks)
-	s.Kit.Stacks = stacks - s.Subject.Stacks
+	s.addStacks(before, running, after, readStarters(kit))
 
-	ours, theirs = heapOwners(kit)
+	ours, theirs := heapOwners(kit)
 	kits, of := ours.total()
 	subjects, by := theirs.total()
 	if kits+subjects == 0 {
@@ -95,6 +92,20 @@ func TakeSplit(kit Kit) Split {
 	return s
 }
 
+// addStacks takes what there was before the collection and after it. A collection also
+// frees what goroutines no longer need of their stacks, so what is after it counts, unless
+// fewer than half of them are left: then what held most has ended meanwhile.
+func (s *Split) addStacks(before Memory, running starters, after Memory, left starters) {
+	stacks, all := after.Stacks, left
+	if 2*(left.ours.count()+left.theirs.count()) < running.ours.count()+running.theirs.count() {
+		stacks, all = before.Stacks, running
+	}
+	s.Kit.Goroutines, s.Kit.StacksOf = all.ours.total()
+	s.Subject.Goroutines, s.Subject.StacksOf = all.theirs.total()
+	s.Subject.Stacks = min(max(s.Subject.Goroutines*leastStack, stacks-s.Kit.Goroutines*kitStack), stacks)
+	s.Kit.Stacks = stacks - s.Subject.Stacks
+}
+
 // holdings are amounts by the place in the program that they belong to.
 type holdings map[string]int64
 
@@ -106,24 +117,31 @@ func (h holdings) total() (sum int64, place string) {
 	return sum, most(h, nil)
 }
 
-// goroutineOwners counts goroutines by who started them: by their outermost function.
-func goroutineOwners(kit Kit) (ours, theirs holdings) {
+func (h holdings) count() int64 {
+	sum, _ := h.total()
+	return sum
+}
+
+// starters are numbers of goroutines, by who started them: by their outermost function.
+type starters struct{ ours, theirs holdings }
+
+func readStarters(kit Kit) starters {
 	alike := make(map[[32]uintptr]int64)
 	for _, r := range goroutineProfile() {
 		alike[r.Stack0]++
 	}
-	ours, theirs = make(holdings), make(holdings)
+	all := starters{make(holdings), make(holdings)}
 	for stack, n := range alike {
 		frames := framesOf(slices.DeleteFunc(stack[:], func(pc uintptr) bool { return pc == 0 }))
 		slices.Reverse(frames)
 		kits, at := owner(frames, kit)
 		if kits {
-			ours[at] += n
+			all.ours[at] += n
 		} else {
-			theirs[at] += n
+			all.theirs[at] += n
 		}
 	}
-	return ours, theirs
+	return all
 }
 
 // heapOwners estimates what is in the heap by who allocated it: by the innermost
@@ -268,12 +286,18 @@ type Watch struct {
 	Kit   Kit
 	Over  func() // called at the first instant at which the subject holds more; may be nil
 
-	seen Subject
-	next time.Time // when it may look again
+	seen   Subject
+	looked int64     // what the process held at the last look
+	next   time.Time // when it may look again
 }
 
-// rests is how many times as long as it looked a watch does nothing then.
-const rests = 4
+const (
+	// rests is how many times as long as it looked a watch does nothing then,
+	rests = 4
+	// unless the process holds so many times what it held: one that grows fast may have
+	// shrunk again by then.
+	growth = 1.1
+)
 
 // See takes what the process holds now, and how long it has been watched. It returns
 // what the subject has held so far.
@@ -283,7 +307,8 @@ func (w *Watch) See(m Memory, at time.Duration) Subject {
 	switch {
 	case held <= w.Bound && w.seen.Split == nil:
 		w.seen.Peak = max(w.seen.Peak, held)
-	case held > w.Bound && !began.Before(w.next):
+	case held > w.Bound && (!began.Before(w.next) || float64(held) > growth*float64(w.looked)):
+		w.looked = held
 		w.look(at)
 		w.next = time.Now().Add(rests * time.Since(began))
 	}

@@ -105,6 +105,22 @@ func TestASplitTellsWhoseItIs(t *testing.T) {
 	assert.Greater(t, s.Subject.Stacks, int64(1000*128<<10-3600*kitStack), "what callers need deep in it is the subject's")
 }
 
+// TestWhatEndsMeanwhileIsToldFromBefore: a peak is often over before a collection is.
+func TestWhatEndsMeanwhileIsToldFromBefore(t *testing.T) {
+	before, after := Memory{Stacks: 500 * mb}, Memory{Stacks: mb}
+	many := starters{ours: holdings{"kit": 10}, theirs: holdings{"subject": 2000}}
+	few := starters{ours: holdings{"kit": 10}, theirs: holdings{"subject": 3}}
+	var s Split
+	s.addStacks(before, many, after, few)
+	assert.Equal(t, int64(2000), s.Subject.Goroutines)
+	assert.Equal(t, int64(500*mb-10*kitStack), s.Subject.Stacks)
+	assert.Equal(t, "subject", s.Subject.StacksOf)
+
+	s = Split{}
+	s.addStacks(before, many, after, many)
+	assert.Equal(t, int64(mb), s.Kit.Stacks+s.Subject.Stacks, "what the collection freed nobody needed")
+}
+
 // TestAnOwnerIsFoundAmongOthers whose code both may call.
 func TestAnOwnerIsFoundAmongOthers(t *testing.T) {
 	for _, c := range []struct {
@@ -184,7 +200,11 @@ func TestAWatchLooksAboveItsBound(t *testing.T) {
 	assert.Equal(t, peak, seen.Peak, "the most counts")
 	assert.Equal(t, 1, over)
 	w.next = time.Now().Add(time.Hour)
-	assert.Equal(t, peak, w.See(Memory{Heap: 1 << 40}, 0).Peak, "it rests")
+	looked := w.looked
+	assert.Equal(t, peak, w.See(Memory{Heap: looked}, 3*time.Second).Peak)
+	assert.Equal(t, looked, w.looked, "it rests")
+	w.See(Memory{Heap: 2 * looked}, 3*time.Second)
+	assert.Equal(t, 2*looked, w.looked, "unless it grows fast")
 }
 
 // TestAHeapWithoutAProfile is nobody's, and taken for the subject's.

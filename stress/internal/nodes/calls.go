@@ -435,7 +435,7 @@ const floodTimes = 10
 // whether there is a bound.
 func (c *child) flood(o Order) (any, error) {
 	l := newCallSet(&c.traffic, *o.Load, o.To)
-	memory := measure.StartSampler(2*time.Millisecond, nil)
+	memory := measure.StartSampler(time.Now(), 2*time.Millisecond, nil)
 	start := time.Now()
 	var accepted, slowest atomic.Int64
 	pressed := false // a call was refused, or had to wait

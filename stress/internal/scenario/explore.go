@@ -126,7 +126,7 @@ func (s *Scenario) scaling(ctx context.Context, p Loads) {
 			break
 		}
 		debug.FreeOSMemory()
-		sampler := measure.StartSampler(5*time.Millisecond, nil)
+		sampler := measure.StartSampler(time.Now(), 5*time.Millisecond, nil)
 		rate, err := p.Burst(ctx, size)
 		use := sampler.Stop()
 		if err != nil {

@@ -30,7 +30,7 @@ func (s *Scenario) startMemory() {
 			s.evident.Do(func() { s.kept = s.keepEvidence() })
 		}}
 	}
-	s.memory = measure.StartSampler(20*time.Millisecond, watch)
+	s.memory = measure.StartSampler(s.Began, 20*time.Millisecond, watch)
 }
 
 // MemoryBound is the target of a criterion for memory, in bytes.
@@ -58,7 +58,7 @@ func (s *Scenario) judgeMemory() {
 	case use == nil:
 		s.NotMeasured(criterion, "a search in an earlier scenario has changed the memory of this process for good")
 	default:
-		s.JudgeMemory(criterion, *use.Subject, s.during(use.Subject))
+		s.JudgeMemory(criterion, *use.Subject, during(s.result.Phases, use.Subject))
 	}
 }
 
@@ -81,14 +81,17 @@ func (s *Scenario) JudgeMemory(criterion string, held measure.Subject, where str
 	s.list.Explain(s.ID+"."+criterion, what)
 }
 
-// during names the phase in which the subject held most.
-func (s *Scenario) during(held *measure.Subject) string {
-	if held.Split != nil {
-		for _, p := range s.result.Phases {
-			if p.At <= held.Split.At && held.Split.At <= p.At+p.Seconds {
-				return fmt.Sprintf("in %q: ", p.Name)
-			}
+// during names the phase in which the subject held most: what it holds between two is left
+// by the one before.
+func during(phases []report.Phase, held *measure.Subject) string {
+	if held.Split == nil {
+		return ""
+	}
+	name := ""
+	for _, p := range phases {
+		if p.Seconds > 0 && p.At <= held.Split.At {
+			name = fmt.Sprintf("in %q: ", p.Name)
 		}
 	}
-	return ""
+	return name
 }

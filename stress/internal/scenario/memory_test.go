@@ -7,6 +7,9 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"tensile/stress/measure"
+	"tensile/stress/report"
 )
 
 // TestWhatIsOwn are the packages that the kits consist of, and nothing else: what a
@@ -29,6 +32,18 @@ func TestWhatIsOwn(t *testing.T) {
 	} {
 		assert.False(t, Own(function), function)
 	}
+}
+
+func TestDuring(t *testing.T) {
+	phases := []report.Phase{
+		{Name: "idle", At: 1, Seconds: 2}, {Name: "left out", At: 3.1}, {Name: "throughput", At: 5, Seconds: 1},
+	}
+	for at, want := range map[float64]string{
+		0.5: "", 1: `in "idle": `, 4: `in "idle": `, 5.5: `in "throughput": `, 7: `in "throughput": `,
+	} {
+		assert.Equal(t, want, during(phases, &measure.Subject{Split: &measure.Split{At: at}}), "at %v s", at)
+	}
+	assert.Empty(t, during(phases, &measure.Subject{}), "who held what is not known")
 }
 
 // deps are the packages that some consist of, without the standard library's.
