@@ -27,6 +27,7 @@ import (
 type tree struct {
 	root  string // as an overlay may name it
 	cache string // folder for what is made
+	users string // the overlay that GOFLAGS names, "" for none
 }
 
 // built has the binaries of this process, by what was asked for.
@@ -63,8 +64,8 @@ func build(o options) (name string, err error) {
 	if err != nil {
 		return "", err
 	}
-	flags := append([]string{"test", "-c", "-overlay", index}, buildFlags(o)...)
-	key := sha256.Sum256(fmt.Appendf(nil, "%q %q %q", folder, ownPackage(), flags))
+	flags := append([]string{"test", "-c"}, buildFlags(o)...)
+	key := sha256.Sum256(fmt.Appendf(nil, "%q %q %q %q", folder, ownPackage(), index, flags))
 	place := filepath.Join(tree.cache, "binaries", hex.EncodeToString(key[:12]))
 	if err := os.MkdirAll(place, 0o755); err != nil {
 		return "", err
@@ -88,8 +89,16 @@ func build(o options) (name string, err error) {
 		}
 		defer unlock()
 	}
+	if tree.users != "" {
+		merged := filepath.Join(place, fmt.Sprintf("%d.json", os.Getpid()))
+		if err := overlay.Merge(merged, index, tree.users); err != nil {
+			return "", err
+		}
+		defer os.Remove(merged)
+		index = merged
+	}
 	made := filepath.Join(place, fmt.Sprintf("%d.test", os.Getpid()))
-	flags = append(flags, "-o", made, ".")
+	flags = append(flags, "-overlay", index, "-o", made, ".")
 	fmt.Fprintf(os.Stderr, "explore: building %s with a controlled runtime; the first time takes about a minute\n",
 		ownPackage())
 	text, err := tree.run(flags...).CombinedOutput()
@@ -172,9 +181,6 @@ func ownTree() (tree, error) {
 	if runtime.GOARCH != "amd64" && runtime.GOARCH != "arm64" {
 		return no("on %s/%s", runtime.GOOS, runtime.GOARCH)
 	}
-	if strings.Contains(os.Getenv("GOFLAGS"), "-overlay") {
-		return no("GOFLAGS has an -overlay of its own")
-	}
 	command, err := exec.LookPath("go")
 	if err != nil {
 		return no("%w", err)
@@ -196,7 +202,9 @@ func ownTree() (tree, error) {
 	if err != nil {
 		return no("%w", err)
 	}
-	t := tree{root: env.GOROOT, cache: filepath.Join(cache, "tensile", "explore")}
+	t := tree{
+		root: env.GOROOT, cache: filepath.Join(cache, "tensile", "explore"), users: overlay.OfFlags(env.GOFLAGS),
+	}
 	if inside, err := filepath.Rel(env.GOMODCACHE, env.GOROOT); err == nil && filepath.IsLocal(inside) {
 		if t.root, err = linked(env.GOROOT, filepath.Join(t.cache, "trees")); err != nil {
 			return no("%w", err)

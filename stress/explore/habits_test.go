@@ -85,6 +85,14 @@ func TestHabits(t *testing.T) {
 			return nil, test
 		},
 		"GOFLAGS": func(string, string) ([]string, []string) { return []string{"GOFLAGS=-tags=odd"}, test },
+		"an overlay": func(folder, _ string) ([]string, []string) {
+			other, index := filepath.Join(folder, "other"), filepath.Join(folder, "overlay.json")
+			require.NoError(t, os.WriteFile(other, []byte("package yours\n\nconst step = 5 - 4\n"), 0o666))
+			text := fmt.Sprintf(`{"Replace": {%q: %q, %q: ""}}`, filepath.Join(folder, "step.go"), other,
+				filepath.Join(folder, "odd.go"))
+			require.NoError(t, os.WriteFile(index, []byte(text), 0o666))
+			return []string{"GOFLAGS=-tags=odd -overlay=" + index}, test
+		},
 		"-json": func(string, string) ([]string, []string) {
 			return nil, append([]string{"go", "test", "-json"}, test[2:]...)
 		},
