@@ -66,7 +66,7 @@ var mayImport = map[string][]string{
 	"stress/internal/nodes": {
 		"stress/load", "stress/measure", "stress/validate", "stress/report", "stress/node",
 		"stress/internal/settings", "stress/internal/proc", "stress/internal/run", "stress/internal/wait",
-		"stress/internal/scenario", "stress/internal/payload",
+		"stress/internal/scenario", "stress/internal/payload", "stress/internal/rpc",
 	},
 }
 

@@ -79,6 +79,9 @@ func TestFaultyCluster(t *testing.T) {
 }
 
 func startFaultyNode(tb testing.TB, cfg node.Config) (node.Node, error) {
+	if isSlowPlant() {
+		return startSlowNode(tb, cfg)
+	}
 	plantInHandler(&cfg)
 	switch planted {
 	case "accepts any secret":

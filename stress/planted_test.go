@@ -136,46 +136,6 @@ func nothingButSlow(t *testing.T, r *report.Run) {
 	}
 }
 
-// mustBeFoundSlow runs a kit on a plant that is slow and nothing else.
-func mustBeFoundSlow(t *testing.T, kit, plant, criterion string) {
-	t.Helper()
-	if testing.Short() {
-		t.Skip("takes a process of its own")
-	}
-	out := t.TempDir()
-	said, err := runKitWith(unexplored, kit, plantedVariable+"="+plant, "STRESS_SCALE=500", "STRESS_OUT="+out)
-	r, loaded := report.Load(out)
-	require.NoError(t, loaded, said)
-	for _, s := range r.Scenarios {
-		if s.State != report.NotRun {
-			nothingButSlow(t, r)
-			mustBeSlow(t, s, criterion, said, err)
-		}
-	}
-}
-
-// mustBeSlow shows that a figure in time was missed, or was found far behind the
-// control's. Where the control is as slow, or all is in doubt, there is nothing to be
-// caught.
-func mustBeSlow(t *testing.T, s *report.Scenario, criterion, said string, err error) {
-	t.Helper()
-	find := func(name string) validate.Check {
-		at := slices.IndexFunc(s.Checks, func(c validate.Check) bool { return c.ID == s.ID+"."+name })
-		require.GreaterOrEqual(t, at, 0, name)
-		return s.Checks[at]
-	}
-	check, slowness := find(criterion), find(validate.Slowness)
-	if check.Verdict == validate.NotMeasured && slowness.Verdict == validate.Failed {
-		check = slowness
-	}
-	if check.Verdict == validate.NotMeasured && check.Beside != nil {
-		t.Skip(check.Note)
-	}
-	assert.Equal(t, validate.Failed, check.Verdict, said)
-	assert.Error(t, err)
-	assert.Contains(t, said, check.String())
-}
-
 // runKit runs a test of this binary in a process of its own, with -short, and
 // returns what it printed.
 func runKit(kit string, env ...string) (said string, err error) { return runKitWith(nil, kit, env...) }

@@ -56,7 +56,7 @@ func openFaultyPool(tb testing.TB, cfg pooltest.Config) pooltest.Pool {
 		cfg.Check, cfg.CheckAfter = nil, 0
 	}
 	sound := openPool(tb, cfg)
-	if strings.HasPrefix(planted, slowPlant) {
+	if isSlowPlant() {
 		return newSlowPool(sound.(subjectPool))
 	}
 	if plant := plantedPools[planted]; plant != nil {

@@ -22,9 +22,6 @@ func TestPlantedSlowPools(t *testing.T) {
 	}
 }
 
-// slowPlant is how the names of these faults begin. Command alarms knows them all.
-const slowPlant = "slow: "
-
 // slowPhases are the parts of the kit in which figures in time are taken.
 const slowPhases = "TestFaultyPool$/^(burst|steady|close_all)"
 
@@ -38,27 +35,13 @@ type slowPool struct {
 
 // extra is how many round trips are added.
 func (p *slowPool) extra() int {
-	switch p.fault {
-	case "2 times":
-		return 1
-	case "3 times":
-		return 2
-	case "5 times":
-		return 4
-	case "12 times":
-		return 11
-	case "more and more":
+	if p.fault == "more and more" {
 		now := time.Now().UnixNano()
 		p.began.CompareAndSwap(0, now)
 		return int(10 * time.Duration(now-p.began.Load()).Seconds())
 	}
-	return 0
+	return slowFactor() - 1
 }
-
-const (
-	stallEvery = 100 // operations
-	stallTime  = 150 * time.Millisecond
-)
 
 func (p *slowPool) Acquire(ctx context.Context) (pooltest.Lease, error) {
 	l, err := p.subjectPool.Acquire(ctx)

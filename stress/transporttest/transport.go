@@ -43,8 +43,8 @@ func TestTransport(t *testing.T, start func(testing.TB, node.Config) (node.Node,
 		phase{Name: "one-way", Body: k.On(k.oneWay), Shows: booked, Sound: true},
 		phase{Name: "in flight", Body: k.On(k.inFlight), Shows: "in_flight " + booked, Sound: true},
 		phase{Name: "throughput", Body: k.On(k.throughput), Sound: true,
-			Shows: "throughput throughput_reach throughput_aim " + booked},
-		phase{Name: "steady", Body: k.On(k.steadyRun), Shows: "p50 p95 p99 " + booked, Sound: true},
+			Shows: "throughput throughput_reach throughput_aim slowness " + booked},
+		phase{Name: "steady", Body: k.On(k.steadyRun), Shows: "p50 p95 p99 slowness " + booked, Sound: true},
 		phase{Name: "larger", Body: k.On(k.larger), Shows: booked, Sound: true},
 		phase{Name: "strangers", Body: k.On(k.strangers), Shows: "secret", Sound: true},
 		phase{Name: "garbled", Body: k.On(k.garbled), Shows: "garbled", Sound: true},
@@ -67,14 +67,15 @@ const booked = "lost duplicated misrouted corrupted phantom answered"
 
 type kit struct {
 	*nodes.Nodes
+	control  bool          // its loads are for the controls
 	explored *cluster      // of programs; nil for none
 	givenUp  int           // programs
 	calls    int           // made
 	answered int           // with a reply or an error
 	late     int           // of those of the last load that ended with an error, calls whose time was up
 	took     time.Duration // the last load
-	rate     float64
-	loads    int // offered so far: each has a number of its own
+	rate     float64       // of subject or control, with N in flight, which is lower; 0 before it was measured
+	loads    int           // offered so far: each has a number of its own
 }
 
 // The loads of the scenario.
@@ -82,9 +83,6 @@ const (
 	// minCalls lets a fault that strikes once in 100,000 calls strike, whatever N
 	// is.
 	minCalls, maxCalls = 250_000, 2_000_000
-	// fewInFlight are the calls in flight by whose throughput the steady run is
-	// sized.
-	fewInFlight = 200
 )
 
 // pairs has every node call every other.
@@ -112,7 +110,7 @@ func (k *kit) offer(
 		part := l
 		part.Seed += uint64(payload.NodeNumber(name))
 		var r nodes.Result
-		err := k.Ask(ctx, name, nodes.Order{Do: how, To: to(name), Load: &part}, &r)
+		err := k.Ask(ctx, name, nodes.Order{Do: how, Control: k.control, To: to(name), Load: &part}, &r)
 		mu.Lock()
 		defer mu.Unlock()
 		results[name] = r
@@ -134,7 +132,7 @@ func (k *kit) each(names []string, do func(name string) error) {
 // expect tells nodes to count what arrives of a load.
 func (k *kit) expect(ctx context.Context, l nodes.Load, names []string) {
 	k.each(names, func(name string) error {
-		return k.Ask(ctx, name, nodes.Order{Do: "serve", To: nodes.Others(names, name), Load: &l}, nil)
+		return k.Ask(ctx, name, nodes.Order{Do: "serve", Control: k.control, To: nodes.Others(names, name), Load: &l}, nil)
 	})
 }
 
@@ -148,7 +146,8 @@ func (k *kit) arrived(ctx context.Context, names []string, results map[string]no
 			sent[from] = r.Sent[name]
 		}
 		var a measure.Account
-		err := k.Ask(ctx, name, nodes.Order{Do: "served", To: nodes.Others(names, name), Load: &nodes.Load{Sent: sent}}, &a)
+		err := k.Ask(ctx, name, nodes.Order{Do: "served", Control: k.control, To: nodes.Others(names, name),
+			Load: &nodes.Load{Sent: sent}}, &a)
 		mu.Lock()
 		defer mu.Unlock()
 		sum = sum.Add(a)
@@ -183,6 +182,13 @@ func (k *kit) replied(results map[string]nodes.Result) (sum measure.Account, fir
 // names what is wrong. allowed says that calls may end with an error, and that
 // what was in flight may be lost then.
 func (k *kit) book(phase string, replies, arrivals measure.Account, first string, allowed bool) {
+	if k.control {
+		if replies.Refused > 0 || !replies.Clean() || !arrivals.Clean() {
+			k.Fail("%s, %s: the control, which is the kit's, failed: %d calls ended with an error, the first with: %s; %s; %s",
+				k.ID, phase, replies.Refused, first, replies, arrivals)
+		}
+		return
+	}
 	if replies.Refused > 0 && replies.Refused == k.late && !allowed {
 		k.Fault("%s: too slow: %d of %d calls were answered in %v, which is their deadline, at %.0f calls/s; the others "+
 			"ended with: %s",
@@ -332,92 +338,12 @@ func (k *kit) inFlight(ctx context.Context, _ *testing.T) {
 // releasePause is between two times that the replies held back are released.
 const releasePause = 5 * time.Millisecond
 
-// closed offers a closed load of calls and returns their rate.
-func (k *kit) closed(ctx context.Context, phase string, l nodes.Load) float64 {
-	names := k.Names()
-	l = k.begins(l)
-	k.expect(ctx, l, names)
-	results := k.offer(ctx, "closed", l, names, func(n string) []string { return nodes.Others(names, n) })
-	replies, first := k.replied(results)
-	k.book(phase, replies, k.arrived(ctx, names, results), first, false)
-	k.Record(func(r *report.Scenario) { r.Operations += replies.Sent })
-	return k.rateOf(replies.Delivered)
-}
-
 // rateOf is that of n calls of the last load.
 func (k *kit) rateOf(n int) float64 {
 	if k.took <= 0 {
 		return 0
 	}
 	return float64(n) / k.took.Seconds()
-}
-
-// throughput keeps N small calls in flight.
-func (k *kit) throughput(ctx context.Context, _ *testing.T) {
-	n := min(max(20*k.N, minCalls), maxCalls)
-	// With N in flight there is always a lot to be written with one call of the
-	// kernel. An open load is no such help.
-	few := k.perNode(min(k.N, fewInFlight))
-	var fewRate float64
-	k.UnderLoad(func() {
-		k.rate = k.closed(ctx, "throughput", nodes.Load{Size: payload.SmallRequest, Each: k.perPair(n),
-			InFlight: k.perNode(k.N)})
-		if !k.Failed() {
-			fewRate = k.closed(ctx, "throughput of few",
-				nodes.Load{Size: payload.SmallRequest, Each: k.perPair(n / 4), InFlight: few})
-		}
-	})
-	k.Timed("throughput", k.rate)
-	k.Timed("throughput_reach", k.rate)
-	k.Timed("throughput_aim", k.rate)
-	k.RecordBurst(func(b *report.Burst) {
-		b.Throughput, b.Little = k.rate, report.Little(k.N, k.rate)
-		if k.rate > 0 {
-			b.Seconds = float64(n) / k.rate
-		}
-	})
-	if k.Failed() {
-		return
-	}
-	k.Note("%s calls/s with %d in flight.", validate.Number(fewRate), few*k.Settings().Nodes)
-	k.rate = min(k.rate, fewRate)
-}
-
-// pace is the rate by which the open load is sized; where the throughput phase was left
-// out it is measured by a shorter load.
-func (k *kit) pace(ctx context.Context) float64 {
-	if k.rate == 0 {
-		k.UnderLoad(func() {
-			k.rate = k.closed(ctx, "throughput of few", nodes.Load{Size: payload.SmallRequest,
-				Each: k.perPair(minCalls / 4), InFlight: k.perNode(min(k.N, fewInFlight))})
-		})
-	}
-	return k.rate
-}
-
-// steadyRun offers an open load.
-func (k *kit) steadyRun(ctx context.Context, _ *testing.T) {
-	names := k.Names()
-	pace := k.pace(ctx)
-	if k.Failed() {
-		return
-	}
-	rate := k.SteadyRate(pace)
-	n := scenario.SteadyCount(min(10*k.N, maxCalls/2), rate)
-	l := k.begins(nodes.Load{Size: payload.SmallRequest, Each: k.perPair(n), Rate: rate / float64(len(names)),
-		Arrivals: k.Settings().Arrivals, Seed: k.Seed})
-	k.expect(ctx, l, names)
-	var results map[string]nodes.Result
-	k.UnderLoad(func() {
-		results = k.offer(ctx, "open", l, names, func(n string) []string { return nodes.Others(names, n) })
-	})
-	replies, first := k.replied(results)
-	k.book("steady", replies, k.arrived(ctx, names, results), first, false)
-	out, rec := k.merge(results)
-	if k.Saturated(out) {
-		return
-	}
-	k.SteadyResult(out, rec.Latency(), rec.Series())
 }
 
 // merge makes one open load of those of all nodes.

@@ -341,10 +341,11 @@ var sessions = []Criterion{
 
 var messaging = []Criterion{
 	inFlight(Messaging, "peak requests in flight, counted", "requests"),
-	rate(Messaging, "throughput", 85_000, "msgs/s", WithShare),
-	latency(Messaging, "p50", P50, 50, WithShare),
-	latency(Messaging, "p95", P95, 75, WithShare),
-	latency(Messaging, "p99", P99, 100, WithShare),
+	rate(Messaging, "throughput", 85_000, "msgs/s", WithControl),
+	latency(Messaging, "p50", P50, 50, WithControl),
+	latency(Messaging, "p95", P95, 75, WithControl),
+	latency(Messaging, "p99", P99, 100, WithControl),
+	slowness(Messaging),
 	must(Messaging, "answered", "calls answered or reported", Equal, 100, "%"),
 	lost(Messaging, "messages lost", "messages"),
 	must(Messaging, "duplicated", "messages duplicated", Equal, 0, "messages"),

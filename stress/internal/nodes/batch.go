@@ -9,6 +9,7 @@ import (
 
 	"tensile/stress/internal/payload"
 	"tensile/stress/measure"
+	"tensile/stress/node"
 )
 
 // Batch are calls that a program has one node make to another, and what is done with
@@ -66,6 +67,7 @@ type BatchState struct {
 type batch struct {
 	Batch
 	t    *traffic
+	node node.Node
 	to   string
 	room chan struct{} // nil for no bound
 	from time.Time     // the times below are since then, in ns
@@ -90,7 +92,7 @@ func (b *batch) id(i int) payload.RequestID {
 
 // make begins a batch. It does not wait for it.
 func (c *child) make(o Order) (any, error) {
-	b := &batch{Batch: *o.Batch, t: &c.traffic, to: o.To[0], from: time.Now(),
+	b := &batch{Batch: *o.Batch, t: &c.traffic, node: c.subject, to: o.To[0], from: time.Now(),
 		beganAt: make([]atomic.Int64, o.Batch.Calls), ends: make([]atomic.Uint32, o.Batch.Calls)}
 	if b.ID < 1 || b.ID > MostBatches || b.Calls > mostCalls || b.Size < payload.MinRequest {
 		return nil, fmt.Errorf("no such batch can be made: %+v", b.Batch)
@@ -114,9 +116,9 @@ func (b *batch) run() {
 		b.beganAt[i].Store(int64(time.Since(b.from)))
 		b.begun.Add(1)
 		if b.OneWay {
-			b.end(i, nil, b.t.node.Send(b.to, request))
+			b.end(i, nil, b.node.Send(b.to, request))
 		} else {
-			b.t.node.Call(b.to, request, func(got []byte, err error) { b.end(i, got, err) })
+			b.node.Call(b.to, request, func(got []byte, err error) { b.end(i, got, err) })
 		}
 		b.returned.Add(1)
 	}
@@ -135,7 +137,7 @@ func (b *batch) end(i int, got []byte, err error) {
 		b.answered.Add(1)
 	case err == nil:
 		b.check(i, got)
-	case errors.Is(err, b.t.node.Errors().Overloaded) && b.t.node.Errors().Overloaded != nil:
+	case errors.Is(err, b.node.Errors().Overloaded) && b.node.Errors().Overloaded != nil:
 		b.noRoom.Add(1)
 	default:
 		text := err.Error()

@@ -232,7 +232,7 @@ type slot struct {
 
 // closedLoad offers a closed load.
 func (c *child) closedLoad(o Order) (any, error) {
-	l := &closedLoop{callSet: newCallSet(&c.traffic, *o.Load, o.To), finished: make(chan struct{})}
+	l := &closedLoop{callSet: newCallSet(c.loaded(o), *o.Load, o.To), finished: make(chan struct{})}
 	slots := make([]*slot, o.Load.InFlight)
 	for i := range slots {
 		s := &slot{loop: l, call: call{c: l.callSet, member: &l.members[i%len(l.members)],
@@ -328,7 +328,7 @@ func (w *waitingRoom) serve(finished <-chan struct{}) {
 
 // openLoad offers an open load.
 func (c *child) openLoad(o Order) (any, error) {
-	l := newCallSet(&c.traffic, *o.Load, o.To)
+	l := newCallSet(c.loaded(o), *o.Load, o.To)
 	n := o.Load.Each * len(o.To)
 	rec := measure.NewRecorder(n)
 	var running sync.WaitGroup

@@ -32,7 +32,10 @@ type Order struct {
 	Seq      uint64        `json:"seq,omitempty"`
 	Patience time.Duration `json:"patience,omitempty"`
 
-	Load  *Load         `json:"load,omitempty"`
+	Load    *Load             `json:"load,omitempty"`
+	Control bool              `json:"control,omitempty"` // the load is for the control
+	Peers   map[string]string `json:"peers,omitempty"`   // addresses of the controls of other processes
+
 	Batch *Batch        `json:"batch,omitempty"`
 	Pace  time.Duration `json:"pace,omitempty"` // how often the node is asked for what it holds
 }
@@ -67,6 +70,7 @@ type child struct {
 	ended    atomic.Bool // whether it was told to end
 	name     string
 	traffic  traffic
+	control  *control // nil while there is none
 	damage   damager
 	peaks    peaks
 	looks    *time.Ticker
@@ -94,7 +98,12 @@ var nodeOrders = map[string]func(c *child, o Order) (any, error){
 	"look":    (*child).look,
 	"mute":    (*child).silence,
 	"cut":     (*child).cutOff,
-	"beat":    func(*child, Order) (any, error) { return nil, nil },
+
+	"open control":    (*child).openControl,
+	"connect control": (*child).connectControl,
+	"close control":   (*child).closeControl,
+
+	"beat": func(*child, Order) (any, error) { return nil, nil },
 
 	"make":     (*child).make,
 	"program":  (*child).programState,

@@ -15,7 +15,7 @@ import (
 // traffic is what a node process sends and receives for the kit.
 type traffic struct {
 	self    string
-	node    node.Node
+	node    caller
 	timeout time.Duration // of a call
 
 	program program
@@ -25,6 +25,12 @@ type traffic struct {
 	mu   sync.Mutex
 	held []func()         // replies that are held back
 	odd  measure.Oddities // what it saw of messages that was wrong by itself
+}
+
+// caller is what calls are made with: the subject, or the control.
+type caller interface {
+	Call(to string, request []byte, done func(reply []byte, err error))
+	Errors() node.Errors
 }
 
 // expectation is what is to arrive in a load: how often each message has.
@@ -115,18 +121,18 @@ var errNeverEnded = errors.New("the call never ended, neither with a reply nor w
 
 // serve prepares for a load.
 func (c *child) serve(o Order) (any, error) {
-	e := &expectation{load: o.Load.ID}
+	t, e := c.loaded(o), &expectation{load: o.Load.ID}
 	for _, from := range o.To {
 		e.arrived[payload.NodeNumber(from)] = make([]atomic.Uint32, o.Load.Each)
 	}
-	c.traffic.odd.Take() // what was odd before has been told
-	c.traffic.expects.Store(e)
+	t.odd.Take() // what was odd before has been told
+	t.expects.Store(e)
 	return nil, nil
 }
 
 // served answers what has arrived of the messages that each node has sent.
 func (c *child) served(o Order) (any, error) {
-	t := &c.traffic
+	t := c.loaded(o)
 	e := t.expects.Load()
 	a := t.odd.Take()
 	for _, from := range o.To {
