@@ -1,4 +1,4 @@
-.PHONY: stress quick bench peers museum planted checks found newer durability explore-bench alarms nats fleet picture test race lint
+.PHONY: stress quick bench peers museum planted checks found newer durability explore-bench alarms mutants nats fleet picture test race lint
 
 stress: ## all nine scenarios, at N = 100,000
 	go test -count=1 -run Stress ./...
@@ -34,6 +34,13 @@ durability: ## embedded stores and logs, and JetStream, under power cuts; downlo
 
 explore-bench: ## how soon explore finds known bugs, and whether it passes sound twins; downloads those of the museum
 	go run ./stress/explorebench
+
+mutants: ## faults made in our own packages, and which of them the kits miss; takes hours
+	go run ./stress/mutants ./pool -test ./stress -run 'TestStressPool$$'
+	go run ./stress/mutants ./registry -test ./stress -run 'TestStressRouter$$'
+	go run ./stress/mutants ./queue/... -test ./stress -run 'TestStressQueue$$'
+	go run ./stress/mutants ./cluster/balance -test ./stress -run 'TestStressBalancer$$'
+	go run ./stress/mutants ./chaos -test ./stress -run 'TestStressChaos$$'
 
 nats: ## the kits over NATS, at a fifth of N, in five minutes; downloads its server
 	STRESS_ENGINE=nats STRESS_PATIENCE=30s STRESS_SCALE=20000 go -C stress/nats test -count=1 -v -timeout 60m -run Stress .
