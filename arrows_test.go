@@ -61,8 +61,11 @@ var mayImport = map[string][]string{
 		"stress/load", "stress/measure", "stress/validate", "stress/report",
 		"stress/internal/settings", "stress/internal/proc", "stress/internal/run", "stress/internal/wait",
 	},
-	"stress/internal/programs":  {"stress/explore", "stress/internal/scenario", "stress/internal/programtb"},
+	"stress/internal/programs": {
+		"stress/explore", "stress/internal/scenario", "stress/internal/programtb", "stress/internal/symbol",
+	},
 	"stress/internal/programtb": {},
+	"stress/internal/symbol":    {},
 	"stress/internal/nodes": {
 		"stress/load", "stress/measure", "stress/validate", "stress/report", "stress/node",
 		"stress/internal/settings", "stress/internal/proc", "stress/internal/run", "stress/internal/wait",

@@ -166,7 +166,7 @@ func buildFlags(o options) []string {
 	if o.Race {
 		return append(flags, "-race")
 	}
-	for _, p := range o.Memory {
+	for _, p := range instrumented(o.Memory) {
 		flags = append(flags, "-gcflags="+p+"=-race", "-gcflags="+p+"_test=-race")
 	}
 	return flags

@@ -65,6 +65,7 @@ func (x *explorer) warmUp() {
 		x.run(schedule.Schedule{Strategy: schedule.Random, Seed: uint64(i)}, nil)
 	}
 	x.sites.Learn = false
+	only(x.sites, x.o.Memory)
 }
 
 // next is the i-th schedule. The first has no preemption: it tells how many points

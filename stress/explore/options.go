@@ -93,7 +93,8 @@ func Depth(d int) Option { return func(o *options) { o.Depth = d } }
 
 // Memory also makes plain reads and writes of variables, and the functions of sync/atomic,
 // points at which goroutines are switched. It applies to the packages with the given import
-// paths, or to the package of the test if there are none.
+// paths, or to the package of the test if there are none. A path may end with "/...". Generic
+// code of the packages counts where the package of the test, or one of them, uses it.
 func Memory(packages ...string) Option {
 	return func(o *options) {
 		if len(packages) == 0 {

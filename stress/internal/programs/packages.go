@@ -1,12 +1,13 @@
 package programs
 
 import (
-	"net/url"
 	"reflect"
 	"runtime"
 	"runtime/debug"
 	"slices"
 	"strings"
+
+	"tensile/stress/internal/symbol"
 )
 
 // Packages are those of a subject, by import path: where the function that opens it
@@ -15,7 +16,7 @@ import (
 func Packages(open any, subjects ...any) []string {
 	found := packageFinder{seen: make(map[reflect.Type]bool)}
 	if f := runtime.FuncForPC(reflect.ValueOf(open).Pointer()); f != nil {
-		found.add(packageOf(f.Name()))
+		found.add(symbol.Package(f.Name()))
 	}
 	for _, s := range subjects {
 		found.walk(reflect.TypeOf(s))
@@ -35,16 +36,6 @@ func Networked(subject any) bool {
 		}
 	}
 	return false
-}
-
-// packageOf is the import path in the name of a function.
-func packageOf(function string) string {
-	slash := strings.LastIndex(function, "/") + 1
-	last, _, _ := strings.Cut(function[slash:], ".")
-	if whole, err := url.PathUnescape(last); err == nil { // as in gopkg.in/yaml%2ev3.F
-		last = whole
-	}
-	return function[:slash] + last
 }
 
 type packageFinder struct {

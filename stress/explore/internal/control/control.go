@@ -130,6 +130,7 @@ type Sites struct {
 	Words  [siteTable]struct {
 		Word, PC  uintptr
 		Goroutine uint32
+		Shared    bool
 	}
 }
 
