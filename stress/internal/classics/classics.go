@@ -75,4 +75,33 @@ var Cases = []Case{
 	{"length, then receive", Deadlock, false, lengthThenReceive},
 	{"written under a read lock", Broken, true, writtenWhileReading},
 	{"stale answer", Broken, false, staleAnswer},
+
+	{"changed beside the start", Broken, false, changedBesideStart},
+	{"restored too early", Broken, false, restoredTooEarly},
+	{"limit read twice", Panic, false, limitReadTwice},
+	{"shared scratch space", Broken, true, sharedScratch},
+
+	{"channel made too late", Deadlock, false, madeTooLate},
+	{"called before it is stored", Panic, false, calledTooSoon},
+	{"made twice", Broken, true, madeTwice},
+	{"lost hook", Broken, true, lostHook},
+	{"looked at when sent", Broken, false, lookedTooSoon},
+	{"counted as it expires", Broken, false, countedTooSoon},
+
+	{"begun after the stop", Broken, false, begunAfterStop},
+	{"nil after Close", Panic, false, goneAtClose},
+	{"closed and forgotten", LeftOver, false, closedAndForgotten},
+	{"done too often", Panic, false, doneTooOften},
+	{"closed by the receiver", Panic, false, closedByReceiver},
+	{"logged after the end", Panic, false, loggedAfterEnd},
+	{"taken at the time-out", Broken, true, takenAtTimeOut},
+
+	{"read while it is emptied", Broken, true, readWhileEmptied},
+	{"counted by atomics, copied without", Broken, true, copiedPlainly},
+	{"changed in place", Broken, true, changedInPlace},
+	{"filled again", Broken, true, filledAgain},
+	{"looked for without the lock", Broken, true, lookedWithoutLock},
+	{"length before the lock", Panic, false, lengthWithoutLock},
+	{"changed afterwards", Broken, true, changedAfterwards},
+	{"counted after it was queued", Broken, false, countedTooLate},
 }
