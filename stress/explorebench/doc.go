@@ -4,7 +4,7 @@
 // how many schedules, whether what was found repeats, and whether a sound twin was
 // accused.
 //
-//	go run ./stress/explorebench [-trials 20] [-within 100] [-sound 20000]
+//	go run ./stress/explorebench [-trials 20] [-within 100] [-fresh 5] [-sound 20000]
 //		[-groups kernels,classics,museum] [-name regexp]
 //
 // The kernels are read from the source of the Go tree that runs the program and

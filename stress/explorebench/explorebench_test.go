@@ -148,14 +148,14 @@ func TestKernelsRunOnce(t *testing.T) {
 }
 
 func TestTable(t *testing.T) {
-	effort := trials.Effort{Trials: 3, Within: 100, Sound: 20}
+	effort := trials.Effort{Trials: 3, Within: 100, Fresh: 2, Sound: 20}
 	b := bench{effort: effort}
 	for _, r := range []trials.Result{
-		{Group: "classics", Name: "a", Effort: effort, After: []int{1, 9, 30}, Replays: 30, Twin: true,
+		{Group: "classics", Name: "a", Effort: effort, After: []int{1, 9, 30}, Replays: 30, Fresh: 6, Twin: true,
 			Schedule: time.Millisecond},
-		{Group: "classics", Name: "b", Effort: effort, After: []int{2, 12}, Replays: 19, Twin: true,
+		{Group: "classics", Name: "b", Effort: effort, After: []int{2, 12}, Replays: 19, Fresh: 3, Twin: true,
 			Alarms: []string{"x is lost"}, Schedule: 3 * time.Millisecond},
-		{Group: "museum", Name: "c", Effort: effort, After: []int{7}, Replays: 10},
+		{Group: "museum", Name: "c", Effort: effort, After: []int{7}, Replays: 10, Fresh: 2},
 		{Group: "museum", Name: "c", Effort: effort, Twin: true, Alarms: []string{"still"}, Schedule: time.Second},
 	} {
 		b.add(r)
@@ -163,9 +163,9 @@ func TestTable(t *testing.T) {
 	var out bytes.Buffer
 	table(&out, b.results)
 	assert.Equal(t, header+`
-| --- | --- | --- | --- | --- | --- | --- |
-| classics | 2 | 1 | 12 | 49 of 50 | 1 of 2, 20 schedules each | 3ms |
-| museum | 1 | 0 | none | 10 of 10 | 1 of 1, 20 schedules each | 1s |
+| --- | --- | --- | --- | --- | --- | --- | --- | --- |
+| classics | 2 | 1 | 12 | 49 of 50 | 9 of 10 | 1 of 2, 20 schedules each | 3ms | 3ms |
+| museum | 1 | 0 | none | 10 of 10 | 2 of 2 | 1 of 1, 20 schedules each | 1s | 1s |
 `, out.String())
 	assert.Contains(t, row(b.results[1]), "ALARM on the twin: x is lost")
 }

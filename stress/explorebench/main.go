@@ -21,12 +21,13 @@ func main() {
 	effort := trials.Effort{}
 	flag.IntVar(&effort.Trials, "trials", 20, "how often each bug is looked for")
 	flag.IntVar(&effort.Within, "within", 100, "schedules of each trial")
+	flag.IntVar(&effort.Fresh, "fresh", 5, "processes in which each find is repeated")
 	flag.IntVar(&effort.Sound, "sound", 20_000, "schedules of each sound twin")
 	groups := flag.String("groups", "kernels,classics,museum", "what is measured")
 	name := flag.String("name", ".", "regular expression for the names of the bugs to measure")
 	flag.Parse()
-	if effort.Trials < 1 || effort.Within < 1 || effort.Sound < 1 || flag.NArg() > 0 {
-		log.Fatal("-trials, -within and -sound must be at least 1, and there must be no arguments")
+	if effort.Trials < 1 || effort.Within < 1 || effort.Fresh < 0 || effort.Sound < 1 || flag.NArg() > 0 {
+		log.Fatal("-trials, -within and -sound must be at least 1, -fresh at least 0, and there must be no arguments")
 	}
 	b := bench{effort: effort, name: *name}
 	for group := range strings.SplitSeq(*groups, ",") {
@@ -78,7 +79,7 @@ func (b *bench) test(folder, test string) error {
 	if err != nil {
 		return err
 	}
-	cmd := exec.Command("go", "test", "-count=1", "-timeout=0", "-v", "-run", test+"/"+b.name, ".")
+	cmd := exec.Command("go", "test", "-count=1", "-timeout=0", "-v", "-run", "^"+test+"$/"+b.name, ".")
 	cmd.Dir = folder
 	cmd.Env = append(os.Environ(), trials.Variable+"="+string(effort), "GOWORK=off",
 		"GOFLAGS="+os.Getenv("GOFLAGS")+" -mod=mod")

@@ -12,9 +12,10 @@ import (
 
 // row is a result in a line.
 func row(r trials.Result) string {
-	text := fmt.Sprintf("%-9s %-28s found %2d of %2d within %d, median %4s, replayed %d of %d, %v a schedule",
+	text := fmt.Sprintf("%-9s %-28s found %2d of %2d within %d, median %4s, repeated %d of %d, "+
+		"in fresh processes %d of %d, %v a schedule",
 		r.Group, r.Name, len(r.After), r.Effort.Trials, r.Effort.Within, shown(median(r)), r.Replays, 10*len(r.After),
-		r.Schedule.Round(time.Microsecond))
+		r.Fresh, r.Effort.Fresh*len(r.After), r.Schedule.Round(time.Microsecond))
 	for _, alarm := range r.Alarms {
 		text += ", ALARM on the twin: " + alarm
 	}
@@ -49,6 +50,7 @@ func shown(schedules int) string {
 type sum struct {
 	name                           string
 	bugs, always, finds, replays   int
+	fresh, again                   int // processes that were to repeat a find, and that did
 	hardest, twins, alarms, effort int
 	schedules                      []time.Duration
 }
@@ -57,6 +59,8 @@ func (s *sum) add(r trials.Result) {
 	s.bugs++
 	s.finds += len(r.After)
 	s.replays += r.Replays
+	s.fresh += r.Effort.Fresh * len(r.After)
+	s.again += r.Fresh
 	s.alarms += len(r.Alarms)
 	s.hardest = max(s.hardest, median(r))
 	s.effort = r.Effort.Sound
@@ -70,7 +74,7 @@ func (s *sum) add(r trials.Result) {
 }
 
 const header = "| group | bugs | found in every trial | hardest, median | " +
-	"replayed | alarms on twins | a schedule, median |"
+	"repeated | in fresh processes | alarms on twins | a schedule, median | slowest |"
 
 // table writes a line for each group.
 func table(w io.Writer, results []trials.Result) {
@@ -82,14 +86,15 @@ func table(w io.Writer, results []trials.Result) {
 		sums[len(sums)-1].add(r)
 	}
 	fmt.Fprintln(w, header)
-	fmt.Fprintln(w, "| --- | --- | --- | --- | --- | --- | --- |")
+	fmt.Fprintln(w, "| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
 	for _, s := range sums {
 		slices.Sort(s.schedules)
 		alarms := "no twins"
 		if s.twins > 0 {
 			alarms = fmt.Sprintf("%d of %d, %d schedules each", s.alarms, s.twins, s.effort)
 		}
-		fmt.Fprintf(w, "| %s | %d | %d | %s | %d of %d | %s | %v |\n", s.name, s.bugs, s.always, shown(s.hardest),
-			s.replays, 10*s.finds, alarms, s.schedules[len(s.schedules)/2].Round(time.Microsecond))
+		fmt.Fprintf(w, "| %s | %d | %d | %s | %d of %d | %d of %d | %s | %v | %v |\n", s.name, s.bugs, s.always,
+			shown(s.hardest), s.replays, 10*s.finds, s.again, s.fresh, alarms,
+			s.schedules[len(s.schedules)/2].Round(time.Microsecond), slices.Max(s.schedules).Round(time.Microsecond))
 	}
 }

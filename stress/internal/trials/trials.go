@@ -26,6 +26,7 @@ type Subject struct {
 type Effort struct {
 	Trials int // how often the bug is looked for, each time from another seed
 	Within int // schedules of each trial
+	Fresh  int // processes that repeat each find, one after another
 	Sound  int // schedules of the twin
 }
 
@@ -35,7 +36,8 @@ type Result struct {
 	Effort      Effort
 	After       []int // of each trial that found it: how many schedules that took
 	Others      []string
-	Replays     int // of 10 for each find
+	Replays     int // of 10 for each find, in the process that found it
+	Fresh       int // of Effort.Fresh for each find
 	Twin        bool
 	Alarms      []string
 	Schedule    time.Duration // of the bug's own schedules, or of the twin's
@@ -76,6 +78,7 @@ func (s Subject) Measure(t *testing.T, effort Effort) Result {
 		default:
 			r.After = append(r.After, f.After)
 			r.Replays += f.Replays
+			r.Fresh += s.again(t, f, effort.Fresh)
 		}
 	}
 	if r.Twin = s.Sound != nil; r.Twin {
@@ -101,6 +104,22 @@ func (s Subject) Measure(t *testing.T, effort Effort) Result {
 func (s Subject) try(t *testing.T, f func(*explore.Run), schedules int, options ...explore.Option) explore.Outcome {
 	options = append(options, explore.Schedules(schedules), explore.Strategies(explore.POS))
 	return explore.Try(t, f, append(options, s.Options...)...)
+}
+
+// again counts in how many of n further processes the schedule of a failure fails as it did.
+func (s Subject) again(t *testing.T, f *explore.Failure, n int) (same int) {
+	const variable = "STRESS_SCHEDULE"
+	if err := os.Setenv(variable, f.Schedule); err != nil {
+		t.Fatal(err)
+	}
+	defer os.Unsetenv(variable)
+	for range n {
+		out := s.try(t, s.Run, 1)
+		if again := out.Failure; again != nil && again.Kind == f.Kind && again.Sentence == f.Sentence {
+			same++
+		}
+	}
+	return same
 }
 
 // paced is how many schedules pace takes.
