@@ -19,35 +19,29 @@ func exploredWorkersOf(t *testing.T, fault string, schedules int) (explore.Outco
 	return v.Explored(t, schedules), v
 }
 
-// TestExploredWorkers plants a fault of each kind in sound workers.
-func TestExploredWorkers(t *testing.T) {
-	if testing.Short() {
-		t.Skip("each fault takes a process of its own")
-	}
-	for _, f := range []struct{ fault, says string }{
-		{"forgets of whom it died", "is never answered"},
-		{"tries again what it died of", "was handled 2 times"},
-		{"says that all is well at a death", "answers: "},
-		{"waits for the handler and not for the context", "though its context has ended"},
-		{"gives the next caller a late answer", "answers: "},
-		{"hides the handler's error", "must be the handler's"},
-		{"works for its neighbour", "was handled by worker"},
-		{"never forgets a death", "serving: "},
-		{"starts again without end", "intensity: "},
-		{"ends when a start fails", "answers: |serving: "},
-		{"starts after Close", "after Close had returned"},
-		{"Close waits for ever after a death", "Close has not returned"},
-	} {
-		t.Run(f.fault, func(t *testing.T) {
-			out, _ := exploredWorkersOf(t, f.fault, 3000)
-			found := programs.MustFind(t, out)
-			assert.Regexp(t, f.says, found.Sentence, found.Program)
-		})
-	}
+// TestExploredFaultsOfWorkers plants a fault of each kind in sound workers.
+func TestExploredFaultsOfWorkers(t *testing.T) {
+	programs.MustFind(t, map[string]string{
+		"forgets of whom it died":                       "is never answered",
+		"tries again what it died of":                   "was handled 2 times",
+		"says that all is well at a death":              "answers: ",
+		"waits for the handler and not for the context": "though its context has ended",
+		"gives the next caller a late answer":           "answers: ",
+		"hides the handler's error":                     "must be the handler's",
+		"works for its neighbour":                       "was handled by worker",
+		"never forgets a death":                         "serving: ",
+		"starts again without end":                      "intensity: ",
+		"ends when a start fails":                       "answers: |serving: ",
+		"starts after Close":                            "after Close had returned",
+		"Close waits for ever after a death":            "Close has not returned",
+	}, func(t *testing.T, fault string) explore.Outcome {
+		out, _ := exploredWorkersOf(t, fault, 3000)
+		return out
+	})
 }
 
 // Without a fault the workers are sound, and the programs reach what they are made of.
-func TestExploredWorkersCoverage(t *testing.T) {
+func TestExploredCoverageOfWorkers(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes a process of its own")
 	}

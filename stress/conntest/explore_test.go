@@ -25,42 +25,34 @@ func explored(t *testing.T, open func(testing.TB, Config) Server, cfg Config, sc
 
 // TestExploredFaults plants a fault of each kind in a sound server.
 func TestExploredFaults(t *testing.T) {
-	if testing.Short() {
-		t.Skip("each fault takes a process of its own")
-	}
-	for _, f := range []struct{ fault, says string }{
-		{answersOneARead, "fragments: "},
-		{takesPiece, "corrupted: "},
-		{flushesLate, "fragments: "},
-		{countsFromFirst, "close: Close has returned, and the connection of "},
-		{leavesSilent, "without a request"},
-		{leavesUnwritable, "close: the server has not closed the connection of "},
-		{leavesInRequest, "in the middle of request "},
-		{keepsResets, "growth: "},
-		{keepsGoings, "growth: "},
-		{timesOldSlot, "survival: the server has ended the connection of "},
-		{closesOldSlot, "survival: the server has ended the connection of "},
-		{writesUnderLock, ": "},
-		{waitsForPart, "close: Close has not returned"},
-		{waitsForReader, "close: Close has not returned"},
-		{spinsAtAccept, "close: Accept has failed "},
-		{sleepsAtAccept, "survival: "},
-		{returnsAtReset, "survival: Serve returned "},
-		{endsAtReset, "survival: the server has ended the connection of "},
-		{keepsState, "stale: "},
-		{sharesFrame, ": "},
-		{answersBeside, ": "},
-		{answersTwice, "duplicated: "},
-		{losesAtFull, ": "},
-	} {
-		t.Run(f.fault, func(t *testing.T) {
-			open := func(testing.TB, Config) Server { return newFaulty(f.fault) }
-			out := explored(t, open, inMemory, 4000)
-			found := programs.MustFind(t, out)
-			assert.Contains(t, found.Sentence, f.says, "%v", out)
-			t.Logf("%d: %s", found.After, found.Sentence)
-		})
-	}
+	programs.MustFind(t, map[string]string{
+		answersOneARead:  "fragments: ",
+		takesPiece:       "corrupted: ",
+		flushesLate:      "fragments: ",
+		countsFromFirst:  "close: Close has returned, and the connection of ",
+		leavesSilent:     "without a request",
+		leavesUnwritable: "close: the server has not closed the connection of ",
+		leavesInRequest:  "in the middle of request ",
+		keepsResets:      "growth: ",
+		keepsGoings:      "growth: ",
+		timesOldSlot:     "survival: the server has ended the connection of ",
+		closesOldSlot:    "survival: the server has ended the connection of ",
+		writesUnderLock:  ": ",
+		waitsForPart:     "close: Close has not returned",
+		waitsForReader:   "close: Close has not returned",
+		spinsAtAccept:    "close: Accept has failed ",
+		sleepsAtAccept:   "survival: ",
+		returnsAtReset:   "survival: Serve returned ",
+		endsAtReset:      "survival: the server has ended the connection of ",
+		keepsState:       "stale: ",
+		sharesFrame:      ": ",
+		answersBeside:    ": ",
+		answersTwice:     "duplicated: ",
+		losesAtFull:      ": ",
+	}, func(t *testing.T, fault string) explore.Outcome {
+		open := func(testing.TB, Config) Server { return newFaulty(fault) }
+		return explored(t, open, inMemory, 4000)
+	})
 }
 
 // So many schedules reach nearly all pairs: some are of two things that are over in an instant.
