@@ -2,6 +2,7 @@ package balancertest
 
 import (
 	"context"
+	"maps"
 	"math"
 	"net"
 	"slices"
@@ -13,6 +14,7 @@ import (
 	"tensile/stress/internal/echo"
 	"tensile/stress/internal/proc"
 	"tensile/stress/internal/scenario"
+	"tensile/stress/internal/wait"
 	"tensile/stress/validate"
 )
 
@@ -213,41 +215,41 @@ func (c *nodeConnections) counted(ctx context.Context, when string) bool {
 	for _, conn := range c.conns {
 		held[conn.pick.Node()]++
 	}
-	pause := time.NewTicker(time.Millisecond)
-	defer pause.Stop()
-	last, since := -1, time.Now()
-	for {
-		c.accepted, c.open = make(map[string]int), make(map[string]int)
-		same, survived := true, 0
-		for name, server := range c.servers {
-			stats, err := server.Stats()
-			if err != nil {
-				c.Fail("%v", err)
-				return false
-			}
-			c.accepted[name], c.open[name] = stats.Accepted, stats.Open
-			same = same && stats.Open == held[name]
-			survived += min(stats.Open, held[name])
+	survived, failed := 0, false
+	same := wait.Progress(ctx, scenario.Settle, func() (int, bool) {
+		var err error
+		if survived, err = c.ask(held); err != nil {
+			c.Fail("%v", err)
+			failed = true
 		}
-		if survived != last {
-			last, since = survived, time.Now()
-		}
-		late := time.Since(since) > scenario.Settle
-		if same || late {
-			c.survival = min(c.survival, 100*float64(survived)/float64(len(c.conns)))
-		}
-		if late && !same {
-			c.Violate("survival", "%s: %v connections are open at the nodes, %v were opened", when, c.open, held)
-		}
-		if same || late {
-			return same
-		}
-		select {
-		case <-pause.C:
-		case <-ctx.Done():
-			return false
-		}
+		return survived, failed || maps.Equal(c.open, held)
+	})
+	if failed || ctx.Err() != nil {
+		return false
 	}
+	c.survival = min(c.survival, 100*float64(survived)/float64(len(c.conns)))
+	if !same {
+		c.Violate("survival", "%s: %v connections are open at the nodes, %v were opened", when, c.open, held)
+	}
+	return same
+}
+
+// ask asks the nodes what they have, and returns how many of the connections that are held are
+// open there.
+func (c *nodeConnections) ask(held map[string]int) (survived int, err error) {
+	c.accepted, c.open = make(map[string]int), make(map[string]int)
+	for name, server := range c.servers {
+		stats, err := server.Stats()
+		if err != nil {
+			return 0, err
+		}
+		c.accepted[name] = stats.Accepted
+		if stats.Open > 0 {
+			c.open[name] = stats.Open
+		}
+		survived += min(stats.Open, held[name])
+	}
+	return survived, nil
 }
 
 // even judges what the nodes have counted.

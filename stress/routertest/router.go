@@ -4,10 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
-	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"tensile/stress/internal/payload"
 	"tensile/stress/internal/programs"
@@ -143,48 +141,20 @@ func (k *kit) book(phase string, a measure.Account) {
 	}
 }
 
-// close closes a router, which may have a lot to deliver yet.
-func (k *kit) close(r Router) bool {
-	return k.closeWithin(scenario.PhaseBound/2*time.Duration(k.Hundreds()), r)
-}
-
-// closeSoon closes a router to which little was sent.
-func (k *kit) closeSoon(r Router) bool { return k.closeWithin(scenario.Settle, r) }
-
-func (k *kit) closeWithin(d time.Duration, r Router) bool {
-	return k.returns(d, "close", "Close", func() {
-		if err := r.Close(); err != nil {
-			k.Violate("close", "Close returned %v", err)
-		}
-	})
-}
-
-// must fails the phase with what was tried if err is not nil.
-func (k *kit) must(err error, what string) bool {
-	if err != nil {
-		k.Fault("%s returned %v", what, err)
-	}
-	return err == nil
-}
-
 // register gives n names handlers that are told which of them they are for, and
 // returns the names. Several goroutines register at the same time, as a router
 // that grows under its callers must not lose any.
 func (k *kit) register(r Router, prefix string, n int, handle func(i int, m Message)) (table []string, ok bool) {
 	table = make([]string, n)
-	var all sync.WaitGroup
 	var failed atomic.Bool
-	for part := range senders {
-		all.Go(func() {
-			for i := part; i < n && !failed.Load(); i += senders {
-				table[i] = fmt.Sprintf("%s-%d", prefix, i)
-				if err := r.Register(table[i], func(m Message) { handle(i, m) }); err != nil && failed.CompareAndSwap(false, true) {
-					k.must(err, "Register")
-				}
+	k.together(func(part int) {
+		for i := part; i < n && !failed.Load(); i += senders {
+			table[i] = fmt.Sprintf("%s-%d", prefix, i)
+			if err := r.Register(table[i], func(m Message) { handle(i, m) }); err != nil && failed.CompareAndSwap(false, true) {
+				k.must(err, "Register")
 			}
-		})
-	}
-	all.Wait()
+		}
+	})
 	return table, !failed.Load()
 }
 

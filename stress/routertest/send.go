@@ -31,24 +31,6 @@ func (k *kit) send(ctx context.Context, r Router, full error, l *measure.Ledger,
 	}
 }
 
-// settle waits until count has reached n, or nothing more has come for as long
-// as patience.
-func (k *kit) settle(ctx context.Context, count *atomic.Int64, n int, patience time.Duration) {
-	pause := time.NewTicker(time.Millisecond)
-	defer pause.Stop()
-	last, since := int64(-1), time.Now()
-	for {
-		now := count.Load()
-		if now != last {
-			last, since = now, time.Now()
-		}
-		if now >= int64(n) || ctx.Err() != nil || time.Since(since) > patience {
-			return
-		}
-		<-pause.C
-	}
-}
-
 // traffic sends n messages in all to names and audits them. rec, if not nil,
 // takes the time at which each was delivered.
 func (k *kit) traffic(ctx context.Context, t *testing.T, phase string, names, n int, rec *measure.Recorder) {

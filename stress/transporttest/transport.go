@@ -248,14 +248,11 @@ func (k *kit) oneWay(ctx context.Context, _ *testing.T) {
 		return
 	}
 	var a measure.Account
-	left, since := -1, time.Now()
-	wait.Until(ctx, scenario.Settle, func() bool {
-		a = a.Add(k.arrived(ctx, names, results)) // what is odd by itself is told once
-		if a.Lost != left {
-			left, since = a.Lost, time.Now()
-		}
+	wait.Progress(ctx, arrivalBound, func() (int, bool) {
+		now := k.arrived(ctx, names, results)
+		a = a.Add(now) // what is odd by itself is told once
 		a.Lost, a.Delivered, a.Duplicated = 0, 0, 0
-		return left == 0 || time.Since(since) > arrivalBound
+		return -now.Lost, now.Lost == 0
 	})
 	last := k.arrived(ctx, names, results)
 	last.Misrouted, last.Corrupted, last.Phantom = last.Misrouted+a.Misrouted, last.Corrupted+a.Corrupted,

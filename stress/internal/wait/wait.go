@@ -30,3 +30,27 @@ func Until(ctx context.Context, d time.Duration, done func() bool) bool {
 	}
 	return true
 }
+
+// Progress waits until look returns true, for as long as the number that it returns, which is how
+// much has come so far, changes within patience each time. It returns false if that stays the
+// same for longer, or if ctx ends.
+func Progress(ctx context.Context, patience time.Duration, look func() (come int, all bool)) bool {
+	pause := time.NewTicker(time.Millisecond)
+	defer pause.Stop()
+	for last, since := 0, time.Now(); ; {
+		come, all := look()
+		switch {
+		case all:
+			return true
+		case come != last:
+			last, since = come, time.Now()
+		case time.Since(since) > patience:
+			return false
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-pause.C:
+		}
+	}
+}
