@@ -398,12 +398,14 @@ type seen struct {
 
 func newSeen() seen {
 	set := func() map[string]bool { return make(map[string]bool) }
-	return seen{set(), set(), set(), set(), make(map[string]int)}
+	return seen{confirmed: set(), acked: set(), tried: set(), dead: set(), attempt: make(map[string]int)}
 }
 
 func (s seen) clone() seen {
-	return seen{maps.Clone(s.confirmed), maps.Clone(s.acked), maps.Clone(s.tried),
-		maps.Clone(s.dead), maps.Clone(s.attempt)}
+	return seen{
+		confirmed: maps.Clone(s.confirmed), acked: maps.Clone(s.acked), tried: maps.Clone(s.tried),
+		dead: maps.Clone(s.dead), attempt: maps.Clone(s.attempt),
+	}
 }
 
 // open returns the queues, of which the first gets the dead letters of the others.

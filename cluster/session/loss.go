@@ -54,7 +54,13 @@ func (s *Store) pledged() bool {
 }
 
 func (d *decoder) testimony() testimony {
-	return testimony{d.uint64(), d.parts(), d.parts(), d.parts(), d.byte() == 1}
+	return testimony{ // in the order in which they are encoded
+		instance: d.uint64(),
+		votes:    d.parts(),
+		voted:    d.parts(),
+		barred:   d.parts(),
+		pledged:  d.byte() == 1,
+	}
 }
 
 // witness answers who asks what this node has.

@@ -25,8 +25,8 @@ const (
 	leakFloor = word / 2
 )
 
-// rules are what growth of each figure is no leak, and how a leak is reported.
-var rules = [heldFigures]struct {
+// rule is what growth of a figure is no leak, and how a leak is reported.
+type rule struct {
 	perRequest float64 // this much, for each request
 	own        float64 // or this much in all, for each process: the runtime's own
 	criterion  string
@@ -34,19 +34,27 @@ var rules = [heldFigures]struct {
 	of         func(*report.Hold) *report.Rise
 	level      func(report.Level) float64
 	place      func(measure.Growth) string
-}{
-	heldMemory: {leakFloor, ownHeap, "slope", "memory rises by %s bytes",
-		func(h *report.Hold) *report.Rise { return &h.Memory },
-		func(l report.Level) float64 { return l.Memory },
-		func(g measure.Growth) string { return g.Heap }},
-	heldGoroutines: {0, 2, "growth", "goroutines rise by %s",
-		func(h *report.Hold) *report.Rise { return &h.Goroutines },
-		func(l report.Level) float64 { return l.Goroutines },
-		func(g measure.Growth) string { return g.Goroutine }},
-	heldDescriptors: {0, 2, "growth", "descriptors rise by %s",
-		func(h *report.Hold) *report.Rise { return &h.Descriptors },
-		func(l report.Level) float64 { return l.Descriptors },
-		func(g measure.Growth) string { return g.Descriptor }},
+}
+
+var rules = [heldFigures]rule{
+	heldMemory: {
+		perRequest: leakFloor, own: ownHeap, criterion: "slope", rises: "memory rises by %s bytes",
+		of:    func(h *report.Hold) *report.Rise { return &h.Memory },
+		level: func(l report.Level) float64 { return l.Memory },
+		place: func(g measure.Growth) string { return g.Heap },
+	},
+	heldGoroutines: {
+		own: 2, criterion: "growth", rises: "goroutines rise by %s",
+		of:    func(h *report.Hold) *report.Rise { return &h.Goroutines },
+		level: func(l report.Level) float64 { return l.Goroutines },
+		place: func(g measure.Growth) string { return g.Goroutine },
+	},
+	heldDescriptors: {
+		own: 2, criterion: "growth", rises: "descriptors rise by %s",
+		of:    func(h *report.Hold) *report.Rise { return &h.Descriptors },
+		level: func(l report.Level) float64 { return l.Descriptors },
+		place: func(g measure.Growth) string { return g.Descriptor },
+	},
 }
 
 // hold keeps all connections open, touches all of them, and judges whether what

@@ -139,8 +139,10 @@ func (s *Sampler) thin() {
 
 // largest takes the larger of each figure.
 func (m Memory) largest(n Memory) Memory {
-	return Memory{max(m.Heap, n.Heap), max(m.Stacks, n.Stacks), larger(m.RSS, n.RSS), larger(m.Cgroup, n.Cgroup),
-		max(m.Foreign, n.Foreign)}
+	return Memory{
+		Heap: max(m.Heap, n.Heap), Stacks: max(m.Stacks, n.Stacks), Foreign: max(m.Foreign, n.Foreign),
+		RSS: larger(m.RSS, n.RSS), Cgroup: larger(m.Cgroup, n.Cgroup),
+	}
 }
 
 func larger(a, b *int64) *int64 {

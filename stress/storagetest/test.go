@@ -78,20 +78,7 @@ func try(t *testing.T, op *opener, o Options) (out Outcome) {
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(context.Background(), o.Within)
 	defer cancel()
-	make := func(models []crashstates.Model, afterOpen bool) *powercut.Tester[program, looked] {
-		tester, err := powercut.New(kit, site, powercut.Options{Models: models, States: o.States / 8, Seed: o.Seed,
-			Patience: o.Patience, Linger: linger, AfterOpen: afterOpen})
-		if err != nil {
-			t.Fatalf("storagetest: %v", err)
-		}
-		t.Cleanup(func() {
-			if err := tester.Close(); err != nil {
-				t.Errorf("storagetest: %v", err)
-			}
-		})
-		return tester
-	}
-	settled := make(models, false)
+	settled := newTester(t, kit, site, o, models, false)
 	if from := os.Getenv("STRESS_CUT"); from != "" {
 		f, err := settled.Replay(context.Background(), from)
 		if err != nil {
@@ -102,15 +89,10 @@ func try(t *testing.T, op *opener, o Options) (out Outcome) {
 		}
 		return out
 	}
+	journaled := slices.DeleteFunc(slices.Clone(models), func(m crashstates.Model) bool { return !m.Journal })
 	fresh := settled
 	if !o.FromNothing {
-		var named []crashstates.Model
-		for _, m := range models {
-			if m.Journal {
-				named = append(named, m)
-			}
-		}
-		fresh = make(named, true)
+		fresh = newTester(t, kit, site, o, journaled, true)
 	}
 	counts := func() powercut.Counts {
 		if fresh == settled {
@@ -119,13 +101,11 @@ func try(t *testing.T, op *opener, o Options) (out Outcome) {
 		return settled.Counts().And(fresh.Counts())
 	}
 	random := rand.New(rand.NewPCG(o.Seed, 21))
-	var found *powercut.Finding[program, looked]
+	var found *finding
 	for n := 0; found == nil; n++ {
 		p := draw(random, n, o.Goroutines, op.verbs)
+		p.Fresh = p.Fresh && (o.FromNothing || len(journaled) > 0)
 		tester := settled
-		if p.Fresh && !o.FromNothing && !slices.ContainsFunc(models, func(m crashstates.Model) bool { return m.Journal }) {
-			p.Fresh = false
-		}
 		if p.Fresh {
 			tester = fresh
 		}
@@ -161,6 +141,28 @@ func try(t *testing.T, op *opener, o Options) (out Outcome) {
 		}
 	}
 	return out
+}
+
+type (
+	tester  = powercut.Tester[program, looked]
+	finding = powercut.Finding[program, looked]
+)
+
+// newTester returns a tester that is closed at the end of the test.
+func newTester(t *testing.T, kit *powercut.Kit[program, looked], site *proc.Site, o Options,
+	models []crashstates.Model, afterOpen bool,
+) *tester {
+	made, err := powercut.New(kit, site, powercut.Options{Models: models, States: o.States / 8, Seed: o.Seed,
+		Patience: o.Patience, Linger: linger, AfterOpen: afterOpen})
+	if err != nil {
+		t.Fatalf("storagetest: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := made.Close(); err != nil {
+			t.Errorf("storagetest: %v", err)
+		}
+	})
+	return made
 }
 
 // linger is how long a sync takes at most where others go on meanwhile.
