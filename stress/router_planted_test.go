@@ -42,7 +42,7 @@ func openFaultyRouter(tb testing.TB, cfg routertest.Config) routertest.Router {
 // faultyRouter is a sound router with a fault on top.
 type faultyRouter struct {
 	routertest.Router
-	sends               atomic.Int64
+	sends, delivered    atomic.Int64
 	mu                  sync.Mutex
 	held                *routertest.Message // the one to be swapped
 	gone                sync.Map            // names unregistered
@@ -64,6 +64,9 @@ func (r *faultyRouter) Register(name string, handle func(routertest.Message)) er
 			if _, gone := r.gone.Load(name); gone {
 				return
 			}
+		}
+		if planted == "drops one in 100,000" && r.delivered.Add(1)%100_000 == 0 {
+			return
 		}
 		if planted == "panic loses what waits" && name == "panics" {
 			r.inside.Add(1)
@@ -97,8 +100,6 @@ func (r *faultyRouter) Send(name string, m routertest.Message) error {
 	n := r.sends.Add(1)
 	switch {
 	case planted == "panic loses what waits" && r.inside.Load() > 0:
-		return nil
-	case planted == "drops one in 100,000" && n%100_000 == 0:
 		return nil
 	case planted == "doubles one" && n == 5_000:
 		if err := r.Router.Send(name, m); err != nil {
