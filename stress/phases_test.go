@@ -116,7 +116,7 @@ func TestSessionsPhasesAlone(t *testing.T) {
 			"throughput": {"loses one of a thousand", "was acknowledged"},
 			"steady":     {"serves what it has read before", "sessions.latest"},
 			"kill":       {"stops when a node is lost", "no node acknowledged a write"},
-			"faults":     {"ignores the time to live", "and was to live for"},
+			"faults":     {"ignores the time to live", ", must live for"},
 			"end":        {"leaves a process behind", "did not end when it was told to"},
 		}})
 }

@@ -36,7 +36,7 @@ func TestPlantedBugsInSessions(t *testing.T) {
 	}, processes)
 	mustBeCaughtInTurns(t, turns, "TestFaultySessions", []fault{
 		// In a sound store.
-		{"ignores the time to live", "and was to live for"},
+		{"ignores the time to live", ", must live for"},
 		{"lets sessions expire early", "is gone at"},
 		{"brings back what was deleted", "has come back"},
 		{"acknowledges for a minority", "acknowledged a write of cut-off-"},

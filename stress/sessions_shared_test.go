@@ -61,7 +61,7 @@ func TestPlantedBugsInSharedSessions(t *testing.T) {
 		{"shares a server, and loses one of a thousand", "was acknowledged"},
 		{"shares a server, and serves what it has read before", "sessions.latest"},
 		{"shares a server, and serves what it has written itself", "sessions.latest"},
-		{"shares a server, and ignores the time to live", "and was to live for"},
+		{"shares a server, and ignores the time to live", ", must live for"},
 		{"shares a server, and brings back what was deleted", "sessions.deleted"},
 		{"shares a server, and acknowledges before it writes", "not linearizable"},
 		{"only says that it shares", "does not take a write"},

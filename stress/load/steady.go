@@ -16,7 +16,7 @@ type Plan struct {
 	Arrivals Arrivals // how they are spaced
 	Seed     uint64   // of the spacing
 	// Generators is the number of goroutines that share the schedule, each
-	// taking every so-manieth arrival; 0 means 1.
+	// taking every Generators-th arrival; 0 means 1.
 	Generators int
 	// Inline has the generator itself call the operation, which must not
 	// block: only so are millions a second possible. Otherwise every operation
@@ -114,7 +114,7 @@ type generator struct {
 // processor for a slice of 10 ms.
 const yieldEvery = 64
 
-// generate starts every so-manieth operation when it is due.
+// generate starts every k-th operation when it is due.
 func (g *generator) generate(ctx context.Context, first int) {
 	defer g.running.Done()
 	now := int64(time.Since(g.began))

@@ -137,7 +137,7 @@ func (t trafficPlan) workers() int { return min(mostWorkers, t.queues) }
 func (t trafficPlan) each() int { return t.n / t.workers() }
 
 // queueOf is where the i-th message of a publisher goes: those of a worker are
-// every so-manieth queue, in turn.
+// every k-th queue, in turn.
 func (t trafficPlan) queueOf(worker, i int) int {
 	return worker + i%t.queuesOf(worker)*t.workers()
 }
@@ -263,7 +263,7 @@ func (k *kit) inFlight(ctx context.Context, t *testing.T) {
 	k.Record(func(r *report.Scenario) { r.Operations += k.N })
 }
 
-// fetch publishes the messages of every so-manieth queue, and receives them.
+// fetch publishes the messages of every k-th queue, and receives them.
 func (k *kit) fetch(ctx context.Context, b Broker, book *messageBook, tr trafficPlan, w int, held [][]heldMessage) {
 	for q := w; q < tr.queues; q += tr.workers() {
 		for id := q; id < tr.n; id += tr.queues {

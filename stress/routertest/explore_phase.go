@@ -31,7 +31,7 @@ func look(t *testing.T, open func(testing.TB, Config) Router) (packages []string
 func (k *kit) prepare(parts []programs.Part) *programs.Phase {
 	packages, networked := look(k.T, k.open)
 	if networked {
-		k.NotOffered("explored", "it reaches beyond the process")
+		k.NotOffered("explored", "the subject uses the network, so its schedules cannot be controlled")
 		return nil
 	}
 	return programs.Prepare(k.Scenario, parts, packages)

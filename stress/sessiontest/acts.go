@@ -167,7 +167,7 @@ func (w *world) lose(choice int) *member {
 	}
 	w.down[n], w.lost, w.lately = true, true, n
 	w.Event(eventKilled)
-	w.mortal = w.live()
+	w.expiring = w.live()
 	return n
 }
 
@@ -201,7 +201,7 @@ func (w *world) start(choice int) *programs.Act {
 		return nil
 	}
 	n := all[choice%len(all)]
-	w.mortal = w.live()
+	w.expiring = w.live()
 	delete(w.down, n)
 	w.lost = true
 	w.Event(eventKilled)

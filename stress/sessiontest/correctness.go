@@ -171,9 +171,9 @@ func (k *kit) lifetime(ctx context.Context, ttl time.Duration) bool {
 			case r.outcome == opAbsent && !m.expires:
 				k.Violate("expiry", "%s is gone at %s, and has no time to live", m.key, n.name)
 			case r.outcome == opAbsent && to.Before(m.began.Add(ttl)):
-				k.Violate("expiry", "%s is gone at %s after %v, and was to live for %v", m.key, n.name, to.Sub(m.began), ttl)
+				k.Violate("expiry", "%s is gone at %s after %v, must live for %v", m.key, n.name, to.Sub(m.began), ttl)
 			case r.outcome == opDone && m.expires && from.After(m.ended.Add(ttl+expiryGrace)):
-				k.Violate("expiry", "%s is there at %s after %v, and was to live for %v", m.key, n.name, from.Sub(m.ended), ttl)
+				k.Violate("expiry", "%s is there at %s after %v, must live for %v", m.key, n.name, from.Sub(m.ended), ttl)
 			}
 			return true
 		})

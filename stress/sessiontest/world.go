@@ -38,11 +38,11 @@ type world struct {
 	lately *member          // was the last to lose its memory, for which nothing may have made up
 
 	// Of the stage.
-	busy    bool // it has a fault already
-	lost    bool // somebody has lost its memory, for which a Replicated has to make up
-	fault   string
-	watched func() // ends watch; nil for none
-	mortal  func() // waits for live; nil for none
+	busy     bool // it has a fault already
+	lost     bool // somebody has lost its memory, for which a Replicated has to make up
+	fault    string
+	watched  func() // ends watch; nil for none
+	expiring func() // waits for live; nil for none
 }
 
 // having are the nodes of which something is so.
@@ -61,8 +61,8 @@ func (w *world) Rest() {
 	for w.Acting() > 0 {
 		w.pause(time.Millisecond)
 	}
-	if w.mortal != nil {
-		w.mortal()
+	if w.expiring != nil {
+		w.expiring()
 	}
 	defer w.endStage()
 	if w.links { // what the nodes can know then is their own matter
@@ -111,7 +111,7 @@ func (w *world) endStage() {
 	if w.watched != nil {
 		w.watched()
 	}
-	w.busy, w.watched, w.mortal = false, nil, nil
+	w.busy, w.watched, w.expiring = false, nil, nil
 }
 
 // after says what has happened last.

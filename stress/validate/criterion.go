@@ -145,7 +145,7 @@ func (c Criterion) tells(w Conditions) bool {
 
 // usable is the part of the processors that a subject can make use of where other
 // work left share of them. It is less: who takes turns waits for them and finds
-// its caches cold, and processes that work hand in hand wait for each other's.
+// its caches cold, and cooperating processes wait for one another.
 func usable(share float64) float64 { return share * share }
 
 // at returns the criterion with its target adjusted, and says so.
