@@ -21,7 +21,8 @@ func TestKinds(t *testing.T) {
 		source string
 		want   []string // kind and what is there now
 	}{
-		{"mu.Lock(); x = 1; mu.Unlock()", []string{"section x = 1;", "order x = 1 mu.Lock()", "order mu.Unlock() x = 1", "unlock"}},
+		{"mu.Lock(); x = 1; mu.Unlock()",
+			[]string{"section x = 1;", "order x = 1 mu.Lock()", "order mu.Unlock() x = 1", "unlock"}},
 		{"mu.RLock(); defer mu.RUnlock(); f()", []string{"section", "unlock"}},
 		{"mu.Lock(); return", []string{}},
 		{"mu.Lock(); other.Unlock()", []string{"order other.Unlock() mu.Lock()", "order other.Unlock() mu.Lock()", "unlock"}},
@@ -84,7 +85,7 @@ func TestMutantsOfAModule(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds and runs the tests of every mutant")
 	}
-	t.Chdir("testdata/gate")
+	inTheModule(t)
 	var out, progress bytes.Buffer
 	require.NoError(t, run(t.Context(), []string{".", "-run", "StressGate"}, &out, &progress), "%s", &progress)
 	report := out.String()
@@ -100,8 +101,14 @@ func TestMutantsOfAModule(t *testing.T) {
 	assert.Equal(t, 3, strings.Count(out.String(), "\n"), "%s", &out)
 }
 
-func TestEndsInTime(t *testing.T) {
+// inTheModule goes to the module of the tests, where no flags are set that choose tests.
+func inTheModule(t *testing.T) {
+	t.Setenv("GOFLAGS", "")
 	t.Chdir("testdata/gate")
+}
+
+func TestEndsInTime(t *testing.T) {
+	inTheModule(t)
 	s := suite{tests: ".", run: "StressGate", most: time.Nanosecond, place: t.TempDir()}
 	got, err := s.try(t.Context(), nil)
 	require.NoError(t, err)
@@ -114,7 +121,7 @@ func TestEndsInTime(t *testing.T) {
 
 // TestMistakes are told, and nothing is run.
 func TestMistakes(t *testing.T) {
-	t.Chdir("testdata/gate")
+	inTheModule(t)
 	for says, args := range map[string][]string{
 		"There must be one, such as ./pool":   {},
 		"there must be one package":           {"a", "b"},
