@@ -1,4 +1,4 @@
-.PHONY: stress quick bench peers museum planted checks found newer durability explore-bench alarms mutants nats fleet picture test race lint
+.PHONY: stress quick bench peers museum planted checks found newer durability explore-bench alarms mutants bench-gate nats fleet picture test race lint
 
 stress: ## all nine scenarios, at N = 100,000
 	go test -count=1 -run Stress ./...
@@ -42,6 +42,10 @@ mutants: ## faults made in our own packages, and which of them the kits miss; ta
 	go run ./stress/mutants ./queue/... -test ./stress -run 'TestStressQueue$$'
 	go run ./stress/mutants ./cluster/balance -test ./stress -run 'TestStressBalancer$$'
 	go run ./stress/mutants ./chaos -test ./stress -run 'TestStressChaos$$'
+
+BASE ?= HEAD~1
+bench-gate: ## benchmarks of the working tree beside those of commit BASE, by turns; fails where some are slower
+	go -C stress/benchstat run ./gate -base $(BASE)
 
 nats: ## the kits over NATS, at a fifth of N, in five minutes; downloads its server
 	STRESS_ENGINE=nats STRESS_PATIENCE=30s STRESS_SCALE=20000 go -C stress/nats test -count=1 -v -timeout 60m -run Stress .
