@@ -127,6 +127,8 @@ func TestUnsteadyAfterwards(t *testing.T) {
 		e := w.experiment(1, Step{Kill, "a", 0, second})
 		e.Settle = 5 * second
 		e.Hypothesis.Check = func(context.Context) error {
+			w.mu.Lock()
+			defer w.mu.Unlock()
 			if w.peak > 0 {
 				return errors.New("never again")
 			}

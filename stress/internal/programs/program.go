@@ -223,15 +223,22 @@ func (p *Program) Violate(criterion, format string, args ...any) {
 	p.Check(false, criterion+": "+format, args...)
 }
 
-// count hands what was met to the exploration.
+// count hands what was met to the exploration. In real time, an act that is late may still
+// be at it.
 func (p *Program) count() {
+	p.mu.Lock()
+	var names []string
 	for i, met := range p.met {
 		if met {
-			p.Count(p.words.pairs[i])
+			names = append(names, p.words.pairs[i])
 		}
 	}
 	for name := range p.shown {
-		p.Count(triedPrefix + name)
+		names = append(names, triedPrefix+name)
+	}
+	p.mu.Unlock()
+	for _, name := range names {
+		p.Count(name)
 	}
 }
 
