@@ -88,7 +88,8 @@ func TestGate(t *testing.T) {
 	folder := t.TempDir()
 	t.Chdir(folder)
 	git := func(args ...string) {
-		_, err := output(t.Context(), folder, append([]string{"git", "-c", "user.name=x", "-c", "user.email=x@y"}, args...)...)
+		command := append([]string{"git", "-c", "user.name=x", "-c", "user.email=x@y"}, args...)
+		_, err := output(t.Context(), folder, command...)
 		require.NoError(t, err)
 	}
 	write := func(microseconds int) {
