@@ -18,8 +18,8 @@ import (
 	"tensile/stress/storagetest"
 )
 
-// boltStore is bbolt with its defaults.
-type boltStore struct{ *bbolt.DB }
+// boltStore is bbolt with its defaults. It has no Sync: a commit is durable by itself.
+type boltStore struct{ db *bbolt.DB }
 
 var bucket = []byte("bucket")
 
@@ -35,7 +35,7 @@ func openBolt(dir string) (storagetest.Store, error) {
 }
 
 func (s boltStore) PutAll(values map[string][]byte) error {
-	return s.Update(func(tx *bbolt.Tx) error {
+	return s.db.Update(func(tx *bbolt.Tx) error {
 		for k, v := range values {
 			if err := tx.Bucket(bucket).Put([]byte(k), v); err != nil {
 				return err
@@ -50,11 +50,11 @@ func (s boltStore) Put(key string, value []byte) error {
 }
 
 func (s boltStore) Delete(key string) error {
-	return s.Update(func(tx *bbolt.Tx) error { return tx.Bucket(bucket).Delete([]byte(key)) })
+	return s.db.Update(func(tx *bbolt.Tx) error { return tx.Bucket(bucket).Delete([]byte(key)) })
 }
 
 func (s boltStore) Get(key string) (value []byte, ok bool, err error) {
-	err = s.View(func(tx *bbolt.Tx) error {
+	err = s.db.View(func(tx *bbolt.Tx) error {
 		if v := tx.Bucket(bucket).Get([]byte(key)); v != nil {
 			value, ok = append([]byte(nil), v...), true
 		}
@@ -62,6 +62,8 @@ func (s boltStore) Get(key string) (value []byte, ok bool, err error) {
 	})
 	return value, ok, err
 }
+
+func (s boltStore) Close() error { return s.db.Close() }
 
 // pebbleStore is pebble, with writes that ask for a sync.
 type pebbleStore struct{ *pebble.DB }
@@ -193,8 +195,8 @@ func (s sqlStore) Get(key string) (value []byte, ok bool, err error) {
 	return value, err == nil, err
 }
 
-// badgerStore is badger with SyncWrites.
-type badgerStore struct{ *badger.DB }
+// badgerStore is badger with SyncWrites. It has no Sync: a commit is durable by itself.
+type badgerStore struct{ db *badger.DB }
 
 func openBadger(dir string) (storagetest.Store, error) {
 	db, err := badger.Open(badger.DefaultOptions(filepath.Join(dir, "badger")).WithSyncWrites(true).WithLogger(nil).
@@ -206,7 +208,7 @@ func openBadger(dir string) (storagetest.Store, error) {
 }
 
 func (s badgerStore) PutAll(values map[string][]byte) error {
-	return s.Update(func(tx *badger.Txn) error {
+	return s.db.Update(func(tx *badger.Txn) error {
 		for k, v := range values {
 			if err := tx.Set([]byte(k), v); err != nil {
 				return err
@@ -221,11 +223,11 @@ func (s badgerStore) Put(key string, value []byte) error {
 }
 
 func (s badgerStore) Delete(key string) error {
-	return s.Update(func(tx *badger.Txn) error { return tx.Delete([]byte(key)) })
+	return s.db.Update(func(tx *badger.Txn) error { return tx.Delete([]byte(key)) })
 }
 
 func (s badgerStore) Get(key string) (value []byte, ok bool, err error) {
-	err = s.View(func(tx *badger.Txn) error {
+	err = s.db.View(func(tx *badger.Txn) error {
 		item, err := tx.Get([]byte(key))
 		if errors.Is(err, badger.ErrKeyNotFound) {
 			return nil
@@ -238,6 +240,8 @@ func (s badgerStore) Get(key string) (value []byte, ok bool, err error) {
 	})
 	return value, ok, err
 }
+
+func (s badgerStore) Close() error { return s.db.Close() }
 
 // tidwallLog is tidwall/wal with its defaults, but for short files.
 type tidwallLog struct{ l *wal.Log }

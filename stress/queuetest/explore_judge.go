@@ -260,26 +260,37 @@ func (m *model) misplaced(s *message, d *delivery) *wrong {
 	return w
 }
 
+// counts tells whether a message is one of those that the bound of its queue is for, for sure:
+// it is there, and can not be a dead letter yet.
+func (m *model) counts(s *message, now time.Time) bool {
+	if !s.there() || s.latest != nil && s.latest.at.dead {
+		return false
+	}
+	_, dead := m.home(s)
+	return !dead || s.latest != nil && s.latest.holds(now)
+}
+
 // outOfBounds finds a queue that holds more than it may, or has publishers wait for
 // room that there is.
 func (m *model) outOfBounds(publishers []*caller) *wrong {
 	if m.full == nil {
 		return nil
 	}
-	held, fresh := make([]int, m.cfg.Queues), make([]int, m.cfg.Queues)
+	held, least := make([]int, m.cfg.Queues), make([]int, m.cfg.Queues)
+	now := time.Now()
 	for _, s := range m.messages {
 		q := s.by.at.queue
 		if s.by.returned > 0 && !s.acked && !s.absent && !s.buried {
 			held[q]++
 		}
-		if s.there() && s.latest == nil {
-			fresh[q]++
+		if m.counts(s, now) {
+			least[q]++
 		}
 	}
-	for q, n := range fresh {
+	for q, n := range least {
 		if n > m.cfg.MaxLen+m.left[place{queue: q}] {
-			return violation("bounded", "queue %d holds %d messages that nobody has received: it may hold %d",
-				q, n, m.cfg.MaxLen)
+			return violation("bounded", "queue %d holds %d messages, with those that were received and not acknowledged: "+
+				"it may hold %d", q, n, m.cfg.MaxLen)
 		}
 	}
 	most := make([]*caller, m.cfg.Queues)

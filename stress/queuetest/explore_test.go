@@ -40,6 +40,7 @@ func TestExploredFaults(t *testing.T) {
 		"dies too late":                    "dead_letter: ",
 		"loses the dead":                   "dead_letter: ",
 		"one too many":                     "bounded: ",
+		"does not count what is leased":    "bounded: ",
 		"lets nobody in":                   "bounded: ",
 		"counts who left":                  "bounded: ",
 		"says another error":               "bounded: ",

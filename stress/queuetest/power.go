@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -32,6 +33,8 @@ type powerProgram struct {
 	Fresh  bool // the folder is not there before
 	Serial bool
 	Ops    []powerOp
+
+	Conditions powercut.Conditions
 }
 
 type powerVerb string
@@ -71,7 +74,8 @@ var powerSizes = []int{20, 100, 600, 3_000, 6_000}
 // drawPower makes a program. The first are short.
 func drawPower(random *rand.Rand, number int, a optionAbilities) powerProgram {
 	p := powerProgram{Fresh: random.IntN(3) == 0, Serial: random.IntN(2) == 0,
-		Config: Config{Queues: powerQueues, Visibility: powerVisibility, SegmentSize: optionSegment}}
+		Config:     Config{Queues: powerQueues, Visibility: powerVisibility, SegmentSize: optionSegment},
+		Conditions: powercut.DrawConditions(random, number)}
 	if a.dead {
 		p.Config.MaxAttempts = []int{0, 1, deadLetterAttempts}[random.IntN(3)]
 	}
@@ -82,7 +86,7 @@ func drawPower(random *rand.Rand, number int, a optionAbilities) powerProgram {
 		for range powerHeavyOps {
 			p.Ops = append(p.Ops, powerOp{Verb: powerPublish, Count: 1, Size: powerHeavySize})
 		}
-		p.Config.MaxLen, p.Config.Reject, p.Serial = 0, false, true
+		p.Config.MaxLen, p.Config.Reject, p.Serial, p.Conditions = 0, false, true, powercut.Conditions{}
 		return p
 	}
 	var ready [powerQueues]int
@@ -183,6 +187,11 @@ func (p powerProgram) smaller() (all []powerProgram) {
 		less.Serial = true
 		all = append(all, less)
 	}
+	for _, c := range p.Conditions.Smaller() {
+		less := p
+		less.Conditions = c
+		all = append(all, less)
+	}
 	return all
 }
 
@@ -203,34 +212,38 @@ func (k *kit) power(ctx context.Context, _ *testing.T) {
 			journals = append(journals, m)
 		}
 	}
-	var testers []*powercut.Tester[powerProgram, powerFound]
-	for i, models := range [][]crashstates.Model{nil, journals} {
-		t, err := powercut.New(cuts, k.powerSite, powercut.Options{Models: models, States: states / powerPrograms,
-			Seed: k.Seed, Linger: powerLinger, AfterOpen: i > 0, Patience: scenario.Settle})
-		if err != nil {
-			k.Fault("%v", err)
-			return
-		}
-		defer func() {
-			if err := t.Close(); err != nil {
-				k.Fault("%v", err)
-			}
-		}()
-		testers = append(testers, t)
+	tester, err := powercut.New(cuts, k.powerSite, powercut.Options{States: states / powerPrograms, Seed: k.Seed,
+		Linger: powerLinger, Patience: scenario.Settle})
+	if err != nil {
+		k.Fault("%v", err)
+		return
 	}
-	counts := func() powercut.Counts { return testers[0].Counts().And(testers[1].Counts()) }
+	defer func() {
+		if err := tester.Close(); err != nil {
+			k.Fault("%v", err)
+		}
+	}()
+	if from := os.Getenv("STRESS_CUT"); from != "" {
+		f, err := tester.Replay(ctx, from)
+		if err != nil {
+			k.Fault("STRESS_CUT: %v", err)
+		} else if f != nil {
+			k.Violate("power_cut", "%v", f)
+		}
+		return
+	}
 	random := rand.New(rand.NewPCG(k.Seed, 21))
 	began := time.Now()
 	// A slow machine tries as many as it can in the time there is.
 	within, cancel := context.WithTimeout(ctx, powerTime)
 	defer cancel()
-	for n := 0; counts().States < states; n++ {
+	for n := 0; tester.Counts().States < states; n++ {
 		p := drawPower(random, n, a)
-		t := testers[0]
+		var scope powercut.Scope
 		if p.Fresh { // whose folder it is to see to the name of the folder is not said
-			t = testers[1]
+			scope = powercut.Scope{Models: journals, AfterOpen: true}
 		}
-		f, err := t.Try(within, p)
+		f, err := tester.Try(within, p, scope)
 		if within.Err() != nil && f == nil {
 			break
 		}
@@ -239,8 +252,8 @@ func (k *kit) power(ctx context.Context, _ *testing.T) {
 			return
 		}
 		if err == nil && f != nil {
-			if f, err = t.Shrink(ctx, f); err == nil {
-				k.Violate("power_cut", "%s%s", f, k.keptIn(saved, f.Save(saved)))
+			if f, err = tester.Shrink(ctx, f); err == nil {
+				k.Violate("power_cut", "%s%s", f, keptIn(saved, f.Save(saved)))
 				return
 			}
 		}
@@ -249,12 +262,12 @@ func (k *kit) power(ctx context.Context, _ *testing.T) {
 			return
 		}
 	}
-	c := counts()
-	k.Note("The power was cut after each of %s calls on files in %d programs: the broker was opened on %s states of the "+
-		"disk that "+
-		"differ from each other, as ext4, xfs and a file system that only keeps to POSIX may leave them, in %v.",
-		validate.Number(float64(c.Calls)), c.Programs, validate.Number(float64(c.States)),
-		time.Since(began).Round(time.Millisecond))
+	c := tester.Counts()
+	k.Note("The power was cut after each of %s calls on files in %d programs and %d recoveries: the broker was opened "+
+		"on %s states of the disk that differ from each other, as ext4, xfs and a file system that only keeps to POSIX may "+
+		"leave them, in %v. In %d of these programs and recoveries calls failed.",
+		validate.Number(float64(c.Calls)), c.Programs, c.Recoveries, validate.Number(float64(c.States)),
+		time.Since(began).Round(time.Millisecond), c.Faults)
 	for _, n := range c.Notes {
 		k.Note("Power cuts: %s.", n)
 	}
@@ -265,10 +278,10 @@ func (k *kit) power(ctx context.Context, _ *testing.T) {
 	k.Record(func(r *report.Scenario) { r.Operations += c.States })
 }
 
-// keptIn says where a finding is.
-func (k *kit) keptIn(dir string, err error) string {
+// keptIn says where a finding is, and how to look at it again.
+func keptIn(dir string, err error) string {
 	if err != nil {
 		return fmt.Sprintf("it could not be saved: %v", err)
 	}
-	return "saved in " + dir
+	return fmt.Sprintf("saved in %s; to look at it again, set STRESS_CUT to that folder and run this phase", dir)
 }

@@ -42,6 +42,9 @@ func (k *kit) powerKit() *powercut.Kit[powerProgram, powerFound] {
 		Prepare:    k.preparePower,
 		Run:        k.runPower,
 		Look:       k.lookPower,
+		Recover:    k.recoverPower,
+		Conditions: func(p powerProgram) powercut.Conditions { return p.Conditions },
+		Same:       samePower,
 		Judge:      judgePower,
 		Smaller:    powerProgram.smaller,
 		Heavy:      powerProgram.heavy,
@@ -163,6 +166,16 @@ func (r *powerRun) call(n int, op powerOp) (result string, err error) {
 		}
 	}
 	return "", err
+}
+
+// recoverPower opens what a cut has left. To receive a message would be to use it.
+func (k *kit) recoverPower(dir string, p powerProgram, _ func(powerFound)) error {
+	b, err := k.openPower(dir, p)
+	if err != nil {
+		return fmt.Errorf("after the cut %w", err)
+	}
+	_ = b.Close() // that it holds messages is no fault
+	return nil
 }
 
 // lookPower opens what a cut has left, takes everything out of it, and looks what is

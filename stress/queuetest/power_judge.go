@@ -126,6 +126,26 @@ func judgePower(p powerProgram, l powercut.Ledger, found powerFound) *powercut.V
 	return nil
 }
 
+// samePower compares the messages that nobody can have received: when those come that
+// somebody had is a matter of time.
+func samePower(p powerProgram, l powercut.Ledger, a, b powerFound) string {
+	s := newPowerLedger(p, l)
+	untouched := func(f powerFound, q int) (all []int) {
+		for _, m := range f.Queues[q] {
+			if !s.touched[m.Number] {
+				all = append(all, m.Number)
+			}
+		}
+		return all
+	}
+	for q := range min(len(a.Queues), len(b.Queues)) {
+		if first, second := untouched(a, q), untouched(b, q); !slices.Equal(first, second) {
+			return fmt.Sprintf("opened a second time queue %d has %s, and had %s", q, powerNumbers(second), powerNumbers(first))
+		}
+	}
+	return ""
+}
+
 // printPower says what was found, and what should have been.
 func printPower(p powerProgram, l powercut.Ledger, found powerFound) string {
 	s := newPowerLedger(p, l)

@@ -17,6 +17,7 @@ type recordLog struct {
 	mu      sync.Mutex
 	file    *os.File
 	records [][]byte
+	err     error // the first: what the file holds from there on is not known until it is opened again
 }
 
 const header = 8
@@ -36,8 +37,10 @@ func openRecords(dir string) (storagetest.Log, error) {
 	if err != nil {
 		return nil, errors.Join(err, l.file.Close())
 	}
-	// What was cut short goes; the name of the file is as durable as its content.
-	err = errors.Join(l.file.Truncate(int64(end)), l.file.Sync(), folder.Sync(), folder.Close())
+	// What was cut short goes. The rest is written again: after a sync that failed, the kernel
+	// may have it in memory only. The name of the file is as durable as its content.
+	_, err = l.file.WriteAt(content[:end], 0)
+	err = errors.Join(err, l.file.Truncate(int64(end)), l.file.Sync(), folder.Sync(), folder.Close())
 	if _, failed := l.file.Seek(int64(end), 0); err != nil || failed != nil {
 		return nil, errors.Join(err, failed, l.file.Close())
 	}
@@ -60,12 +63,16 @@ func (l *recordLog) recover(content []byte) (end int) {
 func (l *recordLog) Append(record []byte) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.err != nil {
+		return l.err
+	}
 	frame := binary.BigEndian.AppendUint32(nil, uint32(len(record)))
 	frame = binary.BigEndian.AppendUint32(frame, crc32.ChecksumIEEE(frame)+crc32.ChecksumIEEE(record))
-	if _, err := l.file.Write(append(frame, record...)); err != nil {
-		return err
+	_, err := l.file.Write(append(frame, record...))
+	if err == nil {
+		err = l.file.Sync()
 	}
-	if err := l.file.Sync(); err != nil {
+	if l.err = err; err != nil {
 		return err
 	}
 	l.records = append(l.records, record)

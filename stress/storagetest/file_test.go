@@ -30,10 +30,15 @@ func (r replaced) Save(content []byte) error {
 		return writeAndSync(r.in("value"), 0, sealed(content))
 	}
 	tmp := r.in("value.tmp")
+	if r.fault == "moved from a folder that alone is synced" {
+		return r.move(content)
+	}
 	if r.fault == "no sync of the content" {
 		if err := os.WriteFile(tmp, content, 0o644); err != nil {
 			return err
 		}
+	} else if r.fault == "a write that fails is not noticed" {
+		_ = writeAndSync(tmp, os.O_TRUNC, content)
 	} else if err := writeAndSync(tmp, os.O_TRUNC, content); err != nil {
 		return err
 	}
@@ -46,6 +51,20 @@ func (r replaced) Save(content []byte) error {
 		return err
 	}
 	return syncFolder(r.dir)
+}
+
+// move writes the content in a folder of its own.
+func (r replaced) move(content []byte) error {
+	if err := os.Mkdir(r.in("new"), 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	if err := writeAndSync(r.in("new/value"), os.O_TRUNC, content); err != nil {
+		return err
+	}
+	if err := os.Rename(r.in("new/value"), r.in("value")); err != nil {
+		return err
+	}
+	return syncFolder(r.in("new"))
 }
 
 func writeAndSync(name string, flag int, content []byte) error {
@@ -95,17 +114,19 @@ func TestSoundFile(t *testing.T) {
 }
 
 func TestFaultyFiles(t *testing.T) {
-	for fault, kinds := range map[string][]string{
-		"written in place":                           {"in part", "lost"},
-		"written over, with a check":                 {"lost"},
-		"no sync of the content":                     {"in part", "lost"},
-		"no sync of the folder":                      {"lost"},
-		"the old one is removed first":               {"lost"},
-		"a file that was left half written is taken": {"in part", "lost"},
+	for fault, want := range map[string]sought{
+		"written in place":                           {"write value at 0", "in part, lost"},
+		"written over, with a check":                 {"write value at 0", "lost"},
+		"no sync of the content":                     {unsyncedFile, "in part, lost"},
+		"no sync of the folder":                      {"its folder . ", "lost"},
+		"the old one is removed first":               {"unlink value", "lost"},
+		"moved from a folder that alone is synced":   {"its folder . ", "lost"},
+		"a file that was left half written is taken": {"write value.tmp at 0", "in part, lost"},
+		"a write that fails is not noticed":          {"while the program runs, call", "in part, lost"},
 	} {
 		t.Run(fault, func(t *testing.T) {
-			expect(t, storagetest.TryFile(t, func(dir string) (storagetest.File, error) { return openFile(dir, fault) },
-				storagetest.Options{Goroutines: 1}), kinds)
+			want.in(t, storagetest.TryFile(t, func(dir string) (storagetest.File, error) { return openFile(dir, fault) },
+				storagetest.Options{States: faultyStates, Goroutines: 1}))
 		})
 	}
 }

@@ -34,6 +34,7 @@ type operation struct {
 type program struct {
 	Fresh      bool // the folder is empty before
 	Operations []operation
+	Conditions powercut.Conditions
 }
 
 func (p program) goroutines() int {
@@ -88,13 +89,19 @@ func (p program) words() (all []string) {
 
 // smaller are programs with a little less in them.
 func (p program) smaller() (all []program) {
+	with := func(operations []operation) {
+		less := p
+		less.Operations = operations
+		all = append(all, less)
+	}
 	half := len(p.Operations) / 2
 	if half > 1 {
-		all = append(all, program{p.Fresh, p.Operations[half:]}, program{p.Fresh, p.Operations[:half]})
+		with(p.Operations[half:])
+		with(p.Operations[:half])
 	}
 	if len(p.Operations) > 1 {
 		for i := range p.Operations {
-			all = append(all, program{p.Fresh, slices.Delete(slices.Clone(p.Operations), i, i+1)})
+			with(slices.Delete(slices.Clone(p.Operations), i, i+1))
 		}
 	}
 	if p.goroutines() > 1 {
@@ -102,14 +109,19 @@ func (p program) smaller() (all []program) {
 		for i := range one {
 			one[i].By = 0
 		}
-		all = append(all, program{p.Fresh, one})
+		with(one)
 	}
 	for i, o := range p.Operations {
 		if o.Size > 100 {
 			less := slices.Clone(p.Operations)
 			less[i].Size = o.Size / 8
-			all = append(all, program{p.Fresh, less})
+			with(less)
 		}
+	}
+	for _, c := range p.Conditions.Smaller() {
+		less := p
+		less.Conditions = c
+		all = append(all, less)
 	}
 	return all
 }
@@ -120,11 +132,17 @@ var sizes = []int{1, 20, 100, 400, 600, 4_000, 5_000, 9_000}
 // draw makes a program of the verbs that a subject has. The first programs are
 // short.
 func draw(random *rand.Rand, number, goroutines int, verbs []verb) program {
-	p := program{Fresh: random.IntN(3) == 0}
+	p := program{Fresh: random.IntN(3) == 0, Conditions: powercut.DrawConditions(random, number)}
 	most := min(3+number, 14)
 	n := 1 + random.IntN(most)
 	by := 1
-	if number > 0 && random.IntN(2) == 0 {
+	beside := 2 // one program in so many has several goroutines
+	if p.Conditions.Run.Kind != "" {
+		// Who is told of a failure opens again what failed, which no other may use then.
+		verbs = append(slices.Clone(verbs), reopens)
+		beside = 8
+	}
+	if number > 0 && random.IntN(beside) == 0 {
 		by = 1 + random.IntN(goroutines)
 	}
 	large := sizes[random.IntN(len(sizes))] // of a program most have one size

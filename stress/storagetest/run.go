@@ -69,14 +69,21 @@ type opener struct {
 
 func (o *opener) kit() *powercut.Kit[program, looked] {
 	return &powercut.Kit[program, looked]{
-		Prepare: o.prepare, Run: o.run, Look: o.look, Smaller: program.smaller, Operations: program.words,
+		Prepare: o.prepare, Run: o.run, Look: o.look, Recover: o.recover, Smaller: program.smaller, Operations: program.words,
+		Conditions: func(p program) powercut.Conditions { return p.Conditions },
+		Same: func(_ program, _ powercut.Ledger, a, b looked) string {
+			if reflect.DeepEqual(a.Items, b.Items) {
+				return ""
+			}
+			return fmt.Sprintf("opened a second time it held: %s; and had held: %s", list(b.Items), list(a.Items))
+		},
 		Concurrent: func(p program) bool { return p.goroutines() > 1 },
 		Judge: func(p program, l powercut.Ledger, found looked) *powercut.Violation {
 			if v := o.judge(p, l, found.Items); v != nil {
 				return v
 			}
 			if found.Unstable != "" {
-				return &powercut.Violation{Kind: "unstable", Text: found.Unstable}
+				return &powercut.Violation{Kind: powercut.Unstable, Text: found.Unstable}
 			}
 			return nil
 		},
@@ -152,6 +159,24 @@ func (o *opener) again(dir string, s subject) (subject, error) {
 	return s, nil
 }
 
+// recover opens what is left and reads it.
+func (o *opener) recover(dir string, p program, read func(looked)) error {
+	s, err := o.open(dir)
+	if err != nil {
+		return fmt.Errorf("after the cut open returned %w", err)
+	}
+	items, err := s.read(p)
+	if err != nil {
+		_ = s.close() // something else is wrong already
+		return fmt.Errorf("after the cut, reading returned %w", err)
+	}
+	read(looked{Items: items})
+	if err := s.close(); err != nil {
+		return fmt.Errorf("close returned %w", err)
+	}
+	return nil
+}
+
 // look opens what is left, reads it, uses it, and checks that it stays the same.
 func (o *opener) look(dir string, p program, _ bool) (found looked, err error) {
 	s, err := o.open(dir)
@@ -190,7 +215,7 @@ func (o *opener) look(dir string, p program, _ bool) (found looked, err error) {
 		if err = s.use(p, extra); err != nil {
 			return found, fmt.Errorf("used after the cut it returned %w", err)
 		}
-		want = o.with(want)
+		want = o.with(p, want)
 		if err = expect(want, "used after the cut"); err != nil {
 			return found, err
 		}
@@ -203,15 +228,19 @@ func (o *opener) look(dir string, p program, _ bool) (found looked, err error) {
 }
 
 // with is what must be there with what use has written.
-func (o *opener) with(items []item) []item {
+func (o *opener) with(p program, items []item) []item {
 	switch o.verbs[0] {
 	case saves:
 		return []item{{Value: extra}}
 	case appends:
 		return append(slices.Clone(items), item{Value: extra})
 	}
-	return append(slices.Clone(items), item{Key: extraKey, Value: extra})
+	var all []item
+	for _, key := range p.extraKeys() {
+		items = slices.DeleteFunc(slices.Clone(items), func(i item) bool { return i.Key == key })
+		all = append(all, item{Key: key, Value: extra})
+	}
+	all = append(all, items...)
+	slices.SortFunc(all, func(a, b item) int { return strings.Compare(a.Key, b.Key) })
+	return all
 }
-
-// extraKey is behind all others in their order.
-const extraKey = "z-after"

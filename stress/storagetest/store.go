@@ -1,6 +1,7 @@
 package storagetest
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -73,8 +74,22 @@ func (s storeSubject) do(p program, n int, o operation) error {
 	return s.Store.(Syncer).Sync()
 }
 
-func (s storeSubject) use(p program, n int) error {
-	err := s.Put(extraKey, p.valueOf(n))
+// extraKey is behind all others in their order.
+const extraKey = "z-after"
+
+// extraKeys are those that use sets: one that is new, and one that may be there.
+func (p program) extraKeys() []string {
+	all := []string{extraKey}
+	if keys := p.keys(); len(keys) > 0 {
+		all = append(all, keys[0])
+	}
+	return all
+}
+
+func (s storeSubject) use(p program, n int) (err error) {
+	for _, key := range p.extraKeys() {
+		err = errors.Join(err, s.Put(key, p.valueOf(n)))
+	}
 	if syncer, ok := s.Store.(Syncer); ok && err == nil {
 		err = syncer.Sync()
 	}

@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -33,6 +32,9 @@ type Outcome struct {
 	// Programs is the number of programs that ran, Calls that of their calls on files,
 	// and States that of the different states checked.
 	Programs, Calls, States int
+	// Recoveries is how often the power was cut again while the subject opened what was left, and
+	// Faults is in how many programs and recoveries a call was made to fail.
+	Recoveries, Faults int
 	// Notes say what was not seen.
 	Notes []string
 	Took  time.Duration
@@ -43,8 +45,9 @@ func (o Outcome) String() string {
 	if o.NotOffered != "" {
 		return "not offered: " + o.NotOffered
 	}
-	text := fmt.Sprintf("%d states after power cuts in %d programs with %d calls, in %v, seed %d",
-		o.States, o.Programs, o.Calls, o.Took.Round(time.Millisecond), o.Seed)
+	text := fmt.Sprintf("%d states after power cuts in %d programs and %d recoveries with %d calls, %d of these with a "+
+		"call that fails, in %v, seed %d",
+		o.States, o.Programs, o.Recoveries, o.Calls, o.Faults, o.Took.Round(time.Millisecond), o.Seed)
 	if len(o.Notes) > 0 {
 		text += "; not seen: " + strings.Join(o.Notes, "; ")
 	}
@@ -78,9 +81,18 @@ func try(t *testing.T, op *opener, o Options) (out Outcome) {
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(context.Background(), o.Within)
 	defer cancel()
-	settled := newTester(t, kit, site, o, models, false)
+	tester, err := powercut.New(kit, site, powercut.Options{States: o.States / 8, Seed: o.Seed, Patience: o.Patience,
+		Linger: linger})
+	if err != nil {
+		t.Fatalf("storagetest: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := tester.Close(); err != nil {
+			t.Errorf("storagetest: %v", err)
+		}
+	})
 	if from := os.Getenv("STRESS_CUT"); from != "" {
-		f, err := settled.Replay(context.Background(), from)
+		f, err := tester.Replay(context.Background(), from)
 		if err != nil {
 			t.Fatalf("storagetest: STRESS_CUT: %v", err)
 		}
@@ -89,28 +101,22 @@ func try(t *testing.T, op *opener, o Options) (out Outcome) {
 		}
 		return out
 	}
-	journaled := slices.DeleteFunc(slices.Clone(models), func(m crashstates.Model) bool { return !m.Journal })
-	fresh := settled
-	if !o.FromNothing {
-		fresh = newTester(t, kit, site, o, journaled, true)
-	}
-	counts := func() powercut.Counts {
-		if fresh == settled {
-			return settled.Counts()
+	var journals []crashstates.Model
+	for _, m := range models {
+		if m.Journal {
+			journals = append(journals, m)
 		}
-		return settled.Counts().And(fresh.Counts())
 	}
 	random := rand.New(rand.NewPCG(o.Seed, 21))
-	var found *finding
-	for n := 0; found == nil; n++ {
+	var found *powercut.Finding[program, looked]
+	for n := 0; found == nil && tester.Counts().States < o.States; n++ {
 		p := draw(random, n, o.Goroutines, op.verbs)
-		p.Fresh = p.Fresh && (o.FromNothing || len(journaled) > 0)
-		tester := settled
-		if p.Fresh {
-			tester = fresh
+		p.Fresh = p.Fresh && (o.FromNothing || len(journals) > 0)
+		scope := powercut.Scope{Models: models}
+		if p.Fresh && !o.FromNothing {
+			scope = powercut.Scope{Models: journals, AfterOpen: true}
 		}
-		var err error
-		found, err = tester.Try(ctx, p)
+		found, err = tester.Try(ctx, p, scope)
 		if errors.Is(err, context.DeadlineExceeded) && ctx.Err() != nil {
 			break
 		}
@@ -118,20 +124,16 @@ func try(t *testing.T, op *opener, o Options) (out Outcome) {
 			out.NotOffered = err.Error()
 			return out
 		}
+		if err == nil && found != nil {
+			found, err = tester.Shrink(context.Background(), found)
+		}
 		if err != nil {
 			t.Fatalf("storagetest: %v", err)
 		}
-		if found != nil {
-			if found, err = tester.Shrink(context.Background(), found); err != nil {
-				t.Fatalf("storagetest: %v", err)
-			}
-		}
-		if counts().States >= o.States {
-			break
-		}
 	}
-	c := counts()
+	c := tester.Counts()
 	out.Programs, out.Calls, out.States, out.Notes = c.Programs, c.Calls, c.States, c.Notes
+	out.Recoveries, out.Faults = c.Recoveries, c.Faults
 	out.Took = time.Since(began)
 	if found != nil {
 		out.Kind, out.Report, out.FileSystem = found.Why.Kind, found.String(), FileSystem(found.Model())
@@ -141,28 +143,6 @@ func try(t *testing.T, op *opener, o Options) (out Outcome) {
 		}
 	}
 	return out
-}
-
-type (
-	tester  = powercut.Tester[program, looked]
-	finding = powercut.Finding[program, looked]
-)
-
-// newTester returns a tester that is closed at the end of the test.
-func newTester(t *testing.T, kit *powercut.Kit[program, looked], site *proc.Site, o Options,
-	models []crashstates.Model, afterOpen bool,
-) *tester {
-	made, err := powercut.New(kit, site, powercut.Options{Models: models, States: o.States / 8, Seed: o.Seed,
-		Patience: o.Patience, Linger: linger, AfterOpen: afterOpen})
-	if err != nil {
-		t.Fatalf("storagetest: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := made.Close(); err != nil {
-			t.Errorf("storagetest: %v", err)
-		}
-	})
-	return made
 }
 
 // linger is how long a sync takes at most where others go on meanwhile.

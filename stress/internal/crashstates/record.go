@@ -23,6 +23,8 @@ const (
 	SyncRange Kind = "sync_file_range"
 	Mark      Kind = "mark" // Text: the program says something
 	Note      Kind = "note" // Text: something that the record does not hold
+	Fail      Kind = "fail" // Text: a call that was made to fail, or to do less; a sync is Failed instead
+	Read      Kind = "read" // Node, Size: asks whether a call should fail, and is never recorded
 )
 
 // Event is a call that has taken effect.
@@ -80,8 +82,13 @@ func (e *Event) content() bool {
 }
 
 // Describe says what the event does, with paths as they were at that time.
-func (r *Record) Describe(i int) string {
-	e := &r.Events[i]
+func (r *Record) Describe(i int) string { return r.describe(&r.Events[i], i) }
+
+// Would says what an event would do after all others.
+func (r *Record) Would(e *Event) string { return r.describe(e, len(r.Events)) }
+
+// describe says what an event does before event i.
+func (r *Record) describe(e *Event, i int) string {
 	name := func(dir int, name string) string {
 		if path := r.path(dir, i); path != "." {
 			return path + "/" + name
@@ -105,6 +112,8 @@ func (r *Record) Describe(i int) string {
 		return fmt.Sprintf("truncate %s to %d", r.path(e.Node, i), e.Size)
 	case Allocate, Zero, SyncRange:
 		return fmt.Sprintf("%s %s at %d, %d bytes", e.Kind, r.path(e.Node, i), e.Offset, e.Size)
+	case Read:
+		return fmt.Sprintf("read %s, %d bytes", r.path(e.Node, i), e.Size)
 	case Sync, Datasync:
 		text := fmt.Sprintf("%s %s", e.Kind, r.path(e.Node, i))
 		if e.Failed {

@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
+	"tensile/stress/internal/clock"
 	"tensile/stress/internal/proc"
 	"tensile/stress/internal/recorder"
 )
@@ -25,10 +27,12 @@ type request struct {
 
 const (
 	askPrepare  = "prepare"
+	askClock    = "clock"
 	askEnter    = "enter"
 	askRun      = "run"
 	askCareless = "careless"
 	askLook     = "look"
+	askRecover  = "recover"
 )
 
 // Serve is the whole life of a child.
@@ -44,7 +48,9 @@ func (k *Kit[P, F]) Serve(l *proc.Link) error {
 		case askPrepare:
 			return nil, k.Prepare(r.Dir, program)
 		case askEnter:
-			return recorder.Enter(proc.Descriptors()...)
+			return recorder.Enter(true, proc.Descriptors()...)
+		case askClock:
+			return nil, clock.Back(clockBack)
 		case askRun:
 			return nil, k.Run(r.Dir, program, Say{recorder.Say})
 		case askCareless:
@@ -56,24 +62,48 @@ func (k *Kit[P, F]) Serve(l *proc.Link) error {
 			}
 			text, err := json.Marshal(f)
 			return found{Found: text}, err
+		case askRecover:
+			var got found
+			err := k.Recover(r.Dir, program, func(f F) {
+				got.Found, _ = json.Marshal(f) // it came through JSON, or can
+				recorder.Say(isRead)
+			})
+			if err != nil {
+				got.Refused = err.Error()
+			}
+			return got, nil
 		}
 		return nil, fmt.Errorf("unknown operation %q", r.Op)
 	})
 }
+
+// isRead is the mark of a child that has read what was left.
+const isRead = "read"
+
+// clockBack is how far the clock is put back.
+const clockBack = time.Hour
 
 // child is a process of the kit, and what it prints.
 type child struct {
 	*proc.Process
 	output *os.File
 	looked int
+	back   bool // its clock was put back
 }
 
-func (t *Tester[P, F]) start(environment ...string) (*child, error) {
+// start starts a child, as one of those that work beside each other if it is one.
+func (t *Tester[P, F]) start(one bool) (*child, error) {
 	output, err := os.CreateTemp(t.dir, "output-")
 	if err != nil {
 		return nil, err
 	}
-	p, err := t.site.Start(nil, proc.Options{Output: output, Env: environment})
+	o := proc.Options{Output: output}
+	if one {
+		// There is a child for each processor. If each used all processors, they would
+		// only wait for each other.
+		o.Env = []string{"GOMAXPROCS=1"}
+	}
+	p, err := t.site.Start(nil, o)
 	if err != nil {
 		return nil, fmt.Errorf("%w (%v)", err, output.Close())
 	}

@@ -6,8 +6,11 @@
 //  2. It builds the states that the disk may be in after each call (package crashstates).
 //  3. It opens each distinct state in another process, with a time limit.
 //  4. It judges what was found by what had been confirmed at that moment.
-//  5. It checks a failure again in a fresh process, shrinks it to the fewest operations, and saves
+//  5. It records how some of these states are opened, and cuts the power again meanwhile.
+//  6. It checks a failure again in a fresh process, shrinks it to the fewest operations, and saves
 //     it.
+//
+// Programs have [Conditions]: calls that fail, and a clock that is put back.
 package powercut
 
 import (
@@ -31,6 +34,13 @@ type Kit[P, F any] struct {
 	// that it cannot be used. Where something was wrong with what was found, it is
 	// done once more, patiently: what may take its time is waited for then.
 	Look func(dir string, program P, patient bool) (F, error)
+	// Recover opens what is left in a folder, in a child, and closes it. It may read what is there
+	// and pass it on, but must not use it. The power is cut while it is at work.
+	Recover func(dir string, program P, read func(F)) error
+	// Conditions are those of a program.
+	Conditions func(program P) Conditions
+	// Same says how two findings in the same state differ; "" if they need not be told apart.
+	Same func(program P, l Ledger, a, b F) string
 	// Judge says what is wrong with what was found; nil if nothing is. The
 	// ledger holds the operations by number.
 	Judge func(program P, l Ledger, found F) *Violation
@@ -56,6 +66,8 @@ const (
 	Refused = "refused" // what was left can not be opened, or not be used
 	Died    = "died"    // the process ended
 	Hangs   = "hangs"   // it did not return in time
+
+	Unstable = "unstable" // what is found changes from one time to the next
 )
 
 // Say is what a program in the child says of its operations, by number.
@@ -127,44 +139,57 @@ func (l Ledger) note(i int, text string) {
 
 // Options of a Tester.
 type Options struct {
-	Models []crashstates.Model // nil for all
-	// States bounds the states that are looked at for one program.
+	// States bounds the states that are looked at for one program, about.
 	States int
 	Seed   uint64
-	// AfterOpen has the power only go once the first operation was called.
-	AfterOpen bool
 	// Linger is how long syncs take at most in programs that are concurrent.
 	Linger time.Duration
 	// Patience is how long a child may take to run a program, or to look.
 	Patience time.Duration
-	// Save is where a finding is saved; "" is for nowhere.
-	Save string
+}
+
+// Scope is where the power may go in a program.
+type Scope struct {
+	Models []crashstates.Model // nil for all
+	// AfterOpen has it only go once the first operation was called.
+	AfterOpen bool
 }
 
 // Counts are what was done.
 type Counts struct {
-	Programs, Calls, Cuts int
-	States                int // different from each other
-	Judged                int // states times ledgers
-	Notes                 []string
-}
-
-// And is the sum of both.
-func (c Counts) And(d Counts) Counts {
-	c.Notes = slices.Clone(c.Notes)
-	c.add(d)
-	return c
+	Programs, Calls int
+	States          int // different from each other, over all programs
+	Recoveries      int // during which the power was cut again
+	Faults          int // programs and recoveries in which a call was made to fail
+	Notes           []string
 }
 
 func (c *Counts) add(d Counts) {
 	c.Programs += d.Programs
 	c.Calls += d.Calls
-	c.Cuts += d.Cuts
 	c.States += d.States
-	c.Judged += d.Judged
+	c.Recoveries += d.Recoveries
+	c.Faults += d.Faults
 	for _, n := range d.Notes {
-		if !slices.Contains(c.Notes, n) {
-			c.Notes = append(c.Notes, n)
+		c.note(n)
+	}
+}
+
+func (c *Counts) note(text string) {
+	if !slices.Contains(c.Notes, text) {
+		c.Notes = append(c.Notes, text)
+	}
+}
+
+// count adds the calls of a record.
+func (c *Counts) count(r *crashstates.Record) {
+	for _, e := range r.Events {
+		switch e.Kind {
+		case crashstates.Note:
+			c.note(e.Text)
+		case crashstates.Mark:
+		default:
+			c.Calls++
 		}
 	}
 }

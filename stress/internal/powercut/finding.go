@@ -1,14 +1,8 @@
 package powercut
 
 import (
-	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
-	"time"
 
 	"tensile/stress/internal/crashstates"
 )
@@ -17,124 +11,90 @@ import (
 // made of it.
 type Finding[P, F any] struct {
 	Program P
-	Record  *crashstates.Record
 	Ledger  Ledger
 	Found   F
 	Why     Violation
-	State   *crashstates.State
+	State   *crashstates.State // nil if the violation was seen before there was one
 
-	analysis  *crashstates.Analysis
-	cut       int
-	vector    []int
-	unstarted bool // the program itself did not end: there was no cut
-	operation []string
-	print     string
+	conditions Conditions
+	scope      Scope
+	way        way[F] // without stages if the program itself did not end: there was no cut
+	operation  []string
+	print      string
 }
 
-// ShrinkTime bounds the search for a smaller program and for less that is lost; one
-// more program may be under way then.
-const ShrinkTime = 20 * time.Second
-
-// Shrink returns a finding of the same kind with as few operations as can be found
-// in a while, of which as little as possible is lost.
-func (t *Tester[P, F]) Shrink(ctx context.Context, f *Finding[P, F]) (*Finding[P, F], error) {
-	until := time.Now().Add(ShrinkTime)
-	for smaller := true; smaller; {
-		smaller = false
-		for _, p := range t.kit.Smaller(f.Program) {
-			if time.Now().After(until) || ctx.Err() != nil {
-				break
-			}
-			g, _, err := t.try(ctx, p)
-			if ctx.Err() != nil {
-				break // what was found is found
-			}
-			if err != nil {
-				return f, err
-			}
-			if g != nil && g.Why.Kind == f.Why.Kind {
-				f, smaller = g, true
-				break
-			}
-		}
+// tell adds what the kit says of a finding.
+func (f *Finding[P, F]) tell(k *Kit[P, F]) {
+	f.operation, f.print = k.Operations(f.Program), ""
+	if f.begun() && f.Why.Kind != Refused && f.Why.Kind != Died && f.Why.Kind != Hangs {
+		f.print = k.Print(f.Program, f.Ledger, f.Found)
 	}
-	err := t.loseLess(ctx, f, until)
-	if ctx.Err() != nil {
-		err = nil
-	}
-	f.operation, f.print = t.kit.Operations(f.Program), ""
-	if f.State != nil && f.Why.Kind != Refused && f.Why.Kind != Died && f.Why.Kind != Hangs {
-		f.print = t.kit.Print(f.Program, f.Ledger, f.Found)
-	}
-	return f, err
 }
 
-// loseLess takes losses away that the violation does not need.
-func (t *Tester[P, F]) loseLess(ctx context.Context, f *Finding[P, F], until time.Time) error {
-	if f.unstarted {
-		return nil
-	}
-	text, err := json.Marshal(f.Program)
-	if err != nil {
-		return err
-	}
-	e := &exploration[P, F]{Tester: t, program: f.Program, text: text, record: f.Record}
-	space := f.analysis.At(f.cut)
-	c := <-t.idle
-	defer func() { t.idle <- c }()
-	for i := range f.vector {
-		for value := range f.vector[i] {
-			if time.Now().After(until) {
-				return nil
-			}
-			vector := append([]int(nil), f.vector...)
-			vector[i] = value
-			state := space.State(vector)
-			var found F
-			var v *Violation
-			if c, found, v, err = e.open(ctx, c, state, true); err != nil {
-				return err
-			}
-			if v == nil {
-				v = t.kit.Judge(f.Program, f.Ledger, found)
-			}
-			if v != nil && v.Kind == f.Why.Kind {
-				f.vector, f.State, f.Found, f.Why = vector, state, found, *v
-				break
-			}
-		}
-	}
-	return nil
-}
+// begun tells whether there was a cut.
+func (f *Finding[P, F]) begun() bool { return len(f.way.stages) > 0 }
+
+// whileOpened tells whether the violation is one of what opened the state.
+func (f *Finding[P, F]) whileOpened() bool { return len(f.way.stages) > 1 && f.State == nil }
 
 // Model is the file system that may leave it like that, "" if there was no cut.
 func (f *Finding[P, F]) Model() string {
-	if f.analysis == nil {
+	if !f.begun() {
 		return ""
 	}
-	return f.analysis.Model().Name
+	return f.way.stages[0].analysis.Model().Name
 }
 
-// String is the finding as a table: the operations, their calls, and what had
+// String is the finding as tables: the operations, their calls, and what had
 // become of each when the power went.
 func (f *Finding[P, F]) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s\n", f.Why.Kind, strings.TrimSpace(f.Why.Text))
-	if f.unstarted {
+	if text := f.conditions.String(); text != "" {
+		fmt.Fprintf(&b, "  %s\n", text)
+	}
+	if !f.begun() {
 		fmt.Fprintf(&b, "  before any power cut, in a program of %d operations: %s\n",
 			len(f.operation), strings.Join(f.operation, ", "))
 		return b.String()
 	}
-	fmt.Fprintf(&b, "  a power cut after call %d may leave this, by the model %s:\n", f.calls(), f.Model())
-	space := f.analysis.At(f.cut)
-	rows := [][2]string{{"call", "on the disk"}}
-	for i := range f.Record.Events[:f.cut] {
-		e := &f.Record.Events[i]
-		if e.Kind == crashstates.Mark {
-			rows = append(rows, [2]string{f.said(e.Text), ""})
-			continue
+	fmt.Fprintf(&b, "  a power cut after call %d may leave this, by the model %s:\n", f.way.stages[0].calls(), f.Model())
+	f.table(&b, f.way.stages[0])
+	if len(f.way.stages) > 1 {
+		if f.whileOpened() {
+			b.WriteString("  what is left is opened:\n")
+		} else {
+			fmt.Fprintf(&b, "  what is left is opened, and a power cut after call %d may leave this:\n", f.way.last().calls())
 		}
-		rows = append(rows, [2]string{"    " + f.Record.Describe(i), space.Fate(f.vector, i)})
+		f.table(&b, f.way.last())
+	}
+	if f.State != nil {
+		fmt.Fprintf(&b, "  left: %s\n", strings.Join(f.State.Files(), "; "))
+	}
+	if f.print != "" {
+		fmt.Fprintf(&b, "  %s\n", strings.ReplaceAll(f.print, "\n", "\n  "))
+	}
+	return b.String()
+}
+
+// table prints the calls of a stage, and why some are not on the disk.
+func (f *Finding[P, F]) table(b *strings.Builder, s stage) {
+	rows := [][2]string{{"call", ""}}
+	var causes []string
+	for i := range s.record.Events[:s.cut] {
+		row := [2]string{f.said(s.record.Events[i].Text), ""}
+		if s.record.Events[i].Kind != crashstates.Mark {
+			row[0] = "    " + s.record.Describe(i)
+		}
+		if s.analysis != nil {
+			space := s.analysis.At(s.cut)
+			row[1] = space.Fate(s.vector, i)
+			if why := space.Cause(s.vector, i); why != "" {
+				causes = append(causes, why)
+			}
+			rows[0][1] = "on the disk"
+		}
+		rows = append(rows, row)
 	}
 	rows = shorten(rows)
 	width := 0
@@ -144,33 +104,18 @@ func (f *Finding[P, F]) String() string {
 		}
 	}
 	for _, r := range rows {
-		fmt.Fprintf(&b, "  | %s\n", strings.TrimRight(fmt.Sprintf("%-*s  %s", width, r[0], r[1]), " "))
+		fmt.Fprintf(b, "  | %s\n", strings.TrimRight(fmt.Sprintf("%-*s  %s", width, r[0], r[1]), " "))
 	}
-	for _, why := range f.causes(space) {
-		fmt.Fprintf(&b, "  %s\n", why)
+	if len(causes) > mostCauses {
+		causes = append(causes[:mostCauses], fmt.Sprintf("and %d more", len(causes)-mostCauses))
 	}
-	fmt.Fprintf(&b, "  left: %s\n", strings.Join(f.State.Files(), "; "))
-	if f.print != "" {
-		fmt.Fprintf(&b, "  %s\n", strings.ReplaceAll(f.print, "\n", "\n  "))
+	for _, why := range causes {
+		fmt.Fprintf(b, "  %s\n", why)
 	}
-	return b.String()
 }
 
-// mostCauses is how many sentences say what was lost.
+// mostCauses is how many sentences say what was lost: which syncs would have kept it.
 const mostCauses = 3
-
-// causes say which syncs would have kept what is not there.
-func (f *Finding[P, F]) causes(space *crashstates.Space) (all []string) {
-	for i := range f.cut {
-		if why := space.Cause(f.vector, i); why != "" {
-			all = append(all, why)
-		}
-	}
-	if len(all) > mostCauses {
-		all = append(all[:mostCauses], fmt.Sprintf("and %d more", len(all)-mostCauses))
-	}
-	return all
-}
 
 // mostRows is how many rows of a table are printed.
 const mostRows = 48
@@ -186,8 +131,8 @@ func shorten(rows [][2]string) [][2]string {
 }
 
 // calls is the number of calls before the cut.
-func (f *Finding[P, F]) calls() (n int) {
-	for _, e := range f.Record.Events[:f.cut] {
+func (s stage) calls() (n int) {
+	for _, e := range s.record.Events[:s.cut] {
 		if e.Kind != crashstates.Mark && e.Kind != crashstates.Note {
 			n++
 		}
@@ -197,6 +142,9 @@ func (f *Finding[P, F]) calls() (n int) {
 
 // said translates a mark.
 func (f *Finding[P, F]) said(text string) string {
+	if text == isRead {
+		return "what is there is read"
+	}
 	verb, rest, _ := strings.Cut(text, " ")
 	number, rest, _ := strings.Cut(rest, " ")
 	var op int
@@ -210,79 +158,4 @@ func (f *Finding[P, F]) said(text string) string {
 		return "... " + f.operation[op] + ": confirmed"
 	}
 	return "... " + f.operation[op] + ": " + rest
-}
-
-// saved is what a folder of a finding holds besides the files themselves.
-type saved[P any] struct {
-	Program P
-	Model   string
-	Cut     int
-	Vector  []int
-	Record  *crashstates.Record
-}
-
-// Save writes the finding into a folder, which must not exist: the table, what is
-// needed to build the state again, and in "left" the files as the cut left them.
-func (f *Finding[P, F]) Save(dir string) error {
-	left := filepath.Join(dir, "left")
-	if err := os.MkdirAll(left, 0o755); err != nil {
-		return err
-	}
-	text, err := json.Marshal(saved[P]{
-		Program: f.Program, Model: f.Model(), Cut: f.cut, Vector: f.vector, Record: f.Record,
-	})
-	if err != nil {
-		return err
-	}
-	err = errors.Join(os.WriteFile(filepath.Join(dir, "finding.json"), text, 0o644),
-		os.WriteFile(filepath.Join(dir, "finding.txt"), []byte(f.String()), 0o644))
-	if f.State != nil {
-		err = errors.Join(err, f.State.Write(left))
-	}
-	return err
-}
-
-// Replay looks once more at the state of a finding that was saved, in a fresh
-// process. It returns nil if nothing is wrong with it any more.
-func (t *Tester[P, F]) Replay(ctx context.Context, dir string) (*Finding[P, F], error) {
-	text, err := os.ReadFile(filepath.Join(dir, "finding.json"))
-	if err != nil {
-		return nil, err
-	}
-	var s saved[P]
-	if err := json.Unmarshal(text, &s); err != nil {
-		return nil, fmt.Errorf("%s: %w", dir, err)
-	}
-	model, ok := crashstates.ModelNamed(s.Model)
-	if !ok || s.Record == nil {
-		return nil, fmt.Errorf("%s: the finding names no state: the model is %q", dir, s.Model)
-	}
-	program, err := json.Marshal(s.Program)
-	if err != nil {
-		return nil, err
-	}
-	e := &exploration[P, F]{Tester: t, program: s.Program, text: program, record: s.Record}
-	all, at := ledgers(s.Record, len(t.kit.Operations(s.Program)))
-	e.ledgers = all
-	a := s.Record.Under(model)
-	if s.Cut < 0 || s.Cut > len(s.Record.Events) || !a.At(s.Cut).Fits(s.Vector) {
-		return nil, fmt.Errorf("%s: cut %d and vector %v must fit the record", dir, s.Cut, s.Vector)
-	}
-	w := way{analysis: a, cut: s.Cut, vector: s.Vector}
-	if s.Cut > 0 {
-		w.ledger = at[s.Cut-1]
-	}
-	c, err := e.lookAt(ctx, nil, &distinct{state: a.At(s.Cut).State(s.Vector), ways: []way{w}})
-	if c != nil {
-		c.end()
-	}
-	if err != nil || e.best == nil {
-		return nil, err
-	}
-	f := e.best
-	f.operation = t.kit.Operations(f.Program)
-	if f.Why.Kind != Refused && f.Why.Kind != Died && f.Why.Kind != Hangs {
-		f.print = t.kit.Print(f.Program, f.Ledger, f.Found)
-	}
-	return f, nil
 }

@@ -131,6 +131,14 @@ func (r *Recorder) onDescriptor(c *call) {
 	case unix.SYS_FALLOCATE:
 		r.allocate(c, d, e)
 		return
+	case unix.SYS_READ, unix.SYS_PREAD64, unix.SYS_READV, unix.SYS_PREADV, unix.SYS_PREADV2:
+		e.Kind, e.Size = crashstates.Read, int64(c.args[2])
+		if f := r.fault(c, &e); f.Errno != 0 {
+			r.answer(c, 0, unix.Errno(f.Errno))
+		} else {
+			r.l.Continue(c.id)
+		}
+		return
 	}
 	n, err := r.write(c, d)
 	r.answer(c, n, err)
@@ -139,7 +147,7 @@ func (r *Recorder) onDescriptor(c *call) {
 // make carries out a call that returns 0 and records it, unless it must fail.
 func (r *Recorder) make(c *call, e crashstates.Event, do func() error) {
 	err := error(nil)
-	if f := r.fault(&e); f.Errno != 0 {
+	if f := r.fault(c, &e); f.Errno != 0 {
 		err = unix.Errno(f.Errno)
 	} else if err = do(); err == nil {
 		r.append(c, e)
@@ -148,7 +156,7 @@ func (r *Recorder) make(c *call, e crashstates.Event, do func() error) {
 }
 
 func (r *Recorder) sync(c *call, e crashstates.Event) {
-	if f := r.fault(&e); f.Errno != 0 {
+	if f := r.fault(c, &e); f.Errno != 0 {
 		e.Failed = true
 		r.append(c, e)
 		r.answer(c, 0, unix.Errno(f.Errno))
@@ -159,7 +167,7 @@ func (r *Recorder) sync(c *call, e crashstates.Event) {
 		r.answer(c, 0, nil)
 		return
 	}
-	r.held = append(r.held, sync{c.id, time.Now().Add(r.o.Linger), 1 + len(r.record.Events)%4})
+	r.held = append(r.held, pending{c.id, time.Now().Add(r.o.Linger), 1 + len(r.record.Events)%4})
 }
 
 func (r *Recorder) allocate(c *call, d descriptor, e crashstates.Event) {
@@ -217,7 +225,7 @@ func (r *Recorder) write(c *call, d descriptor) (int, error) {
 		}
 	}
 	e.Data = data
-	f := r.fault(&e)
+	f := r.fault(c, &e)
 	if f.Errno != 0 {
 		return 0, unix.Errno(f.Errno)
 	}
@@ -329,7 +337,7 @@ func (r *Recorder) open(c *call) {
 		changes := !there && flags&unix.O_CREAT != 0 || there && flags&unix.O_TRUNC != 0 && flags&unix.O_EXCL == 0 &&
 			st.Size > 0
 		if changes {
-			if f := r.fault(&e); f.Errno != 0 {
+			if f := r.fault(c, &e); f.Errno != 0 {
 				r.answer(c, 0, unix.Errno(f.Errno))
 				return
 			}
@@ -357,7 +365,7 @@ func (r *Recorder) open(c *call) {
 func (r *Recorder) mkdir(c *call) {
 	r.within(c, c.args[0], c.args[1], func(p place) {
 		e := crashstates.Event{Kind: crashstates.Mkdir, Dir: p.dir, Name: p.name}
-		if f := r.fault(&e); f.Errno != 0 {
+		if f := r.fault(c, &e); f.Errno != 0 {
 			r.answer(c, 0, unix.Errno(f.Errno))
 			return
 		}

@@ -19,9 +19,10 @@ const markFD = 1 << 30
 
 // Enter puts this process into the hands of its parent, for good. The parent
 // must call Start with the descriptor returned: until then calls that are
-// recorded wait. The descriptors in own are left alone for good: through them
-// child and parent speak to each other.
-func Enter(own ...int) (descriptor int, err error) {
+// recorded wait. With reads, those can be made to fail too, and take longer. The
+// descriptors in own are left alone for good: through them child and parent speak to
+// each other.
+func Enter(reads bool, own ...int) (descriptor int, err error) {
 	// The runtime must have the descriptor by which it wakes its poller.
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -37,7 +38,7 @@ func Enter(own ...int) (descriptor int, err error) {
 	for _, fd := range own {
 		leave = append(leave, uint32(fd))
 	}
-	l, err := seccomp.Install(program(append(leave, eventDescriptors()...)), seccomp.Uninterrupted)
+	l, err := seccomp.Install(program(append(leave, eventDescriptors()...), reads), seccomp.Uninterrupted)
 	if err != nil {
 		return 0, fmt.Errorf("%w: %w", ErrUnsupported, err)
 	}
@@ -58,10 +59,14 @@ func eventDescriptors() (all []uint32) {
 }
 
 // program lists the calls that are recorded.
-func program(leave []uint32) seccomp.Program {
+func program(leave []uint32, reads bool) seccomp.Program {
 	var p seccomp.Program
 	others := []seccomp.Cond{{Arg: 0, Not: leave}}
-	for _, number := range []uint32{unix.SYS_WRITE, unix.SYS_WRITEV} {
+	streams := []uint32{unix.SYS_WRITE, unix.SYS_WRITEV}
+	if reads {
+		streams = append(streams, unix.SYS_READ, unix.SYS_READV, unix.SYS_PREAD64, unix.SYS_PREADV, unix.SYS_PREADV2)
+	}
+	for _, number := range streams {
 		p = append(p, seccomp.Rule{Number: number, If: others, Action: seccomp.Notify})
 	}
 	const makes = unix.O_CREAT | unix.O_TRUNC

@@ -32,7 +32,8 @@ type Options struct {
 	// written during a sync is not covered by it.
 	Linger time.Duration
 	// Fault is asked before each call that would be recorded, with the event as
-	// it would be. It is called on one goroutine.
+	// it would be, and before each read if Enter was told of reads. It is called on
+	// one goroutine.
 	Fault func(e *crashstates.Event) Fault
 }
 

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"time"
 	"unsafe"
 
@@ -19,17 +20,20 @@ import (
 	"tensile/stress/internal/seccomp"
 )
 
-// Recorder makes the calls of a child and writes them down.
+// Recorder makes the calls of a child and writes them down. Its methods must not be
+// called concurrently.
 type Recorder struct {
 	l       seccomp.Listener
 	pid     int
 	process int // a descriptor of the child
+
+	mu      sync.Mutex // held while a call is made
 	o       Options
 	record  *crashstates.Record
 	nodes   map[inode]int
 	pins    []int        // descriptors that keep inodes from being used again
 	threads map[int]bool // of the child, as opposed to its children's
-	held    []sync
+	held    []pending
 	noted   map[string]bool
 	done    chan struct{}
 	err     error
@@ -38,8 +42,8 @@ type Recorder struct {
 // inode is what the kernel tells files apart by.
 type inode struct{ dev, ino uint64 }
 
-// sync is a sync that has not returned yet.
-type sync struct {
+// pending is a sync that has not returned yet.
+type pending struct {
 	id    uint64
 	until time.Time
 	calls int // of others, after which it returns
@@ -64,13 +68,35 @@ func Start(pid, descriptor int, dir string, o Options) (*Recorder, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("%w: %w", ErrUnsupported, err), unix.Close(process))
 	}
-	r := &Recorder{l: l, pid: pid, process: process, o: o, record: new(crashstates.Record), nodes: make(map[inode]int),
-		threads: make(map[int]bool), noted: make(map[string]bool), done: make(chan struct{})}
-	if err := r.snapshot(dir); err != nil {
+	r := &Recorder{l: l, pid: pid, process: process, threads: make(map[int]bool), done: make(chan struct{})}
+	if err := r.begin(dir, o); err != nil {
 		return nil, errors.Join(err, r.close())
 	}
 	go r.run()
 	return r, nil
+}
+
+// Stop returns the record so far. What the child does from now on is not recorded, until
+// Again.
+func (r *Recorder) Stop() (*crashstates.Record, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	record, err := r.record, r.err
+	r.o, r.record, r.nodes, r.err = Options{}, new(crashstates.Record), nil, nil
+	return record, errors.Join(err, r.unpin())
+}
+
+// Again begins another record, of another folder, after Stop.
+func (r *Recorder) Again(dir string, o Options) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.begin(dir, o)
+}
+
+// begin begins a record of a folder.
+func (r *Recorder) begin(dir string, o Options) error {
+	r.o, r.record, r.nodes, r.noted, r.err = o, new(crashstates.Record), make(map[inode]int), make(map[string]bool), nil
+	return r.snapshot(dir)
 }
 
 // Wait returns the record once the child has ended.
@@ -79,11 +105,13 @@ func (r *Recorder) Wait() (*crashstates.Record, error) {
 	return r.record, errors.Join(r.err, r.close())
 }
 
-func (r *Recorder) close() error {
-	err := errors.Join(r.l.Close(), unix.Close(r.process))
+func (r *Recorder) close() error { return errors.Join(r.l.Close(), unix.Close(r.process), r.unpin()) }
+
+func (r *Recorder) unpin() (err error) {
 	for _, fd := range r.pins {
 		err = errors.Join(err, unix.Close(fd))
 	}
+	r.pins = nil
 	return err
 }
 
@@ -153,26 +181,34 @@ func (r *Recorder) run() {
 		for _, s := range r.held {
 			wait = min(wait, max(time.Until(s.until), 0))
 		}
-		switch err := r.l.Wait(wait); {
-		case errors.Is(err, seccomp.ErrTimeout):
-			r.release()
-			continue
-		case errors.Is(err, seccomp.ErrEnded):
-			return
-		case err != nil:
-			r.err = err
+		err := r.l.Wait(wait)
+		if errors.Is(err, seccomp.ErrEnded) {
 			return
 		}
-		var n seccomp.Notification
-		if err := r.l.Receive(&n); err != nil {
-			r.err = err
+		r.mu.Lock()
+		if err == nil {
+			err = r.next()
+		}
+		if err != nil && !errors.Is(err, seccomp.ErrTimeout) {
+			r.err = errors.Join(r.err, err)
+			r.mu.Unlock()
 			return
 		}
-		c := call{n.ID, int(n.PID), n.Data.Number, n.Data.Args}
-		modern(&c)
-		r.handle(&c)
 		r.release()
+		r.mu.Unlock()
 	}
+}
+
+// next makes one call.
+func (r *Recorder) next() error {
+	var n seccomp.Notification
+	if err := r.l.Receive(&n); err != nil {
+		return err
+	}
+	c := call{n.ID, int(n.PID), n.Data.Number, n.Data.Args}
+	modern(&c)
+	r.handle(&c)
+	return nil
 }
 
 // release has syncs return whose time has come.
@@ -205,12 +241,21 @@ func (r *Recorder) note(c *call, text string) {
 	}
 }
 
-// fault asks what is to become of an event.
-func (r *Recorder) fault(e *crashstates.Event) Fault {
+// fault asks what is to become of an event, and writes down a call that fails.
+func (r *Recorder) fault(c *call, e *crashstates.Event) (f Fault) {
 	if r.o.Fault == nil {
-		return Fault{}
+		return f
 	}
-	return r.o.Fault(e)
+	f = r.o.Fault(e)
+	switch {
+	case e.Kind == crashstates.Sync || e.Kind == crashstates.Datasync: // written down as such
+	case f.Errno != 0:
+		r.append(c, crashstates.Event{Kind: crashstates.Fail, Text: fmt.Sprintf("%s: %v", r.record.Would(e),
+			unix.Errno(f.Errno))})
+	case f.Short > 0 && len(e.Data) > 1:
+		r.append(c, crashstates.Event{Kind: crashstates.Fail, Text: r.record.Would(e) + ": not all of it"})
+	}
+	return f
 }
 
 // ours tells whether a thread is one of the child's own.

@@ -36,7 +36,7 @@ func record(t *testing.T, o recorder.Options, do func(dir string) error) *crashs
 			}
 			return proc.Serve(l, func(what string) (any, error) {
 				if what == "enter" {
-					return recorder.Enter(3, 4)
+					return recorder.Enter(true, 3, 4)
 				}
 				return nil, do(dir)
 			})
@@ -175,7 +175,7 @@ func TestRecordGivesWhatTheProgramSaw(t *testing.T) {
 }
 
 func TestFaults(t *testing.T) {
-	var syncs, writes int
+	var syncs, writes, reads int
 	o := recorder.Options{Fault: func(e *crashstates.Event) recorder.Fault {
 		switch e.Kind {
 		case crashstates.Sync:
@@ -192,6 +192,10 @@ func TestFaults(t *testing.T) {
 		case crashstates.Create:
 			if e.Name == "refused" {
 				return recorder.Fault{Errno: int(syscall.EMFILE)}
+			}
+		case crashstates.Read:
+			if reads++; reads == 2 {
+				return recorder.Fault{Errno: int(syscall.EIO)}
 			}
 		}
 		return recorder.Fault{}
@@ -216,13 +220,64 @@ func TestFaults(t *testing.T) {
 		if _, err := os.Create(filepath.Join(dir, "refused")); !errors.Is(err, syscall.EMFILE) {
 			return fmt.Errorf("create should fail and gave %v", err)
 		}
+		b := make([]byte, 4)
+		for i, want := range []int{4, -1, 4} {
+			n, err := unix.Pread(fd, b, 0)
+			if n != want || (want < 0) != errors.Is(err, unix.EIO) || string(b) != "data" {
+				return fmt.Errorf("read %d gave %d, %q, %w", i, n, b, err)
+			}
+		}
 		return nil
 	})
 	if got == nil {
 		return
 	}
 	assert.Equal(t, []string{"create file", "fsync file, which fails", "fsync file",
-		"write file at 0, 4 bytes", "write file at 4, 2 bytes", "write file at 6, 4 bytes"}, described(got))
+		"write file at 0, 4 bytes", "write file at 4, 4 bytes: no space left on device",
+		"write file at 4, 4 bytes: not all of it", "write file at 4, 2 bytes", "write file at 6, 4 bytes",
+		"create refused: too many open files", "read file, 4 bytes: input/output error"}, described(got))
+}
+
+// TestOneChildSeveralRecords: each record is of its own folder.
+func TestOneChildSeveralRecords(t *testing.T) {
+	site := proc.At(t, "recorded again")
+	if site.Child() {
+		site.Serve(func(l *proc.Link) error {
+			return proc.Serve(l, func(dir string) (any, error) {
+				if dir == "" {
+					return recorder.Enter(false, 3, 4)
+				}
+				return nil, os.WriteFile(filepath.Join(dir, filepath.Base(dir)), []byte("content"), 0o644)
+			})
+		})
+		return
+	}
+	p, err := site.Start(nil, proc.Options{})
+	require.NoError(t, err)
+	var fd int
+	if err := p.Ask(t.Context(), "", &fd); err != nil {
+		p.Kill()
+		t.Skip(err)
+	}
+	in := t.TempDir()
+	var r *recorder.Recorder
+	for n, name := range []string{"a", "b", "c"} {
+		dir := filepath.Join(in, name)
+		require.NoError(t, os.Mkdir(dir, 0o755))
+		if n == 0 {
+			r, err = recorder.Start(p.Pid(), fd, dir, recorder.Options{})
+			require.NoError(t, err)
+		} else {
+			require.NoError(t, r.Again(dir, recorder.Options{}))
+		}
+		require.NoError(t, p.Ask(t.Context(), dir, nil))
+		got, err := r.Stop()
+		require.NoError(t, err)
+		assert.Equal(t, []string{"create " + name, "write " + name + " at 0, 7 bytes"}, described(got))
+	}
+	require.NoError(t, p.Close())
+	_, err = r.Wait()
+	require.NoError(t, err)
 }
 
 func TestSharedMappingIsNoted(t *testing.T) {

@@ -1,0 +1,153 @@
+package powercut
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"syscall"
+
+	"tensile/stress/internal/crashstates"
+	"tensile/stress/internal/recorder"
+)
+
+// Conditions are what goes wrong beside a power cut. The zero value is nothing.
+type Conditions struct {
+	// Run is of calls of the program. An operation may fail then, and the process may end.
+	Run Fault `json:",omitzero"`
+	// Recovery is of calls by which what was left is opened. That may fail then; whoever
+	// opens it afterwards must find what is owed all the same.
+	Recovery Fault `json:",omitzero"`
+	// ClockBack puts the clock back for those who open what was left.
+	ClockBack bool `json:",omitempty"`
+}
+
+// Fault makes one call fail, or several in a row; the zero value none.
+type Fault struct {
+	Kind faultKind
+	Nth  int // of the calls that can fail that way, from 0; beyond their number it begins anew
+}
+
+// faultKind is what becomes of the calls.
+type faultKind string
+
+// The kinds of faults.
+const (
+	fails    faultKind = "fails"           // a call that changes something ends with EIO
+	short    faultKind = "is short"        // a write is carried out by half, and says so
+	noRoom   faultKind = "has no room"     // ENOSPC, for a few calls; a write before them is short
+	unsynced faultKind = "does not sync"   // a sync ends with EIO, and what it should bring to the disk is dropped
+	unread   faultKind = "can not be read" // a read ends with EIO
+)
+
+// What is likely to happen: a program writes more than it reads, and what opens again what
+// was left reads more than it writes.
+var (
+	whileRunning    = []faultKind{fails, short, noRoom, unsynced, unsynced, unread}
+	whileRecovering = []faultKind{fails, short, noRoom, unsynced, unread, unread, unread}
+)
+
+// roomless is for how many calls there is no room.
+const roomless = 2
+
+// concerns tells whether a call can fail in that way.
+func (k faultKind) concerns(e *crashstates.Event) bool {
+	switch e.Kind {
+	case crashstates.Sync, crashstates.Datasync:
+		return k == unsynced
+	case crashstates.Read:
+		return k == unread
+	case crashstates.Write:
+		return k == fails || k == short || k == noRoom
+	case crashstates.Create, crashstates.Mkdir, crashstates.Link, crashstates.Allocate:
+		return k == fails || k == noRoom
+	}
+	return k == fails
+}
+
+func (f Fault) String() string { return fmt.Sprintf("call %d of its kind %s", f.Nth, f.Kind) }
+
+// injector makes calls fail.
+type injector struct {
+	f      Fault
+	seen   int  // calls of the kind
+	struck bool // the fault has had an effect
+}
+
+// fault is for recorder.Options.
+func (j *injector) fault(e *crashstates.Event) (f recorder.Fault) {
+	if j.f.Kind == "" || !j.f.Kind.concerns(e) {
+		return f
+	}
+	after := j.seen - j.f.Nth
+	j.seen++
+	half := recorder.Fault{Short: (len(e.Data) + 1) / 2}
+	switch {
+	case after < 0 || after > 0 && (j.f.Kind != noRoom || after >= roomless):
+		return f
+	case j.f.Kind == short:
+		f = half
+	case j.f.Kind == noRoom && after == 0 && e.Kind == crashstates.Write:
+		f = half
+	case j.f.Kind == noRoom:
+		f.Errno = int(syscall.ENOSPC)
+	default:
+		f.Errno = int(syscall.EIO)
+	}
+	j.struck = true
+	return f
+}
+
+// DrawConditions draws the conditions of a program by its number: those of the first
+// programs, and of three of eight others, are nothing.
+func DrawConditions(random *rand.Rand, number int) (c Conditions) {
+	const calm, shares = 3, 8
+	if number < calm {
+		return c
+	}
+	switch random.IntN(shares) {
+	case 0, 1, 2:
+		c.Run = Fault{whileRunning[random.IntN(len(whileRunning))], random.IntN(1000)}
+	case 3: // of few calls
+		c.Recovery = Fault{whileRecovering[random.IntN(len(whileRecovering))], random.IntN(1 << random.IntN(5))}
+	case 4:
+		c.ClockBack = true
+	}
+	return c
+}
+
+// Smaller are conditions with less in them.
+func (c Conditions) Smaller() (all []Conditions) {
+	for _, less := range []Conditions{
+		{}, {c.Run, Fault{}, c.ClockBack}, {Fault{}, c.Recovery, c.ClockBack}, {c.Run, c.Recovery, false},
+	} {
+		if less != c {
+			all = append(all, less)
+		}
+	}
+	for n := range min(c.Run.Nth, earlier) {
+		all = append(all, Conditions{Fault{c.Run.Kind, n}, c.Recovery, c.ClockBack})
+	}
+	return all
+}
+
+// earlier is how many of the first calls a fault is moved to, so that fewer are needed before it.
+const earlier = 4
+
+func (c Conditions) String() string {
+	text := ""
+	say := func(format string, args ...any) {
+		if text != "" {
+			text += "; "
+		}
+		text += fmt.Sprintf(format, args...)
+	}
+	if c.Run.Kind != "" {
+		say("while the program runs, %v", c.Run)
+	}
+	if c.Recovery.Kind != "" {
+		say("while what is left is opened, %v", c.Recovery)
+	}
+	if c.ClockBack {
+		say("what is left is opened when the clock is %v back", clockBack)
+	}
+	return text
+}
