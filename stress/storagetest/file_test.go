@@ -25,9 +25,9 @@ func (r replaced) in(name string) string { return filepath.Join(r.dir, name) }
 func (r replaced) Save(content []byte) error {
 	switch r.fault {
 	case "written in place":
-		return writeAndSync(r.in("value"), os.O_TRUNC, content)
+		return errors.Join(writeAndSync(r.in("value"), os.O_TRUNC, content), syncFolder(r.dir))
 	case "written over, with a check":
-		return writeAndSync(r.in("value"), 0, sealed(content))
+		return errors.Join(writeAndSync(r.in("value"), 0, sealed(content)), syncFolder(r.dir))
 	}
 	tmp := r.in("value.tmp")
 	if r.fault == "moved from a folder that alone is synced" {
@@ -115,13 +115,13 @@ func TestSoundFile(t *testing.T) {
 
 func TestFaultyFiles(t *testing.T) {
 	for fault, want := range map[string]sought{
-		"written in place":                           {"write value at 0", "in part, lost"},
+		"written in place":                           {"left: value, ", "in part, lost"},
 		"written over, with a check":                 {"write value at 0", "lost"},
 		"no sync of the content":                     {unsyncedFile, "in part, lost"},
 		"no sync of the folder":                      {"its folder . ", "lost"},
 		"the old one is removed first":               {"unlink value", "lost"},
 		"moved from a folder that alone is synced":   {"its folder . ", "lost"},
-		"a file that was left half written is taken": {"write value.tmp at 0", "in part, lost"},
+		"a file that was left half written is taken": {"create value.tmp ", "in part, lost"},
 		"a write that fails is not noticed":          {"while the program runs, call", "in part, lost"},
 	} {
 		t.Run(fault, func(t *testing.T) {

@@ -245,7 +245,7 @@ func TestFaultyLogs(t *testing.T) {
 		"no sync of the folder for a new file":           {"its folder . was not", "lost"},
 		"a torn record is believed":                      {"record 0 of the log is", "in part"},
 		"zeros are a record":                             {"of the log is nothing at all", "in part"},
-		"a torn tail is left":                            {"used after the cut it held", "unstable"},
+		"a torn tail is left":                            {"after the cut it held", "unstable"},
 		"a torn file is written anew":                    {"what is left is opened, and a power cut", "lost"},
 		"a failed sync is made again":                    {failedSync, "lost"},
 		"what a failed sync left is believed":            {failedSync, "lost"},

@@ -48,6 +48,20 @@ const perRecoveryCut = 6
 
 // recover opens a state, with the power cut again meanwhile, and looks at what is left then.
 func (e *exploration[P, F]) recover(ctx context.Context, by *worker, d *distinct[F]) error {
+	r, err := e.recoverOnce(ctx, by, d)
+	if err != nil || r == nil {
+		return err
+	}
+	for _, again := range e.whileRecovering(d, *r) {
+		if err := e.lookAt(ctx, by, again); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// recoverOnce opens a state. It returns nil if that is a finding by itself.
+func (e *exploration[P, F]) recoverOnce(ctx context.Context, by *worker, d *distinct[F]) (*recorded[F], error) {
 	w := d.ways[0]
 	r, wrong, err := e.recovered(ctx, by, w, d.state, false)
 	if err == nil && wrong != nil { // once more, in a process that has seen nothing else
@@ -55,7 +69,7 @@ func (e *exploration[P, F]) recover(ctx context.Context, by *worker, d *distinct
 		r, wrong, err = e.recovered(ctx, by, w, d.state, true)
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	e.mu.Lock()
 	e.counts.Recoveries++
@@ -64,21 +78,16 @@ func (e *exploration[P, F]) recover(ctx context.Context, by *worker, d *distinct
 		e.counts.Faults++
 	}
 	e.mu.Unlock()
-	if wrong != nil {
-		var f F
-		if r.read != nil {
-			f = *r.read
-		}
-		whole := stage{record: r.record, cut: len(r.record.Events)}
-		e.keep(way[F]{stages: append(w.stages[:1:1], whole), ledger: w.ledger}, nil, f, *wrong)
-		return nil
+	if wrong == nil {
+		return &r, nil
 	}
-	for _, again := range e.whileRecovering(d, r) {
-		if err := e.lookAt(ctx, by, again); err != nil {
-			return err
-		}
+	var f F
+	if r.read != nil {
+		f = *r.read
 	}
-	return nil
+	whole := stage{record: r.record, cut: len(r.record.Events)}
+	e.keep(way[F]{stages: append(w.stages[:1:1], whole), ledger: w.ledger}, nil, f, *wrong)
+	return nil, nil
 }
 
 // whileRecovering are the states that a second cut may leave.

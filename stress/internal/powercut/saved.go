@@ -96,7 +96,7 @@ func (t *Tester[P, F]) Replay(ctx context.Context, dir string) (*Finding[P, F], 
 	}
 	d := &distinct[F]{state: last.analysis.At(last.cut).State(last.vector), ways: []way[F]{w}}
 	if s.Opened {
-		err = e.recover(ctx, by, d)
+		_, err = e.recoverOnce(ctx, by, d)
 	} else {
 		err = e.lookAt(ctx, by, d)
 	}

@@ -206,5 +206,9 @@ func (c *child) violation(err error) *Violation {
 		c.Kill()
 		return &Violation{Died, fmt.Sprintf("the process ended: %s", c.said())}
 	}
+	// Which child said so is not what is wrong.
+	if all, ok := err.(interface{ Unwrap() []error }); ok {
+		err = all.Unwrap()[len(all.Unwrap())-1]
+	}
 	return &Violation{Refused, err.Error()}
 }
