@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -81,16 +82,7 @@ func try(t *testing.T, op *opener, o Options) (out Outcome) {
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(context.Background(), o.Within)
 	defer cancel()
-	tester, err := powercut.New(kit, site, powercut.Options{States: o.States / 8, Seed: o.Seed, Patience: o.Patience,
-		Linger: linger})
-	if err != nil {
-		t.Fatalf("storagetest: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := tester.Close(); err != nil {
-			t.Errorf("storagetest: %v", err)
-		}
-	})
+	tester := newTester(t, kit, site, o)
 	if from := os.Getenv("STRESS_CUT"); from != "" {
 		f, err := tester.Replay(context.Background(), from)
 		if err != nil {
@@ -101,35 +93,13 @@ func try(t *testing.T, op *opener, o Options) (out Outcome) {
 		}
 		return out
 	}
-	var journals []crashstates.Model
-	for _, m := range models {
-		if m.Journal {
-			journals = append(journals, m)
-		}
+	found, err := search(ctx, tester, op, o, models)
+	if errors.Is(err, powercut.ErrUnsupported) {
+		out.NotOffered = err.Error()
+		return out
 	}
-	random := rand.New(rand.NewPCG(o.Seed, 21))
-	var found *powercut.Finding[program, looked]
-	for n := 0; found == nil && tester.Counts().States < o.States; n++ {
-		p := draw(random, n, o.Goroutines, op.verbs)
-		p.Fresh = p.Fresh && (o.FromNothing || len(journals) > 0)
-		scope := powercut.Scope{Models: models}
-		if p.Fresh && !o.FromNothing {
-			scope = powercut.Scope{Models: journals, AfterOpen: true}
-		}
-		found, err = tester.Try(ctx, p, scope)
-		if errors.Is(err, context.DeadlineExceeded) && ctx.Err() != nil {
-			break
-		}
-		if errors.Is(err, powercut.ErrUnsupported) {
-			out.NotOffered = err.Error()
-			return out
-		}
-		if err == nil && found != nil {
-			found, err = tester.Shrink(context.Background(), found)
-		}
-		if err != nil {
-			t.Fatalf("storagetest: %v", err)
-		}
+	if err != nil {
+		t.Fatalf("storagetest: %v", err)
 	}
 	c := tester.Counts()
 	out.Programs, out.Calls, out.States, out.Notes = c.Programs, c.Calls, c.States, c.Notes
@@ -143,6 +113,50 @@ func try(t *testing.T, op *opener, o Options) (out Outcome) {
 		}
 	}
 	return out
+}
+
+type (
+	tester  = powercut.Tester[program, looked]
+	finding = powercut.Finding[program, looked]
+)
+
+// newTester returns a tester that is closed at the end of the test.
+func newTester(t *testing.T, kit *powercut.Kit[program, looked], site *proc.Site, o Options) *tester {
+	made, err := powercut.New(kit, site, powercut.Options{States: o.States / 8, Seed: o.Seed, Patience: o.Patience,
+		Linger: linger})
+	if err != nil {
+		t.Fatalf("storagetest: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := made.Close(); err != nil {
+			t.Errorf("storagetest: %v", err)
+		}
+	})
+	return made
+}
+
+// search tries programs until it has a finding, or enough states, or no more time.
+func search(ctx context.Context, by *tester, op *opener, o Options, models []crashstates.Model) (*finding, error) {
+	journaled := slices.DeleteFunc(slices.Clone(models), func(m crashstates.Model) bool { return !m.Journal })
+	random := rand.New(rand.NewPCG(o.Seed, 21))
+	for n := 0; by.Counts().States < o.States; n++ {
+		p := draw(random, n, o.Goroutines, op.verbs)
+		p.Fresh = p.Fresh && (o.FromNothing || len(journaled) > 0)
+		scope := powercut.Scope{Models: models}
+		if p.Fresh && !o.FromNothing {
+			scope = powercut.Scope{Models: journaled, AfterOpen: true}
+		}
+		found, err := by.Try(ctx, p, scope)
+		switch {
+		case errors.Is(err, context.DeadlineExceeded) && ctx.Err() != nil:
+			return nil, nil
+		case err != nil:
+			return nil, err
+		case found != nil:
+			return by.Shrink(context.Background(), found)
+		}
+	}
+	return nil, nil
 }
 
 // linger is how long a sync takes at most where others go on meanwhile.

@@ -117,14 +117,17 @@ func DrawConditions(random *rand.Rand, number int) (c Conditions) {
 // Smaller are conditions with less in them.
 func (c Conditions) Smaller() (all []Conditions) {
 	for _, less := range []Conditions{
-		{}, {c.Run, Fault{}, c.ClockBack}, {Fault{}, c.Recovery, c.ClockBack}, {c.Run, c.Recovery, false},
+		{}, {Run: c.Run, ClockBack: c.ClockBack}, {Recovery: c.Recovery, ClockBack: c.ClockBack},
+		{Run: c.Run, Recovery: c.Recovery},
 	} {
 		if less != c {
 			all = append(all, less)
 		}
 	}
 	for n := range min(c.Run.Nth, earlier) {
-		all = append(all, Conditions{Fault{c.Run.Kind, n}, c.Recovery, c.ClockBack})
+		less := c
+		less.Run.Nth = n
+		all = append(all, less)
 	}
 	return all
 }
