@@ -93,11 +93,15 @@ func TestPlantedDurableBrokers(t *testing.T) {
 func TestPowerCutsOfPlantedBrokers(t *testing.T) {
 	unhurried(t)
 	t.Parallel()
-	mustBeCaught(t, "TestStressQueue$/^power_cut$", []fault{
+	mustBeCaught(t, "TestFaultyQueue$/^power_cut$", []fault{
 		{"syncs no folder", "its folder queues"},
 		{"syncs a file once", "no sync of the file came after that"},
 		{"two types, and never syncs", "no sync of the file came after that"},
-	})
+		{"confirms after a failed sync", "a sync failed after that, and it was not written again"},
+		{"tries a failed sync again", "a sync failed after that, and it was not written again"},
+		{"confirms on a full disk", "no space left on device"},
+		{"takes what it can not read for the end", "can not be read"},
+	}, "STRESS_SCALE=100000") // a call must fail in the right place: that takes many programs
 }
 
 func TestPlantedOptionsOfDurableBrokers(t *testing.T) {
@@ -203,7 +207,7 @@ func reopened(cfg queuetest.Config) bool {
 func faultyDisk() wal.FS {
 	switch planted {
 	case "no lock", "never syncs", "confirms after a failed sync", "tries a failed sync again", "confirms on a full disk",
-		"syncs no folder", "syncs a file once", "two types, and never syncs":
+		"syncs no folder", "syncs a file once", "two types, and never syncs", "takes what it can not read for the end":
 		return faultySystem{}
 	}
 	return nil
@@ -557,6 +561,14 @@ func (s faultySystem) Create(path string) (wal.File, error) {
 	return faultyFile{f, new(atomic.Int32)}, err
 }
 
+func (s faultySystem) Open(path string) (wal.File, error) {
+	f, err := s.System.Open(path)
+	if planted == "takes what it can not read for the end" {
+		return faultyFile{f, new(atomic.Int32)}, err
+	}
+	return f, err
+}
+
 func (s faultySystem) SyncDir(dir string) error {
 	if planted == "syncs no folder" {
 		return nil
@@ -590,6 +602,14 @@ func (f faultyFile) Datasync() error {
 		return f.File.Datasync()
 	}
 	return err
+}
+
+func (f faultyFile) ReadAt(p []byte, at int64) (int, error) {
+	n, err := f.File.ReadAt(p, at)
+	if err != nil && planted == "takes what it can not read for the end" {
+		err = io.EOF
+	}
+	return n, err
 }
 
 func (f faultyFile) WriteAt(p []byte, at int64) (int, error) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -50,7 +51,11 @@ func (k *Kit[P, F]) Serve(l *proc.Link) error {
 		case askEnter:
 			return recorder.Enter(true, proc.Descriptors()...)
 		case askClock:
-			return nil, clock.Back(clockBack)
+			err := clock.Back(clockBack)
+			if errors.Is(err, clock.ErrUnsupported) {
+				return err.Error(), nil
+			}
+			return "", err
 		case askRun:
 			return nil, k.Run(r.Dir, program, Say{recorder.Say})
 		case askCareless:

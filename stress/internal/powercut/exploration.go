@@ -260,11 +260,19 @@ func (e *exploration[P, F]) open(
 	return f, nil, json.Unmarshal(got.Found, &f)
 }
 
-// putBack puts the clock of a child back, if that is one of the conditions.
+// putBack puts the clock of a child back, if that is one of the conditions and the system
+// offers it.
 func (e *exploration[P, F]) putBack(ctx context.Context, c *child) error {
 	if !e.conditions.ClockBack {
 		return nil
 	}
 	c.back = true
-	return e.ask(ctx, c, request{Op: askClock}, nil)
+	var unsupported string
+	err := e.ask(ctx, c, request{Op: askClock}, &unsupported)
+	if unsupported != "" {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.counts.note("a clock that goes back (" + unsupported + ")")
+	}
+	return err
 }
