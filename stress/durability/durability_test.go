@@ -9,8 +9,8 @@ import (
 	"tensile/stress/storagetest"
 )
 
-// each runs a subject on each file system by itself, on a store that was there before,
-// and once on all of them from an empty folder on. What is found is reported and is no
+// each runs a subject on each file system by itself, on a store that was there before, once on all
+// of them from an empty folder on, and once on all where calls fail too. What is found is reported and is no
 // failure: it is what is asked.
 func each(t *testing.T, states int, try func(t *testing.T, o storagetest.Options) storagetest.Outcome) {
 	if testing.Short() {
@@ -31,9 +31,10 @@ func each(t *testing.T, states int, try func(t *testing.T, o storagetest.Options
 	for _, fs := range []storagetest.FileSystem{
 		storagetest.Ext4Ordered, storagetest.Ext4, storagetest.XFS, storagetest.POSIX,
 	} {
-		run(string(fs), storagetest.Options{FileSystems: []storagetest.FileSystem{fs}})
+		run(string(fs), storagetest.Options{FileSystems: []storagetest.FileSystem{fs}, PowerOnly: true})
 	}
-	run("from nothing", storagetest.Options{FromNothing: true})
+	run("from nothing", storagetest.Options{FromNothing: true, PowerOnly: true})
+	run("calls fail", storagetest.Options{})
 }
 
 // note adds a line to the file that DURABILITY_TABLE names.
@@ -89,7 +90,7 @@ func TestJetStreamSyncAlways(t *testing.T) {
 	})
 }
 
-// TestBboltIsSound is what must hold: bbolt with its defaults, and those of the kit.
+// TestBboltIsSound is what must hold: bbolt with its defaults, if the power fails and nothing else does.
 func TestBboltIsSound(t *testing.T) {
-	storagetest.TestStore(t, openBolt, storagetest.Options{States: 1_200})
+	storagetest.TestStore(t, openBolt, storagetest.Options{States: 1_200, PowerOnly: true})
 }

@@ -20,6 +20,8 @@ type Options struct {
 	// FromNothing also cuts the power while the subject opens in an empty folder, and
 	// also tries a subject that began in an empty folder on POSIX.
 	FromNothing bool
+	// PowerOnly leaves it at power cuts: no call fails, and no clock goes back.
+	PowerOnly bool
 	// States is how many different states are checked before the test ends; 0 means
 	// 10,000, or 2,000 with -short.
 	States int

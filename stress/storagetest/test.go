@@ -141,6 +141,9 @@ func search(ctx context.Context, by *tester, op *opener, o Options, models []cra
 	random := rand.New(rand.NewPCG(o.Seed, 21))
 	for n := 0; by.Counts().States < o.States; n++ {
 		p := draw(random, n, o.Goroutines, op.verbs)
+		if o.PowerOnly {
+			p.Conditions = powercut.Conditions{}
+		}
 		p.Fresh = p.Fresh && (o.FromNothing || len(journaled) > 0)
 		scope := powercut.Scope{Models: models}
 		if p.Fresh && !o.FromNothing {

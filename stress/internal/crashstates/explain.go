@@ -79,7 +79,7 @@ func (s *Space) Cause(vector []int, i int) string {
 		}
 		return fmt.Sprintf("%s: %s; no sync of its folder %s came after that", what, fate, s.a.r.path(folder, s.cut))
 	default:
-		if s.a.failedSync(e, i, s.cut) {
+		if s.FailedSync(i) {
 			return fmt.Sprintf("%s: %s; a sync failed after that, and it was not written again", what, fate)
 		}
 		return fmt.Sprintf("%s: %s; no sync of the file came after that", what, fate)
@@ -96,10 +96,10 @@ func (a *Analysis) syncedFile(e *Event, i, cut int) bool {
 	return false
 }
 
-// failedSync tells whether a sync of the node of an event failed before a cut.
-func (a *Analysis) failedSync(e *Event, i, cut int) bool {
-	for _, s := range a.r.Events[i:cut] {
-		if (s.Kind == Sync || s.Kind == Datasync) && s.Node == e.Node && s.Failed {
+// FailedSync tells whether a sync of the file that an event writes to failed after it.
+func (s *Space) FailedSync(i int) bool {
+	for _, e := range s.a.r.Events[i:s.cut] {
+		if (e.Kind == Sync || e.Kind == Datasync) && e.Node == s.a.r.Events[i].Node && e.Failed {
 			return true
 		}
 	}

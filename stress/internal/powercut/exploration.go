@@ -66,7 +66,11 @@ func (e *exploration[P, F]) collect() {
 	if models == nil {
 		models = crashstates.Models()
 	}
-	each := max(e.o.States/(cuts*len(models)), leastPerCut)
+	each, least := e.o.States/(cuts*len(models)), leastPerCut
+	if e.conditions != (Conditions{}) { // more programs find more, with the fault in other places
+		each, least = each/fewer, least/fewer
+	}
+	each = max(each, least)
 	heavy := e.heavy()
 	if heavy {
 		each = 2
@@ -101,6 +105,9 @@ func (e *exploration[P, F]) collect() {
 
 // leastPerCut is how many vectors are tried at each cut at least.
 const leastPerCut = 16
+
+// fewer is by how much fewer vectors are tried where something else goes wrong too.
+const fewer = 4
 
 func (e *exploration[P, F]) heavy() bool { return e.kit.Heavy != nil && e.kit.Heavy(e.program) }
 

@@ -80,7 +80,7 @@ func (f *Finding[P, F]) String() string {
 // table prints the calls of a stage, and why some are not on the disk.
 func (f *Finding[P, F]) table(b *strings.Builder, s stage) {
 	rows := [][2]string{{"call", ""}}
-	var causes []string
+	var causes, failed []string
 	for i := range s.record.Events[:s.cut] {
 		row := [2]string{f.said(s.record.Events[i].Text), ""}
 		if s.record.Events[i].Kind != crashstates.Mark {
@@ -89,7 +89,11 @@ func (f *Finding[P, F]) table(b *strings.Builder, s stage) {
 		if s.analysis != nil {
 			space := s.analysis.At(s.cut)
 			row[1] = space.Fate(s.vector, i)
-			if why := space.Cause(s.vector, i); why != "" {
+			switch why := space.Cause(s.vector, i); {
+			case why == "":
+			case space.FailedSync(i):
+				failed = append(failed, why)
+			default:
 				causes = append(causes, why)
 			}
 			rows[0][1] = "on the disk"
@@ -106,6 +110,7 @@ func (f *Finding[P, F]) table(b *strings.Builder, s stage) {
 	for _, r := range rows {
 		fmt.Fprintf(b, "  | %s\n", strings.TrimRight(fmt.Sprintf("%-*s  %s", width, r[0], r[1]), " "))
 	}
+	causes = append(failed, causes...)
 	if len(causes) > mostCauses {
 		causes = append(causes[:mostCauses], fmt.Sprintf("and %d more", len(causes)-mostCauses))
 	}

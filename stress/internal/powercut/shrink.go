@@ -3,6 +3,7 @@ package powercut
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"time"
 )
 
@@ -58,21 +59,35 @@ func (t *Tester[P, F]) loseLess(ctx context.Context, f *Finding[P, F], until tim
 	space := last.analysis.At(last.cut)
 	by := <-t.idle
 	defer func() { t.idle <- by }()
-	for i := range last.vector {
-		for value := range last.vector[i] {
-			if time.Now().After(until) {
-				return nil
-			}
-			vector := append([]int(nil), last.vector...)
-			vector[i] = value
-			state := space.State(vector)
-			found, v, err := e.open(ctx, by, state, true)
-			if err != nil {
+	try := func(vector []int) error {
+		if slices.Equal(vector, last.vector) || time.Now().After(until) {
+			return nil
+		}
+		state := space.State(vector)
+		found, v, err := e.open(ctx, by, state, true)
+		if err != nil {
+			return err
+		}
+		if v = e.judge(f.way, found, v); v != nil && v.Kind == f.Why.Kind {
+			last.vector, f.State, f.Found, f.Why = vector, state, found, *v
+		}
+		return nil
+	}
+	for size := len(last.vector); size > 0; size /= 2 { // nothing of these is lost
+		for from := 0; from < len(last.vector); from += size {
+			vector := slices.Clone(last.vector)
+			clear(vector[from:min(from+size, len(vector))])
+			if err := try(vector); err != nil {
 				return err
 			}
-			if v = e.judge(f.way, found, v); v != nil && v.Kind == f.Why.Kind {
-				last.vector, f.State, f.Found, f.Why = vector, state, found, *v
-				break
+		}
+	}
+	for i, most := range last.vector { // or less
+		for value := 1; value < most && last.vector[i] == most; value++ {
+			vector := slices.Clone(last.vector)
+			vector[i] = value
+			if err := try(vector); err != nil {
+				return err
 			}
 		}
 	}

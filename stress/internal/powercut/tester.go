@@ -78,8 +78,8 @@ func (t *Tester[P, F]) Try(ctx context.Context, program P, scope Scope) (*Findin
 	return f, err
 }
 
-// eachRecovered is of how many states one is recovered under further cuts; and where it
-// is a finding of this kind that is shrunk.
+// eachRecovered is of how many states one is recovered under further cuts; and where calls
+// fail meanwhile, or it is a finding of this kind that is shrunk.
 const eachRecovered, eachRecoveredAgain = 32, 4
 
 func (t *Tester[P, F]) try(ctx context.Context, program P, scope Scope, recovered int) (*Finding[P, F], Counts, error) {
@@ -105,6 +105,9 @@ func (t *Tester[P, F]) try(ctx context.Context, program P, scope Scope, recovere
 	e := &exploration[P, F]{Tester: t, program: program, text: text, conditions: conditions, scope: scope,
 		record: r.record}
 	e.collect()
+	if conditions.Recovery.Kind != "" {
+		recovered = min(recovered, eachRecoveredAgain)
+	}
 	if err = e.each(ctx, e.list, e.lookAt); err == nil && e.best == nil {
 		err = e.each(ctx, e.toRecover(recovered), e.recover)
 	}
