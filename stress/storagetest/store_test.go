@@ -24,7 +24,8 @@ type pairs struct {
 	m   map[string][]byte
 	at  map[string]int64
 	log *fileLog
-	n   int // records ever
+	n   int   // records ever
+	err error // of a snapshot: what is on the disk is not known from then on
 }
 
 // change is a record of the log.
@@ -97,6 +98,9 @@ func (p *pairs) apply(c change) {
 func (p *pairs) change(c change) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.err != nil {
+		return p.err
+	}
 	return p.changeLocked(c)
 }
 
@@ -117,9 +121,9 @@ func (p *pairs) changeLocked(c change) error {
 	p.n++
 	p.apply(c)
 	if p.n%snapshotEvery == 0 {
-		return p.snapshot()
+		p.err = p.snapshot()
 	}
-	return nil
+	return p.err
 }
 
 // snapshot writes all pairs, and begins the log anew.
@@ -169,7 +173,10 @@ func (p *pairs) begin() error {
 			return err
 		}
 	}
-	p.log, err = openLog(p.in("log"), "")
+	log, err := openLog(p.in("log"), "")
+	if err == nil {
+		p.log = log
+	}
 	return err
 }
 
