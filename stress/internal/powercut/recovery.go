@@ -62,11 +62,10 @@ func (e *exploration[P, F]) recover(ctx context.Context, by *worker, d *distinct
 
 // recoverOnce opens a state. It returns nil if that is a finding by itself.
 func (e *exploration[P, F]) recoverOnce(ctx context.Context, by *worker, d *distinct[F]) (*recorded[F], error) {
-	w := d.ways[0]
-	r, wrong, err := e.recovered(ctx, by, w, d.state, false)
+	r, w, wrong, err := e.recovered(ctx, by, d, false)
 	if err == nil && wrong != nil { // once more, in a process that has seen nothing else
 		by.endRecovery()
-		r, wrong, err = e.recovered(ctx, by, w, d.state, true)
+		r, w, wrong, err = e.recovered(ctx, by, d, true)
 	}
 	if err != nil {
 		return nil, err
@@ -92,8 +91,8 @@ func (e *exploration[P, F]) recoverOnce(ctx context.Context, by *worker, d *dist
 
 // whileRecovering are the states that a second cut may leave.
 func (e *exploration[P, F]) whileRecovering(d *distinct[F], r recorded[F]) (list []*distinct[F]) {
-	w := d.ways[0]
-	a := r.record.Under(w.stages[0].analysis.Model())
+	model := d.ways[0].stages[0].analysis.Model()
+	a := r.record.Under(model)
 	seen := make(map[crashstates.Hash]*distinct[F])
 	var same *F // what was read, from then on
 	for cut := range len(r.record.Events) + 1 {
@@ -115,8 +114,13 @@ func (e *exploration[P, F]) whileRecovering(d *distinct[F], r recorded[F]) (list
 			} else if must == nil || again.ways[0].same != nil {
 				return true
 			}
+			again.ways = nil
 			s := stage{r.record, a, cut, append([]int(nil), vector...)}
-			again.ways = []way[F]{{stages: append(w.stages[:1:1], s), ledger: w.ledger, same: must}}
+			for _, w := range d.ways {
+				if w.stages[0].analysis.Model() == model {
+					again.ways = append(again.ways, way[F]{stages: append(w.stages[:1:1], s), ledger: w.ledger, same: must})
+				}
+			}
 			return true
 		})
 	}
@@ -124,21 +128,22 @@ func (e *exploration[P, F]) whileRecovering(d *distinct[F], r recorded[F]) (list
 }
 
 // recovered lets a child open a state. What it reads must be right, even if a call fails:
-// then it may also say that it can not be read.
+// then it may also say that it can not be read. w is the way by which something is wrong.
 func (e *exploration[P, F]) recovered(
-	ctx context.Context, by *worker, w way[F], s *crashstates.State, patient bool,
-) (r recorded[F], wrong *Violation, err error) {
+	ctx context.Context, by *worker, d *distinct[F], patient bool,
+) (r recorded[F], w way[F], wrong *Violation, err error) {
+	w = d.ways[0]
 	dir, err := e.folder()
 	if err != nil {
-		return r, nil, err
+		return r, w, nil, err
 	}
 	defer func() { _ = os.RemoveAll(filepath.Dir(dir)) }()
-	if err := s.Write(dir); err != nil {
-		return r, nil, err
+	if err := d.state.Write(dir); err != nil {
+		return r, w, nil, err
 	}
 	j := injector{f: e.conditions.Recovery}
 	if err := e.beginRecovery(ctx, by, dir, recorder.Options{Fault: j.fault}); err != nil {
-		return r, nil, err
+		return r, w, nil, err
 	}
 	var got found
 	asked := e.ask(ctx, by.recovery.child, request{Op: askRecover, Dir: dir, Program: e.text, Patient: patient}, &got)
@@ -150,7 +155,7 @@ func (e *exploration[P, F]) recovered(
 		by.recovery = nil
 	}
 	if ctx.Err() != nil {
-		return r, nil, context.Cause(ctx)
+		return r, w, nil, context.Cause(ctx)
 	}
 	if r.struck = j.struck; r.struck && wrong != nil && wrong.Kind != Hangs {
 		wrong = nil
@@ -164,9 +169,13 @@ func (e *exploration[P, F]) recovered(
 	case got.Refused != "" && !r.struck:
 		wrong = &Violation{Refused, got.Refused}
 	case r.read != nil:
-		wrong = e.judge(w, *r.read, nil)
+		for _, w = range d.ways {
+			if wrong = e.judge(w, *r.read, nil); wrong != nil {
+				break
+			}
+		}
 	}
-	return r, wrong, err
+	return r, w, wrong, err
 }
 
 // beginRecovery has a child whose calls on a folder are recorded.
