@@ -269,7 +269,7 @@ type sought struct{ says, kinds string }
 // Why something is not on the disk.
 const (
 	unsyncedFile = "no sync of the file came after that"
-	failedSync   = "a sync failed after that, and it was not written again"
+	failedSync   = "failed after that" // of the file or of its folder
 )
 
 // faultyStates are as many as there are without -short: some faults need a call that fails in

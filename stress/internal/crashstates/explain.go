@@ -69,15 +69,14 @@ func (s *Space) Cause(vector []int, i int) string {
 	case fate == "" || fate == "durable" || fate == "there, not synced" || fate == "not yet":
 		return ""
 	case e.names():
-		folder := e.Dir
-		if e.Kind == Rename {
-			folder = e.ToDir
+		folder := s.a.r.path(e.folder(), s.cut)
+		switch {
+		case s.FailedSync(i):
+			return fmt.Sprintf("%s: %s; a sync of its folder %s failed after that", what, fate, folder)
+		case s.a.syncedFile(e, i, s.cut):
+			return fmt.Sprintf("%s: %s; the file was synced after that, and its folder %s was not", what, fate, folder)
 		}
-		if s.a.syncedFile(e, i, s.cut) {
-			return fmt.Sprintf("%s: %s; the file was synced after that, and its folder %s was not",
-				what, fate, s.a.r.path(folder, s.cut))
-		}
-		return fmt.Sprintf("%s: %s; no sync of its folder %s came after that", what, fate, s.a.r.path(folder, s.cut))
+		return fmt.Sprintf("%s: %s; no sync of its folder %s came after that", what, fate, folder)
 	default:
 		if s.FailedSync(i) {
 			return fmt.Sprintf("%s: %s; a sync failed after that, and it was not written again", what, fate)
@@ -96,12 +95,25 @@ func (a *Analysis) syncedFile(e *Event, i, cut int) bool {
 	return false
 }
 
-// FailedSync tells whether a sync of the file that an event writes to failed after it.
+// FailedSync tells whether a sync that should have made an event durable failed: one of its file,
+// or of the folder in which a name changes.
 func (s *Space) FailedSync(i int) bool {
+	node := s.a.r.Events[i].Node
+	if e := &s.a.r.Events[i]; e.names() {
+		node = e.folder()
+	}
 	for _, e := range s.a.r.Events[i:s.cut] {
-		if (e.Kind == Sync || e.Kind == Datasync) && e.Node == s.a.r.Events[i].Node && e.Failed {
+		if (e.Kind == Sync || e.Kind == Datasync) && e.Node == node && e.Failed {
 			return true
 		}
 	}
 	return false
+}
+
+// folder is the one in which an event makes a name, or removes it.
+func (e *Event) folder() int {
+	if e.Kind == Rename {
+		return e.ToDir
+	}
+	return e.Dir
 }
