@@ -3,6 +3,8 @@ package report
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"html"
@@ -53,7 +55,7 @@ type looked struct {
 	Charts, Texts                     int
 	Smallest                          float64
 	Tableless, Nameless, Unreachable  []string
-	Twice, DeadLinks, Fetched         []string
+	Twice, DeadLinks, Fetched, Cut    []string
 	console                           []string // by the log of the browser
 	picture                           []byte
 }
@@ -65,18 +67,29 @@ type window struct {
 	dark          bool
 }
 
-// look shows a page in a browser. The page is in a frame, which may be as narrow
-// as a phone where the window of a browser may not.
-func look(t *testing.T, browser, page string, w window) looked {
+// look shows a page in a browser, and asks what there is to see.
+func look(t *testing.T, browser, page string, w window) (l looked) {
+	t.Helper()
+	l.console, l.picture = show(t, browser, page, "testdata/probe.js", w, &l)
+	return l
+}
+
+// show has a script look at a page in a browser, and decodes what it tells into told. The
+// page is in a frame, which may be as narrow as a phone where the window of a browser may
+// not. The policy of the page is in force: it is made to allow that script too.
+func show(t *testing.T, browser, page, script string, w window, told any) (console []string, picture []byte) {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "browser")
 	require.NoError(t, err)
 	defer func() { assert.NoError(t, removeAll(dir)) }()
-	probe, err := os.ReadFile("testdata/probe.js")
+	probe, err := os.ReadFile(script)
 	require.NoError(t, err)
-	// The policy of the page forbids all scripts, this one too.
-	policy := regexp.MustCompile(`<meta http-equiv="Content-Security-Policy"[^>]*>`)
-	page = policy.ReplaceAllLiteralString(page, "<script>"+string(probe)+"</script>")
+	sum := sha256.Sum256(probe)
+	allowed := "script-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "' "
+	meta := regexp.MustCompile(`<meta http-equiv="Content-Security-Policy"[^>]*>`).FindString(page)
+	require.NotEmpty(t, meta)
+	page = strings.Replace(page, meta,
+		strings.Replace(meta, "script-src ", allowed, 1)+"<script>"+string(probe)+"</script>", 1)
 	frame := fmt.Sprintf(`<!doctype html><body style="margin:0">
 <iframe src="page.html" style="border:0;display:block;width:%dpx;height:%dpx"></iframe>
 <pre id="told" hidden></pre>
@@ -88,12 +101,12 @@ addEventListener("message", (e) => { document.getElementById("told").textContent
 
 	ctx, cancel := context.WithTimeout(t.Context(), browserBound)
 	defer cancel()
-	picture := filepath.Join(dir, "picture.png")
+	shot := filepath.Join(dir, "picture.png")
 	args := []string{"--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
 		"--disable-background-networking",
 		"--disable-component-update", "--disable-sync", "--hide-scrollbars", "--enable-logging=stderr",
 		"--user-data-dir=" + filepath.Join(dir, "profile"), fmt.Sprintf("--window-size=%d,%d", max(w.width, 500), w.height),
-		"--virtual-time-budget=5000", "--dump-dom", "--screenshot=" + picture}
+		"--virtual-time-budget=5000", "--dump-dom", "--screenshot=" + shot}
 	if w.dark {
 		args = append(args, "--force-dark-mode", "--blink-settings=preferredColorScheme=0")
 	}
@@ -102,18 +115,17 @@ addEventListener("message", (e) => { document.getElementById("told").textContent
 	cmd.Stdout, cmd.Stderr, cmd.WaitDelay = &dom, &log, 5*time.Second
 	require.NoError(t, cmd.Run(), log.String())
 
-	told := regexp.MustCompile(`(?s)<pre id="told"[^>]*>(.*?)</pre>`).FindStringSubmatch(dom.String())
-	require.NotNil(t, told, dom.String())
-	var l looked
-	require.NoError(t, json.Unmarshal([]byte(html.UnescapeString(told[1])), &l), "%s\n%s", told[1], log.String())
+	said := regexp.MustCompile(`(?s)<pre id="told"[^>]*>(.*?)</pre>`).FindStringSubmatch(dom.String())
+	require.NotNil(t, said, dom.String())
+	require.NoError(t, json.Unmarshal([]byte(html.UnescapeString(said[1])), told), "%s\n%s", said[1], log.String())
 	for line := range strings.Lines(log.String()) {
 		if strings.Contains(line, "CONSOLE") {
-			l.console = append(l.console, line)
+			console = append(console, line)
 		}
 	}
-	l.picture, err = os.ReadFile(picture)
+	picture, err = os.ReadFile(shot)
 	require.NoError(t, err)
-	return l
+	return console, picture
 }
 
 // removeAll removes the folder of a browser whose last processes may still be
@@ -145,6 +157,7 @@ func (l looked) faults() []string {
 	add("chart without a table", l.Tableless)
 	add("without a name", l.Nameless)
 	add("out of reach of the keyboard", l.Unreachable)
+	add("cut off", l.Cut)
 	add("id twice", l.Twice)
 	add("dead link", l.DeadLinks)
 	add("fetched", l.Fetched)
@@ -172,7 +185,7 @@ func TestPageInABrowser(t *testing.T) {
 			assert.Equal(t, w.width, l.Width)
 			assert.Equal(t, w.dark, l.Dark)
 			assert.NotEqual(t, w.dark, l.Background == "rgb(244, 245, 247)", "colours follow what the reader prefers")
-			assert.Equal(t, strings.Count(page.String(), `<svg class="drawing"`), l.Charts)
+			assert.Equal(t, strings.Count(page.String(), `<svg class="drawing`), l.Charts)
 			assert.Greater(t, l.Charts, 15)
 			assert.Greater(t, l.Texts, 300)
 			picture, err := png.Decode(bytes.NewReader(l.picture))
@@ -193,13 +206,56 @@ func TestPageInABrowser(t *testing.T) {
 	}
 }
 
+// TestReaderInABrowser does what a reader does with the page.
+func TestReaderInABrowser(t *testing.T) {
+	browser := browser(t)
+	var page strings.Builder
+	require.NoError(t, writePage(&page, sampleRun()))
+	for _, w := range []window{{"desktop", 1280, 2400, false}, {"phone", 360, 2400, false}} {
+		t.Run(w.name, func(t *testing.T) {
+			var told struct {
+				Error, Tip, Same, Closer, Count             string
+				Before, Mates, Others, Last, Left           bool
+				Frame, Ticks, Whole, First, Second, Blurred bool
+				Off, On, Filter, Failed                     bool
+				Wide                                        float64
+				Found                                       []string
+			}
+			console, _ := show(t, browser, page.String(), "testdata/reader.js", w, &told)
+			assert.Empty(t, console)
+			require.Empty(t, told.Error)
+			assert.True(t, told.Before, "nothing is pointed at yet")
+			assert.Regexp(t, `^[\d.]+ ms: ended .+`, told.Tip)
+			assert.True(t, told.Mates, "the charts of a scenario over the same axis share a crosshair")
+			assert.False(t, told.Others, "those of another scenario do not")
+			assert.True(t, told.Last, "the last value is at the right edge")
+			assert.True(t, told.Left, "it goes with the pointer")
+			assert.True(t, told.Frame, "what will be shown is framed")
+			assert.Regexp(t, `^matrix\((5|4\.99|5\.00)[\d.]* 0 0 1 `, told.Closer, "a fifth of the axis fills it")
+			assert.Greater(t, told.Wide, 3.0)
+			assert.True(t, told.Ticks, "the axis has other labels")
+			assert.Equal(t, told.Tip, told.Same)
+			assert.True(t, told.Whole, "a double click shows all again")
+			assert.True(t, told.First, "the arrow keys go through the values")
+			assert.True(t, told.Second)
+			assert.True(t, told.Blurred)
+			assert.True(t, told.Off, "a line is hidden by its entry in the legend")
+			assert.True(t, told.On)
+			assert.True(t, told.Filter)
+			assert.Equal(t, []string{"routing.lost"}, told.Found)
+			assert.Regexp(t, `^1 of \d+$`, told.Count)
+			assert.True(t, told.Failed, "those with a verdict")
+		})
+	}
+}
+
 // TestBrowserSeesWhatIsWrong plants faults in the page, each of which must be
 // named.
 func TestBrowserSeesWhatIsWrong(t *testing.T) {
 	browser := browser(t)
 	var text strings.Builder
 	require.NoError(t, writePage(&text, sampleRun()))
-	noPoints := regexp.MustCompile(`(<path class="line s\d" d=")[^"]*`)
+	noPoints := regexp.MustCompile(`(<path class="line s\d" data-series="\d" d=")[^"]*`)
 	replace := func(old, new string) func(string) string {
 		return func(page string) string {
 			require.Contains(t, page, old)
@@ -214,10 +270,26 @@ func TestBrowserSeesWhatIsWrong(t *testing.T) {
 		says   string
 	}
 	for name, plants := range map[string][]plant{
+		"what the policy forbids": {
+			{add("<script>nothing.there()</script>"), "error: blocked: script-src-elem"},
+			{add(`<img src="missing.png" alt="">`), "error: blocked: img-src"},
+		},
 		"scripts and pictures": {
-			{add("<script>nothing.there()</script>"), "error: Uncaught ReferenceError"},
-			{add("<script>console.error('planted')</script>"), "planted"},
+			{func(page string) string {
+				return strings.Replace(page, html.EscapeString("default-src 'none'; "), "", 1)
+			}, ""},
+			{func(page string) string {
+				return strings.Replace(page, "script-src ", "script-src 'unsafe-inline' ", 1)
+			}, ""},
 			{add(`<img src="missing.png" alt="">`), "error: [object HTMLImageElement]"},
+			{func(page string) string { // as if the script itself were wrong
+				wrong := strings.Replace(pageScript, `"use strict";`, `nothing.there();`, 1)
+				sum := sha256.Sum256([]byte(wrong))
+				hash := "sha256-" + base64.StdEncoding.EncodeToString(sum[:])
+				page = strings.Replace(page, `"use strict";`, `nothing.there();`, 1)
+				return strings.Replace(page, "script-src ", "script-src '"+hash+"' ", 1)
+			}, "error: Uncaught ReferenceError"},
+			{func(page string) string { return page }, "ReferenceError: nothing is not defined"},
 		},
 		"layout": {
 			{add(`<p style="width:700px">x</p>`), "pixels wide in a window of 360"},

@@ -127,8 +127,9 @@ func connectionGrids(all []Connections) []grid {
 			"resident", "kernel, both ends", "callers' heap and stack", "largest process", "largest of the callers"}}
 	held := grid{Title: "While they were held", Before: "Heap and stacks of all processes of their server.",
 		Head: []string{"connections", "time", "requests", "bytes/s", "95 % from", "to", "readings",
-			"worth independent", "goroutines/s", "descriptors/s", "collections", "pause p99 ≤", "longest ≤",
-			"heap before", "heap after close"}}
+			"worth independent", "goroutines/s", "descriptors/s"}}
+	collected := grid{Title: "Garbage collection meanwhile",
+		Head: []string{"connections", "collections", "pause p99 ≤", "longest ≤", "heap before", "heap after close"}}
 	for _, c := range all {
 		processes := fmt.Sprint(c.Servers)
 		if c.Callers > 0 {
@@ -149,12 +150,13 @@ func connectionGrids(all []Connections) []grid {
 			t := h.Memory.PerSecond
 			held.Rows = append(held.Rows, []string{name, duration(h.Seconds * 1e9), whole(float64(h.Operations)), whole(t.Slope),
 				whole(t.Low), whole(t.High), fmt.Sprint(t.Samples), fmt.Sprintf("%.1f", t.Independent),
-				validate.Number(h.Goroutines.PerSecond.Slope), validate.Number(h.Descriptors.PerSecond.Slope),
-				fmt.Sprint(h.Pauses.Cycles), duration(h.Pauses.P99 * 1e9), duration(h.Pauses.Max * 1e9), before, after})
+				validate.Number(h.Goroutines.PerSecond.Slope), validate.Number(h.Descriptors.PerSecond.Slope)})
+			collected.Rows = append(collected.Rows, []string{name, fmt.Sprint(h.Pauses.Cycles),
+				duration(h.Pauses.P99 * 1e9), duration(h.Pauses.Max * 1e9), before, after})
 			name += ", again"
 		}
 	}
-	return []grid{one, held}
+	return []grid{one, held, collected}
 }
 
 func whole(x float64) string { return validate.Number(math.Round(x)) }

@@ -1,10 +1,14 @@
 package report
 
 import (
+	"cmp"
+	"crypto/sha256"
 	_ "embed"
+	"encoding/base64"
 	"fmt"
 	"html/template"
 	"io"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -18,7 +22,16 @@ var (
 	pageSource string
 	//go:embed page.css
 	pageStyle string
+	//go:embed page.js
+	pageScript string
 )
+
+// policy lets a browser run the page's own script, and fetch nothing.
+func policy() string {
+	sum := sha256.Sum256([]byte(pageScript))
+	return "default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-" +
+		base64.StdEncoding.EncodeToString(sum[:]) + "'"
+}
 
 var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
 	"number":  func(n int) string { return validate.Number(float64(n)) },
@@ -30,11 +43,11 @@ var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
 	"seconds": func(s float64) string { return duration(s * 1e9) },
 }).Parse(pageSource))
 
-// writePage writes the run as one HTML file that needs nothing else: no network,
-// no script, no font.
+// writePage writes the run as one HTML file that needs nothing else: no network, no font,
+// and no script but its own, without which all of it can be read.
 func writePage(w io.Writer, r *Run) error {
 	p := page{
-		Run: r, Style: template.CSS(pageStyle), Started: r.Started.Format("2 January 2006, 15:04:05 MST"),
+		Run: r, Style: template.CSS(pageStyle), Script: template.JS(pageScript), Policy: policy(), Started: r.Started.Format("2 January 2006, 15:04:05 MST"),
 		Scale: validate.Number(float64(r.Environment.Scale)), Columns: columns[1:], Environment: environmentRows(r),
 		Checks: checkRows(r.shown()), Replay: replay(r), Whole: r.whole(), Idle: r.idle(),
 	}
@@ -54,6 +67,7 @@ func writePage(w io.Writer, r *Run) error {
 		}
 		p.Cards = append(p.Cards, c)
 	}
+	slices.SortStableFunc(p.Cards, func(a, b card) int { return cmp.Compare(a.order(), b.order()) })
 	return pageTemplate.Execute(w, p)
 }
 
@@ -61,6 +75,8 @@ func writePage(w io.Writer, r *Run) error {
 type page struct {
 	Run         *Run
 	Style       template.CSS
+	Script      template.JS
+	Policy      string
 	Started     string
 	Scale       string
 	Verdict     string
@@ -85,16 +101,57 @@ type fact struct{ Name, Value string }
 // card is one scenario.
 type card struct {
 	*Scenario
-	Anchor  string
-	Cells   []string // of the table of the nine
-	Facts   []fact
-	Figures []template.HTML
-	Ledger  []ledgerRow
-	Grids   []grid
-	Rows    []checkRow
-	Failed  int // checks that must hold and do not
-	Missing []string
-	Heap    string
+	Anchor    string
+	Headlines []headline
+	Cells     []string // of the table of the nine
+	Facts     []fact
+	Figures   []template.HTML
+	Ledger    []ledgerRow
+	Grids     []grid
+	Rows      []checkRow
+	Failed    int // checks that must hold and do not
+	Missing   []string
+	Heap      string
+}
+
+// headline is a failure as the top of the page tells it: the first sentence, and what was
+// kept of it.
+type headline struct {
+	Sentence string
+	Evidence []string // names of files in the folder evidence beside the page
+}
+
+// headlines are those of all failures of a scenario.
+func (s *Scenario) headlines() (all []headline) {
+	for _, failure := range s.Failures {
+		sentence, rest, _ := strings.Cut(strings.TrimSpace(failure), "\n")
+		h := headline{Sentence: sentence}
+		for line := range strings.Lines(rest) {
+			if kept, ok := strings.CutPrefix(strings.TrimSpace(line), evidenceMark); ok {
+				for path := range strings.SplitSeq(kept, ", ") {
+					if name := filepath.Base(path); filepath.Base(filepath.Dir(path)) == evidenceFolder {
+						h.Evidence = append(h.Evidence, name)
+					}
+				}
+			}
+		}
+		all = append(all, h)
+	}
+	return all
+}
+
+// evidenceMark begins the line of a failure that says where its evidence is.
+const evidenceMark = "evidence: "
+
+// order has those that failed come first.
+func (c card) order() int {
+	switch c.State {
+	case Failed:
+		return 0
+	case Interrupted:
+		return 1
+	}
+	return 2
 }
 
 // shown are the checks of the whole run that say something of it: where not all
@@ -153,7 +210,7 @@ func newCard(s *Scenario, anchor string) (card, error) {
 	if c.Figures, err = htmls(anchor, figures); err != nil {
 		return c, err
 	}
-	c.Facts, c.Grids = s.facts(), s.grids()
+	c.Facts, c.Grids, c.Headlines = s.facts(), s.grids(), s.headlines()
 	if s.Ledger != nil {
 		c.Ledger = ledgerRows(s.Ledger)
 	}

@@ -72,7 +72,7 @@ func TestLineHasAGapWhereAPointCannotBeDrawn(t *testing.T) {
 		Points: [][2]float64{{0, 1}, {1, 10}, {2, 0}, {3, math.NaN()}, {4, 100}, {5, 1000}}}}}
 	f, ok := p.Figure()
 	require.True(t, ok)
-	path := regexp.MustCompile(`<path class="line s0" d="([^"]*)"`).FindStringSubmatch(drawing(t, f))
+	path := regexp.MustCompile(`<path class="line s0" data-series="0" d="([^"]*)"`).FindStringSubmatch(drawing(t, f))
 	require.NotNil(t, path)
 	assert.Equal(t, 2, strings.Count(path[1], "M"), path[1])
 	assert.Equal(t, 2, strings.Count(path[1], "L"), path[1])
@@ -82,7 +82,7 @@ func TestLineHasAGapWhereAPointCannotBeDrawn(t *testing.T) {
 func TestStepsHoldUntilTheNextValue(t *testing.T) {
 	f, ok := Plot{Lines: []Line{{Steps: true, Points: [][2]float64{{0, 0}, {1, 100}}}}}.Figure()
 	require.True(t, ok)
-	steps := regexp.MustCompile(`<path class="line s0" d="M([\d.]+) ([\d.]+)L([\d.]+) ([\d.]+)L([\d.]+) ([\d.]+)"`)
+	steps := regexp.MustCompile(`<path class="line s0" data-series="0" d="M([\d.]+) ([\d.]+)L([\d.]+) ([\d.]+)L([\d.]+) ([\d.]+)"`)
 	path := steps.FindStringSubmatch(drawing(t, f))
 	require.NotNil(t, path)
 	assert.Equal(t, path[2], path[4], "level until the next x")

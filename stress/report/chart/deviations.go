@@ -70,7 +70,7 @@ func (d Deviations) Figure() (f Figure, ok bool) {
 	if d.Allowed != nil {
 		drawn.AllowedX, drawn.AllowedW = coord(middle-*d.Allowed*scale), coord(2**d.Allowed*scale)
 		drawn.Allowed = "±" + text(*d.Allowed) + " allowed"
-		f.Legend = append(f.Legend, Entry{drawn.Allowed, "box allowed"})
+		f.Legend = append(f.Legend, Entry{Name: drawn.Allowed, Shape: "box allowed"})
 	}
 	worst, at := -1.0, 0
 	for i, p := range d.Parts {

@@ -52,7 +52,7 @@ func (e Events) Figure() (f Figure, ok bool) {
 	}
 	for _, kind := range []string{"fault", "detected", "undone", "recovered", "remark"} {
 		if kinds[kind] > 0 {
-			f.Legend = append(f.Legend, Entry{kind, "mark " + kind})
+			f.Legend = append(f.Legend, Entry{Name: kind, Shape: "mark " + kind})
 		}
 	}
 	x, _ := e.X.spread(at, 5)

@@ -34,6 +34,8 @@ type Figure struct {
 type Entry struct {
 	Name  string
 	Shape string // class of its swatch: "line s0" to "line s5", or a kind of mark
+	// Series is the number of the line of a Plot whose entry it is, from 0; "" for none.
+	Series string
 }
 
 //go:embed chart.html

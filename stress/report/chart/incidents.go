@@ -100,7 +100,7 @@ func (n Incidents) Figure() (f Figure, ok bool) {
 	f.Summary = fmt.Sprintf("%d faults.", len(all))
 	for _, kind := range kindsAfter {
 		if len(seen[kind]) > 0 {
-			f.Legend = append(f.Legend, Entry{kind, "mark " + kind})
+			f.Legend = append(f.Legend, Entry{Name: kind, Shape: "mark " + kind})
 			f.Summary += fmt.Sprintf(" %d %s, after %s in the median and %s at most.", len(seen[kind]), kind,
 				x.text(Median(seen[kind])), x.text(slices.Max(seen[kind])))
 		}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"html/template"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -64,7 +65,8 @@ func (p Plot) Figure() (f Figure, ok bool) {
 	}
 	x, y = x.on(left+10, width-14), y.on(height-40, 26)
 	d := plotted{W: width, H: height, Left: coord(x.start), Right: coord(x.end), Top: coord(y.end), Bottom: coord(y.start),
-		Height: coord(y.start - y.end), XName: x.Name, YName: y.Name, ID: idMark}
+		Height: coord(y.start - y.end), Low: x.low, High: x.high, Log: x.Log, At: p.places(x),
+		XName: x.Name, YName: y.Name, ID: idMark}
 	d.ticks(x, y)
 	for i, line := range p.Lines {
 		d.Lines = append(d.Lines, line.draw(x, y, i))
@@ -137,7 +139,7 @@ func (p Plot) axes() (x, y axis, ok bool) {
 func (p Plot) figure(drawing template.HTML) Figure {
 	f := Figure{Title: p.Title, Note: p.Note, drawing: drawing}
 	for i, line := range p.Lines {
-		f.Legend = append(f.Legend, Entry{line.Name, fmt.Sprintf("line s%d", i%styles)})
+		f.Legend = append(f.Legend, Entry{Name: line.Name, Shape: fmt.Sprintf("line s%d", i%styles), Series: strconv.Itoa(i)})
 	}
 	if len(p.Rules)+len(p.Goals) > 0 {
 		var names []string
@@ -151,11 +153,10 @@ func (p Plot) figure(drawing template.HTML) Figure {
 		if len(p.Goals) > 0 {
 			shape = "goal"
 		}
-		f.Legend = append(f.Legend, Entry{strings.Join(names, ", "), shape})
+		f.Legend = append(f.Legend, Entry{Name: strings.Join(names, ", "), Shape: shape})
 	}
 	f.Head = []string{p.X.Name}
 	rows := make(map[float64][]string)
-	var order []float64
 	for i, line := range p.Lines {
 		f.Head = append(f.Head, line.Name)
 		for _, point := range line.Points {
@@ -163,18 +164,41 @@ func (p Plot) figure(drawing template.HTML) Figure {
 			if !seen {
 				row = make([]string, 1+len(p.Lines))
 				row[0] = p.X.text(point[0])
-				order = append(order, point[0])
 			}
 			row[1+i] = p.Y.text(point[1])
 			rows[point[0]] = row
 		}
 	}
-	slices.Sort(order)
-	for _, at := range order {
+	for _, at := range p.xs() {
 		f.Rows = append(f.Rows, rows[at])
 	}
 	f.Summary = p.summary()
 	return f
+}
+
+// xs are the values of x in the rows of the table.
+func (p Plot) xs() []float64 {
+	var all []float64
+	for _, line := range p.Lines {
+		for _, point := range line.Points {
+			all = append(all, point[0])
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// places are where the rows of the table are drawn, and "-" where one is not.
+func (p Plot) places(x axis) string {
+	var all []string
+	for _, at := range p.xs() {
+		place := "-"
+		if x.drawable(at) {
+			place = coord(x.at(at)).String()
+		}
+		all = append(all, place)
+	}
+	return strings.Join(all, " ")
 }
 
 // summary tells of each line where it begins, ends, and its extremes.
@@ -205,6 +229,9 @@ type plotted struct {
 	W, H                     float64
 	Left, Right, Top, Bottom coord
 	Height                   coord // from Top to Bottom
+	Low, High                float64
+	Log                      bool
+	At                       string // see places
 	XName, YName             string
 	XTicks, YTicks           []tick
 	Lines                    []drawn

@@ -47,7 +47,7 @@ func (s Strip) Figure() (f Figure, ok bool) {
 		return Figure{}, false
 	}
 	f = Figure{Title: s.Title, Note: s.Note, Head: []string{"", "median", "target", "values"}, Legend: []Entry{
-		{"a value", "mark value"}, {"median", "line s0"}}}
+		{Name: "a value", Shape: "mark value"}, {Name: "median", Shape: "line s0"}}}
 	const rows = 2 * rowHeight // a name above each
 	x = x.on(14, width-16)
 	bottom := rowTop + rows*float64(len(s.Series))
@@ -83,7 +83,7 @@ func (s Strip) Figure() (f Figure, ok bool) {
 		d.Rows = append(d.Rows, row)
 	}
 	if targets {
-		f.Legend = append(f.Legend, Entry{"target", "line rule"})
+		f.Legend = append(f.Legend, Entry{Name: "target", Shape: "line rule"})
 	}
 	f.drawing = draw("strip", d)
 	return f, true

@@ -2,7 +2,7 @@
 (() => {
   const errors = [];
   addEventListener("error", (e) => errors.push(String(e.message || e.target)), true);
-  addEventListener("securitypolicyviolation", (e) => errors.push("blocked: " + e.blockedURI));
+  addEventListener("securitypolicyviolation", (e) => errors.push("blocked: " + e.violatedDirective));
 
   const name = (e) => {
     const text = (e.textContent || "").trim().replace(/\s+/g, " ").slice(0, 40);
@@ -112,9 +112,12 @@
       nameless: [...document.querySelectorAll("svg.drawing, [role=region]")].filter((e) => !named(e)).map(name),
       unreachable: [...document.querySelectorAll(".scroll, pre")].filter((e) =>
         e.scrollWidth > e.clientWidth && e.tabIndex !== 0).map(name),
+      cut: wide < 1280 ? [] : [...document.querySelectorAll(".scroll, pre")].filter((e) =>
+        e.scrollWidth > e.clientWidth + 1).map(name),
       twice: ids.filter((id, i) => ids.indexOf(id) !== i),
       deadLinks: [...document.querySelectorAll("a[href]")].map((a) => a.getAttribute("href"))
-        .filter((href) => !href.startsWith("#") || !document.getElementById(href.slice(1))),
+        .filter((href) => !href.startsWith("evidence/") &&
+          (!href.startsWith("#") || !document.getElementById(href.slice(1)))),
       fetched: performance.getEntriesByType("resource").map((e) => e.name),
     };
   };
