@@ -47,8 +47,9 @@ var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
 // and no script but its own, without which all of it can be read.
 func writePage(w io.Writer, r *Run) error {
 	p := page{
-		Run: r, Style: template.CSS(pageStyle), Script: template.JS(pageScript), Policy: policy(), Started: r.Started.Format("2 January 2006, 15:04:05 MST"),
-		Scale: validate.Number(float64(r.Environment.Scale)), Columns: columns[1:], Environment: environmentRows(r),
+		Run: r, Style: template.CSS(pageStyle), Script: template.JS(pageScript), Policy: policy(),
+		Started: r.Started.Format("2 January 2006, 15:04:05 MST"),
+		Scale:   validate.Number(float64(r.Environment.Scale)), Columns: columns[1:], Environment: environmentRows(r),
 		Checks: checkRows(r.shown()), Replay: replay(r), Whole: r.whole(), Idle: r.idle(),
 	}
 	p.Verdict, p.Sentence, p.Class = verdict(r)

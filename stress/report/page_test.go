@@ -55,6 +55,8 @@ func TestPageShowsWhatHappened(t *testing.T) {
 		"Failed</h1>", "Connection pooling: passed, 18 checks not measured; Registry routing: failed; ",
 		"Not run: Cluster formation, Queue handling, Session state persistence, Inter-node communication.",
 		"routing.lost: messages lost must be exactly 0, measured was 3", "&lt;script&gt;alert", // told, and harmless
+		`href="evidence/routing.goroutines.txt"`, `href="evidence/routing.heap.pprof"`,
+		`<a href="#routing-2">Registry routing`,
 		"message 7 of sender 0 to 12 never arrived", "seed 42", "Scale cut from 200000 to 100000: not enough memory.",
 		"STRESS_SEED=42 STRESS_SCALE=100000 go test -count=1 -run Stress ./...",
 		"Burst: throughput over time", "Steady run: latency over time", "Distribution of latencies", "Memory of the process",
@@ -70,6 +72,18 @@ func TestPageShowsWhatHappened(t *testing.T) {
 		shows(t, page, want)
 	}
 	assert.Equal(t, strings.Count(page, `<svg class="drawing`), strings.Count(page, `<details class="table">`))
+}
+
+// TestWhatFailedComesFirst, in the headline and among the scenarios.
+func TestWhatFailedComesFirst(t *testing.T) {
+	page := pageOf(t, sampleRun())
+	header, main, _ := strings.Cut(page, "</header>")
+	assert.Contains(t, header, "routing.lost: messages lost must be exactly 0")
+	failed, passed := strings.Index(main, `id="routing-2"`), strings.Index(main, `id="pooling-1"`)
+	assert.Positive(t, failed)
+	assert.Less(t, failed, passed)
+	s := &Scenario{Failures: []string{"first\nevidence: out/evidence/a.txt, elsewhere/b.txt\nmore", " second "}}
+	assert.Equal(t, []headline{{"first", []string{"a.txt"}}, {"second", nil}}, s.headlines())
 }
 
 // TestPageDrawsNothingThatWasNotMeasured, and says so.

@@ -35,7 +35,8 @@ func sampleRun() *Run {
 		case validate.Routing:
 			sampleLoad(one, random, Failed)
 			one.Ledger.Lost, one.Ledger.Examples = 3, []string{"message 7 of sender 0 to 12 never arrived"}
-			one.Failures = []string{`routing.lost: messages lost must be exactly 0, measured was 3 <script>alert("x")</script>`}
+			one.Failures = []string{`routing.lost: messages lost must be exactly 0, measured was 3 <script>alert("x")</script>
+evidence: out/evidence/routing.goroutines.txt, out/evidence/routing.heap.pprof`}
 			one.Notes = []string{"Messages cut from 1,000,000 to 500,000 & so on."}
 			one.Share = pointer(0.61)
 		case validate.Chaos:

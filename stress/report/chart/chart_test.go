@@ -82,7 +82,8 @@ func TestLineHasAGapWhereAPointCannotBeDrawn(t *testing.T) {
 func TestStepsHoldUntilTheNextValue(t *testing.T) {
 	f, ok := Plot{Lines: []Line{{Steps: true, Points: [][2]float64{{0, 0}, {1, 100}}}}}.Figure()
 	require.True(t, ok)
-	steps := regexp.MustCompile(`<path class="line s0" data-series="0" d="M([\d.]+) ([\d.]+)L([\d.]+) ([\d.]+)L([\d.]+) ([\d.]+)"`)
+	const at = `([\d.]+) ([\d.]+)`
+	steps := regexp.MustCompile(`<path class="line s0" data-series="0" d="M` + at + "L" + at + "L" + at + `"`)
 	path := steps.FindStringSubmatch(drawing(t, f))
 	require.NotNil(t, path)
 	assert.Equal(t, path[2], path[4], "level until the next x")
