@@ -12,12 +12,12 @@ import (
 func TestClassics(t *testing.T) {
 	effort := trials.Wanted(t)
 	for _, c := range classics.Cases {
-		t.Run(c.Name, func(t *testing.T) { classic(c).Measure(t, effort) })
+		t.Run(c.Name, func(t *testing.T) { classic(c, true).Measure(t, effort) })
 	}
 }
 
-// classic is a case with its twin.
-func classic(c classics.Case) trials.Subject {
+// classic is a case with its twin, with or without points at memory.
+func classic(c classics.Case, memory bool) trials.Subject {
 	run := func(sound bool) func(*explore.Run) {
 		return func(e *explore.Run) {
 			broken := c.Run(sound)
@@ -25,7 +25,7 @@ func classic(c classics.Case) trials.Subject {
 		}
 	}
 	s := trials.Subject{Group: "classics", Name: c.Name, Run: run(false), Sound: run(true)}
-	if c.Memory {
+	if memory {
 		s.Options = append(s.Options, explore.Memory("tensile/stress/internal/classics"))
 	}
 	s.Is = func(f *explore.Failure) bool {

@@ -18,11 +18,12 @@ import (
 	"tensile/stress/internal/trials"
 )
 
-// Every mistake is found, in the way in which it shows, and no twin is accused.
+// Every mistake is found, in the way in which it shows, with points at memory only where
+// it needs them, and no twin is accused.
 func TestClassicsAreFound(t *testing.T) {
 	for _, c := range classics.Cases {
 		t.Run(c.Name, func(t *testing.T) {
-			s := classic(c)
+			s := classic(c, c.Memory)
 			found := explore.Try(t, s.Run, append(s.Options, explore.Schedules(1000))...)
 			if !found.Controlled {
 				t.Skip("schedules are not controlled:", found.Reason)

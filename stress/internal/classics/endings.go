@@ -9,30 +9,40 @@ import (
 // Stop waits for the tasks that have begun, and one begins when it has looked.
 func begunAfterStop(sound bool) string {
 	var mu sync.Mutex
-	var tasks, wg sync.WaitGroup
-	stopping := false
+	ended := sync.NewCond(&mu)
+	running, stopping := 0, false
 	var stopped, late atomic.Bool
+	task := func() {
+		late.Store(stopped.Load())
+		mu.Lock()
+		defer mu.Unlock()
+		running--
+		ended.Broadcast()
+	}
+	wait := func() {
+		mu.Lock()
+		defer mu.Unlock()
+		stopping = true
+		for running > 0 {
+			ended.Wait()
+		}
+	}
+	var wg sync.WaitGroup
 	wg.Go(func() {
 		mu.Lock()
 		defer mu.Unlock()
 		if sound && stopping {
 			return
 		}
-		tasks.Add(1)
-		go func() {
-			defer tasks.Done()
-			late.Store(stopped.Load())
-		}()
+		running++
+		go task()
 	})
 	wg.Go(func() {
-		mu.Lock()
-		stopping = true
-		mu.Unlock()
-		tasks.Wait()
+		wait()
 		stopped.Store(true)
 	})
 	wg.Wait()
-	tasks.Wait()
+	wait()
 	return unless(!late.Load(), "a task runs after Stop has returned")
 }
 
