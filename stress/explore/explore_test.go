@@ -57,7 +57,7 @@ main                           adder                                         add
 Int64.Load explore_test.go:29
 `, "\n"+out.Failure.Columns)
 	assert.Contains(t, out.String(),
-		"STRESS_SCHEDULE=plan:2276671958:2.2.3 go test -run '^TestFindsALostAddition$' "+ourPath)
+		"STRESS_SCHEDULE=plan:3410189454:2.2.3 go test -run '^TestFindsALostAddition$' "+ourPath)
 	t.Setenv("STRESS_SCHEDULE", out.Failure.Schedule)
 	again := Try(t, lostAddition(false))
 	require.NotNil(t, again.Failure)
