@@ -14,24 +14,16 @@ const mostRows = 10
 // operation that overlaps others has a row for its call and one for its return.
 func (h *history[T]) columns() string {
 	var rows [][]string
-	var first, last []string
-	for _, d := range h.logs[h.ends()] {
-		if d.call < h.begin() {
-			first = append(first, d.String())
-		} else {
-			last = append(last, d.String())
-		}
-	}
 	for _, e := range h.events() {
-		row := make([]string, h.ends())
+		row := make([]string, h.goroutines())
 		row[e.goroutine] = e.text
 		rows = append(rows, row)
 	}
 	var b strings.Builder
-	if len(first) > 0 {
-		fmt.Fprintf(&b, "  first %s\n", strings.Join(first, ", "))
+	if first := h.line(h.first()); first != "" {
+		fmt.Fprintf(&b, "  first %s\n", first)
 	}
-	names := make([]string, h.ends())
+	names := make([]string, h.goroutines())
 	for i := range names {
 		names[i] = goroutineName(i)
 	}
@@ -42,23 +34,21 @@ func (h *history[T]) columns() string {
 	for _, row := range aligned(append([][]string{names}, rows...)) {
 		fmt.Fprintf(&b, "  | %s\n", row)
 	}
-	if len(last) > 0 {
-		fmt.Fprintf(&b, "  last  %s\n", strings.Join(last, ", "))
+	if last := h.line(h.last()); last != "" {
+		fmt.Fprintf(&b, "  last  %s\n", last)
 	}
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
 func goroutineName(i int) string { return string(rune('a' + i)) }
 
-// begin is the first call of a goroutine.
-func (h *history[T]) begin() int64 {
-	begin := int64(never)
-	for _, log := range h.logs[:h.ends()] {
-		if len(log) > 0 {
-			begin = min(begin, log[0].call)
-		}
+// line is what one log has, in a line.
+func (h *history[T]) line(log int) string {
+	var calls []string
+	for i := range h.logs[log] {
+		calls = append(calls, h.logs[log][i].String())
 	}
-	return begin
+	return strings.Join(calls, ", ")
 }
 
 // event is a row of the columns.
@@ -70,7 +60,7 @@ type event struct {
 
 func (h *history[T]) events() []event {
 	var list []event
-	for _, log := range h.logs[:h.ends()] {
+	for _, log := range h.logs[:h.goroutines()] {
 		for i := range log {
 			d := &log[i]
 			list = append(list, event{d.goroutine, d.call, d.called() + " ..."})

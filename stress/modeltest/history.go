@@ -10,8 +10,8 @@ import (
 
 // history is what was done, in the order in which the operations were called.
 type history[T any] struct {
-	clock int64
-	logs  [][]done[T] // of each goroutine; the last is that of the program itself
+	clock clock
+	logs  [][]done[T] // of each goroutine; the last two are of what comes first and last
 }
 
 // done is an operation that was called.
@@ -25,34 +25,42 @@ type done[T any] struct {
 
 const never = math.MaxInt64
 
-// newHistory has a log for each goroutine and one for the ends of the program.
+// newHistory has a log for each goroutine, and one for what comes before and after them:
+// what comes first may still wait when what comes last begins.
 func newHistory[T any](goroutines int) *history[T] {
-	return &history[T]{logs: make([][]done[T], goroutines+1)}
+	return &history[T]{logs: make([][]done[T], goroutines+2)}
 }
 
-// ends is the number of the log of what is done before and after the goroutines.
-func (h *history[T]) ends() int { return len(h.logs) - 1 }
+func (h *history[T]) goroutines() int { return len(h.logs) - 2 }
+func (h *history[T]) first() int      { return h.goroutines() }
+func (h *history[T]) last() int       { return h.goroutines() + 1 }
 
 // do calls the operations one after the other, as a goroutine's.
 func (h *history[T]) do(subject T, goroutine int, acts []act[T]) {
 	log := &h.logs[goroutine]
 	for _, a := range acts {
 		n := len(*log)
-		*log = append(*log, done[T]{act: a, goroutine: goroutine, call: h.tick(), returned: never})
-		h.tick() // orders the record before all, which reads it while the call still waits
+		*log = append(*log, done[T]{act: a, goroutine: goroutine, call: h.clock.tick(), returned: never})
+		h.clock.tick() // orders the record before all, which reads it while the call still waits
 		result := a.op.call(subject, a.args)
-		(*log)[n].result, (*log)[n].returned = result, h.tick()
-		h.tick() // as above: nobody waits for a goroutine that may hang
+		(*log)[n].result, (*log)[n].returned = result, h.clock.tick()
+		h.clock.tick() // as above: nobody waits for a goroutine that may hang
 	}
 }
 
-// tick returns numbers that grow. The function, and not a method of atomic.Int64,
-// which would be a point of the schedule.
-func (h *history[T]) tick() int64 { return atomic.AddInt64(&h.clock, 1) }
+// clock counts calls and returns.
+type clock struct{ now int64 }
+
+// tick returns numbers that grow. It must not be a point of the schedule: so it is neither a
+// method of atomic.Int64, nor part of generic code, which is compiled where it is used, with
+// points at memory if that package has them.
+//
+//go:noinline
+func (c *clock) tick() int64 { return atomic.AddInt64(&c.now, 1) }
 
 // all returns the operations that returned, and those that still wait.
 func (h *history[T]) all() (over, open []done[T]) {
-	h.tick()
+	h.clock.tick()
 	for _, log := range h.logs {
 		for _, d := range log {
 			if d.returned == never {

@@ -30,7 +30,7 @@ func (s *Spec[T]) judge(h *history[T]) (wrong string) {
 func keyOf[T any](d done[T]) any { return d.op.key(d.args) }
 
 func (s *Spec[T]) judgeOne(over, open []done[T], h *history[T]) string {
-	search := &search[T]{ops: over, before: s.Promise.order(spans(over, h.ends())), open: open}
+	search := &search[T]{ops: over, before: s.Promise.order(spans(over, h.goroutines())), open: open}
 	if search.orderable(s.Init) {
 		return ""
 	}
@@ -44,10 +44,10 @@ type span struct {
 	end            bool // before or after all goroutines
 }
 
-func spans[T any](ops []done[T], ends int) []span {
+func spans[T any](ops []done[T], goroutines int) []span {
 	list := make([]span, len(ops))
 	for i, d := range ops {
-		list[i] = span{d.call, d.returned, d.goroutine, d.goroutine == ends}
+		list[i] = span{d.call, d.returned, d.goroutine, d.goroutine >= goroutines}
 	}
 	return list
 }

@@ -47,7 +47,7 @@ func TestPromises(t *testing.T) {
 		{"stale read while another is under way", []done[*register]{write(1, 9, 1, 8), write(0, 1, 2, 3), read(0, 0, 4, 5)},
 			[]Promise{Quiescent}, "Read() must return"},
 		{"read of what nobody wrote", []done[*register]{read(0, 7, 1, 2)}, nil, "at first: Read() must return 0, not 7"},
-		{"written at the end of the program", []done[*register]{read(0, 5, 1, 2), write(2, 5, 3, 4)},
+		{"written at the end of the program", []done[*register]{read(0, 5, 1, 2), write(3, 5, 3, 4)},
 			nil, "at first: Read() must return 0, not 5"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -178,7 +178,7 @@ func TestColumns(t *testing.T) {
 	}
 	nothing := struct{}{}
 	h := noted(2, op(0, 2, 1, 1, 2, nothing), op(0, 0, 2, 3, 6, nothing), op(1, 1, nothing, 4, 5, 1),
-		op(1, 1, nothing, 7, never, 0), op(1, 2, nothing, 9, 10, 2))
+		op(1, 1, nothing, 7, never, 0), op(1, 3, nothing, 9, 10, 2))
 	assert.Equal(t, `  first Write(1)
   | a            | b            |
   | Write(2) ... |              |

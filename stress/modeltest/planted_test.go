@@ -332,3 +332,11 @@ func TestPlantedFaultsAreNamed(t *testing.T) {
 func tried[T any](s Spec[T]) func(*testing.T, ...explore.Option) explore.Outcome {
 	return func(t *testing.T, options ...explore.Option) explore.Outcome { return Try(t, s, options...) }
 }
+
+// What comes first may still wait when what comes last begins. With points at memory in this
+// package too, each finds its own record of what it does.
+func TestTheRecordIsWholeAtEveryPoint(t *testing.T) {
+	if out := tried(semaphoreSpec(none))(t, explore.Memory(), explore.Schedules(5000)); out.Controlled {
+		assert.Nil(t, out.Failure, "%v", out)
+	}
+}

@@ -65,13 +65,13 @@ func (s *Spec[T]) run(t *testing.T, e *explore.Run, bound size) {
 	tb := programtb.New(t, e, new(sync.Mutex))
 	subject := s.New(tb)
 	h := newHistory[T](len(p.goroutines))
-	s.end(e, "first", func() { h.do(subject, h.ends(), p.first) })
+	s.end(e, "first", func() { h.do(subject, h.first(), p.first) })
 	bodies := make([]func(), len(p.goroutines))
 	for i, acts := range p.goroutines {
 		bodies[i] = func() { h.do(subject, i, acts) }
 	}
 	s.beside(e, goroutineName, bodies...)
-	s.end(e, "last", func() { h.do(subject, h.ends(), p.last) })
+	s.end(e, "last", func() { h.do(subject, h.last(), p.last) })
 	if s.waiting() {
 		time.Sleep(patience) // what came last may have ended a wait
 	}
