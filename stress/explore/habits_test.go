@@ -96,11 +96,21 @@ func TestHabits(t *testing.T) {
 		"-json": func(string, string) ([]string, []string) {
 			return nil, append([]string{"go", "test", "-json"}, test[2:]...)
 		},
+		"-cover": func(string, string) ([]string, []string) {
+			return nil, append([]string{"go", "test", "-cover"}, test[2:]...)
+		},
+		"-count": func(string, string) ([]string, []string) {
+			return nil, append([]string{"go", "test"}, append(test[2:], "-count=2", "-v")...)
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			folder, root := usersModule(t)
 			env, command := prepare(folder, root)
 			out := run(t, folder, env, command...)
+			if name == "-count" { // each time from another seed
+				assert.Contains(t, out, "(seed 1)")
+				assert.Contains(t, out, "(seed 2)")
+			}
 			assert.Contains(t, out, "an addition is lost")
 			assert.Contains(t, out, "it repeats 10 of 10 times")
 			assert.NotContains(t, out, "not controlled")
