@@ -15,8 +15,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestDocumentsNameWhatExists: links, paths, make targets and tests, in the pages and
-// in the comments of Go files.
+// TestDocumentsNameWhatExists: links, paths and tests, in the pages and in the comments of
+// Go files.
 func TestDocumentsNameWhatExists(t *testing.T) {
 	wrong, named, err := dangling(os.DirFS("."))
 	require.NoError(t, err)
@@ -31,8 +31,6 @@ func TestNamesThatDangleAreSeen(t *testing.T) {
 		"[a](c.md#other)":             "a.md: c.md has no heading #other",
 		"see `pool/none.go`":          "a.md: pool/none.go does not exist",
 		"see `pool/none`":             "a.md: pool/none does not exist",
-		"    make nothing":            "a.md: make nothing does not exist",
-		"as `make nothing` does":      "a.md: make nothing does not exist",
 		"go test -run '^TestNone$' .": "a.md: TestNone does not exist",
 		"see `none.go`":               "a.md: none.go does not exist",
 		"a `PoolConfig.None`":         "a.md: PoolConfig does not exist",
@@ -44,25 +42,23 @@ func TestNamesThatDangleAreSeen(t *testing.T) {
 			"a.md":           {Data: []byte(text)},
 			"c.md":           {Data: []byte("# A heading, twice\n# A heading, twice\n")},
 			"pool/pool.go":   {Data: []byte("package pool\n")},
-			"Makefile":       {Data: []byte("all: some\n")},
 			"pool/a_test.go": {Data: []byte("package pool\nfunc TestSome(t *testing.T) {}\n")},
 		})
 		require.NoError(t, err)
 		assert.Equal(t, []string{says}, wrong)
 	}
 	wrong, named, err := dangling(fstest.MapFS{
-		"a.md": {Data: []byte("[a](c.md) [a](c.md#a-heading-twice-1) `pool/pool.go` `make all` -run '^TestSome$' " +
+		"a.md": {Data: []byte("[a](c.md) [a](c.md#a-heading-twice-1) `pool/pool.go` -run '^TestSome$' " +
 			"`pool` `pool/...` [a](https://go.dev/none) `elsewhere/none.go` `pool.New` `pool.go` STRESS_SOME `other.None` " +
 			"`out/report.html`")},
 		"out/run.log":    {Data: []byte("a run has just begun\n")},
 		"c.md":           {Data: []byte("# A heading, twice\n# A heading, twice\n")},
 		"pool/pool.go":   {Data: []byte("package pool\nfunc New() { os.Getenv(\"STRESS_SOME\") }\n")},
-		"Makefile":       {Data: []byte("all: some\n")},
 		"pool/a_test.go": {Data: []byte("package pool\nfunc TestSome(t *testing.T) {}\n")},
 	})
 	require.NoError(t, err)
 	assert.Empty(t, wrong)
-	assert.Equal(t, 9, named)
+	assert.Equal(t, 8, named)
 }
 
 // TestLinesAreShort: those of Go files, a tab being one character.
@@ -106,7 +102,6 @@ func left(folder string) bool { return path.Base(folder) == output || path.Base(
 var (
 	links     = regexp.MustCompile(`\]\(([^)\s]+)\)`)
 	paths     = regexp.MustCompile("`(?:\\./)?([\\w.-]+(?:/[\\w-][\\w.-]*)+)/?(?:/\\.\\.\\.)?`")
-	targets   = regexp.MustCompile("(?m)(?:^    |`)make ([a-z-]+)")
 	runs      = regexp.MustCompile(`-run '\^(Test\w+)\$`)
 	variables = regexp.MustCompile(`\bSTRESS_[A-Z_]*[A-Z]\b`)
 	headings  = regexp.MustCompile(`(?m)^#+ (.*)$`)
@@ -135,7 +130,7 @@ func dangling(tree fs.FS) (wrong []string, named int, err error) {
 			return nil
 		}
 		switch path.Ext(name) {
-		case ".md", ".go", "":
+		case ".md", ".go":
 			text, err := fs.ReadFile(tree, name)
 			texts[name] = string(text)
 			return err
@@ -199,10 +194,6 @@ func (d *documents) page(name, text string) {
 		if first, _, _ := strings.Cut(m[1], "/"); first != output && d.there(first) {
 			d.exists(name, m[1], m[1])
 		}
-	}
-	for _, m := range targets.FindAllStringSubmatch(text, -1) {
-		is := regexp.MustCompile(`(?m)^` + m[1] + `:`).MatchString(d.texts["Makefile"])
-		d.must(is, name, "make "+m[1]+" does not exist")
 	}
 	for _, m := range runs.FindAllStringSubmatch(text, -1) {
 		is := strings.Contains(text, "func "+m[1]+"(") // the page shows it
