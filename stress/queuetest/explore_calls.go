@@ -293,7 +293,8 @@ func (m *model) acknowledged(d *delivery, again, doubtful bool, err error) {
 	case doubtful:
 		s.doubtful = true
 	}
-	refused := err != nil && !again && !doubtful && !m.closing && d.holds(now)
+	// A batch that failed in part may have acknowledged it.
+	refused := err != nil && !again && !s.doubtful && !m.closing && d.holds(now)
 	m.mu.Unlock()
 	switch {
 	case holder != nil:
