@@ -100,7 +100,7 @@ func TestPowerCutsOfPlantedBrokers(t *testing.T) {
 		{"confirms after a failed sync", "failed after that"},
 		{"tries a failed sync again", "failed after that"},
 		{"confirms on a full disk", "no space left on device"},
-		{"takes what it can not read for the end", "can not be read"},
+		{"takes what it can not read for the end", "read fails"},
 	}, "STRESS_SCALE=100000") // a call must fail in the right place: that takes many programs
 }
 

@@ -122,7 +122,7 @@ func TestFaultyFiles(t *testing.T) {
 		"the old one is removed first":               {"unlink value", "lost"},
 		"moved from a folder that alone is synced":   {"its folder . ", "lost"},
 		"a file that was left half written is taken": {"create value.tmp ", "in part, lost"},
-		"a write that fails is not noticed":          {"while the program runs, call", "in part, lost"},
+		"a write that fails is not noticed":          {"while the program runs, ", "in part, lost"},
 	} {
 		t.Run(fault, func(t *testing.T) {
 			want.in(t, storagetest.TryFile(t, func(dir string) (storagetest.File, error) { return openFile(dir, fault) },

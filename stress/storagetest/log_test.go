@@ -253,7 +253,7 @@ func TestFaultyLogs(t *testing.T) {
 		"a failed sync is made again":                    {failedSync, "lost"},
 		"what a failed sync left is believed":            {failedSync, "lost"},
 		"half a record stays where there was no room":    {"no space left on device", "lost"},
-		"a read that fails is the end":                   {"can not be read", "lost"},
+		"a read that fails is the end":                   {"read fails", "lost"},
 		"files are named by the clock":                   {"the clock is 1h0m0s back", "unstable"},
 	} {
 		t.Run(fault, func(t *testing.T) {

@@ -31,11 +31,11 @@ type faultKind string
 
 // The kinds of faults.
 const (
-	fails    faultKind = "fails"           // a call that changes something ends with EIO
-	short    faultKind = "is short"        // a write is carried out by half, and says so
-	noRoom   faultKind = "has no room"     // ENOSPC, for a few calls; a write before them is short
-	unsynced faultKind = "does not sync"   // a sync ends with EIO, and what it should bring to the disk is dropped
-	unread   faultKind = "can not be read" // a read ends with EIO
+	fails    faultKind = "change fails"       // a call that changes something ends with EIO
+	short    faultKind = "write is short"     // it is carried out by half, and says so
+	noRoom   faultKind = "call finds no room" // ENOSPC, for a few calls; a write before them is short
+	unsynced faultKind = "sync fails"         // with EIO, and what it should bring to the disk is dropped
+	unread   faultKind = "read fails"         // with EIO
 )
 
 // What is likely to happen: a program writes more than it reads, and what opens again what
@@ -63,7 +63,12 @@ func (k faultKind) concerns(e *crashstates.Event) bool {
 	return k == fails
 }
 
-func (f Fault) String() string { return fmt.Sprintf("call %d of its kind %s", f.Nth, f.Kind) }
+func (f Fault) String() string {
+	if f.Nth == 0 {
+		return fmt.Sprintf("the first %s", f.Kind)
+	}
+	return fmt.Sprintf("after %d others a %s", f.Nth, f.Kind)
+}
 
 // injector makes calls fail.
 type injector struct {
