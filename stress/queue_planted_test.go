@@ -101,7 +101,7 @@ func TestPowerCutsOfPlantedBrokers(t *testing.T) {
 		{"tries a failed sync again", "failed after that"},
 		{"confirms on a full disk", "no space left on device"},
 		{"takes what it can not read for the end", "read fails"},
-	}, "STRESS_SCALE=100000") // a call must fail in the right place: that takes many programs
+	}, "STRESS_SCALE=100000", "STRESS_PATIENCE=10s") // a call must fail in the right place: that takes many programs
 }
 
 func TestPlantedOptionsOfDurableBrokers(t *testing.T) {

@@ -102,18 +102,21 @@ func (j *injector) fault(e *crashstates.Event) (f recorder.Fault) {
 }
 
 // DrawConditions draws the conditions of a program by its number: those of the first
-// programs, and of three of eight others, are nothing.
+// programs, and of one of four others, are nothing.
 func DrawConditions(random *rand.Rand, number int) (c Conditions) {
-	const calm, shares = 3, 8
+	const calm, shares, calls = 3, 8, 1000
 	if number < calm {
 		return c
 	}
+	draw := func(kinds []faultKind) Fault {
+		return Fault{Kind: kinds[random.IntN(len(kinds))], Nth: random.IntN(calls)}
+	}
 	switch random.IntN(shares) {
 	case 0, 1, 2:
-		c.Run = Fault{whileRunning[random.IntN(len(whileRunning))], random.IntN(1000)}
-	case 3: // of few calls
-		c.Recovery = Fault{whileRecovering[random.IntN(len(whileRecovering))], random.IntN(1 << random.IntN(5))}
-	case 4:
+		c.Run = draw(whileRunning)
+	case 3, 4:
+		c.Recovery = draw(whileRecovering)
+	case 5:
 		c.ClockBack = true
 	}
 	return c

@@ -22,10 +22,11 @@ type exploration[P, F any] struct {
 	ledgers    []Ledger
 	list       []*distinct[F]
 
-	mu     sync.Mutex
-	counts Counts
-	best   *Finding[P, F]
-	err    error
+	mu       sync.Mutex
+	counts   Counts
+	couldHit int // calls of the last recovery that could have had the fault
+	best     *Finding[P, F]
+	err      error
 }
 
 // distinct is a state that differs from all others, and when it may occur.
@@ -39,7 +40,8 @@ type distinct[F any] struct {
 type way[F any] struct {
 	stages []stage
 	ledger int
-	same   *F // what must be found again, if something must
+	same   *F    // what must be found again, if something must
+	fault  Fault // of the recovery
 }
 
 // stage is a cut in a record: that of the program, and then perhaps that of a recovery.
@@ -206,8 +208,10 @@ func (e *exploration[P, F]) keep(w way[F], state *crashstates.State, f F, why Vi
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.best == nil || w.cut() < e.best.way.cut() {
+		conditions := e.conditions
+		conditions.Recovery = w.fault
 		e.best = &Finding[P, F]{Program: e.program, Ledger: e.ledgers[w.ledger], Found: f, Why: why, State: state,
-			way: w, conditions: e.conditions, scope: e.scope}
+			way: w, conditions: conditions, scope: e.scope}
 	}
 }
 

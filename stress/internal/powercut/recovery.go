@@ -62,10 +62,11 @@ func (e *exploration[P, F]) recover(ctx context.Context, by *worker, d *distinct
 
 // recoverOnce opens a state. It returns nil if that is a finding by itself.
 func (e *exploration[P, F]) recoverOnce(ctx context.Context, by *worker, d *distinct[F]) (*recorded[F], error) {
-	r, w, wrong, err := e.recovered(ctx, by, d, false)
+	f := e.recoveryFault()
+	r, w, wrong, err := e.recovered(ctx, by, d, f, false)
 	if err == nil && wrong != nil { // once more, in a process that has seen nothing else
 		by.endRecovery()
-		r, w, wrong, err = e.recovered(ctx, by, d, true)
+		r, w, wrong, err = e.recovered(ctx, by, d, f, true)
 	}
 	if err != nil {
 		return nil, err
@@ -80,12 +81,12 @@ func (e *exploration[P, F]) recoverOnce(ctx context.Context, by *worker, d *dist
 	if wrong == nil {
 		return &r, nil
 	}
-	var f F
+	var read F
 	if r.read != nil {
-		f = *r.read
+		read = *r.read
 	}
 	whole := stage{record: r.record, cut: len(r.record.Events)}
-	e.keep(way[F]{stages: append(w.stages[:1:1], whole), ledger: w.ledger}, nil, f, *wrong)
+	e.keep(way[F]{stages: append(w.stages[:1:1], whole), ledger: w.ledger, fault: f}, nil, read, *wrong)
 	return nil, nil
 }
 
@@ -118,7 +119,8 @@ func (e *exploration[P, F]) whileRecovering(d *distinct[F], r recorded[F]) (list
 			s := stage{r.record, a, cut, append([]int(nil), vector...)}
 			for _, w := range d.ways {
 				if w.stages[0].analysis.Model() == model {
-					again.ways = append(again.ways, way[F]{stages: append(w.stages[:1:1], s), ledger: w.ledger, same: must})
+					again.ways = append(again.ways, way[F]{stages: append(w.stages[:1:1], s), ledger: w.ledger, same: must,
+						fault: r.fault})
 				}
 			}
 			return true
@@ -130,9 +132,9 @@ func (e *exploration[P, F]) whileRecovering(d *distinct[F], r recorded[F]) (list
 // recovered lets a child open a state. What it reads must be right, even if a call fails:
 // then it may also say that it can not be read. w is the way by which something is wrong.
 func (e *exploration[P, F]) recovered(
-	ctx context.Context, by *worker, d *distinct[F], patient bool,
+	ctx context.Context, by *worker, d *distinct[F], f Fault, patient bool,
 ) (r recorded[F], w way[F], wrong *Violation, err error) {
-	w = d.ways[0]
+	r.fault, w = f, d.ways[0]
 	dir, err := e.folder()
 	if err != nil {
 		return r, w, nil, err
@@ -141,7 +143,7 @@ func (e *exploration[P, F]) recovered(
 	if err := d.state.Write(dir); err != nil {
 		return r, w, nil, err
 	}
-	j := injector{f: e.conditions.Recovery}
+	j := injector{f: f}
 	if err := e.beginRecovery(ctx, by, dir, recorder.Options{Fault: j.fault}); err != nil {
 		return r, w, nil, err
 	}
@@ -157,6 +159,9 @@ func (e *exploration[P, F]) recovered(
 	if ctx.Err() != nil {
 		return r, w, nil, context.Cause(ctx)
 	}
+	e.mu.Lock()
+	e.couldHit = j.seen
+	e.mu.Unlock()
 	if r.struck = j.struck; r.struck && wrong != nil && wrong.Kind != Hangs {
 		wrong = nil
 	}
@@ -176,6 +181,17 @@ func (e *exploration[P, F]) recovered(
 		}
 	}
 	return r, w, wrong, err
+}
+
+// recoveryFault is another for each recovery, once it is known how many calls one has.
+func (e *exploration[P, F]) recoveryFault() Fault {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	f := e.conditions.Recovery
+	if e.couldHit > 0 {
+		f.Nth = (f.Nth + e.counts.Recoveries) % e.couldHit
+	}
+	return f
 }
 
 // beginRecovery has a child whose calls on a folder are recorded.

@@ -113,7 +113,7 @@ func (s saved[P, F]) way() (w way[F], err error) {
 	if !ok {
 		return w, fmt.Errorf("the model is %q, and must be one of those that there are", s.Model)
 	}
-	w.same = s.Same
+	w.same, w.fault = s.Same, s.Conditions.Recovery
 	for n, at := range s.Stages {
 		if at.Record == nil || at.Cut < 0 || at.Cut > len(at.Record.Events) {
 			return w, fmt.Errorf("cut %d must fit the record", at.Cut)

@@ -126,6 +126,7 @@ type recorded[F any] struct {
 	struck bool       // a call of it was made to fail
 	wrong  *Violation // the child could not do what it was asked to, and no call had failed
 	read   *F         // what it found, if it was asked for that and has read it
+	fault  Fault
 }
 
 // record lets a child run a program and records what it does. seen is the number of calls
