@@ -109,7 +109,7 @@ func (n *newcomer) exec(env []string, args ...string) (said string, err error) {
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Dir = n.folder
 	cmd.Env = slices.DeleteFunc(os.Environ(), func(entry string) bool { return strings.HasPrefix(entry, "STRESS_S") })
-	cmd.Env = append(append(cmd.Env, "GOWORK=off", "GITHUB_ACTIONS=", "GITHUB_STEP_SUMMARY="), env...)
+	cmd.Env = append(append(cmd.Env, "GOWORK=off", "GOFLAGS=", "GITHUB_ACTIONS=", "GITHUB_STEP_SUMMARY="), env...)
 	out, err := cmd.CombinedOutput()
 	return string(out), err
 }
