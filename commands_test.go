@@ -56,6 +56,7 @@ func TestCommandsOfNothingAreSeen(t *testing.T) {
 		block("go test -skip '/^(explain)$' ./..."):      "a.md:2: explain matches no phase",
 		block("go test -run 'X"):                         "a.md:2: a quote does not end",
 		block("# first", "cd stress/nats", "make no"):    "a.md:4: make no does not exist",
+		block("go run tensile/none ."):                  "a.md:2: tensile/none does not exist",
 		block("go run a.b/c --flag"):                     "a.md:2: a.b/c has no version",
 		"    go test ./stress\n":                         "a.md:1: a command in a block that is not marked sh",
 		"```\ngo test ./stress\n```\n":                   "a.md:2: a command in a block that is not marked sh",
@@ -304,7 +305,7 @@ func (s *shell) goCommand(c command) {
 	switch {
 	case args[0] == "test":
 		s.goTest(c, args[1:])
-	case args[0] == "doc":
+	case args[0] == "doc" || args[0] == "run" && strings.HasPrefix(args[1], "tensile/"):
 		if name, own := strings.CutPrefix(args[1], "tensile/"); own && !s.there(name) {
 			s.fail(c, args[1]+" does not exist")
 		}
