@@ -56,7 +56,7 @@ func TestCommandsOfNothingAreSeen(t *testing.T) {
 		block("go test -skip '/^(explain)$' ./..."):      "a.md:2: explain matches no phase",
 		block("go test -run 'X"):                         "a.md:2: a quote does not end",
 		block("# first", "cd stress/nats", "make no"):    "a.md:4: make no does not exist",
-		block("go run tensile/none ."):                  "a.md:2: tensile/none does not exist",
+		block("go run tensile/none ."):                   "a.md:2: tensile/none does not exist",
 		block("go run a.b/c --flag"):                     "a.md:2: a.b/c has no version",
 		"    go test ./stress\n":                         "a.md:1: a command in a block that is not marked sh",
 		"```\ngo test ./stress\n```\n":                   "a.md:2: a command in a block that is not marked sh",
