@@ -114,5 +114,24 @@ func testStressChaos(t *testing.T) {
 }
 
 // Workers that are started again, and the test that takes them through their part of
-// the scenario.
-func Example() { _ = testStressChaos }
+// the scenario. The kit kills a worker as here: by a panic of the function that handles its operations.
+func Example() {
+	_ = testStressChaos
+	handle := func(op uint64) error {
+		if op == 13 {
+			panic("unlucky")
+		}
+		return nil
+	}
+	start := func(int) func(uint64) error { return handle }
+	w := openWorkers(nil, chaostest.WorkersConfig{Workers: 2, Restarts: 3, Within: time.Minute, Start: start})
+	for _, op := range []uint64{12, 13, 14} {
+		fmt.Println(op, w.Do(context.Background(), 1, op))
+	}
+	fmt.Println("closed:", w.Close())
+	// Output:
+	// 12 <nil>
+	// 13 the worker died: unlucky
+	// 14 <nil>
+	// closed: <nil>
+}

@@ -1,6 +1,7 @@
 package conntest_test
 
 import (
+	"fmt"
 	"io"
 	"net"
 	"sync"
@@ -81,5 +82,30 @@ func open(_ testing.TB, cfg conntest.Config) conntest.Server {
 func testStressConnections(t *testing.T) { conntest.TestServer(t, open) }
 
 // A server with a goroutine for each connection, and the test that takes it through
-// the scenario.
-func Example() { _ = testStressConnections }
+// the scenario. The kit connects to the server as here, very often.
+func Example() {
+	_ = testStressConnections
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	s := open(nil, conntest.Config{Network: "tcp"})
+	served := make(chan error)
+	go func() { served <- s.Serve(l) }()
+	conn, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer conn.Close()
+	var request, reply [conntest.FrameSize]byte
+	_, _ = conn.Write(request[:])
+	_, err = io.ReadFull(conn, reply[:])
+	new(conntest.State).Answer(&request)
+	fmt.Println("replied:", err, "as the state says:", reply == request)
+	fmt.Println("closed:", s.Close(), "served:", <-served != nil)
+	// Output:
+	// replied: <nil> as the state says: true
+	// closed: <nil> served: true
+}

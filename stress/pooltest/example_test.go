@@ -2,6 +2,7 @@ package pooltest_test
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"testing"
 
@@ -73,5 +74,26 @@ func open(_ testing.TB, cfg pooltest.Config) pooltest.Pool {
 // In a file of tests, this is the function TestStressPool.
 func testStressPool(t *testing.T) { pooltest.TestPool(t, open) }
 
-// A pool made of a channel, and the test that takes it through the scenario.
-func Example() { _ = testStressPool }
+// A pool made of a channel, and the test that takes it through the scenario. The kit calls open and
+// the pool as here, with many callers at once.
+func Example() {
+	_ = testStressPool
+	near, far := net.Pipe()
+	defer far.Close()
+	dial := func(context.Context) (net.Conn, error) { return near, nil }
+	p := open(nil, pooltest.Config{Size: 1, Dial: dial})
+	lease, err := p.Acquire(context.Background())
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println("lent what was dialled:", lease.Conn() == near)
+	lease.Release()
+	fmt.Println("closed:", p.Close())
+	_, err = p.Acquire(context.Background())
+	fmt.Println("then:", err)
+	// Output:
+	// lent what was dialled: true
+	// closed: <nil>
+	// then: use of closed network connection
+}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"testing"
@@ -161,5 +162,32 @@ func open(_ testing.TB, cfg queuetest.Config) queuetest.Broker {
 // In a file of tests, this is the function TestStressQueue.
 func testStressQueue(t *testing.T) { queuetest.TestBroker(t, open) }
 
-// A broker in memory, and the test that takes it through the scenario.
-func Example() { _ = testStressQueue }
+// A broker in memory, and the test that takes it through the scenario. The kit calls open and the
+// broker as here, with many publishers and consumers at once.
+func Example() {
+	_ = testStressQueue
+	ctx := context.Background()
+	b := open(nil, queuetest.Config{Queues: 1, Visibility: time.Minute})
+	fmt.Println("published:", b.Publish(ctx, 0, []byte("hello")))
+	for range 2 {
+		d, err := b.Receive(ctx, 0)
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		fmt.Printf("received: %s, attempt %d\n", d.Body(), d.Attempt())
+		if d.Attempt() == 1 {
+			fmt.Println("refused:", d.Nack())
+		} else {
+			fmt.Println("acknowledged:", d.Ack(ctx))
+		}
+	}
+	fmt.Println("closed:", b.Close())
+	// Output:
+	// published: <nil>
+	// received: hello, attempt 1
+	// refused: <nil>
+	// received: hello, attempt 2
+	// acknowledged: <nil>
+	// closed: <nil>
+}

@@ -2,6 +2,7 @@ package routertest_test
 
 import (
 	"errors"
+	"fmt"
 	"sync"
 	"testing"
 
@@ -111,5 +112,20 @@ func open(_ testing.TB, cfg routertest.Config) routertest.Router {
 // In a file of tests, this is the function TestStressRouter.
 func testStressRouter(t *testing.T) { routertest.TestRouter(t, open) }
 
-// A router made of a map, and the test that takes it through the scenario.
-func Example() { _ = testStressRouter }
+// A router made of a map, and the test that takes it through the scenario. The kit calls open and
+// the router as here, with many senders at once.
+func Example() {
+	_ = testStressRouter
+	r := open(nil, routertest.Config{Mailbox: 8})
+	handle := func(m routertest.Message) { fmt.Println("handled message", m.ID) }
+	fmt.Println("registered:", r.Register("a", handle))
+	fmt.Println("sent:", r.Send("a", routertest.Message{ID: 1}))
+	fmt.Println("sent to nobody:", r.Send("b", routertest.Message{ID: 2}))
+	fmt.Println("closed:", r.Close()) // once all messages are handled
+	// Unordered output:
+	// registered: <nil>
+	// sent: <nil>
+	// handled message 1
+	// sent to nobody: unknown name
+	// closed: <nil>
+}
