@@ -30,6 +30,9 @@ func (r replaced) Save(content []byte) error {
 		return errors.Join(writeAndSync(r.in("value"), 0, sealed(content)), syncFolder(r.dir))
 	}
 	tmp := r.in("value.tmp")
+	if r.fault == "the name of the folder decides" {
+		content = sealed(content)
+	}
 	if r.fault == "moved from a folder that alone is synced" {
 		return r.move(content)
 	}
@@ -84,24 +87,37 @@ func sealed(content []byte) []byte {
 	return append(binary.LittleEndian.AppendUint32(length, check), content...)
 }
 
+// unsealed is the content that was sealed, if it is whole.
+func unsealed(file []byte) (content []byte, whole bool) {
+	if len(file) < 8 {
+		return nil, false
+	}
+	size := int(binary.LittleEndian.Uint32(file))
+	if len(file) < 8+size || !bytes.Equal(sealed(file[8:8+size]), file[:8+size]) {
+		return nil, false
+	}
+	return file[8 : 8+size], true
+}
+
 func (r replaced) Load() ([]byte, error) {
 	name := r.in("value")
 	if _, err := os.Stat(r.in("value.tmp")); err == nil && r.fault == "a file that was left half written is taken" {
 		name = r.in("value.tmp")
 	}
+	if r.fault == "the name of the folder decides" && crc32.ChecksumIEEE([]byte(r.dir))%2 == 0 {
+		// Both are right: the new content is whole, and was not confirmed.
+		if file, err := os.ReadFile(r.in("value.tmp")); err == nil {
+			if content, whole := unsealed(file); whole {
+				return content, nil
+			}
+		}
+	}
 	content, err := os.ReadFile(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
-	if r.fault == "written over, with a check" && err == nil {
-		if len(content) < 8 {
-			return nil, nil
-		}
-		size := int(binary.LittleEndian.Uint32(content))
-		if len(content) < 8+size || !bytes.Equal(sealed(content[8:8+size]), content[:8+size]) {
-			return nil, nil // as if it had never been
-		}
-		content = content[8 : 8+size]
+	if (r.fault == "written over, with a check" || r.fault == "the name of the folder decides") && err == nil {
+		content, _ = unsealed(content) // or as if it had never been
 	}
 	return content, err
 }
@@ -122,6 +138,7 @@ func TestFaultyFiles(t *testing.T) {
 		"the old one is removed first":               {"unlink value", "lost"},
 		"moved from a folder that alone is synced":   {"its folder . ", "lost"},
 		"a file that was left half written is taken": {"create value.tmp ", "in part, lost"},
+		"the name of the folder decides":             {"opened a second time it held", "unstable"},
 		"a write that fails is not noticed":          {"while the program runs, ", "in part, lost"},
 	} {
 		t.Run(fault, func(t *testing.T) {
