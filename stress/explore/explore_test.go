@@ -103,6 +103,26 @@ func TestWhatEndsInTheEndIsLeftAlone(t *testing.T) {
 	}
 }
 
+// Of several loops that wait for each other, each gets its turn.
+func TestLoopsThatYieldGetTheirTurns(t *testing.T) {
+	out := try(t, func(e *Run) {
+		var turn atomic.Int64
+		for i := range int64(3) {
+			e.Go("player", func() {
+				for round := range int64(3) {
+					for turn.Load() != 3*round+i {
+						runtime.Gosched()
+					}
+					turn.Add(1)
+				}
+			})
+		}
+		e.Wait()
+	})
+	assert.Nil(t, out.Failure)
+	assert.Zero(t, out.Cut, "%v", out)
+}
+
 // A function that is not done at the limit has not failed.
 func TestWhatIsNotDoneIsCutOff(t *testing.T) {
 	out := try(t, func(e *Run) {
