@@ -23,7 +23,7 @@ func main() {
 	flag.IntVar(&effort.Within, "within", 100, "schedules of each trial")
 	flag.IntVar(&effort.Fresh, "fresh", 5, "processes in which each find is repeated")
 	flag.IntVar(&effort.Sound, "sound", 20_000, "schedules of each sound twin")
-	groups := flag.String("groups", "kernels,classics,museum", "what is measured")
+	groups := flag.String("groups", "kernels,classics,museum,builds", "what is measured")
 	name := flag.String("name", ".", "regular expression for the names of the bugs to measure")
 	flag.Parse()
 	if effort.Trials < 1 || effort.Within < 1 || effort.Fresh < 0 || effort.Sound < 1 || flag.NArg() > 0 {
@@ -35,7 +35,9 @@ func main() {
 			log.Fatalf("%s: %v", group, err)
 		}
 	}
-	table(os.Stdout, b.results)
+	if len(b.results) > 0 {
+		table(os.Stdout, b.results)
+	}
 }
 
 // bench measures groups of bugs, each by a test in a process of its own.
@@ -69,8 +71,10 @@ func (b *bench) measure(group string) error {
 		return b.test(filepath.Join(root, "stress/explorebench"), "TestClassics")
 	case "museum":
 		return b.test(filepath.Join(root, "stress/museum"), "TestMuseumExplored")
+	case "builds":
+		return builds(os.Stdout, root)
 	}
-	return fmt.Errorf("must be kernels, classics or museum")
+	return fmt.Errorf("must be kernels, classics, museum or builds")
 }
 
 // test has the test of the package in a folder measure what it knows of.

@@ -32,25 +32,29 @@ func writeModule(place, root string) (skipped []string, err error) {
 		fmt.Fprintf(&list, "\t{%q, %s, %#v},\n", k.name, k.entry, k.leaks)
 	}
 	list.WriteString("}\n\ntype kernel struct {\n\tname string\n\trun func()\n\tleaks []string\n}\n")
+	return skipped, writeFiles(place, root, "kernels", map[string]string{
+		"list.go": list.String(), "kernels_test.go": kernelsTest,
+	})
+}
+
+// writeFiles makes a folder a module under the path of this one, with the files given.
+func writeFiles(place, root, name string, files map[string]string) error {
 	mod, err := os.ReadFile(filepath.Join(root, "go.mod"))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	sum, err := os.ReadFile(filepath.Join(root, "go.sum"))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	_, rest, _ := strings.Cut(string(mod), "\n")
-	for file, text := range map[string]string{
-		"go.mod": "module tensile/stress/explorebench/kernels\n" + rest +
-			fmt.Sprintf("\nrequire tensile v0.0.0\n\nreplace tensile => %s\n", root),
-		"go.sum":          string(sum),
-		"list.go":         list.String(),
-		"kernels_test.go": kernelsTest,
-	} {
-		if err := write(file, []byte(text)); err != nil {
-			return nil, err
+	files["go.mod"] = "module tensile/stress/explorebench/" + name + "\n" + rest +
+		fmt.Sprintf("\nrequire tensile v0.0.0\n\nreplace tensile => %s\n", root)
+	files["go.sum"] = string(sum)
+	for file, text := range files {
+		if err := os.WriteFile(filepath.Join(place, file), []byte(text), 0o666); err != nil {
+			return err
 		}
 	}
-	return skipped, nil
+	return nil
 }
