@@ -20,11 +20,9 @@ var structures = []program{
 	{module: "github.com/puzpuzpuz/xsync/v4", name: "Map against a map", model: model(xsyncMap), memory: true},
 	{module: "github.com/puzpuzpuz/xsync/v4", name: "Map: Clear against a map", model: model(xsyncClear), memory: true,
 		finds: "not linearizable"},
-	{module: "github.com/puzpuzpuz/xsync/v4", name: "Map: Clear while it grows", run: xsyncGrow, memory: true,
+	{module: "github.com/puzpuzpuz/xsync/v4", name: "Map: Clear while it grows", run: xsyncGrow,
 		finds: "what was there before Clear is there after it"},
-	{
-		module: "github.com/puzpuzpuz/xsync/v4", name: "MPMCQueue: the order of two producers", run: xsyncQueue, memory: true,
-	},
+	{module: "github.com/puzpuzpuz/xsync/v4", name: "MPMCQueue: the order of two producers", run: xsyncQueue},
 	{module: "github.com/puzpuzpuz/xsync/v4", name: "RBMutex: readers and writers", run: xsyncMutex, memory: true},
 	{module: "github.com/alphadose/haxmap", name: "Set, Get and Del against a map", model: model(haxSimple), memory: true,
 		finds: "not linearizable"},
