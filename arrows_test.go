@@ -48,6 +48,7 @@ var mayImport = map[string][]string{
 	"stress/internal/payload": {},
 	"stress/internal/proc":    {},
 	"stress/internal/pipe":    {},
+	"stress/internal/plain":   {},
 	"stress/internal/rpc":     {},
 	"stress/internal/links":   {},
 	"stress/internal/disk":    {"stress/internal/seccomp", "stress/internal/proc"}, // proc: in its tests
@@ -69,7 +70,7 @@ var mayImport = map[string][]string{
 	"stress/internal/nodes": {
 		"stress/load", "stress/measure", "stress/validate", "stress/report", "stress/node",
 		"stress/internal/settings", "stress/internal/proc", "stress/internal/run", "stress/internal/wait",
-		"stress/internal/scenario", "stress/internal/payload", "stress/internal/rpc",
+		"stress/internal/scenario", "stress/internal/payload", "stress/internal/plain",
 	},
 }
 

@@ -35,6 +35,12 @@ func TestPlantedWorkers(t *testing.T) {
 		[]fault{{"restarts slowly", "although no operation of the others took more than"}}, "STRESS_PATIENCE=10s")
 }
 
+// TestPlantedSlowWorkers is for a time that is judged beside a control.
+func TestPlantedSlowWorkers(t *testing.T) {
+	unhurried(t)
+	mustBeFoundSlow(t, "TestChaosOfWorkers$/^workers: a tenth dies$", slowPlant+"restarts", "recovery")
+}
+
 func TestPlantedEngines(t *testing.T) {
 	t.Parallel()
 	mustBeCaught(t, "TestChaosOfEngine", []fault{
@@ -149,6 +155,9 @@ func (f *faultyWorkers) Do(ctx context.Context, worker int, op uint64) error {
 	return err
 }
 
+// slowRestart is how long a planted worker that died does not serve.
+const slowRestart = 400 * time.Millisecond
+
 // died is called after each death, with what is to be answered.
 func (f *faultyWorkers) died(ctx context.Context, worker int, err error) error {
 	n := f.deaths.Add(1)
@@ -161,6 +170,8 @@ func (f *faultyWorkers) died(ctx context.Context, worker int, err error) error {
 		if n == 57 { // of many that die at once
 			f.silence(worker, 8*time.Second)
 		}
+	case slowPlant + "restarts":
+		f.silence(worker, slowRestart)
 	case "restarts one that was not hit":
 		if n == 57 {
 			f.harm(ctx, (worker+1)%1000)

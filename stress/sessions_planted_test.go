@@ -21,6 +21,7 @@ import (
 	"tensile/cluster"
 	"tensile/stress/report"
 	"tensile/stress/sessiontest"
+	"tensile/stress/validate"
 )
 
 func TestPlantedBugsInSessions(t *testing.T) {
@@ -71,25 +72,25 @@ func TestPlantedSessionPrograms(t *testing.T) {
 // node.
 const slowToRecover = 7 * time.Second
 
-// TestPlantedSlowSessions is for a threshold in time, which is not judged on a
-// machine that other work has to itself.
-func TestPlantedSlowSessions(t *testing.T) {
+// TestPlantedSlowRecovery is for a threshold in time, which is not judged on a machine
+// that is too slow for it.
+func TestPlantedSlowRecovery(t *testing.T) {
 	unhurried(t)
 	if testing.Short() {
 		t.Skip("recovery takes seven seconds")
 	}
 	out := t.TempDir()
-	said, err := runKit("TestFaultySessions", plantedVariable+"=takes long to recover", "STRESS_SCALE=2000",
-		"STRESS_OUT="+out)
+	said, err := runKit("TestFaultySessions$/^(formation|kill|tries|end)$", plantedVariable+"=takes long to recover",
+		"STRESS_SCALE=2000", "STRESS_OUT="+out)
 	r, loadErr := report.Load(out)
 	require.NoError(t, loadErr)
 	for _, c := range r.Scenarios[6].Checks {
-		if c.ID == "sessions.recovery" && (c.Measured == nil || c.Target >= slowToRecover.Seconds()*1e3) {
+		if c.ID == "sessions.recovery" && c.Verdict == validate.NotMeasured {
 			t.Skip(c.Note)
 		}
 	}
 	assert.Error(t, err, "the kit passed")
-	assert.Contains(t, said, "time to recover must be below")
+	assert.Contains(t, said, "median time to recover must be below")
 }
 
 // TestFaultySessions is the kit over a store with the fault that is planted.
@@ -99,6 +100,9 @@ func TestFaultySessions(t *testing.T) {
 }
 
 func startFaultySessions(tb testing.TB, cfg sessiontest.Config) sessiontest.Store {
+	if isSlowPlant() {
+		return &slowStore{Store: startSessions(tb, cfg)}
+	}
 	if name, ok := strings.CutPrefix(planted, "fixed members: "); ok {
 		planted = name
 		return withoutReplicated{startMajorities(tb, cfg)}

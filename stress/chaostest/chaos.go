@@ -88,10 +88,10 @@ func TestChaos(t *testing.T, subjects Subjects) {
 	}
 	s.Take(explored.Whenever())
 	if subjects.Workers != nil {
-		s.Take((&workersKit{Scenario: s, open: subjects.Workers, worst: 1}).phases()...)
+		s.Take((&workersKit{Scenario: s, open: subjects.Workers}).phases()...)
 	} else {
-		lacking(s, "no workers were passed to the kit", "serving", "recovery", "recovery_reach", "lost", "p99", "answers",
-			"hypothesis", "intensity", "hung")
+		lacking(s, "no workers were passed to the kit", "serving", "recovery", "recovery_reach", "slowness", "lost",
+			"p99", "answers", "hypothesis", "intensity", "hung")
 	}
 	left := 0 // by node processes
 	if subjects.Nodes != nil && subjects.Links != nil && subjects.Engine != nil {

@@ -72,7 +72,7 @@ const (
 type workersKit struct {
 	*scenario.Scenario
 	open  func(testing.TB, WorkersConfig) Workers
-	worst float64 // least share of the processors in a moment under load
+	plain bool // the workers are the control
 }
 
 func (k *workersKit) phases() []phase {
@@ -82,7 +82,7 @@ func (k *workersKit) phases() []phase {
 			Within: 2 * scenario.Settle},
 		{Name: "workers: a hang", Body: k.hang, Shows: "hung answers cascades", Within: 2 * scenario.Settle},
 		{Name: "workers: a tenth dies", Body: k.tenth, Sound: true,
-			Shows: "lost answers cascades hypothesis serving recovery recovery_reach p99"},
+			Shows: "lost answers cascades hypothesis serving recovery recovery_reach p99 slowness"},
 	}
 }
 
@@ -117,7 +117,9 @@ func (k *workersKit) start(t testing.TB, n, operations, restarts int, hung time.
 	c := &supervised{workersKit: k, starts: make([]atomic.Int64, n), broken: make([]atomic.Bool, n),
 		handled: make([]atomic.Uint32, operations), release: make(chan struct{})}
 	c.Workers = k.open(t, WorkersConfig{Workers: n, Start: c.begin, Restarts: restarts, Within: crewWithin, Hung: hung})
-	k.Subject(c.Workers)
+	if !k.plain {
+		k.Subject(c.Workers)
+	}
 	return c
 }
 

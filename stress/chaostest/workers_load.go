@@ -1,6 +1,7 @@
 package chaostest
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -14,7 +15,6 @@ import (
 	"tensile/stress/load"
 	"tensile/stress/measure"
 	"tensile/stress/report"
-	"tensile/stress/validate"
 )
 
 // The load on the workers: N operations in all, over windows in which nothing
@@ -38,102 +38,146 @@ type window struct {
 	series []measure.Bin
 }
 
-// tenth kills a tenth of the workers at once, in rounds, under load.
+// tenth kills a tenth of the workers at once, in rounds, under load, by turns with the
+// control.
 func (k *workersKit) tenth(ctx context.Context, t *testing.T) {
 	rounds, length := crewRounds, crewWindow
 	if testing.Short() {
 		rounds, length = 1, crewWindow/3
 	}
 	each := max(k.N/(rounds+1), 1)
-	// Nobody watches for hangs here: on a busy machine a worker may well not have
-	// the processor for a while.
-	c := k.start(t, workerCount, crewWarmUp+each*(rounds+1), crewRestarts, 0)
-	defer c.close()
-	k.steadyState(ctx, c, "before")
+	subject := k.crew(t, each)
+	defer subject.close()
+	control := (&workersKit{Scenario: k.Scenario, open: openControl, plain: true}).crew(t, each)
+	defer control.close()
+	k.steadyState(ctx, subject.supervised, "before")
 	if k.Failed() {
 		return
 	}
 	var rate float64
-	k.UnderLoad(func() { rate = c.capacity(ctx, crewWarmUp) })
+	k.UnderLoad(func() {
+		rate = min(subject.capacity(ctx, crewWarmUp), control.capacity(ctx, crewWarmUp))
+	})
 	rate = min(k.SteadyRate(rate), float64(each)/length.Seconds())
-	calm := c.window(ctx, crewWarmUp, each, rate, nil, func(time.Time) {})
-	if k.Saturated(calm.out) || k.Failed() {
+	if !subject.calmDown(ctx, rate) || !control.calmDown(ctx, rate) {
 		return
 	}
-	hits := make(map[int]int)
-	var times, ratios []float64
-	longest := time.Duration(0)
-	for round := range rounds {
-		victims := pickVictims(k.Seed, round, workerCount, crewVictims)
-		hit := make(map[int]bool)
-		for _, v := range victims {
-			hit[v] = true
-			hits[v]++
-		}
-		k.Logf("round %d kills workers %v", round, victims)
-		var again []time.Duration
-		var died, lines time.Time
-		w := c.window(ctx, crewWarmUp+each*(round+1), each, rate, hit, func(began time.Time) {
-			lines, died = began, time.Now()
-			again = c.kill(ctx, victims)
-		})
-		k.timeline(round, died.Sub(lines), again)
-		slowest := slices.Max(again)
-		if i := slices.Index(again, -1); i >= 0 {
-			k.Violate("serving", "worker %d was killed with %d others and does not serve again", victims[i], len(victims)-1)
-		} else if rest := time.Duration(w.rest.Max); slowest > tooSlow && slowest > beyondBlame*rest {
-			k.Violate("recovery", "worker %d served again %v after it was killed, although no operation of the others took "+
-				"more than %v",
-				victims[slices.Index(again, slowest)], slowest.Round(time.Millisecond), rest.Round(time.Millisecond))
-		}
-		longest = max(longest, slowest)
-		for _, d := range again {
-			times = append(times, float64(d)/1e6)
-		}
-		// The generator that comes late is no part of the subject: it had no processor either.
-		most, usual, late := time.Duration(w.rest.Max), time.Duration(calm.rest.Max), time.Duration(w.out.LateMax)
-		if most > tooSlow+late && most > beyondBlame*usual {
-			k.Violate("p99", "operations of workers that were not hit took up to %v, and up to %v while nothing happened",
-				most.Round(time.Millisecond), usual.Round(time.Millisecond))
-		}
-		c.untouched(fmt.Sprintf("after %d of %d workers were killed at once", len(victims), workerCount), hits)
-		ratios = append(ratios, float64(w.rest.P99)/max(float64(calm.rest.P99), float64(latencyFloor)))
-		k.Note("Round %d: p99 of the workers not hit was %v, and %v while nothing happened; all killed served again after "+
-			"%v.", round,
-			time.Duration(w.rest.P99).Round(10*time.Microsecond), time.Duration(calm.rest.P99).Round(10*time.Microsecond),
-			slowest.Round(10*time.Microsecond))
-		k.Record(func(r *report.Scenario) {
-			r.Operations += w.out.N
-			r.Steady = &report.Steady{Arrivals: k.Settings().Arrivals.String(), Asked: w.out.Asked, Offered: w.out.Offered,
-				N: w.out.N, Peak: w.out.Peak, Seconds: w.out.Took.Seconds(), Latency: w.rest, Series: w.series,
-				LateP50: w.out.LateP50, LateP99: w.out.LateP99, LateMax: w.out.LateMax}
-		})
-		if k.Aborted || ctx.Err() != nil {
+	var recoveries, latencies []measure.Pair
+	for round, again := 0, false; round < rounds || again; round++ {
+		own, ok := subject.round(ctx, round, rate)
+		if !ok {
 			return
 		}
+		subject.tell(round, own)
+		other, ok := control.round(ctx, round, rate)
+		if !ok {
+			return
+		}
+		recoveries = append(recoveries, measure.Pair{Subject: own.recovery(), Control: other.recovery()})
+		latencies = append(latencies, measure.Pair{Subject: own.ratio, Control: other.ratio})
+		more := k.Tried("recovery", recoveries)
+		again = k.Tried("p99", latencies) || more
 	}
-	k.steadyState(ctx, c, "after")
-	c.untouched("after all rounds", hits)
+	k.Timed("recovery_reach", slices.MaxFunc(recoveries, func(a, b measure.Pair) int {
+		return cmp.Compare(a.Subject, b.Subject)
+	}).Subject)
+	k.steadyState(ctx, subject.supervised, "after")
+	subject.untouched("after all rounds", subject.hits)
 	target := 103.0
 	k.Record(func(r *report.Scenario) {
 		r.Repeats = append(r.Repeats, report.Repeats{Name: "time until a killed worker serves again", Unit: "ms",
-			Values: times, Target: &target})
+			Values: subject.times, Target: &target})
 	})
-	k.Timed("recovery", float64(longest)/1e6)
-	k.Timed("recovery_reach", float64(longest)/1e6)
-	slices.Sort(ratios)
-	k.relative("p99", ratios[len(ratios)/2])
 }
 
-// relative judges one latency by another, unless there was a moment in which
-// other work left too little to serve the load at all.
-func (k *workersKit) relative(criterion string, times float64) {
-	if k.worst < scenario.EnoughShare*k.ProcessorShares().Sized {
-		k.NotMeasured(criterion, "other work left %.0f %% of the processors for a moment; the figure was %s",
-			100*k.worst, validate.With(times, "times"))
-		return
+// crew is the workers of subject or control, of which some die in rounds.
+type crew struct {
+	*supervised
+	each  int         // operations of a round
+	next  int         // number of the first operation of the next
+	calm  window      // in which nothing happens
+	hits  map[int]int // how often each was killed
+	times []float64   // after which each served again, in ms
+}
+
+// round is what came of killing workers under load.
+type round struct {
+	window
+	again   []time.Duration // after which each served again
+	died    time.Duration   // when they did, from the beginning of the load
+	slowest time.Duration
+	ratio   float64 // of the p99 of the others to that while nothing happens
+}
+
+func (r round) recovery() float64 { return max(r.slowest, time.Microsecond).Seconds() * 1e3 }
+
+// crew starts workers for all rounds that there may be.
+func (k *workersKit) crew(t *testing.T, each int) *crew {
+	// Nobody watches for hangs here: on a busy machine a worker may well not have
+	// the processor for a while.
+	c := k.start(t, workerCount, crewWarmUp+each*(scenario.MostTries+1), crewRestarts, 0)
+	return &crew{supervised: c, each: each, next: crewWarmUp, hits: make(map[int]int)}
+}
+
+// calmDown offers the load while nothing happens.
+func (c *crew) calmDown(ctx context.Context, rate float64) bool {
+	c.calm = c.window(ctx, c.next, c.each, rate, nil, func(time.Time) {})
+	c.next += c.each
+	return !c.Saturated(c.calm.out) && !c.Failed()
+}
+
+// round kills workers while the load is offered. It returns false where no other round
+// makes sense.
+func (c *crew) round(ctx context.Context, number int, rate float64) (r round, ok bool) {
+	victims := pickVictims(c.Seed, number, workerCount, crewVictims)
+	hit := make(map[int]bool)
+	for _, v := range victims {
+		hit[v] = true
+		c.hits[v]++
 	}
-	k.TimedAt(criterion, times, k.worst)
+	c.Logf("round %d kills workers %v", number, victims)
+	r.window = c.window(ctx, c.next, c.each, rate, hit, func(began time.Time) {
+		r.died = time.Since(began)
+		r.again = c.kill(ctx, victims)
+	})
+	c.next += c.each
+	if len(r.again) == 0 {
+		return r, false
+	}
+	r.slowest = slices.Max(r.again)
+	if i := slices.Index(r.again, -1); i >= 0 {
+		c.Violate("serving", "worker %d was killed with %d others and does not serve again", victims[i], len(victims)-1)
+	} else if rest := time.Duration(r.rest.Max); r.slowest > tooSlow && r.slowest > beyondBlame*rest {
+		c.Violate("recovery", "worker %d served again %v after it was killed, although no operation of the others took "+
+			"more than %v",
+			victims[slices.Index(r.again, r.slowest)], r.slowest.Round(time.Millisecond), rest.Round(time.Millisecond))
+	}
+	// The generator that comes late is no part of the subject: it had no processor either.
+	most, usual, late := time.Duration(r.rest.Max), time.Duration(c.calm.rest.Max), time.Duration(r.out.LateMax)
+	if most > tooSlow+late && most > beyondBlame*usual {
+		c.Violate("p99", "operations of workers that were not hit took up to %v, and up to %v while nothing happened",
+			most.Round(time.Millisecond), usual.Round(time.Millisecond))
+	}
+	c.untouched(fmt.Sprintf("after %d of %d workers were killed at once", len(victims), workerCount), c.hits)
+	r.ratio = float64(r.rest.P99) / max(float64(c.calm.rest.P99), float64(latencyFloor))
+	for _, d := range r.again {
+		c.times = append(c.times, float64(d)/1e6)
+	}
+	return r, !c.Aborted && ctx.Err() == nil
+}
+
+// tell keeps a round for the report.
+func (c *crew) tell(number int, r round) {
+	c.timeline(number, r.died, r.again)
+	c.Note("Round %d: p99 of the workers not hit was %v, and %v while nothing happened; all killed served again after %v.",
+		number, time.Duration(r.rest.P99).Round(10*time.Microsecond),
+		time.Duration(c.calm.rest.P99).Round(10*time.Microsecond), r.slowest.Round(10*time.Microsecond))
+	c.Record(func(s *report.Scenario) {
+		s.Operations += r.out.N
+		s.Steady = &report.Steady{Arrivals: c.Settings().Arrivals.String(), Asked: r.out.Asked, Offered: r.out.Offered,
+			N: r.out.N, Peak: r.out.Peak, Seconds: r.out.Took.Seconds(), Latency: r.rest, Series: r.series,
+			LateP50: r.out.LateP50, LateP99: r.out.LateP99, LateMax: r.out.LateMax}
+	})
 }
 
 // steadyState checks the hypothesis: every worker serves.
@@ -147,9 +191,10 @@ func (k *workersKit) steadyState(ctx context.Context, c *supervised, when string
 	k.Measured("serving", float64(workerCount-len(silent)))
 }
 
-// pickVictims draws n of so many workers from the seed.
+// pickVictims draws n of so many workers from the seed: none again before all were.
 func pickVictims(seed uint64, round, of, n int) []int {
-	victims := rand.New(rand.NewPCG(seed, uint64(round))).Perm(of)[:n]
+	turns := of / n
+	victims := rand.New(rand.NewPCG(seed, uint64(round/turns))).Perm(of)[round%turns*n:][:n]
 	slices.Sort(victims)
 	return victims
 }
@@ -215,7 +260,6 @@ func (c *supervised) window(
 			})
 		faults.Wait()
 	})
-	c.worst = min(c.worst, c.Shares.Worst)
 	if out.Unfinished > 0 {
 		c.Aborted = true
 		c.Violate("answers", "%d of %d operations on workers never ended: %v", out.Unfinished, n, context.Cause(ctx))

@@ -57,7 +57,7 @@ func (s *samples) addRun(r *Run, keep func(*Scenario) bool) {
 		}
 		disturbed := r.Environment.Race || one.Share != nil && *one.Share < 1
 		for _, c := range one.Checks {
-			if c.Beside != nil {
+			if c.Beside != nil && c.Beside.Ratio.Bounded() { // a few tries tell no ratio
 				s.add(sample{scenario: names[i], name: ratioOf(c.Criterion), better: betterOf(c), judged: true},
 					c.Beside.Ratio.Median, false)
 			}

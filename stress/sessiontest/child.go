@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -35,6 +36,7 @@ type nodeCommand struct {
 	Replicated []string        `json:"replicated,omitempty"`
 	Within     time.Duration   `json:"within,omitempty"` // bound of the latter
 	Load       *workload       `json:"load,omitempty"`
+	Control    *controlCommand `json:"control,omitempty"`
 }
 
 // nodeReply answers any command.
@@ -44,6 +46,7 @@ type nodeReply struct {
 	Abilities  abilities `json:"abilities"`
 	Why        string    `json:"why,omitempty"` // it is not replicated
 	Account    *account  `json:"account,omitempty"`
+	Address    string    `json:"address,omitempty"` // of the control
 }
 
 // openSite is where the test of a kit can be executed again as a node. In a
@@ -73,6 +76,7 @@ type childNode struct {
 	once       sync.Once
 	err        error // of opening
 	store      Store
+	control    atomic.Pointer[control] // nil before it was asked for
 	operations net.Listener
 
 	mu        sync.Mutex
@@ -89,6 +93,10 @@ func (n *childNode) command(c nodeCommand) (any, error) {
 	if c.Load != nil {
 		a, err := n.offer(*c.Load)
 		return nodeReply{Account: a}, err
+	}
+	if c.Control != nil {
+		addr, err := n.commandControl(*c.Control)
+		return nodeReply{Address: addr}, err
 	}
 	n.once.Do(n.open)
 	if n.err != nil {
@@ -124,21 +132,32 @@ func (n *childNode) open() {
 		n.err = fmt.Errorf("there is no store")
 		return
 	}
-	errs := n.store.Errors()
 	go rpc.Serve(n.operations, func(body []byte, reply func([]byte)) {
 		op, ok := decodeOp(body)
 		if !ok {
 			panic("tensile: an operation that nobody has sent")
 		}
-		go func() { reply(op.on(n.store, errs)) }()
+		go func() { reply(op.on(n.storeFor(op.control))) }()
 	})
+}
+
+// storeFor is the store that operations and loads are for: the subject, or the control.
+func (n *childNode) storeFor(control bool) Store {
+	if control {
+		return n.control.Load()
+	}
+	return n.store
 }
 
 func (n *childNode) close() error {
 	if n.store == nil {
 		return nil
 	}
-	return n.store.Close()
+	err := n.store.Close()
+	if c := n.control.Load(); c != nil {
+		err = errors.Join(err, c.Close())
+	}
+	return err
 }
 
 // opKind is what an operation does.
@@ -150,18 +169,26 @@ const (
 	opDelete
 )
 
+// forControl is set in the kind of an operation, on its way, that is for the control.
+const forControl = 0x80
+
 // operation is one on its way to a node.
 type operation struct {
-	kind   opKind
-	key    string
-	value  []byte
-	ttl    time.Duration
-	within time.Duration
+	kind    opKind
+	key     string
+	value   []byte
+	ttl     time.Duration
+	within  time.Duration
+	control bool // it is for the control
 }
 
 func (o *operation) encode() []byte {
 	b := make([]byte, 0, 1+8+8+2+len(o.key)+len(o.value))
-	b = append(b, byte(o.kind))
+	kind := byte(o.kind)
+	if o.control {
+		kind |= forControl
+	}
+	b = append(b, kind)
 	b = binary.LittleEndian.AppendUint64(b, uint64(o.ttl))
 	b = binary.LittleEndian.AppendUint64(b, uint64(o.within))
 	b = binary.LittleEndian.AppendUint16(b, uint16(len(o.key)))
@@ -179,7 +206,8 @@ func decodeOp(b []byte) (o *operation, ok bool) {
 		return nil, false
 	}
 	o = &operation{
-		kind: opKind(b[0]), ttl: time.Duration(binary.LittleEndian.Uint64(b[1:])),
+		kind: opKind(b[0] &^ forControl), control: b[0]&forControl != 0,
+		ttl:    time.Duration(binary.LittleEndian.Uint64(b[1:])),
 		within: time.Duration(binary.LittleEndian.Uint64(b[9:])), key: string(b[head : head+n]),
 		value: append([]byte(nil), b[head+n:]...),
 	}
@@ -197,10 +225,10 @@ const (
 )
 
 // on performs the operation on a store and encodes what came of it.
-func (o *operation) on(s Store, errs Errors) []byte {
+func (o *operation) on(s Store) []byte {
 	ctx, cancel := context.WithTimeout(context.Background(), o.within)
 	defer cancel()
-	r := o.perform(ctx, s, errs)
+	r := o.perform(ctx, s, s.Errors())
 	if r.err != nil {
 		return append([]byte{byte(r.outcome)}, r.err.Error()...)
 	}

@@ -32,6 +32,9 @@ type completed struct {
 	failures int // nodes that it was sent to, and that did not serve it
 }
 
+// besideCallers write sessions of the control meanwhile.
+const besideCallers = 16
+
 // sweepCallers is how many sessions are read at once, while others are written.
 const sweepCallers = 128
 
@@ -40,6 +43,10 @@ const sweepCallers = 128
 // them, is served at once again.
 func (k *kit) kill(ctx context.Context, _ *testing.T) {
 	if !k.filled(ctx) {
+		return
+	}
+	control, ok := k.beside(ctx)
+	if !ok {
 		return
 	}
 	k.killed = true
@@ -51,38 +58,42 @@ func (k *kit) kill(ctx context.Context, _ *testing.T) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var killed, swept time.Duration
-	var writes, reads []completed
+	var writes, reads, beside []completed
+	strike := func(began time.Time) {
+		time.Sleep(before)
+		killed = time.Since(began)
+		victim.kill()
+		at := began.Add(killed)
+		go func() {
+			defer k.Recovered("full replication")
+			k.repaired <- !k.abilities().again() || k.settled(context.WithoutCancel(ctx), at)
+		}()
+		reads = k.sweep(ctx, began)
+		swept = time.Since(began) - killed
+		select {
+		case <-time.After(time.Until(at.Add(least))):
+		case <-ctx.Done():
+		}
+	}
 	k.UnderLoad(func() {
 		began := time.Now()
-		writes = k.keepWriting(ctx, cancel, began, func() {
-			time.Sleep(before)
-			killed = time.Since(began)
-			victim.kill()
-			at := began.Add(killed)
-			go func() {
-				defer k.Recovered("full replication")
-				k.repaired <- !k.abilities().again() || k.settled(context.WithoutCancel(ctx), at)
-			}()
-			reads = k.sweep(ctx, began)
-			swept = time.Since(began) - killed
-			select {
-			case <-time.After(time.Until(at.Add(least))):
-			case <-ctx.Done():
-			}
+		writes = k.keepWriting(ctx, cancel, began, killCallers, func() {
+			beside = control.keepWriting(ctx, cancel, began, besideCallers, func() { strike(began) })
 		})
 	})
 	if k.Failed() {
 		k.madeUp()
 		return
 	}
-	seen := k.ProcessorShares()
-	share, worst := seen.Last, max(seen.Worst, 0.01)
-	recovered, disturbed := recovery(append(slices.Clone(writes), reads...), killed, worst)
-	k.TimedAt("recovery", recovered.Seconds()*1e3, share)
-	k.TimedAt("recovery_reach", recovered.Seconds()*1e3, share)
+	recovered, disturbed := recovery(append(slices.Clone(writes), reads...), killed)
+	other, _ := recovery(beside, killed)
+	k.tries.recovery.add(k, "recovery", recovered, other)
+	k.Timed("recovery_reach", recovered.Seconds()*1e3)
 	k.Note("All %d sessions were read in the %.0f ms after a node was killed, and %d writes made from %v before it to "+
-		"the end: %d operations were not served at once, the last of them until %.0f ms after it.",
-		k.sessions, swept.Seconds()*1e3, len(writes), before, disturbed, recovered.Seconds()*1e3)
+		"the end: %d operations were not served at once, the last of them until %.0f ms after it; of the control until "+
+		"%.0f ms.",
+		k.sessions, swept.Seconds()*1e3, len(writes), before, disturbed, recovered.Seconds()*1e3,
+		other.Seconds()*1e3)
 	k.Record(func(r *report.Scenario) {
 		r.Operations += len(writes) + len(reads)
 		r.Timelines = append(r.Timelines, report.Timeline{
@@ -102,8 +113,10 @@ func (k *kit) kill(ctx context.Context, _ *testing.T) {
 // keepWriting has callers write sessions, each its own, for as long as meanwhile
 // takes. A caller whose node does not answer turns to the next; one whom nobody
 // answers ends it all.
-func (k *kit) keepWriting(ctx context.Context, end func(), began time.Time, meanwhile func()) []completed {
-	callers := min(killCallers, k.sessions)
+func (k *kit) keepWriting(
+	ctx context.Context, end func(), began time.Time, callers int, meanwhile func(),
+) []completed {
+	callers = min(callers, k.sessions)
 	of := make([][]completed, callers)
 	var stop atomic.Bool
 	var all sync.WaitGroup
@@ -115,7 +128,7 @@ func (k *kit) keepWriting(ctx context.Context, end func(), began time.Time, mean
 				number, value := k.loaded.next(session)
 				w, r := k.persist(ctx, began, session/callers+c, operation{kind: opPut, key: keyOf(session), value: value})
 				if r.outcome != opDone {
-					k.Violate("recovery", "no node acknowledged a write of %s within %v: %v", keyOf(session), tries, r.err)
+					k.unserved(keyOf(session), r.err)
 					end()
 					return
 				}
@@ -128,6 +141,15 @@ func (k *kit) keepWriting(ctx context.Context, end func(), began time.Time, mean
 	stop.Store(true)
 	all.Wait()
 	return slices.Concat(of...)
+}
+
+// unserved says that no node took a write.
+func (k *kit) unserved(key string, why error) {
+	if k.control {
+		k.Fail("%s: the control, which is the kit's, did not take a write of %s within %v: %v", k.ID, key, tries, why)
+		return
+	}
+	k.Violate("recovery", "no node acknowledged a write of %s within %v: %v", key, tries, why)
 }
 
 // sweep reads every session once, while they are written.
@@ -156,7 +178,7 @@ func (k *kit) sweep(ctx context.Context, began time.Time) []completed {
 // persist tries an operation at one node after the other until it is served.
 // Nothing is sent to a node whose connection has ended.
 func (k *kit) persist(ctx context.Context, began time.Time, node int, op operation) (s completed, r result) {
-	s.from = time.Since(began)
+	s.from, op.control = time.Since(began), k.control
 	for s.to = s.from; ctx.Err() == nil && s.to-s.from < tries; node++ {
 		n := k.nodes[node%len(k.nodes)]
 		if !n.reached() {
@@ -180,10 +202,9 @@ func (k *kit) persist(ctx context.Context, began time.Time, node int, op operati
 // Disturbed are those that a node has failed, and those that made anybody wait:
 // each that took unservedTime or longer, and where more than one of a hundred
 // took slowTime or longer, as the steady state is told by the p99, all these.
-// What was as slow before the kill, or is for the share of the processors that
-// other work held, is no disturbance.
-func recovery(all []completed, killed time.Duration, share float64) (last time.Duration, disturbed int) {
-	slow, unserved := time.Duration(float64(slowTime)/share), time.Duration(float64(unservedTime)/share)
+// What was as slow before the kill is no disturbance.
+func recovery(all []completed, killed time.Duration) (last time.Duration, disturbed int) {
+	slow, unserved := slowTime, unservedTime
 	first := time.Duration(math.MaxInt64)
 	for _, o := range all {
 		if o.to <= killed {
@@ -339,10 +360,20 @@ func (k *kit) settled(ctx context.Context, since time.Time) bool {
 			k.fullReplication(), err)
 		return false
 	}
-	if k.abilities().Replicates {
-		k.restored = max(k.restored, time.Since(since))
-		k.Timed("restored", k.restored.Seconds()*1e3/float64(k.Hundreds()))
+	if !k.abilities().Replicates {
+		return true
 	}
+	took, began := time.Since(since), time.Now()
+	err := everyNode(k.running(), func(n *member) error {
+		_, err := n.ask(ctx, nodeCommand{Control: &controlCommand{Copy: true}})
+		return err
+	})
+	if err != nil {
+		k.Fail("%s: the control, which is the kit's, did not copy its sessions: %v", k.ID, err)
+		return false
+	}
+	hundreds := time.Duration(k.Hundreds())
+	k.tries.restored.add(k, "restored", took/hundreds, time.Since(began)/hundreds)
 	return true
 }
 

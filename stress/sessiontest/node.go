@@ -23,8 +23,9 @@ type cluster struct {
 	output func(name string) *os.File // for what a node prints
 	onKill func(kill func())          // told how to end each process
 
-	nodes []*member
-	links *links.Links // nil if nodes reach each other directly
+	nodes    []*member
+	controls bool         // each has a control
+	links    *links.Links // nil if nodes reach each other directly
 
 	state struct {
 		sync.Mutex
@@ -155,7 +156,7 @@ func (n *member) ask(ctx context.Context, c nodeCommand) (reply nodeReply, err e
 // returns when all of them take operations.
 func (c *cluster) form(ctx context.Context, linked bool) error {
 	names := proc.NodeNames(nodeCount)
-	c.nodes, c.links = nil, nil
+	c.nodes, c.links, c.controls = nil, nil, false
 	c.state.cuts = [nodeCount][nodeCount]bool{}
 	if linked {
 		var err error

@@ -1,6 +1,7 @@
 package sessiontest
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -26,7 +27,8 @@ type workload struct {
 	At       int64 `json:"at"` // when it begins, in ns of the wall clock, which all processes share
 	Node     int   `json:"node"`
 	Nodes    int   `json:"nodes"`
-	Sessions int   `json:"sessions"`
+	Sessions int   `json:"sessions"` // the first so many; 0, before it is offered, for all
+	Control  bool  `json:"control,omitempty"`
 	// Acked are the numbers of the last acknowledged writes of the sessions of the
 	// part, each 4 bytes little endian.
 	Acked []byte `json:"acked"`
@@ -134,7 +136,8 @@ func (n *childNode) offer(l workload) (*account, error) {
 	if n.store == nil {
 		return nil, errors.New("there is no store")
 	}
-	o := &offering{workload: l, store: n.store, errs: n.store.Errors(), book: newBook(l.Sessions)}
+	store := n.storeFor(l.Control)
+	o := &offering{workload: l, store: store, errs: store.Errors(), book: newBook(l.Sessions)}
 	if err := o.enter(o.book, l.Acked); err != nil {
 		return nil, err
 	}
@@ -282,7 +285,7 @@ func (d *deadline) end() {
 // offer has the nodes offer the parts of a load at the same time.
 func (c *cluster) offer(ctx context.Context, b *book, l workload) ([]*account, error) {
 	l.At = time.Now().Add(load.HeadStart).UnixNano()
-	l.Nodes, l.Sessions = len(c.nodes), len(b.acked)
+	l.Nodes, l.Sessions = len(c.nodes), cmp.Or(l.Sessions, len(b.acked))
 	accounts, errs := make([]*account, len(c.nodes)), make([]error, len(c.nodes))
 	var all sync.WaitGroup
 	for i, n := range c.nodes {

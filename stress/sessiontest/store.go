@@ -99,7 +99,7 @@ func TestStore(t *testing.T, start func(testing.TB, Config) Store) {
 		return
 	}
 	k := &kit{Scenario: scenario.Begin(t, validate.Sessions), site: site, clusters: new(clusters), survival: 100,
-		repaired: make(chan bool, 1)}
+		repaired: make(chan bool, 1), tries: new(struct{ recovery, restored attempts })}
 	k.linked, k.direct = k.apart("linked", true), k.apart("direct", false)
 	k.Take(k.phases()...)
 	for c, why := range k.linked.lacks() {
@@ -120,8 +120,9 @@ func (k *kit) phases() []phase {
 	return []phase{
 		{Name: "formation", Body: k.formation, Shows: "latest"},
 		{Name: "small", Body: k.linked.few, Shows: "latest deleted phantom", Sound: true},
-		{Name: "throughput", Body: k.direct.throughput, Shows: "latest phantom throughput throughput_reach", Sound: true},
-		{Name: "steady", Body: k.direct.steady, Shows: "latest phantom p50 p95 p99", Sound: true},
+		{Name: "throughput", Body: k.direct.throughput, Sound: true,
+			Shows: "latest phantom throughput throughput_reach slowness"},
+		{Name: "steady", Body: k.direct.steady, Shows: "latest phantom p50 p95 p99 slowness", Sound: true},
 		{Name: "kill", Body: k.direct.kill, Sound: true, Bound: 2 * long,
 			Shows: "latest phantom recovery recovery_reach survival survival_reach"},
 		// Most of the faults is waiting: so all of it goes on at once, on clusters that know
@@ -129,6 +130,7 @@ func (k *kit) phases() []phase {
 		{Name: "faults", Body: k.faults, Sound: true, Bound: faults,
 			Shows: "latest phantom deleted stale replication restored linearizable histories histories_reach expiry minority " +
 				"survival survival_reach"},
+		{Name: "tries", Body: k.tryAgain, Sound: true, Bound: scenario.MostTries * long, Shows: "recovery restored"},
 		{Name: "programs", Body: k.explorePrograms, Sound: true, Bound: programsBound,
 			Shows: "latest phantom deleted replication linearizable expiry"},
 		{Name: "end", Body: k.disbandAll},
@@ -143,16 +145,18 @@ type kit struct {
 	clusters       *clusters
 	linked, direct *kit // on the cluster with links between nodes, and on the one without
 
-	mesh     bool          // its cluster has links between nodes
-	deleted  []string      // keys
-	rate     float64       // measured; 0 before that
-	sessions int           // N, but no less than it takes
-	loaded   *book         // of them; nil before they were written
-	killed   bool          // a node of the cluster was, under load
-	survival float64       // in percent, the worst
-	swept    []uint32      // number of the write that was read of each after the loss of a node
-	repaired chan bool     // told once whether that was made up for
-	restored time.Duration // the longest time until full replication
+	mesh     bool      // its cluster has links between nodes
+	deleted  []string  // keys
+	control  bool      // it is at work on the controls of the nodes
+	controls *kit      // that one, beside this; nil before it was needed
+	rate     float64   // of subject or control, which is lower; 0 before it was measured
+	sessions int       // N, but no less than it takes
+	loaded   *book     // of them; nil before they were written
+	killed   bool      // a node of the cluster was, under load
+	survival float64   // in percent, the worst
+	swept    []uint32  // number of the write that was read of each after the loss of a node
+	repaired chan bool // told once whether that was made up for
+	tries    *struct{ recovery, restored attempts }
 }
 
 // clusters are all there are, so that each is ended.
@@ -206,7 +210,7 @@ func (k *kit) faults(ctx context.Context, _ *testing.T) {
 		name := fmt.Sprintf("histories %d", i+1)
 		lanes = append(lanes, lane{name, func(ctx context.Context) { k.alone(ctx, name, histories.run) }})
 	}
-	k.beside(ctx, lanes)
+	k.atOnce(ctx, lanes)
 }
 
 func (k *kit) linkFaults(ctx context.Context) {
@@ -222,8 +226,8 @@ type lane struct {
 	body func(context.Context)
 }
 
-// beside runs lanes at the same time.
-func (k *kit) beside(ctx context.Context, lanes []lane) {
+// atOnce runs lanes at the same time.
+func (k *kit) atOnce(ctx context.Context, lanes []lane) {
 	var all sync.WaitGroup
 	for _, l := range lanes {
 		all.Go(func() {

@@ -94,7 +94,7 @@ func (k *kit) steadyRun(ctx context.Context, _ *testing.T) {
 			return
 		}
 		rate := k.SteadyRate(pace)
-		n := scenario.SteadyCount(min(10*k.N, maxCalls/2), rate)
+		n := scenario.SteadyCount(min(5*k.N, maxCalls/4), rate)
 		k.CompareSteady(ctx, n, rate, k.steadyTurn, control.steadyTurn)
 	})
 }
@@ -115,7 +115,7 @@ func (k *kit) steadyTurn(ctx context.Context, n int, rate float64) (turn scenari
 // beside opens a control in every process, has f compare with them, and closes them.
 func (k *kit) beside(ctx context.Context, f func(control *kit)) {
 	names := k.Names()
-	if !k.OpenControls(ctx, names) {
+	if !k.OpenControls(ctx, names, max(minCalls, k.perPair(k.N))) {
 		return
 	}
 	defer k.CloseControls(ctx, names)

@@ -3,6 +3,7 @@ package validate
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"tensile/stress/measure"
 )
@@ -50,7 +51,8 @@ func (c Criterion) Judge(m measure.Paired) Beside {
 			Verdict: Failed, Note: fmt.Sprintf("the control did %s; ratio %s", With(m.Control, c.Unit), Ratio(m.Ratio)),
 		}
 	}
-	return Beside{Verdict: NotMeasured, Doubt: tail <= hope, Note: fmt.Sprintf(
+	few := subject == 0 && len(m.Pairs) < measure.LeastPairs
+	return Beside{Verdict: NotMeasured, Doubt: few || tail <= hope, Note: fmt.Sprintf(
 		"in doubt: the figure was %s and the control did %s, but in %d of %d pairs only the control met the target, and in "+
 			"%d only the subject",
 		With(m.Subject, c.Unit), With(m.Control, c.Unit), control, len(m.Pairs), subject)}
@@ -64,17 +66,21 @@ const chance = 1. / 256
 const hope = 1. / 4
 
 // Slower returns by how many times the subject was slower than its control. c is the
-// criterion of the comparison.
+// criterion of the comparison. A time counts only beyond its target: ten times a
+// microsecond does no harm.
 func (c Criterion) Slower(m measure.Paired) measure.Interval {
-	r := m.Ratio
 	if c.Comparison == AtLeast {
-		inverse := measure.Interval{Median: 1 / r.Median}
-		if r.Bounded() {
-			inverse.Low, inverse.High = 1/r.High, 1/r.Low
+		inverse := measure.Interval{Median: 1 / m.Ratio.Median}
+		if m.Ratio.Bounded() {
+			inverse.Low, inverse.High = 1/m.Ratio.High, 1/m.Ratio.Low
 		}
 		return inverse
 	}
-	return r
+	pairs := slices.Clone(m.Pairs)
+	for i := range pairs {
+		pairs[i].Control = max(pairs[i].Control, c.Target)
+	}
+	return measure.ComparePairs(pairs).Ratio
 }
 
 // JudgeSlowness judges a criterion of Slowness. It fails if the whole interval is beyond the

@@ -35,6 +35,8 @@ func TestAFigureIsJudgedBesideItsControl(t *testing.T) {
 		{"seven pairs are too few", rate, pairs(7, measure.Pair{Subject: 30_000, Control: 60_000}), NotMeasured, true,
 			"in doubt: the figure was 30,000 ops/s and the control did 60,000 ops/s, " +
 				"but in 7 of 7 pairs only the control met the target, and in 0 only the subject"},
+		{"one try decides nothing", took, pairs(1, measure.Pair{Subject: 300, Control: 20}), NotMeasured, true,
+			"in 1 of 1 pairs only the control met the target"},
 		{"neither meets it", rate, pairs(8, measure.Pair{Subject: 38_540, Control: 41_000}), NotMeasured, false,
 			"this machine: the control does 41,000 ops/s where 50,000 are asked; the subject does 0.94 of the control"},
 		{"the subject wins half of the pairs", rate, pairs(16,
@@ -106,6 +108,8 @@ func TestASubjectFarBehindFailsOnAnyMachine(t *testing.T) {
 			NotMeasured, "in doubt: 12 (3 to 12)"},
 		{"a time", took, pairs(8, measure.Pair{Subject: 1200, Control: 100}), Failed, "12 (12 to 12) times slower"},
 		{"a short time", took, pairs(8, measure.Pair{Subject: 400, Control: 100}), Passed, ""},
+		{"a time within its target", took, pairs(8, measure.Pair{Subject: 90, Control: 1}), Passed, ""},
+		{"far beyond the target alone", took, pairs(8, measure.Pair{Subject: 900, Control: 1}), Failed, "9 (9 to 9) times"},
 	} {
 		list := NewChecklist([]Criterion{slowness("x")})
 		got := list.Slower("x.slowness", c.criterion.Slower(measure.ComparePairs(c.pairs)))

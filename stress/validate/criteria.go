@@ -146,8 +146,9 @@ var formation = []Criterion{
 	shown(Formation, "secret", "nodes with a wrong secret that got in or learnt anything"),
 	shown(Formation, "conflict", "taken ports and duplicate names without a clear error"),
 	shown(Formation, "explored", "programs of events that broke a promise"),
-	must(Formation, "formed", "time until formed", Below, 2000, "ms", WithShare),
-	must(Formation, "death", "median time until a killed node is known dead to all", Below, 100, "ms", WithShare),
+	must(Formation, "formed", "median time until formed", Below, 2000, "ms", WithControl),
+	must(Formation, "death", "median time until a killed node is known dead to all", Below, 100, "ms", WithControl),
+	slowness(Formation),
 	must(Formation, "kills", "nodes killed", AtLeast, 5, "kills"),
 	must(Formation, "false_deaths", "healthy nodes declared dead", Equal, 0, "nodes"),
 	leaks(Formation, "goroutines, descriptors and processes left behind"),
@@ -315,14 +316,15 @@ var balancing = []Criterion{
 }
 
 var sessions = []Criterion{
-	rate(Sessions, "throughput", 50_000, "ops/s", WithShare),
-	latency(Sessions, "p50", P50, 50, WithShare),
-	latency(Sessions, "p95", P95, 75, WithShare),
-	latency(Sessions, "p99", P99, 100, WithShare),
+	rate(Sessions, "throughput", 50_000, "ops/s", WithControl),
+	latency(Sessions, "p50", P50, 50, WithControl),
+	latency(Sessions, "p95", P95, 75, WithControl),
+	latency(Sessions, "p99", P99, 100, WithControl),
+	slowness(Sessions),
 	must(Sessions, "survival", "acknowledged sessions that survived", AtLeast, 99.5, "%").counts("sessions"),
-	must(Sessions, "recovery", "time to recover", Below, 2000, "ms", WithShare).counts("recovery"),
-	must(Sessions, "restored", "time until full replication after a loss or a return, for each 100,000 sessions",
-		Below, 10_000, "ms", WithShare),
+	must(Sessions, "recovery", "median time to recover", Below, 2000, "ms", WithControl).counts("recovery"),
+	must(Sessions, "restored", "median time until full replication after a loss or a return, for each 100,000 sessions",
+		Below, 10_000, "ms", WithControl),
 	must(Sessions, "histories", "histories checked", AtLeast, 1, "histories"),
 	shown(Sessions, "linearizable", "sessions whose history is not linearizable"),
 	shown(Sessions, "latest", "acknowledged writes not readable with their latest value"),
@@ -373,12 +375,14 @@ var messaging = []Criterion{
 
 var chaos = []Criterion{
 	must(Chaos, "serving", "workers that serve after a tenth of 1,000 was killed at once", Equal, 1000, "workers"),
-	must(Chaos, "recovery", "time until all workers serve again", Below, 2000, "ms", WithShare).counts("recovery"),
+	must(Chaos, "recovery", "median time until all workers serve again", Below, 2000, "ms", WithControl).
+		counts("recovery"),
 	must(Chaos, "cascades", "cascading failures: harm to what was not hit", Equal, 0, "failures").counts("cascades"),
 	lost(Chaos, "operations lost by workers not hit", "operations"),
 	// The report has their latencies as those of the steady run.
 	must(Chaos, "p99", "p99 of workers not hit, relative to their steady p99 or 5 ms if that is more",
-		AtMost, 2, "times", WithShare).judges(P99),
+		AtMost, 2, "times", WithControl).judges(P99),
+	slowness(Chaos),
 	shown(Chaos, "answers", "operations answered wrongly, or never"),
 	shown(Chaos, "hypothesis", "times the steady state did not hold before or after"),
 	shown(Chaos, "intensity", "crash loops that the restart intensity did not stop, or not contain"),
@@ -401,10 +405,10 @@ var chaos = []Criterion{
 }
 
 var wholeRun = []Criterion{
-	must(WholeRun, "throughput", "lowest throughput of a scenario", AtLeast, 50_000, "ops/s", WithShare),
-	must(WholeRun, "p50", "highest steady latency p50 of a scenario", Below, 50, "ms", WithShare),
-	must(WholeRun, "p95", "highest steady latency p95 of a scenario", Below, 75, "ms", WithShare),
-	must(WholeRun, "p99", "highest steady latency p99 of a scenario", Below, 100, "ms", WithShare),
+	must(WholeRun, "throughput", "lowest throughput of a scenario", AtLeast, 50_000, "ops/s", WithControl),
+	must(WholeRun, "p50", "highest steady latency p50 of a scenario", Below, 50, "ms", WithControl),
+	must(WholeRun, "p95", "highest steady latency p95 of a scenario", Below, 75, "ms", WithControl),
+	must(WholeRun, "p99", "highest steady latency p99 of a scenario", Below, 100, "ms", WithControl),
 	memoryPeak(WholeRun, PeakMemory, "highest peak memory of a subject"),
 	must(WholeRun, "per_connection", "memory of a connection", AtMost, 5*1024, "bytes"),
 	must(WholeRun, "recovery", "longest recovery", Below, 2000, "ms", WithShare),

@@ -53,9 +53,12 @@ type Start struct {
 	Proxies map[string]string `json:"proxies,omitempty"`
 }
 
-// Event is what a node process tells when what its node holds has changed.
+// Event is what a node process tells when what its node, or its control, holds has changed.
 type Event struct {
-	Members map[string]node.State `json:"members"`
+	Members map[string]node.State `json:"members,omitempty"`
+	// Lost is a process to which the connection of the control has ended; then nothing
+	// is said of members.
+	Lost string `json:"lost,omitempty"`
 }
 
 // child is a node process.
@@ -70,7 +73,7 @@ type child struct {
 	ended    atomic.Bool // whether it was told to end
 	name     string
 	traffic  traffic
-	control  *control // nil while there is none
+	control  atomic.Pointer[control] // nil while there is none
 	damage   damager
 	peaks    peaks
 	looks    *time.Ticker
@@ -215,7 +218,7 @@ func (c *child) watch(ctx context.Context) {
 	for {
 		now := c.members()
 		if !maps.Equal(now, told) {
-			_ = c.link.Emit(Event{now}) // a kit that is gone ends this process
+			_ = c.link.Emit(Event{Members: now}) // a kit that is gone ends this process
 			told = now
 		}
 		select {

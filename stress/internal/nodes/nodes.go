@@ -37,6 +37,7 @@ type Nodes struct {
 	closed   bool                                  // views no longer count
 	Notified func(by, about string, is node.State) // is called with every change of a view; may be nil
 	Leaks    int                                   // that the node processes found at their ends
+	lost     map[[2]string]time.Time               // when the control of one lost its connection to another
 	offers   Offers
 }
 
@@ -162,6 +163,10 @@ func (k *Nodes) heard(n *Process, body json.RawMessage) {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if e.Lost != "" {
+		k.lostControl(n.name, e.Lost)
+		return
+	}
 	before := n.view
 	n.view = e.Members
 	close(k.changed)
@@ -246,34 +251,46 @@ func (k *Nodes) ListsWithin(
 	return fmt.Sprintf("after %v %s", bound, wrong)
 }
 
-// Form starts nodes and waits until each lists all others as alive. It returns the time
-// that this took, which includes starting the processes.
-func (k *Nodes) Form(ctx context.Context, names []string) (time.Duration, bool) {
+// Formation is how long it took until nodes had formed a cluster.
+type Formation struct {
+	Took      time.Duration // until each listed all others as alive
+	Processes time.Duration // of that, until all processes answered
+}
+
+// Form starts nodes and waits until each lists all others as alive.
+func (k *Nodes) Form(ctx context.Context, names []string) (f Formation, ok bool) {
 	began := time.Now()
 	for _, name := range names {
 		if !k.Launch(name) {
-			return 0, false
+			return f, false
 		}
 	}
+	var answer sync.WaitGroup
+	for _, name := range names {
+		answer.Go(func() { _ = k.Ask(ctx, name, Order{Do: "beat"}, nil) }) // one that has died will be missed
+	}
+	answered := make(chan time.Duration, 1)
+	go func() { answer.Wait(); answered <- time.Since(began) }()
 	if !k.join(ctx, names[0]) {
-		return 0, false
+		return f, false
 	}
 	var all sync.WaitGroup
 	for _, name := range names[1:] {
 		all.Go(func() { k.join(ctx, name, k.Addr(names[0])) })
 	}
 	wrong := k.Lists(ctx, names, names, node.Alive)
-	took := time.Since(began)
+	f.Took = time.Since(began)
 	all.Wait()
 	if k.Failed() {
-		return 0, false
+		return f, false
 	}
 	if wrong != "" {
 		k.Violate("views", "%d nodes were started, and %s", len(names), wrong)
-		return 0, false
+		return f, false
 	}
+	f.Processes = <-answered
 	k.Steady(names, true)
-	return took, true
+	return f, true
 }
 
 // formed forms the cluster of the scenario, unless it has been, and tells whether it is

@@ -1,7 +1,6 @@
-// Package rpc carries many small requests at once between two processes, over one
-// connection. Requests that are made while the connection is busy are written together.
-// Links of package proc are for commands; this is for load: of the harness on a child, and
-// of the controls of scenarios with several processes.
+// Package rpc carries many small requests at once between the harness and a child
+// process, over one connection. Requests that are made while the connection is busy are
+// written together. Links of package proc are for commands; this is for load.
 //
 // A frame is a length, an id and a body, all little endian: uint32, uint64,
 // bytes. A reply has the id of its request.
@@ -9,7 +8,6 @@ package rpc
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -32,12 +30,10 @@ const header = 4 + 8
 // writer gathers frames and writes them on a goroutine of its own.
 type writer struct {
 	conn net.Conn
+	mu   sync.Mutex
+	buf  []byte
 	wake chan struct{}
 	done chan struct{}
-
-	mu    sync.Mutex
-	buf   []byte
-	ended bool
 }
 
 func newWriter(conn net.Conn) *writer {
@@ -48,13 +44,10 @@ func newWriter(conn net.Conn) *writer {
 
 func (w *writer) put(id uint64, body []byte) {
 	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.ended {
-		return // nobody would read it
-	}
 	w.buf = binary.LittleEndian.AppendUint32(w.buf, uint32(len(body)))
 	w.buf = binary.LittleEndian.AppendUint64(w.buf, id)
 	w.buf = append(w.buf, body...)
+	w.mu.Unlock()
 	select {
 	case w.wake <- struct{}{}:
 	default:
@@ -77,12 +70,9 @@ func (w *writer) run() {
 	}
 }
 
-// end lets the goroutine go. What is put from now on is dropped.
+// end lets the goroutine go. Nothing is put any more.
 func (w *writer) end() {
-	w.mu.Lock()
-	w.ended = true
 	close(w.wake)
-	w.mu.Unlock()
 	<-w.done
 }
 
@@ -123,16 +113,17 @@ func Serve(l net.Listener, handle func(body []byte, reply func([]byte))) {
 		}
 		go func() {
 			w := newWriter(conn)
+			// Replies may come after the end of the connection: then nobody
+			// reads them, and the writer stays with the process.
 			_ = read(conn, func(id uint64, body []byte) {
 				handle(body, func(reply []byte) { w.put(id, reply) })
 			})
-			_ = conn.Close() // the client has gone
-			w.end()
+			_ = conn.Close() // the harness has gone
 		}()
 	}
 }
 
-// Client is the end of a connection that makes requests. Its methods are safe for
+// Client is the harness's end of a connection. Its methods are safe for
 // concurrent use.
 type Client struct {
 	conn net.Conn
@@ -141,7 +132,7 @@ type Client struct {
 
 	mu      sync.Mutex
 	last    uint64
-	waiting map[uint64]func([]byte, error) // nil once the connection has ended
+	waiting map[uint64]chan []byte // nil once the connection has ended
 }
 
 // Dial connects to where Serve listens.
@@ -150,17 +141,19 @@ func Dial(ctx context.Context, addr string) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{
-		conn: conn, out: newWriter(conn), lost: make(chan struct{}), waiting: make(map[uint64]func([]byte, error)),
-	}
+	c := &Client{conn: conn, out: newWriter(conn), lost: make(chan struct{}), waiting: make(map[uint64]chan []byte)}
 	go c.read()
 	return c, nil
 }
 
 func (c *Client) read() {
 	_ = read(c.conn, func(id uint64, body []byte) { // whatever ended it, it is lost
-		if done := c.forget(id); done != nil {
-			done(body, nil)
+		c.mu.Lock()
+		answered := c.waiting[id]
+		delete(c.waiting, id)
+		c.mu.Unlock()
+		if answered != nil {
+			answered <- append([]byte(nil), body...)
 		}
 	})
 	_ = c.conn.Close()
@@ -168,54 +161,37 @@ func (c *Client) read() {
 	waiting := c.waiting
 	c.waiting = nil
 	c.mu.Unlock()
-	for _, done := range waiting {
-		done(nil, ErrLost)
+	for _, answered := range waiting {
+		close(answered)
 	}
 	c.out.end()
 	close(c.lost)
 }
 
-// forget returns what waits for the reply to a request, or nil, and has it wait no more.
-func (c *Client) forget(id uint64) func([]byte, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	done := c.waiting[id]
-	delete(c.waiting, id)
-	return done
-}
-
-// Go sends a request. It calls done once, with the reply, which is valid until done returns,
-// or with ErrLost: then the request may have been carried out. done must not wait.
-func (c *Client) Go(body []byte, done func(reply []byte, err error)) { c.send(body, done) }
-
-func (c *Client) send(body []byte, done func([]byte, error)) (id uint64) {
-	c.mu.Lock()
-	if c.waiting == nil {
-		c.mu.Unlock()
-		done(nil, ErrLost)
-		return 0
-	}
-	defer c.mu.Unlock()
-	c.last++
-	c.waiting[c.last] = done
-	c.out.put(c.last, body)
-	return c.last
-}
-
 // Call sends a request and waits for its reply. Where it returns the error of
 // ctx, or ErrLost, the request may have been carried out.
 func (c *Client) Call(ctx context.Context, body []byte) ([]byte, error) {
-	type result struct {
-		reply []byte
-		err   error
+	answered := make(chan []byte, 1)
+	c.mu.Lock()
+	if c.waiting == nil {
+		c.mu.Unlock()
+		return nil, ErrLost
 	}
-	ended := make(chan result, 1)
-	id := c.send(body, func(reply []byte, err error) { ended <- result{bytes.Clone(reply), err} })
+	c.last++
+	id := c.last
+	c.waiting[id] = answered
+	c.out.put(id, body)
+	c.mu.Unlock()
 	select {
-	case r := <-ended:
-		return r.reply, r.err
+	case reply, ok := <-answered:
+		if !ok {
+			return nil, ErrLost
+		}
+		return reply, nil
 	case <-ctx.Done():
-		c.forget(id)
+		c.mu.Lock()
+		delete(c.waiting, id)
+		c.mu.Unlock()
 		return nil, ctx.Err()
 	}
 }

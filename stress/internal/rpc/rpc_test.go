@@ -3,7 +3,6 @@ package rpc_test
 import (
 	"context"
 	"encoding/binary"
-	"fmt"
 	"net"
 	"sync"
 	"testing"
@@ -61,30 +60,6 @@ func TestCallsEnd(t *testing.T) {
 	_, err := c.Call(t.Context(), nil)
 	assert.ErrorIs(t, err, rpc.ErrLost)
 	<-c.Lost()
-}
-
-// TestGo: each call of Go ends once, with its reply or because the connection is lost.
-func TestGo(t *testing.T) {
-	hold := make(chan func([]byte), 1)
-	c, _ := listen(t, func(body []byte, reply func([]byte)) {
-		if len(body) == 0 {
-			hold <- reply
-			return
-		}
-		reply(append(body, '!'))
-	})
-	ended := make(chan string)
-	done := func(reply []byte, err error) { ended <- fmt.Sprintf("%s %v", reply, err) }
-	c.Go([]byte("one"), done)
-	assert.Equal(t, "one! <nil>", <-ended)
-	go c.Go(nil, done)
-	late := <-hold
-	go c.Close()
-	assert.Equal(t, " "+rpc.ErrLost.Error(), <-ended)
-	late([]byte("dropped"))
-	<-c.Lost()
-	go c.Go([]byte("two"), done)
-	assert.Equal(t, " "+rpc.ErrLost.Error(), <-ended)
 }
 
 // TestFrames that are too long end the connection.

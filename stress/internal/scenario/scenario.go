@@ -30,8 +30,8 @@ type Scenario struct {
 	N        int
 	Seed     uint64
 	list     *validate.Checklist
-	slowness validate.Criterion // that of the scenario, if it has one
-	slower   *measure.Interval  // by how many times the subject was, in the worst of its figures
+	slowness validate.Criterion          // that of the scenario, if it has one
+	slower   map[string]measure.Interval // by how many times the subject was, by criterion
 	baseline measure.Baseline
 	memory   *measure.Sampler
 	Began    time.Time

@@ -1,13 +1,7 @@
 package scenario
 
-import "time"
-
 // SpareFiles are the descriptors for everything that is no connection.
 const SpareFiles = 64
-
-// EnoughBurst is how long bursts must have lasted together for the part of the
-// processors that other work left to be known well, and so the throughput.
-const EnoughBurst = 500 * time.Millisecond
 
 // Generators offer the steady run of messages: one alone cannot offer millions a
 // second.

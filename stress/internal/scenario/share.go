@@ -13,10 +13,9 @@ type shares struct {
 	least float64 // in the phase under load in which it was least
 	Last  float64 // in the latest phase under load
 	Worst float64 // in the worst moment of the latest phase under load
-	Sized float64 // in the phase by which the steady load was sized
 }
 
-var undisturbed = shares{least: 1, Last: 1, Worst: 1, Sized: 1}
+var undisturbed = shares{least: 1, Last: 1, Worst: 1}
 
 const (
 	// quietTime is long enough for the kernel's account, which counts hundredths
@@ -46,7 +45,7 @@ func (s *Scenario) isCrowded() bool {
 		return false
 	}
 	s.Note("Other goroutines of this process kept %.0f %% of the processors busy before the scenario began: no figure in "+
-		"time is judged.", 100*busy)
+		"time that has no control is judged.", 100*busy)
 	return true
 }
 

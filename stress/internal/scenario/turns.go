@@ -1,9 +1,12 @@
 package scenario
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"runtime"
+	"slices"
 	"time"
 
 	"tensile/stress/load"
@@ -73,7 +76,11 @@ func (s *Scenario) CompareRate(
 	if s.Environment().Race {
 		return measure.Paired{Subject: whole, Control: whole}, true
 	}
-	c, ok := s.rates(ctx, criterion, turnCount(n, whole), subject, control)
+	rate, ok := control(max(n/measure.LeastPairs, 1)) // so that it has its connections, too
+	if !ok {
+		return measure.Paired{}, false
+	}
+	c, ok := s.rates(ctx, criterion, turnCount(n, min(whole, rate)), subject, control)
 	if target := s.criterion(criterion).Target; ok && whole < target && c.Subject >= target {
 		c, ok = s.rates(ctx, criterion, n, subject, control)
 	}
@@ -103,25 +110,41 @@ func (s *Scenario) rates(
 	return measure.ComparePairs(pairs), ok && len(pairs) > 0
 }
 
-// Compared judges a figure beside that of the control, and how much slower the
-// subject was: of a time that is only asked where the figure misses its target, as
-// ten times a microsecond is no harm.
+// Compared judges a figure beside that of the control, and how much slower the subject
+// was.
 func (s *Scenario) Compared(criterion string, c measure.Paired) {
 	if s.Environment().Race {
 		s.NotCompared(report.RaceReason, criterion)
 		return
 	}
 	as := s.criterion(criterion)
-	check := s.list.Compare(as.ID, c)
-	s.evidence(check)
-	if s.slowness.ID == "" || as.Comparison != validate.AtLeast && check.Verdict == validate.Passed {
-		return
+	s.evidence(s.list.Compare(as.ID, c))
+	if s.slowness.ID != "" {
+		s.behind(criterion, as.Slower(c))
 	}
-	slower := as.Slower(c)
-	if s.slower == nil || slower.Median > s.slower.Median {
-		s.slower = &slower
-		s.evidence(s.list.Slower(s.slowness.ID, slower))
+}
+
+// behind judges by how many times the subject was slower, in the worst of its figures.
+func (s *Scenario) behind(criterion string, slower measure.Interval) {
+	if s.slower == nil {
+		s.slower = make(map[string]measure.Interval)
 	}
+	s.slower[criterion] = slower
+	worst := slices.MaxFunc(slices.Collect(maps.Values(s.slower)), func(a, b measure.Interval) int {
+		return cmp.Compare(a.Median, b.Median)
+	})
+	s.evidence(s.list.Slower(s.slowness.ID, worst))
+}
+
+// MostTries is how often something is tried that takes long, such as a recovery.
+const MostTries = 2 * measure.LeastPairs
+
+// Tried judges a figure by the tries so far, each beside a control, and tells whether more
+// of them may settle it: a single one never fails a subject.
+func (s *Scenario) Tried(criterion string, tries []measure.Pair) (again bool) {
+	c := measure.ComparePairs(tries)
+	s.Compared(criterion, c)
+	return len(tries) < MostTries && s.criterion(criterion).Judge(c).Doubt
 }
 
 // NotCompared says of criteria why nothing was compared.
@@ -189,8 +212,7 @@ func (s *Scenario) CompareSteady(ctx context.Context, n int, rate float64, subje
 	ok := s.turns(ctx, func() bool {
 		for _, name := range criteria {
 			as, c := s.criterion(name), compare(name)
-			b := as.Judge(c)
-			if b.Doubt || b.Verdict != validate.Passed && s.slowness.JudgeSlowness(as.Slower(c)).Doubt {
+			if as.Judge(c).Doubt || s.slowness.JudgeSlowness(as.Slower(c)).Doubt {
 				return true
 			}
 		}

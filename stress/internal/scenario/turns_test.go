@@ -7,7 +7,10 @@ import (
 
 	"github.com/stretchr/testify/assert"
 
+	"tensile/stress/internal/run"
 	"tensile/stress/measure"
+	"tensile/stress/report"
+	"tensile/stress/validate"
 )
 
 func TestTurns(t *testing.T) {
@@ -43,6 +46,37 @@ func TestTurns(t *testing.T) {
 	over, cancel := context.WithCancel(context.Background())
 	cancel()
 	assert.True(t, (&Scenario{}).turns(over, nil, nil, nil), "no turn was taken")
+}
+
+// TestOneTryFailsNobody: what is slow once is tried again, and fails if it is slow each time.
+func TestOneTryFailsNobody(t *testing.T) {
+	of := func(scenario string) *Scenario {
+		s := &Scenario{ID: scenario, Run: &run.Run{Report: &report.Run{}}, list: validate.NewChecklist(validate.Criteria)}
+		s.slowness = s.criterion(validate.Slowness)
+		s.evident.Do(func() {}) // nothing is to be kept
+		return s
+	}
+	quick, slow := measure.Pair{Subject: 300, Control: 200}, measure.Pair{Subject: 3000, Control: 200}
+	idle := measure.Pair{Subject: 3000, Control: 2500}
+	for _, c := range []struct {
+		what  string
+		tries []measure.Pair
+		again bool
+	}{
+		{"quick", []measure.Pair{quick}, false},
+		{"slow once", []measure.Pair{slow}, true},
+		{"the machine is slow", []measure.Pair{idle}, false},
+		{"quick the second time", []measure.Pair{slow, quick}, false},
+	} {
+		assert.Equal(t, c.again, of(validate.Sessions).Tried("recovery", c.tries), c.what)
+	}
+	s := of(validate.Sessions)
+	var tries []measure.Pair
+	for again := true; again; again = s.Tried("recovery", tries) {
+		tries = append(tries, slow)
+	}
+	assert.Len(t, tries, measure.LeastPairs)
+	assert.Len(t, validate.FailedOf(s.list.Checks()), 1)
 }
 
 func TestTurnCount(t *testing.T) {

@@ -82,19 +82,11 @@ func (s *Scenario) evidence(c validate.Check) {
 
 // Timed is measured for figures that mean nothing under the race detector.
 func (s *Scenario) Timed(criterion string, figure float64) {
-	s.timedUnder(criterion, figure, s.Conditions())
-}
-
-func (s *Scenario) TimedAt(criterion string, figure, share float64) {
-	s.timedUnder(criterion, figure, validate.Conditions{Scale: s.N, Share: share})
-}
-
-func (s *Scenario) timedUnder(criterion string, figure float64, where validate.Conditions) {
 	if s.Environment().Race {
 		s.NotMeasured(criterion, report.RaceReason)
 		return
 	}
-	s.Judge(criterion, figure, where)
+	s.Measured(criterion, figure)
 }
 
 // Target is that of a criterion of the scenario, at N = 100,000 and on a machine
