@@ -2,6 +2,7 @@ package balancertest_test
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"testing"
@@ -89,5 +90,32 @@ func open(_ testing.TB, cfg balancertest.Config) balancertest.Balancer {
 // In a file of tests, this is the function TestStressBalancer.
 func testStressBalancer(t *testing.T) { balancertest.TestBalancer(t, open) }
 
-// A balancer that takes turns, and the test that takes it through the scenario.
-func Example() { _ = testStressBalancer }
+// A balancer that takes turns, and the test that takes it through the scenario. The kit calls open
+// and the balancer as here, with many callers at once.
+func Example() {
+	_ = testStressBalancer
+	b := open(nil, balancertest.Config{
+		Strategy: balancertest.DefaultStrategy,
+		Nodes:    []balancertest.Node{{Name: "a", Weight: 1}, {Name: "b", Weight: 1}},
+	})
+	pick := func() {
+		p, err := b.Pick(0)
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		fmt.Println(p.Node())
+		p.Done()
+	}
+	pick()
+	pick()
+	fmt.Println("a is down:", b.Down("a"))
+	pick()
+	pick()
+	// Output:
+	// b
+	// a
+	// a is down: <nil>
+	// b
+	// b
+}

@@ -2,6 +2,7 @@ package clustertest_test
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"testing"
 	"time"
@@ -63,5 +64,34 @@ func (member) Errors() node.Errors {
 // In a file of tests, this is the function TestStressCluster.
 func testStressCluster(t *testing.T) { clustertest.TestCluster(t, start) }
 
-// Nodes of package cluster, and the test that takes them through the scenario.
-func Example() { _ = testStressCluster }
+// Nodes of package cluster, and the test that takes them through the scenario. The kit starts nodes
+// as here, each in a process of its own.
+func Example() {
+	_ = testStressCluster
+	begin := func(name string, seeds ...string) node.Node {
+		n, err := start(nil, node.Config{
+			Name: name, Bind: "127.0.0.1:0", Seeds: seeds, Secret: make([]byte, 32),
+			Window: 1 << 20, CallTimeout: 5 * time.Second,
+			Handle: func(from string, request []byte, reply func([]byte)) { reply([]byte("hello, " + from)) },
+			Dial: func(ctx context.Context, addr string) (net.Conn, error) {
+				return new(net.Dialer).DialContext(ctx, "tcp", addr)
+			},
+			MaySend: func(string) bool { return true },
+		})
+		if err != nil {
+			panic(err)
+		}
+		return n
+	}
+	a := begin("a")
+	defer a.Close()
+	b := begin("b", a.Addr())
+	defer b.Close()
+	fmt.Println("b lists", b.Members())
+	answered := make(chan string)
+	b.Call("a", []byte("who is there?"), func(reply []byte, err error) { answered <- fmt.Sprint(string(reply), " ", err) })
+	fmt.Println("a replies:", <-answered)
+	// Output:
+	// b lists [{a alive}]
+	// a replies: hello, b <nil>
+}

@@ -3,6 +3,7 @@ package sessiontest_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"testing"
 	"time"
@@ -73,5 +74,30 @@ func (member) Errors() sessiontest.Errors {
 // In a file of tests, this is the function TestStressSessions.
 func testStressSessions(t *testing.T) { sessiontest.TestStore(t, start) }
 
-// Nodes of package session, and the test that takes them through the scenario.
-func Example() { _ = testStressSessions }
+// Nodes of package session, and the test that takes them through the scenario. The kit starts nodes
+// as here, each in a process of its own.
+func Example() {
+	_ = testStressSessions
+	ctx := context.Background()
+	var stores []sessiontest.Store
+	var seeds []string
+	for _, name := range []string{"a", "b", "c"} {
+		s := start(nil, sessiontest.Config{
+			Name: name, Nodes: []string{"a", "b", "c"}, Listen: "127.0.0.1:0", Seeds: seeds,
+			Secret: make([]byte, 32), Reach: func(string) bool { return true },
+		})
+		defer s.Close()
+		stores = append(stores, s)
+		seeds = []string{s.(member).node.Addr()}
+	}
+	for stores[0].Put(ctx, "user-7", []byte("3 books"), time.Minute) != nil {
+		// the nodes have not found each other yet
+	}
+	value, err := stores[2].Get(ctx, "user-7")
+	fmt.Println("c has", string(value), err)
+	_, err = stores[1].Get(ctx, "user-8")
+	fmt.Println("b has none:", errors.Is(err, stores[1].Errors().NotFound))
+	// Output:
+	// c has 3 books <nil>
+	// b has none: true
+}
