@@ -100,7 +100,6 @@ func TestPowerCutsOfPlantedBrokers(t *testing.T) {
 		{"confirms after a failed sync", "failed after that"},
 		{"tries a failed sync again", "failed after that"},
 		{"confirms on a full disk", "no space left on device"},
-		{"takes what it can not read for the end", "read fails"},
 	}, "STRESS_SCALE=100000", "STRESS_PATIENCE=10s") // a call must fail in the right place: that takes many programs
 }
 
@@ -207,7 +206,7 @@ func reopened(cfg queuetest.Config) bool {
 func faultyDisk() wal.FS {
 	switch planted {
 	case "no lock", "never syncs", "confirms after a failed sync", "tries a failed sync again", "confirms on a full disk",
-		"syncs no folder", "syncs a file once", "two types, and never syncs", "takes what it can not read for the end":
+		"syncs no folder", "syncs a file once", "two types, and never syncs":
 		return faultySystem{}
 	}
 	return nil
@@ -561,14 +560,6 @@ func (s faultySystem) Create(path string) (wal.File, error) {
 	return faultyFile{f, new(atomic.Int32)}, err
 }
 
-func (s faultySystem) Open(path string) (wal.File, error) {
-	f, err := s.System.Open(path)
-	if planted == "takes what it can not read for the end" {
-		return faultyFile{f, new(atomic.Int32)}, err
-	}
-	return f, err
-}
-
 func (s faultySystem) SyncDir(dir string) error {
 	if planted == "syncs no folder" {
 		return nil
@@ -602,14 +593,6 @@ func (f faultyFile) Datasync() error {
 		return f.File.Datasync()
 	}
 	return err
-}
-
-func (f faultyFile) ReadAt(p []byte, at int64) (int, error) {
-	n, err := f.File.ReadAt(p, at)
-	if err != nil && planted == "takes what it can not read for the end" {
-		err = io.EOF
-	}
-	return n, err
 }
 
 func (f faultyFile) WriteAt(p []byte, at int64) (int, error) {
