@@ -25,7 +25,7 @@ func main() {
 	names := flag.String("conditions", "", "some of "+strings.Join(conditionNames(), ", ")+", by commas; all if empty")
 	kits := flag.String("kits", "Pool,Router,Queue,Balancer,Connections,Cluster,Transport,Sessions,Chaos",
 		"whose sound subjects are tried")
-	slow := flag.Bool("slow", true, "try slow pools too")
+	slow := flag.Bool("slow", true, "try slow subjects too")
 	flag.Parse()
 	if *runs < 1 {
 		log.Fatalf("-runs=%d: must be at least 1", *runs)
@@ -63,20 +63,33 @@ type subject struct {
 	planted string // "" for a sound one
 }
 
-// slowPools are planted in the pool of package stress.
-var slowPools = []string{"slow: 2 times", "slow: 3 times", "slow: 5 times", "slow: 12 times", "slow: stalls",
-	"slow: more and more"}
+// slowOnes are planted in the subjects of package stress, by the tests in which the figures
+// in time are taken. Its transports are as fast as the control, its stores three times as
+// fast.
+var slowOnes = []struct {
+	name, test string
+	plants     []string
+}{
+	{"pool", "^TestFaultyPool$/^(burst|steady|close_all)$", []string{"slow: 2 times", "slow: 3 times", "slow: 5 times",
+		"slow: 12 times", "slow: stalls", "slow: more and more"}},
+	{"transport", "^TestFaultyTransport$/^(throughput|steady)$", []string{"slow: 3 times", "slow: 12 times",
+		"slow: stalls"}},
+	{"sessions", "^TestFaultySessions$/^(formation|throughput|steady|end)$", []string{"slow: 10 times", "slow: 40 times",
+		"slow: stalls"}},
+	{"cluster", "^TestFaultyCluster$/^(formation|kills)$", []string{"slow to notice"}},
+}
 
-// subjects are the sound ones of the kits, slow pools, and all tests of other packages.
+// subjects are the sound ones of the kits, slow ones, and all tests of other packages.
 func subjects(kits []string, slow bool, packages []string) (all []subject) {
 	const here = "tensile/stress"
 	for _, kit := range kits {
 		all = append(all, subject{name: "sound, TestStress" + kit, pkg: here, test: "^TestStress" + kit + "$"})
 	}
 	if slow {
-		for _, name := range slowPools {
-			all = append(all, subject{name: "pool, " + name, pkg: here, test: "^TestFaultyPool$/^(burst|steady|close_all)$",
-				planted: name})
+		for _, of := range slowOnes {
+			for _, plant := range of.plants {
+				all = append(all, subject{name: of.name + ", " + plant, pkg: here, test: of.test, planted: plant})
+			}
 		}
 	}
 	for _, pkg := range packages {

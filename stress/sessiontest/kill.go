@@ -75,12 +75,14 @@ func (k *kit) kill(ctx context.Context, _ *testing.T) {
 		case <-ctx.Done():
 		}
 	}
+	k.tries.busy.Lock()
 	k.UnderLoad(func() {
 		began := time.Now()
 		writes = k.keepWriting(ctx, cancel, began, killCallers, func() {
 			beside = control.keepWriting(ctx, cancel, began, besideCallers, func() { strike(began) })
 		})
 	})
+	k.tries.busy.Unlock()
 	if k.Failed() {
 		k.madeUp()
 		return
@@ -363,7 +365,10 @@ func (k *kit) settled(ctx context.Context, since time.Time) bool {
 	if !k.abilities().Replicates {
 		return true
 	}
-	took, began := time.Since(since), time.Now()
+	took := time.Since(since)
+	k.tries.busy.Lock() // or the control would disturb the recovery that is measured
+	defer k.tries.busy.Unlock()
+	began := time.Now()
 	err := everyNode(k.running(), func(n *member) error {
 		_, err := n.ask(ctx, nodeCommand{Control: &controlCommand{Copy: true}})
 		return err

@@ -199,11 +199,11 @@ func (k *kit) steady(ctx context.Context, _ *testing.T) {
 		k.rate = min(own, other)
 	}
 	rate := k.SteadyRate(k.rate)
-	least := steadyLeast
+	length := steadyTime
 	if k.brief() {
-		least /= 5
+		length /= 4
 	}
-	n := max(scenario.SteadyCount(k.sessions, rate), int(rate*least.Seconds()))
+	n := int(rate * length.Seconds())
 	if k.abilities().Shares {
 		k.SteadyAlone(ctx, shares, n, rate, k.steadyTurn)
 		return
@@ -222,5 +222,5 @@ func (k *kit) steadyTurn(ctx context.Context, n int, rate float64) (turn scenari
 	return turn, true
 }
 
-// steadyLeast is how long an open load takes at least.
-const steadyLeast = time.Second
+// steadyTime is how long an open load takes, of subject and control each.
+const steadyTime = 2 * time.Second

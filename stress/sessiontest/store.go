@@ -99,7 +99,7 @@ func TestStore(t *testing.T, start func(testing.TB, Config) Store) {
 		return
 	}
 	k := &kit{Scenario: scenario.Begin(t, validate.Sessions), site: site, clusters: new(clusters), survival: 100,
-		repaired: make(chan bool, 1), tries: new(struct{ recovery, restored attempts })}
+		repaired: make(chan bool, 1), tries: new(trials)}
 	k.linked, k.direct = k.apart("linked", true), k.apart("direct", false)
 	k.Take(k.phases()...)
 	for c, why := range k.linked.lacks() {
@@ -156,7 +156,7 @@ type kit struct {
 	survival float64   // in percent, the worst
 	swept    []uint32  // number of the write that was read of each after the loss of a node
 	repaired chan bool // told once whether that was made up for
-	tries    *struct{ recovery, restored attempts }
+	tries    *trials
 }
 
 // clusters are all there are, so that each is ended.

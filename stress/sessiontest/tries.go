@@ -26,6 +26,12 @@ func (a *attempts) add(k *kit, criterion string, subject, control time.Duration)
 	a.again = k.Tried(criterion, a.pairs)
 }
 
+// trials are the tries of all clusters.
+type trials struct {
+	recovery, restored attempts
+	busy               sync.Mutex // held while a recovery is measured
+}
+
 func (a *attempts) doubt() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()

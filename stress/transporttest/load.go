@@ -3,6 +3,7 @@ package transporttest
 import (
 	"context"
 	"testing"
+	"time"
 
 	"tensile/stress/internal/nodes"
 	"tensile/stress/internal/payload"
@@ -10,6 +11,9 @@ import (
 	"tensile/stress/report"
 	"tensile/stress/validate"
 )
+
+// steadyTime bounds the open load, of subject and control each.
+const steadyTime = 3 * time.Second
 
 // fewInFlight are the calls in flight by whose throughput the steady run is sized.
 const fewInFlight = 200
@@ -94,7 +98,7 @@ func (k *kit) steadyRun(ctx context.Context, _ *testing.T) {
 			return
 		}
 		rate := k.SteadyRate(pace)
-		n := scenario.SteadyCount(min(5*k.N, maxCalls/4), rate)
+		n := min(5*k.N, maxCalls/4, int(rate*steadyTime.Seconds()))
 		k.CompareSteady(ctx, n, rate, k.steadyTurn, control.steadyTurn)
 	})
 }
