@@ -2,9 +2,9 @@
 //
 // # Experiments
 //
-// A [Plan] is a list of faults: what, on which target, when, for how long. [Draw] draws a
-// plan from a seed; the same seed gives the same plan. A plan can be printed, and saved as
-// JSON. An [Experiment] carries it out:
+// A [Plan] is a list of faults. Each has a kind, a target, an instant and a duration.
+// [Draw] draws a plan from a seed; the same seed gives the same plan. A plan can be
+// printed, and saved as JSON. An [Experiment] carries it out:
 //
 //	plan, err := chaos.Draw(seed, chaos.Spec{
 //		Targets: map[chaos.Fault][]string{chaos.Kill: nodes, chaos.Pause: nodes},
@@ -18,9 +18,9 @@
 //	}.Run(ctx)
 //
 // The hypothesis states the steady state. It must hold before anything is injected, is
-// checked throughout, and must hold again afterwards. A [Guard] counts the targets that are
-// hit, and lets nothing exceed the bound, whatever the plan says. However an experiment ends,
-// whether by success, an error, a panic or its context, everything it did is undone.
+// checked throughout, and must hold again afterwards. A [Guard] counts the targets that have
+// a fault, and refuses a fault that would exceed the bound, whatever the plan says. However
+// an experiment ends, by success, an error, a panic or its context, every fault is undone.
 //
 // # Faults
 //

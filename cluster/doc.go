@@ -24,16 +24,17 @@
 // nothing has arrived for 350 ms is suspected. Only time can distinguish a process that hangs from
 // one that waits for a processor, so silence is counted with care:
 //
-//   - Only time in which this node itself listened counts. Of the time between two checks,
-//     at most 100 ms is taken to be such time. A node that was stopped, or is starved, therefore
-//     accuses no other node.
+//   - Only time in which this node itself listened counts. At most 100 ms of the time between
+//     two checks counts. A node that was stopped, or gets no processor, therefore suspects no
+//     other node.
 //   - If this node has run late, or beats have come late, in the last seconds, the limit grows
-//     by six times the delay, up to 2 s. The former is the local health of Lifeguard (Dadgar,
-//     Phillips and Currey, DSN Workshops 2018), the latter the estimate of Chen, Toueg and
-//     Aguilera (IEEE Transactions on Computers 51, 2002). Time in which this process was stopped
-//     is no delay; SIGCONT reveals it.
-//   - A majority of the nodes that can still be heard must agree. SWIM (Das, Gupta and Motivala,
-//     DSN 2002) asks others to check; here all check anyway, and tell each other.
+//     by six times the delay, up to 2 s. The first adjustment is the local health of Lifeguard
+//     (Dadgar, Phillips and Currey, DSN Workshops 2018). The second is the estimate of Chen,
+//     Toueg and Aguilera (IEEE Transactions on Computers 51, 2002). Time in which this process
+//     was stopped does not count as delay; the process learns of it by SIGCONT.
+//   - A majority of the nodes that can still be heard must agree. In SWIM (Das, Gupta and
+//     Motivala, DSN 2002), a node asks others to check. Here, every node checks every other, and
+//     tells the rest what it finds.
 //
 // # Connections
 //
@@ -47,27 +48,27 @@
 //
 // # Promises
 //
-// Time. No call, Send or Reply takes longer than Config.CallTimeout by more than 50 ms in which
-// the process runs. That includes waiting for room in the window, and calls whose connection fails
-// or whose node is closed.
+// Time. Call, Send and Reply return within Config.CallTimeout plus 50 ms, not counting time in
+// which the process does not run. This includes the wait for room in the window. It also holds for
+// calls whose connection fails or whose node is closed.
 //
 // The path. Consider an attacker who can read and change the traffic between two nodes, but does
 // not have the secret. The attacker reads nothing, cannot add, omit, repeat or move a message
-// within a connection, and is believed under no name. What was recorded stays secret if the
+// within a connection, and cannot pass for any node. Recorded traffic stays secret even if the
 // shared secret becomes known later. The attacker can delay and cut connections. Streams of gossip
 // are connections too. Packets of gossip are sealed by memberlist, with a key of the whole cluster
-// and a random nonce. They can be repeated, which leads only to a dial. At most 2^32 packets should
-// be sent under one secret, which is two months of 100 nodes.
+// and a random nonce. They can be repeated, which leads only to a dial. At most 2^32 packets
+// should be sent under one secret, which is two months of 100 nodes.
 //
 // Strangers. A peer that does not have the secret holds at most 512 connections of a node, each for
-// at most 1 s, and each costs a goroutine and a few KB. It can hold 256 more, for 2 s, with first
-// messages of members that it overheard. Beyond that, each new connection displaces a random one of
-// the address that has the most. A connection from another address is therefore never displaced,
-// and a flood from the address of a member only makes that member dial more than once.
+// at most 1 s, and each costs a goroutine and a few KB. By replaying first messages of members that
+// it has overheard, it can hold 256 more, for 2 s. Beyond that, each new connection displaces a
+// random one of the address that has the most. A connection from another address is therefore never
+// displaced, and a flood from the address of a member only makes that member dial more than once.
 //
-// The secret. It is a key of 32 random bytes or more, not a password. The first message of a
-// dialler and its answer let an attacker who records them test secrets offline, and only the number
-// of possible secrets makes that hopeless. For the same reason, it does not matter which side
-// proves itself first. All nodes that have the secret are equal: a member can speak for any name,
-// and its reports about others are believed. To replace the secret, see Config.AcceptedSecrets.
+// The secret. It is a key of 32 random bytes or more, not a password. An attacker who records the
+// first message of a dialler and its answer can test secrets offline. Only the number of possible
+// secrets makes this hopeless. For the same reason, it does not matter which side proves itself
+// first. All nodes that have the secret are equal: a member can impersonate any other, and the
+// others believe its reports. To replace the secret, see Config.AcceptedSecrets.
 package cluster

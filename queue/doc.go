@@ -25,13 +25,13 @@
 //   - If Publish returned nil, the message is delivered until it is acknowledged, or
 //     MaxAttempts times and then as a dead letter, or until its queue is deleted.
 //   - A message has one holder at a time. An Ack, Nack or Extend that comes after the message
-//     was given to another consumer fails with [ErrLeaseEnded] and changes nothing. One that
-//     comes late, but before that, is accepted.
+//     was given to another consumer fails with [ErrLeaseEnded] and changes nothing. A call
+//     that comes after the time-out, but before that, is accepted.
 //   - With [Config.MaxLen] a queue holds at most that many messages, whether ready, delayed,
 //     in flight or parked. Publish then waits in line or returns [ErrFull], as configured. If
-//     a dead-letter queue has no room, the dead letter is parked in the queue that it comes
-//     from until there is room. It counts there, and is not delivered. Publishers that wait at
-//     a dead-letter queue go first.
+//     a dead-letter queue has no room, a dead letter is parked in the queue that it comes from
+//     until there is room. A parked message counts there, and is not delivered. Publishers
+//     that wait for room in a dead-letter queue get it before parked messages do.
 //   - Waiting receivers are served in the order in which they came, and so are waiting
 //     publishers.
 //   - [Broker.Drain] returns when everything was acknowledged. [Broker.Close] of a durable
@@ -39,18 +39,17 @@
 //     [ErrDiscarded] if there were any.
 //   - A time-out or delay that ends in more than 292 years, such as the longest
 //     time.Duration, never ends.
-//   - [Broker.Delete] removes a queue and its messages. All callers that wait at it, and later
-//     callers, get [ErrDeleted]; leases end with it. A queue that receives the dead letters of
-//     other queues cannot be deleted before them ([ErrInUse]).
+//   - [Broker.Delete] removes a queue and its messages. All callers that wait at the queue,
+//     and later callers, get [ErrDeleted]. The leases of its messages end. A queue that
+//     receives the dead letters of other queues cannot be deleted before them ([ErrInUse]).
 //
 // # Durable queues
 //
 // With [Options.Dir], every publish, delivery, acknowledgement and dead letter is a record in a
 // log (package wal). Publish, Receive and Ack return once their record is on the disk; all
 // callers that wait share one fdatasync. After a restart, even after SIGKILL, each queue that is
-// declared again has every message that was confirmed and not acknowledged, in order and with
-// its attempts. A message that was delivered before does not count as new. Leases and delays end
-// with the process.
+// declared again has every message that was confirmed and not acknowledged, in order. A message
+// keeps its count of attempts. Leases and delays end with the process.
 //
 // A message whose attempts are used up moves to its dead-letter queue in one step, also across a
 // crash. After a restart, a message that was confirmed, and that nobody tried to acknowledge, is
@@ -73,10 +72,10 @@
 // or may not have taken effect. After a failed write or fdatasync, every call returns ErrFailed
 // until the broker is opened again.
 //
-// Messages that wait are held in memory in either mode; only Open reads the log. A background
-// goroutine removes segments that are no longer needed, and copies the few messages that would
-// keep many segments alive. It stops once that is done: the log is then at most about twice as
-// large as the messages in it, plus four segments.
+// In memory or durable, a broker holds all waiting messages in memory; only Open reads the
+// log. A background goroutine removes segments that are no longer needed, and copies the few
+// messages that would keep many segments alive. It stops once that is done: the log is then at
+// most about twice as large as the messages in it, plus four segments.
 //
 // # Cost
 //

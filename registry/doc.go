@@ -21,7 +21,7 @@
 //
 // # Implementation
 //
-// Many names share a lane, which queues their messages. A lane has one worker while there
+// Many names share a lane, a queue of their messages. A lane has one worker while there
 // are messages in it. If all workers of a lane have been stuck in handlers for a
 // millisecond, the lane starts another.
 package registry

@@ -22,11 +22,12 @@
 //		})
 //	}
 //
-// A kit hands the subject the function that dials, or the handler that receives, and counts
-// there. It does not rely on what the subject reports about itself. Subtests go from simple to
-// hard: correctness with few operations, then the burst, the steady run, faults, and the audit
-// of what was left behind. An ability that some subjects lack is an optional interface; if the
-// subject does not implement it, the report says "not offered".
+// A kit passes the subject, which is the implementation under test, a dial function or a
+// handler, and counts connections or messages there. It does not rely on what the subject
+// reports about itself. Subtests go from simple to hard: correctness with few operations, then
+// the burst, the steady run, faults, and the audit of what was left behind. An ability that
+// some subjects lack is an optional interface; if the subject does not implement it, the
+// report says "not offered".
 //
 // # Settings
 //

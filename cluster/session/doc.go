@@ -16,11 +16,12 @@
 //   - Durability. An acknowledged write survives the death of any one node. After
 //     that it survives another death once the store has replicated it again, which
 //     takes about [Config.RepairAfter] plus the time to copy it.
-//   - Loss is reported. If two replicas of a session lose their memory before that, a
-//     read returns [ErrLost], never an older state. New sessions can be written there
-//     within seconds. [Store.DeclareLost] ends ErrLost for sessions that nobody has
-//     written since. A node that is away may only be cut off, so what it alone
-//     has counts as lost only after [Store.DeclareDead].
+//   - Loss is reported. If a second replica of a session loses its memory before the
+//     store has replicated the session again, a read returns [ErrLost], never an
+//     older state. Sessions can be written to these replicas again within seconds.
+//     After [Store.DeclareLost], reads of sessions that nobody has written since no
+//     longer return ErrLost. A node that does not answer may only be cut off, so
+//     what it alone has counts as lost only after [Store.DeclareDead].
 //   - Time. An operation ends with its context, or after [Config.Timeout].
 //     [ErrNoQuorum] means that no majority of the three replicas answered and that
 //     nothing was written. [ErrUncertain] means that the write was sent, but not
@@ -29,9 +30,10 @@
 //     nodes believes it dead. Nodes that cannot reach each other synchronize through
 //     a third node.
 //   - A node that comes back without its memory does not vote before it has caught up.
-//   - Damage is no answer. Each record carries the checksum that its writer computed.
+//   - Damage is detected. Each record carries the checksum that its writer computed.
 //     A replica whose copy is damaged does not answer for that session, in reads and
-//     in writes, until it has the newest copy of both other replicas.
+//     in writes, until it has asked both other replicas and taken over the newer of
+//     their copies.
 //   - A session that was deleted stays deleted until it is written again. Once one of
 //     its replicas reaches both others, they free its memory within a few
 //     [Config.TombstoneLife].
@@ -55,8 +57,8 @@
 //
 // A session with a time to live carries the instant at which it expires. A reader whose
 // clock has passed that instant does not find it. The clocks of the nodes must therefore
-// agree as closely as sessions are to expire. The order of writes does not depend on
-// clocks.
+// agree as closely as the expiry of sessions needs to be exact. The order of writes does
+// not depend on clocks.
 //
 // Clocks that are wrong for a while delete nothing. A session is forgotten only if all
 // three replicas agree that it is gone, each by its clock and by the time that it has

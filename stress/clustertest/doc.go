@@ -1,13 +1,14 @@
 // Package clustertest tests nodes that form a cluster, each in a process of its own.
 // It checks that nodes find one another, that all member lists become the same, and
-// that a node that fails is detected while a live one is not accused, even if the
-// network or the machine is bad.
+// that a node that fails is detected while a live one is not accused, even if links
+// are cut or the machine is busy.
 //
 // # Subject
 //
 // A subject implements [node.Node]. Its Errors must be distinct: with errors.Is, the kit
-// tells a wrong secret from a name or an address in use. The subject dials with Config.Dial
-// and asks Config.MaySend before each datagram, because there the kit damages the network.
+// tells a wrong secret from a name or an address in use. The subject must dial with
+// Config.Dial and call Config.MaySend before it sends a datagram, because the kit injects
+// network faults in these functions.
 //
 // Each node is a child process that runs the same test function again, so code before the
 // call of the kit runs there too.
@@ -17,11 +18,11 @@
 //
 // # Programs
 //
-// Each of the other phases tries one thing. The phase programs tries many at once: in
-// programs drawn from the seed, nodes of a cluster of their own die, hang, are cut off,
-// leave and return, several at the same instant. Then the kit waits until the cluster is at
-// rest. A view or a call that is wrong from then on fails the program. docs/criteria.md
-// lists the operations and what is judged.
+// Most phases try one kind of fault. The phase "programs" combines them: in random programs
+// drawn from the seed, nodes of a separate cluster die, hang, are cut off, leave and
+// return, several at the same instant. Then the kit waits until the cluster is at rest. A
+// member list or a call that is still wrong then fails the program. docs/criteria.md lists
+// the operations and what is judged.
 //
 // # Use
 //

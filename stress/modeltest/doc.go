@@ -1,7 +1,8 @@
 // Package modeltest tests a concurrent type against a sequential model of it. You
-// provide the operations and what each must return. The package makes programs of them,
-// runs these under the schedules of package explore, and reports the smallest program
-// whose results no order of its operations explains.
+// provide the operations and what each must return. The package generates programs,
+// which are sequences of operations on several goroutines, and runs them under the
+// schedules of package explore. If no order of the operations of a program explains
+// their results, the package shrinks the program and reports it.
 //
 //	func TestCounter(t *testing.T) {
 //		modeltest.TestModel(t, modeltest.Spec[*Counter]{
@@ -34,10 +35,9 @@
 //
 // # Judgement
 //
-// The order of the calls and returns of all operations is recorded. [Linearizable]
-// requires an order in which each operation lies between its call and its return (Herlihy
-// and Wing, 1990). Weaker promises allow more orders. The search (Wing and Gong, 1993, with
-// the memory of Lowe, 2017) uses no goroutine of its own, because it runs within the
-// schedule. For long histories of one type, see package
-// [tensile/stress/modeltest/monitor].
+// The order of the calls and returns of all operations is recorded. [Linearizable] requires
+// an order in which each operation lies between its call and its return (Herlihy and Wing,
+// 1990). Weaker promises allow more orders. The search (Wing and Gong, 1993, with the cache
+// of Lowe, 2017) uses no goroutine of its own, because it runs within the schedule. For
+// long histories of one type, see package [tensile/stress/modeltest/monitor].
 package modeltest

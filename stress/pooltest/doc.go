@@ -2,11 +2,11 @@
 // more connections than its size, serves waiters in order, replaces connections that
 // break, and closes everything that it opened.
 //
-// Before it offers any load, the kit explores the pool. It draws programs of operations
-// and of events around the pool, such as a dial that fails, a connection that dies or a
-// context that ends, and runs them under controlled schedules in virtual time. A program
-// that breaks a promise is printed with the command that repeats it. docs/criteria.md
-// lists what is drawn and how it is judged.
+// Before it offers any load, the kit explores the pool. It draws random programs, which
+// are sequences of operations and of events around the pool, such as a dial that fails,
+// a connection that dies or a context that ends. It runs them under controlled schedules
+// in virtual time. If a program breaks a promise, the kit prints the program with a
+// command that repeats it. docs/criteria.md lists what is drawn and how it is judged.
 //
 // # Subject
 //

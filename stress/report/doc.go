@@ -4,7 +4,7 @@
 //
 // A [Run] is the whole report, and a [Folder] writes it. The files are written when a run
 // begins, and again when each scenario begins and ends. Each file is replaced as a whole or
-// not at all. However the process ends, the last complete report is there, and its state
+// not at all. However the process ends, the last complete report remains, and its state
 // says how far the run had got.
 //
 // docs/results.md describes the schema of results.json.

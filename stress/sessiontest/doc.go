@@ -1,6 +1,6 @@
-// Package sessiontest tests a session store whose nodes replicate sessions or share
-// a server. It checks that acknowledged writes are read, in an order that a single copy
-// could have given, and that they survive nodes that are killed, stopped and cut off.
+// Package sessiontest tests a session store whose nodes replicate sessions or share a
+// server. It checks that operations are linearizable, and that acknowledged writes
+// survive while nodes are killed, stopped and cut off.
 //
 // # Subject
 //
