@@ -20,9 +20,9 @@
 //   - No more than MaxSize connections are ever open or being dialled.
 //   - A connection is lent to one holder at a time. Ending a lease twice panics, rather
 //     than taking the connection away from its next holder.
-//   - Waiters are served first come, first served, and none is forgotten. A waiter that
-//     gives up when its context ends takes nothing with it, and a failed dial or a
-//     discarded connection passes its place on.
+//   - Waiters are served first come, first served, and none is forgotten. A waiter
+//     whose context ends takes no connection with it. If a dial fails or a connection
+//     is discarded, the next waiter may dial instead.
 //   - With [Config.MaxWaiters] the number of waiters is bounded, and a caller beyond it
 //     gets [ErrOverflow] at once.
 //   - [Pool.Close] turns waiters away with [ErrClosed], closes idle connections, and
@@ -33,8 +33,9 @@
 // Two goroutines keep MaxIdleTime, MaxLifetime and CheckAfter in the background. They exist
 // only if one of these, or MinIdle, is set. Time is counted in ticks, and a released
 // connection is stamped with the current tick instead of the clock, because reading the clock
-// would double the cost of a release. The limits are therefore coarse: each acts within a
-// quarter of itself, and none acts more often than once a millisecond.
+// would double the cost of a release. The limits are therefore coarse: each takes effect with
+// an error of up to a quarter of its length, and none is checked more often than once a
+// millisecond.
 //
 // # Cost
 //

@@ -1,5 +1,5 @@
-// Package node has the interface of a node of a cluster, which the kits clustertest,
-// transporttest and chaostest drive, and its configuration.
+// Package node declares the interface of a cluster node, and its configuration. The
+// kits clustertest, transporttest and chaostest drive nodes through this interface.
 package node
 
 import (
@@ -89,7 +89,7 @@ type Config struct {
 	// returns.
 	Handle func(from string, request []byte, reply func([]byte))
 	// Dial opens connections to other nodes, on which the kit damages data. A node
-	// that cannot use Dial is not tested for that.
+	// that does not use Dial is not tested with damaged data.
 	Dial func(ctx context.Context, addr string) (net.Conn, error)
 	// MaySend reports whether the network lets a datagram to another node through. The
 	// subject calls it before it sends one. A node that sends none does not need it.
