@@ -6,9 +6,9 @@
 // # Subject
 //
 // A subject implements [node.Node]. Its Errors must be distinct: with errors.Is, the kit
-// tells a wrong secret from a name or an address in use. The subject must dial with
-// Config.Dial and call Config.MaySend before it sends a datagram, because the kit injects
-// network faults in these functions.
+// tells a wrong secret from a name or an address in use. The subject dials with
+// Config.Dial, if it can, and calls Config.MaySend before it sends a datagram. The kit
+// injects network faults in these functions.
 //
 // Each node is a child process that runs the same test function again, so code before the
 // call of the kit runs there too.
