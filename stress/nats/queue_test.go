@@ -129,7 +129,7 @@ func (b *broker) Receive(ctx context.Context, queue int) (queuetest.Delivery, er
 		select {
 		case msg, ok := <-batch.Messages():
 			if ok {
-				return delivery{msg}, nil
+				return delivery{msg, b.nc}, nil
 			}
 			if err := batch.Error(); err != nil && !errors.Is(err, nats.ErrTimeout) {
 				return nil, err
@@ -171,7 +171,10 @@ func (b *broker) shut() {
 	}
 }
 
-type delivery struct{ jetstream.Msg }
+type delivery struct {
+	jetstream.Msg
+	nc *nats.Conn
+}
 
 func (d delivery) Body() []byte { return d.Data() }
 
@@ -186,4 +189,9 @@ func (d delivery) Attempt() int {
 // Ack waits until the server has it.
 func (d delivery) Ack(ctx context.Context) error { return d.DoubleAck(ctx) }
 
-func (d delivery) Nack() error { return d.Nak() }
+// Nack waits until the server has it, as Ack does: Msg.Nak only sends it, and a message that was
+// published later may be received before it has arrived.
+func (d delivery) Nack() error {
+	_, err := d.nc.Request(d.Reply(), []byte("-NAK"), patience)
+	return err
+}
