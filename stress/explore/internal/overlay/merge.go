@@ -15,10 +15,7 @@ type list struct{ Replace map[string]string }
 // for the go command.
 func OfFlags(goflags string) (name string) {
 	for _, flag := range strings.Fields(goflags) {
-		flag = strings.Trim(flag, `"'`)
-		if value, ok := strings.CutPrefix(strings.TrimPrefix(flag, "-"), "-overlay="); ok {
-			name = value
-		} else if value, ok := strings.CutPrefix(flag, "-overlay="); ok {
+		if value, ok := strings.CutPrefix(strings.TrimLeft(strings.Trim(flag, `"'`), "-"), "overlay="); ok {
 			name = value
 		}
 	}
