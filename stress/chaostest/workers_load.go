@@ -172,12 +172,7 @@ func (c *crew) tell(number int, r round) {
 	c.Note("Round %d: p99 of the workers not hit was %v, and %v while nothing happened; all killed served again after %v.",
 		number, time.Duration(r.rest.P99).Round(10*time.Microsecond),
 		time.Duration(c.calm.rest.P99).Round(10*time.Microsecond), r.slowest.Round(10*time.Microsecond))
-	c.Record(func(s *report.Scenario) {
-		s.Operations += r.out.N
-		s.Steady = &report.Steady{Arrivals: c.Settings().Arrivals.String(), Asked: r.out.Asked, Offered: r.out.Offered,
-			N: r.out.N, Peak: r.out.Peak, Seconds: r.out.Took.Seconds(), Latency: r.rest, Series: r.series,
-			LateP50: r.out.LateP50, LateP99: r.out.LateP99, LateMax: r.out.LateMax}
-	})
+	c.RecordSteady(r.out, r.rest, r.series)
 }
 
 // steadyState checks the hypothesis: every worker serves.

@@ -226,7 +226,7 @@ func (s *Scenario) CompareSteady(ctx context.Context, n int, rate float64, subje
 		return false
 	}
 	merged := SteadyTurn{load.Join(all.outs), &all.rec}
-	s.recordSteady(merged)
+	s.RecordSteady(merged.Out, merged.Rec.Latency(), merged.Rec.Series())
 	if merged.Out.Saturated() {
 		s.saturated(merged.Out, criteria)
 		return true
@@ -244,7 +244,7 @@ func (s *Scenario) SteadyAlone(ctx context.Context, why string, n int, rate floa
 	ok := false
 	s.UnderLoad(func() { t, ok = subject(ctx, n, rate) })
 	if ok {
-		s.recordSteady(t)
+		s.RecordSteady(t.Out, t.Rec.Latency(), t.Rec.Series())
 		s.NotCompared(why, s.steadyCriteria()...)
 	}
 	return ok
@@ -294,13 +294,13 @@ func (j *joined) add(t SteadyTurn, ok bool) bool {
 	return ok
 }
 
-func (s *Scenario) recordSteady(t SteadyTurn) {
-	out, l := t.Out, t.Rec.Latency()
+// RecordSteady keeps an open load, with the latencies that count of it, for the report.
+func (s *Scenario) RecordSteady(out load.Open, l measure.Latency, series []measure.Bin) {
 	s.Record(func(r *report.Scenario) {
 		r.Operations += out.N
 		r.Steady = &report.Steady{Arrivals: s.Settings().Arrivals.String(), Asked: out.Asked, Offered: out.Offered,
 			N: out.N, Peak: out.Peak, Seconds: out.Took.Seconds(), Latency: l,
-			LateP50: out.LateP50, LateP99: out.LateP99, LateMax: out.LateMax, Series: t.Rec.Series()}
+			LateP50: out.LateP50, LateP99: out.LateP99, LateMax: out.LateMax, Series: series}
 	})
 }
 
